@@ -1,0 +1,134 @@
+//! Cells: where shared state is exact. A cell is a small state machine that the runtime runs one command at a time;
+//! what kinds there are, how they are addressed, and how they and their messages are written down.
+
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::{ClusterCell, ClusterCommand, ClusterReply};
+use crate::ids::ClusterName;
+use crate::platform::CellError;
+use crate::route::Coordinates;
+use crate::time::Timestamp;
+
+/// Which cell, and where on Earth it is best kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CellAddress {
+    /// What the cell is for.
+    pub id: CellId,
+    /// Where the traffic that matters to it is: the cluster's region.
+    pub near: Coordinates,
+}
+
+/// A cell's identity: its kind and the name of what it keeps.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CellId {
+    /// In-flight requests and kv_cache of one cluster.
+    Cluster(ClusterName),
+}
+
+impl CellId {
+    /// The identity as one string, `kind/name`, for runtimes that address cells by string.
+    pub fn key(&self) -> String {
+        match self {
+            Self::Cluster(name) => format!("cluster/{name}"),
+        }
+    }
+
+    /// The identity that `key` was made from, or `None` where it names no kind of this version.
+    pub fn from_key(key: &str) -> Option<Self> {
+        match key.split_once('/')? {
+            ("cluster", name) if !name.is_empty() => Some(Self::Cluster(name.into())),
+            _ => None,
+        }
+    }
+}
+
+/// A command to a cell of any kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CellCommand {
+    /// To a cluster cell.
+    Cluster(ClusterCommand),
+}
+
+/// A cell's reply to a command of its kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CellReply {
+    /// From a cluster cell.
+    Cluster(ClusterReply),
+}
+
+/// The state of a cell of any kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CellState {
+    /// Of a cluster cell.
+    Cluster(ClusterCell),
+}
+
+impl CellState {
+    /// A cell that has seen nothing yet.
+    pub fn new(id: &CellId) -> Self {
+        match id {
+            CellId::Cluster(_) => Self::Cluster(ClusterCell::default()),
+        }
+    }
+
+    /// Runs one command. The runtime calls it for one command at a time.
+    pub fn apply(&mut self, now: Timestamp, command: CellCommand) -> CellReply {
+        match (self, command) {
+            (Self::Cluster(cell), CellCommand::Cluster(command)) => CellReply::Cluster(cell.apply(now, command)),
+        }
+    }
+
+    /// The state as a record, for runtimes that keep it outside the process between commands.
+    ///
+    /// # Errors
+    /// Never for states that this crate makes.
+    pub fn to_record(&self) -> Result<Vec<u8>, CellError> {
+        encode(&RecordOut { v: RECORD_VERSION, state: self })
+    }
+
+    /// The state that a record holds.
+    ///
+    /// # Errors
+    /// When the record is damaged or of a version that this code does not read.
+    pub fn from_record(record: &[u8]) -> Result<Self, CellError> {
+        let RecordIn { v, state } = decode(record)?;
+        if v != RECORD_VERSION {
+            return Err(CellError::Malformed(format!("record of version {v}, this code reads {RECORD_VERSION}")));
+        }
+        Ok(state)
+    }
+}
+
+/// A command or reply as bytes, for runtimes whose cells are reached by messages.
+///
+/// # Errors
+/// Never for messages that this crate makes.
+pub fn encode(message: &impl Serialize) -> Result<Vec<u8>, CellError> {
+    serde_json::to_vec(message).map_err(|error| CellError::Malformed(error.to_string()))
+}
+
+/// The command or reply that `bytes` holds.
+///
+/// # Errors
+/// When the bytes are damaged or of another version's making.
+pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, CellError> {
+    serde_json::from_slice(bytes).map_err(|error| CellError::Malformed(error.to_string()))
+}
+
+/// The version that records are written with; the only one so far.
+const RECORD_VERSION: u32 = 1;
+
+#[derive(Serialize)]
+struct RecordOut<'a> {
+    v: u32,
+    state: &'a CellState,
+}
+
+#[derive(Deserialize)]
+struct RecordIn {
+    v: u32,
+    state: CellState,
+}

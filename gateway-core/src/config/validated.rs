@@ -1,0 +1,222 @@
+//! The configuration as the code uses it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::ids::{ClusterName, Jurisdiction, ModelName, RegionName, ReplicaName, SecretName, TenantName, Tokens};
+use crate::route::Coordinates;
+
+/// A sound configuration. It is made by [`Config::parse`](Self::parse) only.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// What tells this configuration from others: the first 16 hexadecimal digits of its text's SHA-256.
+    pub version: String,
+    /// Where clusters stand.
+    pub regions: BTreeMap<RegionName, Region>,
+    /// Clusters by name.
+    pub clusters: BTreeMap<ClusterName, Arc<Cluster>>,
+    /// Models by name.
+    pub models: BTreeMap<ModelName, Arc<Model>>,
+    /// Other names that clients may ask for a model by.
+    pub aliases: BTreeMap<String, ModelName>,
+    /// Tenants, in the order written.
+    pub tenants: Vec<Arc<Tenant>>,
+    /// Who may read metrics and change the configuration.
+    pub admin: Admin,
+    /// Bounds of every loop, queue, retry and wait.
+    pub limits: Limits,
+}
+
+/// A place with clusters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Region {
+    /// Its name.
+    pub name: RegionName,
+    /// Where it is.
+    pub coordinates: Coordinates,
+    /// Which jurisdiction data there is under.
+    pub jurisdiction: Jurisdiction,
+}
+
+/// Replicas of one engine in one region.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cluster {
+    /// Its name.
+    pub name: ClusterName,
+    /// Where it stands.
+    pub region: Region,
+    /// What software its replicas run.
+    pub engine: EngineKind,
+    /// At least one.
+    pub replicas: Vec<Replica>,
+    /// The secret that its replicas want as a bearer token.
+    pub secret: Option<SecretName>,
+    /// Tokens that fit into one replica's kv_cache; at least 1.
+    pub kv_cache_tokens: Tokens,
+    /// Uncached prompt tokens that one replica reads in a second; greater than 0.
+    pub prefill_tokens_per_s: f64,
+    /// Requests that one replica runs at once; at least 1.
+    pub max_running: u32,
+}
+
+/// One engine process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replica {
+    /// Its base URL without a trailing slash, such as `http://10.0.0.7:8000`; paths such as `/v1/models` follow it.
+    pub name: ReplicaName,
+}
+
+/// The engines whose ways the gateway knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineKind {
+    /// vLLM.
+    Vllm,
+    /// SGLang.
+    Sglang,
+    /// Text Generation Inference.
+    Tgi,
+    /// TensorRT-LLM.
+    TensorrtLlm,
+    /// llama.cpp's server.
+    LlamaCpp,
+}
+
+/// What a client can ask for by name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// Its name.
+    pub name: ModelName,
+    /// Most tokens of prompt and answer together.
+    pub context_length: Tokens,
+    /// Who is named as `owned_by` in lists of models.
+    pub owned_by: String,
+    /// When it was made, in seconds since the Unix epoch, for lists of models.
+    pub created: u64,
+    /// Which clusters serve it, at least one, in the order written.
+    pub serving: Vec<Serving>,
+    /// What answers, in order, when a tier cannot. Its first tier is this model itself.
+    pub ladder: Ladder,
+}
+
+/// A cluster that serves a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Serving {
+    /// The cluster.
+    pub cluster: Arc<Cluster>,
+    /// The name under which its engine knows the model.
+    pub served_name: String,
+}
+
+/// The tiers that a request goes down. Never empty; a canned tier can only be the last.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ladder {
+    /// In order, best first.
+    pub tiers: Vec<Tier>,
+}
+
+/// One rung of a ladder.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Tier {
+    /// A model by name; it exists in [`Config::models`].
+    Model(ModelName),
+    /// A fixed answer.
+    Canned(CannedTier),
+}
+
+/// A fixed answer for when nothing else can answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CannedTier {
+    /// What it says; not empty.
+    pub text: String,
+}
+
+/// Who sends requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tenant {
+    /// Its name.
+    pub name: TenantName,
+    /// SHA-256 digests of its API keys.
+    pub keys: Vec<KeyDigest>,
+    /// Names of models it may ask for; `None` for all.
+    pub models: Option<Vec<ModelName>>,
+    /// Jurisdictions that may see its data; `None` for all.
+    pub jurisdictions: Option<Vec<Jurisdiction>>,
+}
+
+/// The SHA-256 of an API key, written `sha256:` and 64 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyDigest(pub [u8; 32]);
+
+/// Operators' own access.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Admin {
+    /// SHA-256 digests of admin keys. Without any, `/admin/…` is closed and `/metrics` is open.
+    pub keys: Vec<KeyDigest>,
+}
+
+/// Bounds. The documented defaults are those of [`Limits::default`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest request body, in bytes.
+    pub request_body_bytes: usize,
+    /// Largest response of an engine that is not streamed, in bytes.
+    pub response_body_bytes: usize,
+    /// Longest single SSE event from an engine, in bytes.
+    pub event_bytes: usize,
+    /// Deepest nesting of arrays and objects in a request.
+    pub nesting: usize,
+    /// Most time for a client to deliver its request body.
+    pub request_body: Duration,
+    /// Most time to connect to a replica.
+    pub connect: Duration,
+    /// Most time until an engine's response head and first event, in one attempt.
+    pub first_byte: Duration,
+    /// Most time between two pieces of a streamed answer.
+    pub between_bytes: Duration,
+    /// Most time for the whole ladder until an answer begins.
+    pub deadline: Duration,
+    /// Most attempts at replicas that one request may take, over all tiers.
+    pub attempts: u32,
+    /// Time after which a stream is opened towards the client although no engine has answered yet.
+    pub early_commit: Duration,
+    /// Time between two heartbeat comments on a quiet stream.
+    pub heartbeat: Duration,
+    /// Time after which a permit that nobody renewed is free again; it is renewed three times as often.
+    pub permit_ttl: Duration,
+    /// Time after which a cluster's figures count as unknown.
+    pub load_ttl: Duration,
+    /// Failures of a replica in a row that open its breaker.
+    pub breaker_failures: u32,
+    /// Time that a breaker stays open before one request probes the replica.
+    pub breaker_open: Duration,
+    /// Output tokens to expect of a request that sets no bound.
+    pub expected_output: Tokens,
+    /// Time between two looks into the store for a newer configuration; 60 s at most.
+    pub config_refresh: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_body_bytes: 4 << 20,
+            response_body_bytes: 32 << 20,
+            event_bytes: 1 << 20,
+            nesting: 128,
+            request_body: Duration::from_secs(30),
+            connect: Duration::from_secs(2),
+            first_byte: Duration::from_secs(60),
+            between_bytes: Duration::from_secs(30),
+            deadline: Duration::from_secs(120),
+            attempts: 4,
+            early_commit: Duration::from_secs(10),
+            heartbeat: Duration::from_secs(15),
+            permit_ttl: Duration::from_secs(30),
+            load_ttl: Duration::from_secs(5),
+            breaker_failures: 3,
+            breaker_open: Duration::from_secs(5),
+            expected_output: Tokens(512),
+            config_refresh: Duration::from_secs(20),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Names and quantities as types of their own, so that the compiler keeps them apart.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::iter::Sum;
+use std::ops::{Add, AddAssign};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The name as it stands in the configuration.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(name: &str) -> Self {
+                Self(name.into())
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+name!(
+    /// A region: where clusters stand.
+    RegionName
+);
+name!(
+    /// A cluster: replicas of one engine in one region.
+    ClusterName
+);
+name!(
+    /// A replica of a cluster: its base URL, which is unique in the configuration.
+    ReplicaName
+);
+name!(
+    /// A model as clients ask for it.
+    ModelName
+);
+name!(
+    /// A tenant: who owns API keys and whose traffic is kept apart.
+    TenantName
+);
+name!(
+    /// A secret's name. Its value is known to the platform only, never to the core.
+    SecretName
+);
+name!(
+    /// A jurisdiction that data may be kept to, such as `eu`.
+    Jurisdiction
+);
+
+/// A number of tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Tokens(pub u64);
+
+impl Add for Tokens {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl AddAssign for Tokens {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl Sum for Tokens {
+    fn sum<I: Iterator<Item = Self>>(tokens: I) -> Self {
+        tokens.fold(Self(0), Add::add)
+    }
+}
+
+impl fmt::Display for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A request as it is named in answers, logs and upstream headers: `req_` and 128 random bits in hexadecimal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestId(String);
+
+impl RequestId {
+    /// The id made of two random words.
+    pub fn from_random(high: u64, low: u64) -> Self {
+        Self(format!("req_{high:016x}{low:016x}"))
+    }
+
+    /// As it is sent in `x-request-id`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}

@@ -1,0 +1,104 @@
+//! The only door out of the core: what a runtime must offer. Each adapter implements it, converts requests and
+//! decides nothing.
+
+use std::future::Future;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::Stream;
+use thiserror::Error;
+
+use crate::cells::{CellAddress, CellCommand, CellReply};
+use crate::ids::SecretName;
+use crate::time::Timestamp;
+
+/// What the pipeline needs from the runtime that it runs on. A value is a cheap handle, cloned freely; nothing here
+/// is `Send`, since each request stays on the thread, isolate or instance that accepted it.
+#[expect(async_fn_in_trait, reason = "static dispatch, and no `Send` bound by design")]
+pub trait Platform: Clone + 'static {
+    /// The body of an upstream's response, as it arrives. Dropping it cancels the upstream request.
+    type Body: Stream<Item = Result<Bytes, SendError>> + Unpin + 'static;
+
+    /// The time now. On some runtimes it stands still while code runs and moves only across I/O.
+    fn now(&self) -> Timestamp;
+
+    /// Sixty-four bits that nobody can predict.
+    fn random(&self) -> u64;
+
+    /// Completes after `duration`. It borrows nothing, so that it can be kept beside the platform.
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + 'static;
+
+    /// Reads many keys of the store at once: one value or `None` for each key, in order. Values may be as old as the
+    /// store's eventual consistency makes them.
+    ///
+    /// # Errors
+    /// When the store cannot be reached or answers garbage.
+    async fn store_read(&self, keys: &[&str]) -> Result<Vec<Option<Bytes>>, StoreError>;
+
+    /// Writes one key of the store. With a `ttl` the value disappears after about that long, at least 60 s; without
+    /// one it stays.
+    ///
+    /// # Errors
+    /// When the store cannot be reached or refuses the value.
+    async fn store_write(&self, key: &str, value: Bytes, ttl: Option<Duration>) -> Result<(), StoreError>;
+
+    /// Runs one command in a cell, atomically with respect to every other command to that cell, wherever it comes
+    /// from.
+    ///
+    /// # Errors
+    /// When the cell cannot be reached; the command may or may not have run.
+    async fn cell_call(&self, cell: &CellAddress, command: CellCommand) -> Result<CellReply, CellError>;
+
+    /// Sends a request and waits for the head of the response. The adapter adds the secret's value as
+    /// `authorization: Bearer …`, follows no redirect, and passes bytes through undecoded. Dropping the future
+    /// cancels the request. Limits on the first byte and between bytes are the core's, kept with `sleep`, so that
+    /// they hold alike everywhere; only the time to connect is the adapter's, where its runtime lets it.
+    ///
+    /// # Errors
+    /// When no response head arrived, with how far the request got.
+    async fn send(&self, request: UpstreamRequest) -> Result<http::Response<Self::Body>, SendError>;
+
+    /// Lets `work` run to its end even when the response is complete or the client has left.
+    fn after_response(&self, work: impl Future<Output = ()> + 'static);
+}
+
+/// A request to an engine.
+#[derive(Debug)]
+pub struct UpstreamRequest {
+    /// Method, absolute `http` or `https` URL, headers without hop-by-hop ones, and the whole body.
+    pub request: http::Request<Bytes>,
+    /// The secret to present as a bearer token, if the cluster wants one.
+    pub secret: Option<SecretName>,
+    /// The longest time that connecting may take.
+    pub connect_timeout: Duration,
+}
+
+/// Why an upstream gave no response head, or no more of its body.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SendError {
+    /// No connection: refused, no route, no such name, TLS failed, or not within the connect timeout.
+    #[error("cannot connect: {0}")]
+    Connect(String),
+    /// The connection broke, before the head or within the body.
+    #[error("connection broken: {0}")]
+    Broken(String),
+    /// The platform has no value for the secret that the cluster names.
+    #[error("secret `{0}` is not set on this platform")]
+    NoSecret(SecretName),
+}
+
+/// Why the store did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("store: {0}")]
+pub struct StoreError(pub String);
+
+/// Why a cell did not answer.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum CellError {
+    /// The runtime could not reach the cell.
+    #[error("cell unreachable: {0}")]
+    Unreachable(String),
+    /// Another version's record or message, or a damaged one.
+    #[error("cell record or message not understood: {0}")]
+    Malformed(String),
+}
