@@ -1,1 +1,45 @@
-fn main() {}
+//! `cargo xtask`: every habit of the project behind one command. Each subcommand is one module; what it needs beyond
+//! Rust and Node it fetches itself (see [`setup`]).
+
+mod build;
+mod check;
+mod cli;
+mod command;
+mod component;
+mod error;
+mod packages;
+mod processes;
+mod runtime;
+mod setup;
+mod size;
+mod steps;
+mod terminal;
+mod worker_build;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::cli::{Arguments, Task};
+use crate::error::TaskError;
+
+fn main() -> ExitCode {
+    processes::catch_interrupts();
+    let done = match Arguments::parse().task {
+        Task::Build(options) => build::run(&options),
+        Task::Size => size::run(),
+        Task::Check => check::run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(TaskError::Stopped) => ExitCode::from(INTERRUPTED),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What shells report for a command that an interrupt ended.
+const INTERRUPTED: u8 = 130;

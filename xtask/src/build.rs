@@ -1,0 +1,153 @@
+//! `cargo xtask build`: what is deployed on each runtime, and its variants for tests.
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::BuildOptions;
+use crate::command::Run;
+use crate::component::componentize;
+use crate::error::TaskError;
+use crate::packages::{self, SPIN_HOST, selected};
+use crate::runtime::Runtime;
+use crate::setup::{WASM_TARGET, WasmToolchain, wasm_toolchain};
+use crate::worker_build::{WorkerBuild, build_worker, tools_folder};
+use crate::{terminal, workspace};
+
+/// What an artifact is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be deployed.
+    Deployment,
+    /// To run the platform's conformance suite, which it then serves.
+    Conformance,
+}
+
+/// How the native binary is compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// Quickly, with its assertions on.
+    Debug,
+    /// As it is deployed.
+    Release,
+}
+
+/// Builds what was asked for, and says where it is.
+pub fn run(options: &BuildOptions) -> Result<(), TaskError> {
+    let wanted = options.runtime.or(options.on);
+    for runtime in Runtime::ALL.into_iter().filter(|runtime| wanted.is_none_or(|wanted| wanted == *runtime)) {
+        let built = terminal::step(&format!("build {}", runtime.name()), || match runtime {
+            Runtime::Native => native(Profile::Release, Purpose::Deployment),
+            Runtime::Cloudflare => cloudflare(&wasm_toolchain()?, Purpose::Deployment),
+            Runtime::Spin => spin(&wasm_toolchain()?, Purpose::Deployment),
+        })?;
+        terminal::note(&built.display().to_string());
+    }
+    Ok(())
+}
+
+/// The `tidegate` binary.
+pub fn native(profile: Profile, purpose: Purpose) -> Result<PathBuf, TaskError> {
+    let build = Run::cargo().arg("build").args(selected(packages::NATIVE)).args(["--bin", "tidegate"]);
+    let build = match profile {
+        Profile::Debug => build,
+        Profile::Release => build.arg("--release"),
+    };
+    let folder = workspace::target().join(match profile {
+        Profile::Debug => "debug",
+        Profile::Release => "release",
+    });
+    match purpose {
+        Purpose::Deployment => {
+            build.shown()?;
+            Ok(folder.join("tidegate"))
+        }
+        Purpose::Conformance => {
+            build.args(["--features", "tidegate/conformance"]).shown()?;
+            // The next build without the feature would replace it.
+            let kept = workspace::work_folder("conformance")?.join("tidegate");
+            copy(&folder.join("tidegate"), &kept)?;
+            Ok(kept)
+        }
+    }
+}
+
+/// The folder with the Worker.
+pub fn cloudflare(wasm: &WasmToolchain, purpose: Purpose) -> Result<PathBuf, TaskError> {
+    let out = match purpose {
+        Purpose::Deployment => workspace::work_folder("cloudflare")?,
+        Purpose::Conformance => workspace::work_folder("conformance/cloudflare")?,
+    };
+    worker("edge-cloudflare", &out, wasm, features(purpose))?;
+    Ok(out)
+}
+
+/// The folder with the bare pass-through Worker that the bench compares with.
+pub fn bare_cloudflare(wasm: &WasmToolchain) -> Result<PathBuf, TaskError> {
+    let out = workspace::work_folder("bench/bare-cloudflare")?;
+    worker("tests/bare/cloudflare", &out, wasm, &[])?;
+    Ok(out)
+}
+
+/// The Spin component.
+pub fn spin(wasm: &WasmToolchain, purpose: Purpose) -> Result<PathBuf, TaskError> {
+    let out = match purpose {
+        Purpose::Deployment => workspace::work_folder("spin")?.join("tidegate.wasm"),
+        Purpose::Conformance => workspace::work_folder("conformance")?.join("tidegate.wasm"),
+    };
+    component("tidegate-spin", &out, wasm, features(purpose))?;
+    Ok(out)
+}
+
+/// The bare pass-through component that the bench compares with.
+pub fn bare_spin(wasm: &WasmToolchain) -> Result<PathBuf, TaskError> {
+    let out = workspace::work_folder("spin")?.join("bare.wasm");
+    component("tidegate-bare-spin", &out, wasm, &[])?;
+    Ok(out)
+}
+
+/// What runs Spin components: a `spin` on the `PATH`, else the tests' own host. Which one it is can be told by its
+/// file name.
+pub fn spin_host() -> Result<PathBuf, TaskError> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let installed = std::env::split_paths(&path).map(|folder| folder.join("spin")).find(|program| program.is_file());
+    if let Some(spin) = installed {
+        return Ok(spin);
+    }
+    Run::cargo().args(["build", "--release", "--package", SPIN_HOST]).shown()?;
+    Ok(workspace::target().join("release").join(SPIN_HOST))
+}
+
+fn features(purpose: Purpose) -> &'static [&'static str] {
+    match purpose {
+        Purpose::Deployment => &[],
+        Purpose::Conformance => &["conformance"],
+    }
+}
+
+fn worker(folder: &str, out: &Path, wasm: &WasmToolchain, features: &[&str]) -> Result<(), TaskError> {
+    let build = WorkerBuild {
+        crate_folder: &workspace::root().join(folder),
+        out,
+        tools: &tools_folder(),
+        features,
+        environment: &wasm.env,
+    };
+    Ok(build_worker(&build, &workspace::root())?)
+}
+
+fn component(package: &str, out: &Path, wasm: &WasmToolchain, features: &[&str]) -> Result<(), TaskError> {
+    Run::cargo()
+        .args(["build", "--profile", "edge", "--target", WASM_TARGET, "--package", package])
+        .args(["--features", &features.join(",")])
+        .envs(wasm.env.iter().map(|(name, value)| (name, value)))
+        .shown()?;
+    let module = workspace::target().join(WASM_TARGET).join("edge").join(format!("{}.wasm", package.replace('-', "_")));
+    let imports = componentize(&module, out)?;
+    terminal::note(&format!("{package} imports {}", imports.join(", ")));
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), TaskError> {
+    // A running program cannot be written to, but its file can be replaced.
+    let _ = std::fs::remove_file(to);
+    std::fs::copy(from, to).map(drop).map_err(TaskError::file(from))
+}

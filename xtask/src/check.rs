@@ -1,0 +1,98 @@
+//! `cargo xtask check`, and the same checks as steps of `cargo xtask test`: all that can be said about the code
+//! without running it.
+
+use std::time::Duration;
+
+use crate::command::Run;
+use crate::error::TaskError;
+use crate::packages::{self, CONTRACT, SPIN_HOST, WASM, selected};
+use crate::setup::{CargoTool, WASM_TARGET, WasmToolchain, cargo_tool, wasm_toolchain};
+use crate::steps::Steps;
+use crate::{terminal, workspace};
+
+/// Runs all checks, and fails when one does.
+pub fn run() -> Result<(), TaskError> {
+    let mut steps = Steps::new(false);
+    steps.run("format", format);
+    steps.run("changelog", changelog);
+    steps.run("lints, native", lint_native);
+    let wasm = steps.run("compiler for wasm", wasm_toolchain);
+    steps.run("lints, wasm", || lint_wasm(wasm.get()?));
+    steps.run("lints, Spin host", lint_spin_host);
+    steps.run("documentation", documentation);
+    steps.run("dependencies", dependencies);
+    steps.conclude()
+}
+
+/// `cargo fmt --check`.
+pub fn format() -> Result<(), TaskError> {
+    Run::cargo().args(["fmt", "--all", "--check"]).shown()
+}
+
+/// Clippy over what runs on the machine itself, tests included.
+pub fn lint_native() -> Result<(), TaskError> {
+    let every = [packages::NATIVE, &[CONTRACT]].concat();
+    Run::cargo().arg("clippy").args(selected(&every)).args(["--all-targets", "--", "-D", "warnings"]).shown()?;
+    Run::cargo().args(["clippy", "--package", "xtask", "--all-targets", "--", "-D", "warnings"]).shown()
+}
+
+/// Clippy over what is compiled for wasm, as it is deployed and as it is tested.
+pub fn lint_wasm(wasm: &WasmToolchain) -> Result<(), TaskError> {
+    let features = "tidegate-cloudflare/conformance,tidegate-spin/conformance";
+    for features in ["", features] {
+        let clippy = match &wasm.clippy {
+            None => Run::cargo(),
+            Some(program) => Run::new(program).dir(&workspace::root()).env("CARGO", "/usr/bin/cargo"),
+        };
+        clippy
+            .arg("clippy")
+            .args(selected(WASM))
+            .args(["--target", WASM_TARGET, "--features", features, "--", "-D", "warnings"])
+            .envs(wasm.env.iter().map(|(name, value)| (name, value)))
+            .shown()?;
+    }
+    Ok(())
+}
+
+/// Clippy over the tests' own host for Spin components.
+pub fn lint_spin_host() -> Result<(), TaskError> {
+    // In the profile that it is built in: then build scripts and macros are compiled once.
+    let arguments = ["clippy", "--release", "--package", SPIN_HOST, "--all-targets", "--", "-D", "warnings"];
+    Run::cargo().args(arguments).shown()
+}
+
+/// The documentation, in which no link may be broken.
+pub fn documentation() -> Result<(), TaskError> {
+    let doc = Run::cargo().args(["doc", "--no-deps", "--document-private-items"]).args(selected(packages::NATIVE));
+    doc.env("RUSTDOCFLAGS", "-D warnings").shown()
+}
+
+/// Licences, origins and doubles of all dependencies; known holes in them too, where the list of holes can be reached.
+pub fn dependencies() -> Result<(), TaskError> {
+    let deny = cargo_tool(CargoTool {
+        name: "cargo-deny",
+        version: CARGO_DENY,
+        arguments: &["--locked", "--no-default-features"],
+    })?;
+    let deny = || Run::new(&deny).dir(&workspace::root());
+    deny().args(["check", "--hide-inclusion-graph", "bans", "licenses", "sources"]).shown()?;
+    match deny().args(["fetch", "db"]).limit(Duration::from_mins(2)).quiet() {
+        Ok(_) => deny().args(["check", "--disable-fetch", "advisories"]).shown(),
+        Err(TaskError::Stopped) => Err(TaskError::Stopped),
+        Err(_) => {
+            terminal::note("NOT checked against known advisories: their database cannot be reached from here");
+            Ok(())
+        }
+    }
+}
+
+/// CHANGELOG.md says what has changed since the last release.
+pub fn changelog() -> Result<(), TaskError> {
+    let text = workspace::read(&workspace::root().join("CHANGELOG.md"))?;
+    if text.lines().any(|line| line == "## Unreleased") {
+        return Ok(());
+    }
+    Err(TaskError::unmet("CHANGELOG.md", "it has no line `## Unreleased`", "what is not released yet stands there"))
+}
+
+const CARGO_DENY: &str = "0.20.2";

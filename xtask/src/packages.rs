@@ -1,0 +1,16 @@
+//! Which packages are built together. Cargo unites the features of what is selected in one call: always selecting the
+//! same packages keeps it from compiling a dependency twice.
+
+/// What runs on the machine itself, tests left out.
+pub const NATIVE: &[&str] = &["tidegate-core", "tidegate-native", "tidegate-simulator", "tidegate"];
+/// The contract suite.
+pub const CONTRACT: &str = "tidegate-tests";
+/// What is compiled for wasm.
+pub const WASM: &[&str] = &["tidegate-cloudflare", "tidegate-spin", "tidegate-bare-cloudflare", "tidegate-bare-spin"];
+/// The tests' own host for Spin components.
+pub const SPIN_HOST: &str = "tidegate-spin-host";
+
+/// `--package A --package B …`
+pub fn selected<'a>(packages: &[&'a str]) -> Vec<&'a str> {
+    packages.iter().flat_map(|package| ["--package", package]).collect()
+}

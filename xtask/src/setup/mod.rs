@@ -1,0 +1,16 @@
+//! What the tasks need beyond Rust and Node, brought to where it belongs, once: each function returns when the thing
+//! is there, and does nothing when it was there already.
+
+mod apt;
+mod cargo_tool;
+mod node;
+mod python;
+mod stamp;
+mod wasm;
+mod wasm_debian;
+
+pub use apt::with_packages;
+pub use cargo_tool::{CargoTool, cargo_tool};
+pub use node::node_modules;
+pub use python::python_clients;
+pub use wasm::{WASM_TARGET, WasmToolchain, wasm_toolchain};
