@@ -1,0 +1,99 @@
+//! Starts the gateway under test on the runtime under test. Nothing else in the suite knows the runtimes apart.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::process::Server;
+use crate::runtime::{self, Runtime};
+
+/// Where the gateway believes to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// The code of the edge location; a region of the configuration has the same name.
+    pub code: &'static str,
+    /// Degrees north.
+    pub latitude: f64,
+    /// Degrees east.
+    pub longitude: f64,
+}
+
+/// Frankfurt.
+pub const FRANKFURT: Place = Place {
+    code: "fra",
+    latitude: 50.1,
+    longitude: 8.7,
+};
+/// Washington, D.C.
+pub const WASHINGTON: Place = Place {
+    code: "iad",
+    latitude: 38.9,
+    longitude: -77.0,
+};
+
+/// Starts a gateway that has `config` in force. Logs and data go to `folder`.
+pub fn start(config: &str, place: Place, secrets: &[(&str, &str)], folder: &Path) -> Server {
+    let file = folder.join("gateway.toml");
+    fs::write(&file, config).expect("the configuration can be written");
+    let command = match Runtime::current() {
+        Runtime::Native => native(&file, place, secrets, folder),
+        Runtime::Cloudflare => cloudflare(&file, place, secrets),
+        Runtime::Spin => spin(&file, place, secrets),
+    };
+    Server::start("gateway", &command, folder)
+}
+
+fn native(config: &Path, place: Place, secrets: &[(&str, &str)], folder: &Path) -> Command {
+    let mut command = Command::new(runtime::tidegate_binary());
+    command.args(["serve", "--listen", "127.0.0.1:0", "--location", place.code]);
+    command
+        .arg("--config")
+        .arg(config)
+        .arg("--data")
+        .arg(folder.join("data"));
+    command.envs(secrets.iter().copied());
+    command
+}
+
+/// The Worker carries a bundled configuration of its own; ours comes from the store, as an operator's newer one does.
+fn cloudflare(config: &Path, place: Place, secrets: &[(&str, &str)]) -> Command {
+    let mut command = Command::new("node");
+    command.arg(repository().join("tests/miniflare/harness.mjs"));
+    command.arg("--script").arg(runtime::worker_folder());
+    command.args(["--port", "0", "--kv", &from_file(config)]);
+    let Place {
+        code,
+        latitude,
+        longitude,
+    } = place;
+    let colo = code.to_uppercase();
+    command.args([
+        "--cf",
+        &format!(r#"{{"colo":"{colo}","latitude":"{latitude}","longitude":"{longitude}"}}"#),
+    ]);
+    for (name, value) in secrets {
+        command.args(["--secret", &format!("{name}={value}")]);
+    }
+    command
+}
+
+/// The component carries a bundled configuration of its own; ours comes from the store.
+fn spin(config: &Path, place: Place, secrets: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(runtime::spin_host());
+    command.arg("--component").arg(runtime::spin_component());
+    command.arg("--manifest").arg(repository().join("spin.toml"));
+    command.args(["--listen", "127.0.0.1:0", "--kv", &from_file(config)]);
+    command.args(["--variable", &format!("location={}", place.code)]);
+    for (name, value) in secrets {
+        command.args(["--variable", &format!("{}={value}", name.to_lowercase())]);
+    }
+    command
+}
+
+fn from_file(config: &Path) -> String {
+    format!("config=@{}", config.display())
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}

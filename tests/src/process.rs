@@ -1,0 +1,99 @@
+//! A child process that prints a `ready` line and dies with this process, however this process dies.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+/// A running server. Dropping it stops it and waits until it is gone.
+#[derive(Debug)]
+pub struct Server {
+    supervisor: Child,
+    /// Its base URL, from the ready line.
+    pub url: String,
+    /// Where what it writes to standard error goes.
+    pub log: PathBuf,
+}
+
+impl Server {
+    /// Runs `command` until it prints `ready url=…`; `name` is what its log in `folder` is called.
+    pub fn start(name: &str, command: &Command, folder: &Path) -> Self {
+        let log = folder.join(format!("{name}.log"));
+        let mut supervisor = supervised(command)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(File::create(&log).expect("the log can be written"))
+            .spawn()
+            .expect("a shell runs");
+        let output = BufReader::new(supervisor.stdout.take().expect("standard output is piped"));
+        let url = ready_url(output).unwrap_or_else(|why| {
+            let said = std::fs::read_to_string(&log).unwrap_or_default();
+            panic!("{name} {why}: {command:?}\n{said}")
+        });
+        Self { supervisor, url, log }
+    }
+
+    /// The address in the URL, such as `127.0.0.1:8080`.
+    pub fn address(&self) -> &str {
+        self.url.trim_start_matches("http://").trim_end_matches('/')
+    }
+
+    /// What it has written to standard error so far.
+    pub fn log_text(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.supervisor.stdin.take());
+        let _ = self.supervisor.wait();
+    }
+}
+
+/// `command` under a shell that stops it when the shell's standard input ends. The pipe ends when this process drops
+/// it, and also when this process is killed, so that no server outlives the tests. The shell's own standard output
+/// is closed at once: the pipe to us ends when the server itself ends.
+fn supervised(command: &Command) -> Command {
+    const SUPERVISE: &str = r#""$@" </dev/null & pid=$!
+        exec >/dev/null
+        cat
+        kill -TERM $pid 2>/dev/null
+        (sleep 3; kill -KILL $pid 2>/dev/null) & watchdog=$!
+        wait $pid
+        kill $watchdog 2>/dev/null"#;
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", SUPERVISE, "supervise"])
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        if let Some(value) = value {
+            shell.env(name, value);
+        }
+    }
+    shell
+}
+
+/// The URL in the ready line, read by a thread that goes on reading, so that the server never blocks on its output.
+fn ready_url(output: impl BufRead + Send + 'static) -> Result<String, &'static str> {
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        for line in output.lines().map_while(Result::ok) {
+            if let Some(url) = line.strip_prefix("ready url=") {
+                let url = url.split(' ').next().unwrap_or_default();
+                let _ = tell.send(url.to_owned());
+            }
+        }
+    });
+    told.recv_timeout(READY_WITHIN).map_err(|why| match why {
+        mpsc::RecvTimeoutError::Timeout => "printed no ready line in time",
+        mpsc::RecvTimeoutError::Disconnected => "ended before it was ready",
+    })
+}
+
+/// Compiling a component for the first time is the slowest start there is.
+const READY_WITHIN: Duration = Duration::from_secs(120);

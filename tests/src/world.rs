@@ -1,0 +1,111 @@
+//! A world: simulated engines and one gateway in front of them, made from a configuration file with placeholders.
+//!
+//! `{engine NAME}` becomes the URL of an engine that is started for the name, `{scripted}` that of an upstream that
+//! tests write answers for, `{key NAME}` the digest of the API key that [`key`] gives for the name. So a world's file
+//! reads as the operator's own would.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::engine::Engine;
+use crate::gateway::{self, Place};
+use crate::http::{Request, Response};
+use crate::process::Server;
+use crate::runtime::Runtime;
+use crate::scripted::Scripted;
+
+/// Engines and a gateway that serves them.
+#[derive(Debug)]
+pub struct World {
+    /// The gateway under test.
+    pub gateway: Server,
+    /// An upstream that tests write answers for.
+    pub scripted: Scripted,
+    engines: BTreeMap<String, Engine>,
+}
+
+impl World {
+    /// Starts the engines that `template` names and a gateway at `place` that has it in force.
+    pub fn start(name: &str, template: &str, place: Place, secrets: &[(&str, &str)]) -> Self {
+        let folder = folder(name);
+        let engines: BTreeMap<String, Engine> = placeholders(template, "engine")
+            .map(|name| (name.to_owned(), Engine::start(name, &folder)))
+            .collect();
+        let scripted = Scripted::start();
+        let config = fill(template, &engines, &scripted);
+        Self {
+            gateway: gateway::start(&config, place, secrets, &folder),
+            scripted,
+            engines,
+        }
+    }
+
+    /// An engine by the name that the template gives it.
+    pub fn engine(&self, name: &str) -> &Engine {
+        self.engines
+            .get(name)
+            .unwrap_or_else(|| panic!("no engine `{name}` in this world"))
+    }
+
+    /// `template` with this world's engines, as text for `PUT /admin/config`.
+    pub fn config(&self, template: &str) -> String {
+        fill(template, &self.engines, &self.scripted)
+    }
+
+    /// Sends a request to the gateway.
+    pub fn send(&self, request: &Request) -> Response {
+        request.send(self.gateway.address())
+    }
+
+    /// The gateway's metrics.
+    pub fn metrics(&self) -> String {
+        let response = self.send(&Request::get("/metrics").key(&key("admin")));
+        assert_eq!(response.status, 200, "{}", response.text());
+        response.text().to_owned()
+    }
+}
+
+/// The API key of a name: the same in every run, so that a failing request can be sent again by hand.
+pub fn key(name: &str) -> String {
+    format!("tg-{}", &hexadecimal(&format!("contract suite: {name}"))[..43])
+}
+
+/// The digest of an API key as the configuration holds it.
+pub fn digest(key: &str) -> String {
+    format!("sha256:{}", hexadecimal(key))
+}
+
+fn hexadecimal(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn fill(template: &str, engines: &BTreeMap<String, Engine>, scripted: &Scripted) -> String {
+    let mut config = template.replace("{scripted}", &scripted.url());
+    for (name, engine) in engines {
+        config = config.replace(&format!("{{engine {name}}}"), &engine.url());
+    }
+    for name in placeholders(template, "key") {
+        config = config.replace(&format!("{{key {name}}}"), &digest(&key(name)));
+    }
+    config
+}
+
+/// The names in placeholders of one kind, each as often as it stands there.
+fn placeholders<'a>(template: &'a str, kind: &'a str) -> impl Iterator<Item = &'a str> {
+    template
+        .split('{')
+        .filter_map(move |text| text.split_once('}')?.0.strip_prefix(kind)?.strip_prefix(' '))
+}
+
+/// A fresh folder for a world's logs and data, in the workspace's target folder; it stays for whoever looks into a
+/// failure.
+pub fn folder(world: &str) -> PathBuf {
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/contract");
+    let folder = target.join(Runtime::current().name()).join(world);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("the target folder is writable");
+    folder
+}

@@ -1,0 +1,16 @@
+//! The contract: what every client may rely on, on every runtime. One gateway and its engines serve most tests, side
+//! by side; a test that needs another configuration starts a world of its own.
+
+mod api;
+mod bad_input;
+mod clients_leave;
+mod config;
+mod faults;
+mod keys;
+mod ladder;
+mod metrics;
+mod pass_through;
+mod routing;
+mod sdk;
+mod streams;
+mod support;

@@ -1,0 +1,204 @@
+//! Streams: what comes when, what ends them, and that nothing is held back.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tidegate_tests::http::Response;
+use tidegate_tests::scripted::Script;
+use tidegate_tests::sse::Stream;
+
+use crate::support::{SHARED, ask, ask_stream, assert_error_object, chat, chat_stream, open_stream, with};
+
+#[test]
+fn the_first_byte_arrives_while_the_engine_still_writes() {
+    let script = Script::stream()
+        .then(chunk("first"))
+        .wait(400)
+        .then(chunk("second"))
+        .wait(400)
+        .then(chunk("third"));
+    SHARED.scripted.on("not-held-back", script.then("data: [DONE]\n\n"));
+    let response = ask(&chat_stream("tide-scripted", "not-held-back"));
+    let arrived = |text: &str| arrival(&response, text);
+    let (first, second, third) = (arrived("first"), arrived("second"), arrived("third"));
+    assert!(
+        second - first > Duration::from_millis(300),
+        "the first chunk was held back: {:?}",
+        second - first
+    );
+    assert!(
+        third - second > Duration::from_millis(300),
+        "the second chunk was held back: {:?}",
+        third - second
+    );
+}
+
+#[test]
+fn an_answer_is_not_begun_before_its_first_event() {
+    let script = Script::stream().wait(300).then(chunk("late")).then("data: [DONE]\n\n");
+    SHARED.scripted.on("head-without-event", script);
+    let asked = Instant::now();
+    let exchange = open_stream(&chat_stream("tide-scripted", "head-without-event"));
+    assert!(
+        asked.elapsed() >= Duration::from_millis(250),
+        "200 was sent before the engine had said anything"
+    );
+    assert_eq!(exchange.status, 200);
+    let response = exchange.finish();
+    let stream = Stream::parse(response.text());
+    assert!(stream.comments.is_empty() && stream.done, "{stream:?}");
+}
+
+#[test]
+fn a_slow_engine_is_waited_for_with_heartbeats() {
+    let script = Script::stream()
+        .wait(1_300)
+        .then(chunk("at last"))
+        .then("data: [DONE]\n\n");
+    SHARED.scripted.on("early-commit", script);
+    let asked = Instant::now();
+    let exchange = open_stream(&chat_stream("tide-scripted", "early-commit"));
+    let committed = asked.elapsed();
+    assert!(
+        (400..1_200).contains(&committed.as_millis()),
+        "committed after {committed:?}"
+    );
+    assert_eq!(exchange.status, 200);
+    assert_eq!(
+        exchange.header("x-tidegate-cluster"),
+        None,
+        "nobody knows yet what will serve"
+    );
+    let response = exchange.finish();
+    let stream = Stream::parse(response.text());
+    assert!(stream.comments.len() >= 3, "heartbeats and a label: {stream:?}");
+    let label = stream.comments.last().expect("comments");
+    assert_eq!(label, "tidegate cluster=scripted model=tide-scripted tier=0");
+    assert_eq!(stream.text(), "at last");
+    assert!(stream.done);
+}
+
+#[test]
+fn a_quiet_stream_is_kept_alive_with_comments() {
+    let script = Script::stream()
+        .then(chunk("one"))
+        .wait(900)
+        .then(chunk("two"))
+        .then("data: [DONE]\n\n");
+    SHARED.scripted.on("quiet-stream", script);
+    let (response, stream) = ask_stream(&chat_stream("tide-scripted", "quiet-stream"));
+    assert!(stream.comments.len() >= 2, "{stream:?}");
+    assert!(
+        response.text().find("one") < response.text().find("\n: ").or(response.text().find("\n:")),
+        "{response:?}"
+    );
+    assert_eq!(stream.text(), "onetwo");
+}
+
+#[test]
+fn a_heartbeat_never_falls_into_an_event() {
+    let event = chunk("split");
+    let (before, after) = event.split_at(20);
+    let script = Script::stream()
+        .then(chunk("one"))
+        .then(before)
+        .wait(700)
+        .then(after)
+        .then("data: [DONE]\n\n");
+    SHARED.scripted.on("heartbeat-within-event", script);
+    let (_, stream) = ask_stream(&chat_stream("tide-scripted", "heartbeat-within-event"));
+    assert_eq!(stream.text(), "onesplit");
+    assert!(!stream.comments.is_empty());
+}
+
+#[test]
+fn what_comes_after_done_is_not_passed_on() {
+    let script = Script::stream()
+        .then(chunk("one"))
+        .then("data: [DONE]\n\n")
+        .then(chunk("two"));
+    SHARED.scripted.on("after-done", script);
+    let (_, stream) = ask_stream(&chat_stream("tide-scripted", "after-done"));
+    assert_eq!(stream.text(), "one");
+}
+
+#[test]
+fn a_stream_ends_when_done_was_said_though_the_engine_keeps_the_connection() {
+    let script = Script::stream().then(chunk("one")).then("data: [DONE]\n\n").wait(5_000);
+    SHARED.scripted.on("done-and-held", script);
+    let response = ask(&chat_stream("tide-scripted", "done-and-held"));
+    assert!(response.took < Duration::from_secs(1), "{:?}", response.took);
+    assert!(response.complete && Stream::parse(response.text()).done);
+}
+
+#[test]
+fn several_choices_stream_side_by_side() {
+    let (_, stream) = ask_stream(&with(chat_stream("tide-solo", "two answers"), json!({"n": 2})));
+    for index in 0..2 {
+        assert!(
+            stream.chunks.iter().any(|chunk| chunk["choices"][0]["index"] == index),
+            "choice {index}: {stream:?}"
+        );
+    }
+    assert!(stream.done);
+}
+
+#[test]
+fn reasons_to_finish_are_those_that_clients_know() {
+    let chunk = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"},\"finish_reason\":\"eos_token\"}]}\n\n";
+    SHARED
+        .scripted
+        .on("eos-token", Script::stream().then(chunk).then("data: [DONE]\n\n"));
+    let (_, stream) = ask_stream(&chat_stream("tide-scripted", "eos-token"));
+    assert_eq!(stream.chunks[0]["choices"][0]["finish_reason"], "stop");
+}
+
+#[test]
+fn an_event_without_end_is_cut_off_in_band() {
+    let endless = "x".repeat(64 << 10);
+    let mut script = Script::stream()
+        .then(chunk("one"))
+        .then("data: {\"choices\":[{\"delta\":{\"content\":\"");
+    for _ in 0..40 {
+        script = script.then(&endless);
+    }
+    SHARED.scripted.on("endless-event", script.wait(3_000));
+    let (_, stream) = ask_stream(&chat_stream("tide-scripted", "endless-event"));
+    assert_error_object(stream.error().expect("an in-band error"));
+}
+
+#[test]
+fn an_answer_without_end_is_refused() {
+    let mut script =
+        Script::raw("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n{\"x\":\"");
+    let piece = "x".repeat(1 << 20);
+    for _ in 0..40 {
+        script = script.then(&piece);
+    }
+    SHARED.scripted.on("endless-answer", script);
+    let response = ask(&chat("tide-scripted", "endless-answer"));
+    assert_eq!(response.status, 502, "{}", response.text());
+    assert_error_object(&response.json()["error"]);
+}
+
+/// When the piece of the body arrived that completed `text`.
+fn arrival(response: &Response, text: &str) -> Instant {
+    let end = response
+        .text()
+        .find(text)
+        .unwrap_or_else(|| panic!("{text} did not arrive: {response:?}"))
+        + text.len();
+    response
+        .pieces
+        .iter()
+        .find(|piece| piece.end >= end)
+        .expect("a piece")
+        .at
+}
+
+/// A chunk with a text, as an event.
+pub fn chunk(text: &str) -> String {
+    format!(
+        "data: {{\"id\":\"x\",\"model\":\"m\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n"
+    )
+}
