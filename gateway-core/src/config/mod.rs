@@ -1,8 +1,72 @@
 //! The configuration: what the operator writes in `gateway.toml`, and the validated form that the code uses. A
-//! value of [`Config`] is sound: every name it mentions exists, every figure is within its range.
+//! value of [`Config`] is sound: every name it mentions exists, every figure is within its range. An unsound text gives
+//! all of its errors at once; one that is no TOML gives those of its syntax only.
 
+mod check;
+mod digest;
+mod error;
+mod kinds;
+mod limits;
+mod models;
+mod names;
+mod read;
+#[cfg(any(test, feature = "schema"))]
+mod schema;
+mod section;
+mod suggest;
+mod texts;
+mod url;
 mod validated;
+mod written;
 
+#[cfg(test)]
+mod tests;
+
+pub use digest::{DigestError, KeyDigest};
+pub use error::{ConfigError, ConfigErrors, Problem};
+#[cfg(any(test, feature = "schema"))]
+pub use schema::json_schema;
+pub use url::UrlError;
 pub use validated::{
-    Admin, CannedTier, Cluster, Config, EngineKind, KeyDigest, Ladder, Limits, Model, Region, Replica, Serving, Tenant, Tier,
+    Admin, CannedTier, Cluster, Config, EngineKind, Ladder, Limits, Model, Region, Replica, Serving, Tenant, Tier,
 };
+
+use sha2::{Digest, Sha256};
+use toml::de::DeTable;
+
+use read::{Keys, Report};
+use written::Root;
+
+impl Config {
+    /// Reads and validates the text of a `gateway.toml`.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, ConfigErrors> {
+        let mut report = Report::new(text);
+        if text.len() > MAX_BYTES {
+            report.too_long(text.len(), MAX_BYTES);
+            return report.finish(None);
+        }
+        let (tree, syntax_errors) = DeTable::parse_recoverable(text);
+        if !syntax_errors.is_empty() {
+            syntax_errors.iter().for_each(|error| report.syntax(error));
+            return report.finish(None);
+        }
+        let root = Root::of(&Keys::of_text(tree.get_ref()), &mut report);
+        let config = check::check(&root, version(text), &mut report);
+        report.finish(config)
+    }
+}
+
+/// What tells a text from others: the first 16 hexadecimal digits of its SHA-256.
+fn version(text: &str) -> String {
+    Sha256::digest(text)
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// A longer text is refused unread; thousands of tenants fit into it.
+const MAX_BYTES: usize = 1 << 20;

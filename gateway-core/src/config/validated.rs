@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::digest::KeyDigest;
 use crate::ids::{ClusterName, Jurisdiction, ModelName, RegionName, ReplicaName, SecretName, TenantName, Tokens};
 use crate::route::Coordinates;
 
@@ -26,6 +27,21 @@ pub struct Config {
     pub admin: Admin,
     /// Bounds of every loop, queue, retry and wait.
     pub limits: Limits,
+}
+
+impl Config {
+    /// The model that a client asks for by its name or an alias.
+    pub fn model(&self, asked: &str) -> Option<&Arc<Model>> {
+        self.models
+            .get(asked)
+            .or_else(|| self.models.get(self.aliases.get(asked)?))
+    }
+
+    /// The region of a name, which an edge location's code may be in capitals.
+    pub fn region(&self, name: &str) -> Option<&Region> {
+        let same = |region: &&Region| region.name.as_str().eq_ignore_ascii_case(name);
+        self.regions.get(name).or_else(|| self.regions.values().find(same))
+    }
 }
 
 /// A place with clusters.
@@ -80,6 +96,22 @@ pub enum EngineKind {
     TensorrtLlm,
     /// llama.cpp's server.
     LlamaCpp,
+}
+
+impl EngineKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Vllm, Self::Sglang, Self::Tgi, Self::TensorrtLlm, Self::LlamaCpp];
+
+    /// Its name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Vllm => "vllm",
+            Self::Sglang => "sglang",
+            Self::Tgi => "tgi",
+            Self::TensorrtLlm => "tensorrt-llm",
+            Self::LlamaCpp => "llama.cpp",
+        }
+    }
 }
 
 /// What a client can ask for by name.
@@ -144,10 +176,6 @@ pub struct Tenant {
     pub jurisdictions: Option<Vec<Jurisdiction>>,
 }
 
-/// The SHA-256 of an API key, written `sha256:` and 64 hexadecimal digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeyDigest(pub [u8; 32]);
-
 /// Operators' own access.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Admin {
@@ -170,11 +198,14 @@ pub struct Limits {
     pub request_body: Duration,
     /// Most time to connect to a replica.
     pub connect: Duration,
-    /// Most time until an engine's response head and first event, in one attempt.
+    /// Most time until the first event of a streamed answer, in one attempt.
     pub first_byte: Duration,
+    /// Most time for a whole answer that is not streamed, in one attempt.
+    pub whole_answer: Duration,
     /// Most time between two pieces of a streamed answer.
     pub between_bytes: Duration,
-    /// Most time for the whole ladder until an answer begins.
+    /// Most time for the whole ladder until the first event of a stream; no attempt at an answer that is not
+    /// streamed begins after it.
     pub deadline: Duration,
     /// Most attempts at replicas that one request may take, over all tiers.
     pub attempts: u32,
@@ -196,27 +227,9 @@ pub struct Limits {
     pub config_refresh: Duration,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            request_body_bytes: 4 << 20,
-            response_body_bytes: 32 << 20,
-            event_bytes: 1 << 20,
-            nesting: 128,
-            request_body: Duration::from_secs(30),
-            connect: Duration::from_secs(2),
-            first_byte: Duration::from_secs(60),
-            between_bytes: Duration::from_secs(30),
-            deadline: Duration::from_secs(120),
-            attempts: 4,
-            early_commit: Duration::from_secs(10),
-            heartbeat: Duration::from_secs(15),
-            permit_ttl: Duration::from_secs(30),
-            load_ttl: Duration::from_secs(5),
-            breaker_failures: 3,
-            breaker_open: Duration::from_secs(5),
-            expected_output: Tokens(512),
-            config_refresh: Duration::from_secs(20),
-        }
+impl Tenant {
+    /// Whether it may ask for that model.
+    pub fn may_use(&self, model: &ModelName) -> bool {
+        self.models.as_ref().is_none_or(|models| models.contains(model))
     }
 }

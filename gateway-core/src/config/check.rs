@@ -1,0 +1,189 @@
+//! As written -> validated: resolves every name, refuses what is there twice, and builds the sound configuration. What
+//! one entry lacks does not keep the others from being checked.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::digest::KeyDigest;
+use super::error::Problem;
+use super::limits;
+use super::models;
+use super::names::{Names, Once};
+use super::read::{At, Report, entries, value};
+use super::validated::{Admin, Cluster, Config, Region, Replica, Tenant};
+use super::written::{self, Root};
+use crate::ids::{ClusterName, Jurisdiction, ModelName, RegionName, ReplicaName, SecretName, TenantName};
+use crate::route::Coordinates;
+
+/// The configuration, or `None` when it is wrong, which is then in the report.
+pub(super) fn check(root: &Root, version: String, report: &mut Report) -> Option<Config> {
+    let names = KnownNames::of(root, report);
+    let regions: BTreeMap<_, _> = entries(&root.regions)
+        .iter()
+        .filter_map(|at| region(&at.value))
+        .collect();
+    let clusters = clusters(root, &names, &regions, report);
+    let models = models::check(root, &names, &clusters, report);
+    let mut digests = Once::new();
+    let tenants = tenants(root, &names, &mut digests, report);
+    let admin = value(&root.admin).map(|admin| Admin {
+        keys: digests.keys(entries(&admin.keys), report),
+    });
+    let limits = value(&root.limits).and_then(|limits| limits::check(limits, report));
+    Some(Config {
+        version,
+        regions,
+        clusters,
+        models,
+        aliases: models::aliases(root),
+        tenants,
+        admin: admin?,
+        limits: limits?,
+    })
+}
+
+/// All names that something may refer to.
+pub(super) struct KnownNames<'w> {
+    regions: Names<'w>,
+    jurisdictions: Names<'w>,
+    /// Clusters' names.
+    pub clusters: Names<'w>,
+    /// Models' names and aliases.
+    pub models: Names<'w>,
+}
+
+impl<'w> KnownNames<'w> {
+    /// Collects the names, also of entries that are wrong otherwise.
+    fn of(root: &'w Root, report: &mut Report) -> Self {
+        let mut regions = Names::of("region");
+        let mut jurisdictions = Names::of("region with the jurisdiction");
+        for region in entries(&root.regions) {
+            regions.add(region.value.name.as_ref(), report);
+            jurisdictions.add_shared(region.value.jurisdiction.as_ref());
+        }
+        let mut clusters = Names::of("cluster");
+        for cluster in entries(&root.clusters) {
+            clusters.add(cluster.value.name.as_ref(), report);
+        }
+        Self {
+            regions,
+            jurisdictions,
+            clusters,
+            models: models::names(root, report),
+        }
+    }
+}
+
+fn region(written: &written::Region) -> Option<(RegionName, Region)> {
+    let name = RegionName::from(value(&written.name)?.as_str());
+    let coordinates = Coordinates {
+        latitude: *value(&written.latitude)?,
+        longitude: *value(&written.longitude)?,
+    };
+    let jurisdiction = Jurisdiction::from(value(&written.jurisdiction)?.as_str());
+    Some((
+        name.clone(),
+        Region {
+            name,
+            coordinates,
+            jurisdiction,
+        },
+    ))
+}
+
+fn clusters(
+    root: &Root,
+    names: &KnownNames<'_>,
+    regions: &BTreeMap<RegionName, Region>,
+    report: &mut Report,
+) -> BTreeMap<ClusterName, Arc<Cluster>> {
+    let mut urls = Once::new();
+    let mut clusters = BTreeMap::new();
+    for At { value: written, .. } in entries(&root.clusters) {
+        let region = written
+            .region
+            .as_ref()
+            .and_then(|region| names.regions.resolve(region, report));
+        for url in entries(&written.replicas) {
+            let problem = |line| Problem::Duplicate {
+                what: "replica",
+                name: url.value.clone(),
+                line,
+            };
+            urls.add(url, problem, "expected each replica once, in one cluster", report);
+        }
+        let region = region.and_then(|region| regions.get(region));
+        if let Some(cluster) = region.and_then(|region| cluster(written, region.clone())) {
+            clusters.insert(cluster.name.clone(), Arc::new(cluster));
+        }
+    }
+    clusters
+}
+
+fn cluster(written: &written::Cluster, region: Region) -> Option<Cluster> {
+    let replica = |url: &At<String>| Replica {
+        name: ReplicaName::from(url.value.as_str()),
+    };
+    Some(Cluster {
+        name: ClusterName::from(value(&written.name)?.as_str()),
+        region,
+        engine: *value(&written.engine)?,
+        replicas: entries(&written.replicas).iter().map(replica).collect(),
+        secret: value(&written.secret)?.as_deref().map(SecretName::from),
+        kv_cache_tokens: *value(&written.kv_cache_tokens)?,
+        prefill_tokens_per_s: *value(&written.prefill_tokens_per_s)?,
+        max_running: *value(&written.max_running)?,
+    })
+}
+
+fn tenants(
+    root: &Root,
+    names: &KnownNames<'_>,
+    digests: &mut Once<KeyDigest>,
+    report: &mut Report,
+) -> Vec<Arc<Tenant>> {
+    let mut tenant_names = Names::of("tenant");
+    let mut tenants = Vec::new();
+    for At { value: written, .. } in entries(&root.tenants) {
+        tenant_names.add(written.name.as_ref(), report);
+        let keys = digests.keys(entries(&written.keys), report);
+        let models = allowed::<ModelName>(&written.models, &names.models, report);
+        let jurisdictions = allowed::<Jurisdiction>(&written.jurisdictions, &names.jurisdictions, report);
+        if let Some(name) = value(&written.name) {
+            tenants.push(Arc::new(Tenant {
+                name: TenantName::from(name.as_str()),
+                keys,
+                models,
+                jurisdictions,
+            }));
+        }
+    }
+    tenants
+}
+
+/// The names that a tenant is kept to, if it is.
+fn allowed<N: for<'n> From<&'n str>>(
+    written: &Option<At<Option<Vec<At<String>>>>>,
+    names: &Names<'_>,
+    report: &mut Report,
+) -> Option<Vec<N>> {
+    let allowed = value(written)?.as_ref()?;
+    Some(
+        allowed
+            .iter()
+            .filter_map(|name| names.resolve(name, report))
+            .map(N::from)
+            .collect(),
+    )
+}
+
+impl Once<KeyDigest> {
+    /// The digests, none of which may stand anywhere else: a key belongs to one tenant, or to operators.
+    fn keys(&mut self, written: &[At<KeyDigest>], report: &mut Report) -> Vec<KeyDigest> {
+        for digest in written {
+            let problem = |line| Problem::DuplicateDigest { line };
+            self.add(digest, problem, "expected each key once, with one owner", report);
+        }
+        written.iter().map(|digest| digest.value).collect()
+    }
+}

@@ -1,0 +1,157 @@
+//! What can be wrong with a configuration, as an operator reads it: which key, in which line, what is wrong, and
+//! what would be right. Values that may be secret (keys, tokens, URLs with a password) are never repeated.
+
+use std::fmt;
+
+use thiserror::Error;
+
+use super::digest::DigestError;
+use super::url::UrlError;
+
+/// All that is wrong with one configuration, in the order of its lines.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub struct ConfigErrors(Vec<ConfigError>);
+
+impl ConfigErrors {
+    pub(super) fn new(mut errors: Vec<ConfigError>) -> Self {
+        errors.sort_by_key(|error| error.line);
+        Self(errors)
+    }
+
+    /// The errors, sorted by line.
+    pub fn as_slice(&self) -> &[ConfigError] {
+        &self.0
+    }
+}
+
+/// One error in each line.
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
+            write!(f, "{separator}{error}")?;
+        }
+        Ok(())
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("gateway.toml:{line}: {key}: {problem}; {expected}")]
+pub struct ConfigError {
+    /// The key, such as `clusters[1].replicas[0]`; entries count from 0.
+    pub key: String,
+    /// Its line, counted from 1.
+    pub line: usize,
+    /// What is wrong.
+    pub problem: Problem,
+    /// What would be right.
+    pub expected: String,
+}
+
+/// What is wrong with a key or its value.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Problem {
+    /// The text cannot be read as TOML.
+    #[error("not TOML: {0}")]
+    Syntax(String),
+    /// The text is longer than any sensible configuration.
+    #[error("{bytes} bytes are too much")]
+    TooLong {
+        /// The text's length.
+        bytes: usize,
+    },
+    /// No such key exists here.
+    #[error("no such key")]
+    UnknownKey,
+    /// A key that must be there is not.
+    #[error("missing")]
+    Missing,
+    /// A value of another type.
+    #[error("this is a TOML {found}")]
+    WrongType {
+        /// The value's type in TOML's words.
+        found: &'static str,
+    },
+    /// A number beyond its bounds.
+    #[error("{found} is out of range")]
+    OutOfRange {
+        /// The number as written.
+        found: String,
+    },
+    /// A list without entries.
+    #[error("the list is empty")]
+    Empty,
+    /// A text that breaks the rules for its key.
+    #[error("{found:?} does not fit")]
+    Malformed {
+        /// The text, or its beginning.
+        found: String,
+    },
+    /// A text that is too long.
+    #[error("{characters} characters are too many")]
+    TooManyCharacters {
+        /// Its length.
+        characters: usize,
+    },
+    /// A text that must be a secret's name and is not; it may be the secret, so it is not repeated.
+    #[error("this is not the name of a secret")]
+    NotASecretName,
+    /// A text that must be a digest and is not.
+    #[error(transparent)]
+    Digest(#[from] DigestError),
+    /// A text that cannot be a replica's URL.
+    #[error(transparent)]
+    Url(#[from] UrlError),
+    /// Something that may be there once only.
+    #[error("{what} `{name}` is already in line {line}")]
+    Duplicate {
+        /// What there would be twice.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// Where it was first.
+        line: usize,
+    },
+    /// A digest that stands in the configuration already.
+    #[error("the same digest is already in line {line}")]
+    DuplicateDigest {
+        /// Where it was first.
+        line: usize,
+    },
+    /// A name that nothing has.
+    #[error("there is no {what} `{name}`")]
+    UnknownName {
+        /// What was looked for.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A name that means something else already.
+    #[error("`{name}` has a meaning of its own")]
+    ReservedName {
+        /// The name.
+        name: String,
+    },
+    /// A tier that comes after a canned one, which always answers.
+    #[error("nothing comes after a canned tier")]
+    AfterCanned,
+    /// A ladder whose tiers name the model that it is for.
+    #[error("the ladder begins with `{model}` anyway")]
+    OwnModel {
+        /// The model.
+        model: String,
+    },
+    /// Two times of which one must be less than the other.
+    #[error("{shorter} = {short_ms} is not less than {longer} = {long_ms}")]
+    NotLess {
+        /// The key that must be less.
+        shorter: &'static str,
+        /// Its value, written or by default, in milliseconds.
+        short_ms: u128,
+        /// The other key.
+        longer: &'static str,
+        /// Its value, written or by default, in milliseconds.
+        long_ms: u128,
+    },
+}

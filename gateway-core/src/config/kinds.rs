@@ -1,0 +1,174 @@
+//! Numbers and lists as `gateway.toml` holds them, with their bounds in the type: what it says is what the reader
+//! enforces, what messages state and what the JSON Schema promises.
+
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use super::error::Problem;
+use super::read::{At, Kind, Node, Place, Report, whole};
+use crate::ids::Tokens;
+
+/// A whole number from `MIN` to `MAX` that must be there.
+pub(super) struct Whole<T, const MIN: i64, const MAX: i64>(PhantomData<T>);
+
+impl<T: FromWhole, const MIN: i64, const MAX: i64> Kind for Whole<T, MIN, MAX> {
+    type Value = T;
+
+    fn expected() -> String {
+        format!("an integer from {MIN} to {MAX}")
+    }
+
+    fn read(node: &Node<'_>, report: &mut Report) -> Option<T> {
+        let Some(integer) = node.integer() else {
+            node.wrong_type::<Self>(report);
+            return None;
+        };
+        let value = whole(integer).filter(|value| (MIN..=MAX).contains(value));
+        if value.is_none() {
+            node.wrong::<Self>(
+                Problem::OutOfRange {
+                    found: integer.to_string(),
+                },
+                report,
+            );
+        }
+        value.map(T::from_whole)
+    }
+}
+
+/// A whole number from `MIN` to `MAX`; `DEFAULT` when it is not there.
+pub(super) struct Limit<T, const DEFAULT: i64, const MIN: i64, const MAX: i64>(PhantomData<T>);
+
+impl<T: FromWhole, const DEFAULT: i64, const MIN: i64, const MAX: i64> Kind for Limit<T, DEFAULT, MIN, MAX> {
+    type Value = T;
+
+    fn expected() -> String {
+        Whole::<T, MIN, MAX>::expected()
+    }
+
+    fn read(node: &Node<'_>, report: &mut Report) -> Option<T> {
+        Whole::<T, MIN, MAX>::read(node, report)
+    }
+
+    fn absent(_place: &Place) -> Option<T> {
+        Some(T::from_whole(DEFAULT))
+    }
+}
+
+/// What a whole number within the bounds of its kind becomes.
+pub(super) trait FromWhole {
+    fn from_whole(whole: i64) -> Self;
+}
+
+impl FromWhole for u64 {
+    fn from_whole(whole: i64) -> Self {
+        whole.unsigned_abs()
+    }
+}
+
+impl FromWhole for u32 {
+    fn from_whole(whole: i64) -> Self {
+        whole.try_into().unwrap_or(Self::MAX)
+    }
+}
+
+impl FromWhole for usize {
+    fn from_whole(whole: i64) -> Self {
+        whole.try_into().unwrap_or(Self::MAX)
+    }
+}
+
+impl FromWhole for Tokens {
+    fn from_whole(whole: i64) -> Self {
+        Self(whole.unsigned_abs())
+    }
+}
+
+/// In milliseconds.
+impl FromWhole for Duration {
+    fn from_whole(whole: i64) -> Self {
+        Self::from_millis(whole.unsigned_abs())
+    }
+}
+
+/// A number, with or without a fraction, from `MIN` to `MAX`.
+pub(super) struct Decimal<const MIN: i64, const MAX: i64>;
+
+impl<const MIN: i64, const MAX: i64> Kind for Decimal<MIN, MAX> {
+    type Value = f64;
+
+    fn expected() -> String {
+        format!("a number from {MIN} to {MAX}")
+    }
+
+    fn read(node: &Node<'_>, report: &mut Report) -> Option<f64> {
+        let Some(number) = node.number() else {
+            node.wrong_type::<Self>(report);
+            return None;
+        };
+        let within = (MIN as f64..=MAX as f64).contains(&number);
+        if !within {
+            node.wrong::<Self>(
+                Problem::OutOfRange {
+                    found: number.to_string(),
+                },
+                report,
+            );
+        }
+        within.then_some(number)
+    }
+}
+
+/// Entries of one kind, at least `MIN`; none when the key is not there and `MIN` is 0.
+pub(super) struct List<K, const MIN: usize>(PhantomData<K>);
+
+impl<K: Kind, const MIN: usize> Kind for List<K, MIN> {
+    type Value = Vec<At<K::Value>>;
+
+    fn expected() -> String {
+        let at_least = if MIN == 0 {
+            String::new()
+        } else {
+            format!(" of at least {MIN}")
+        };
+        format!("a list{at_least}, each {}", K::expected())
+    }
+
+    fn read(node: &Node<'_>, report: &mut Report) -> Option<Self::Value> {
+        let Some(entries) = node.entries(report) else {
+            node.wrong_type::<Self>(report);
+            return None;
+        };
+        if entries.len() < MIN {
+            node.wrong::<Self>(Problem::Empty, report);
+            return None;
+        }
+        Some(
+            entries
+                .into_iter()
+                .filter_map(|entry| entry.read::<K>(report))
+                .collect(),
+        )
+    }
+
+    fn absent(_place: &Place) -> Option<Self::Value> {
+        (MIN == 0).then(Vec::new)
+    }
+}
+
+/// What may be left out.
+impl<K: Kind> Kind for Option<K> {
+    type Value = Option<K::Value>;
+
+    fn expected() -> String {
+        K::expected()
+    }
+
+    fn read(node: &Node<'_>, report: &mut Report) -> Option<Self::Value> {
+        K::read(node, report).map(Some)
+    }
+
+    fn absent(_place: &Place) -> Option<Self::Value> {
+        Some(None)
+    }
+}

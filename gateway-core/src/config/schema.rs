@@ -1,0 +1,126 @@
+//! The JSON Schema of `gateway.toml`, for editors. It is made from the very declarations that the reader follows, so it
+//! knows the same keys, bounds and defaults. What it cannot say (names that must exist, nothing twice, one bound below
+//! another) only [`Config::parse`](super::Config::parse) checks.
+
+use serde_json::{Map, Value, json};
+
+use super::kinds::{Decimal, Limit, List, Whole};
+use super::read::{Kind, Place};
+use super::texts::{Digest, Engine, ModelId, Pattern, ReplicaUrl, Text};
+use super::validated::EngineKind;
+use super::written::{Canned, Root, Tier};
+
+/// The schema as it stands in `gateway.schema.json`: draft 7, which editors' TOML extensions understand.
+pub fn json_schema() -> String {
+    let mut schema = Root::schema();
+    schema["$schema"] = json!("http://json-schema.org/draft-07/schema#");
+    schema["title"] = json!("gateway.toml");
+    format!("{schema:#}\n")
+}
+
+/// What the schema says of a kind.
+pub(super) trait Describe {
+    /// The schema of a value.
+    fn schema() -> Value;
+}
+
+/// A key of a table.
+pub(super) struct Key {
+    name: &'static str,
+    schema: Value,
+    required: bool,
+}
+
+/// The key with its comment, which is given line by line.
+pub(super) fn key<K: Kind + Describe>(name: &'static str, comment: &[&str]) -> Key {
+    let mut schema = K::schema();
+    schema["description"] = json!(paragraph(comment));
+    Key {
+        name,
+        schema,
+        required: K::absent(&Place::default()).is_none(),
+    }
+}
+
+/// A table of these keys and no others.
+pub(super) fn table<const N: usize>(comment: &[&str], keys: [Key; N]) -> Value {
+    let required: Vec<&str> = keys.iter().filter(|key| key.required).map(|key| key.name).collect();
+    let properties: Map<String, Value> = keys.into_iter().map(|key| (key.name.to_owned(), key.schema)).collect();
+    json!({
+        "type": "object",
+        "description": paragraph(comment),
+        "properties": properties,
+        "required": required,
+        "additionalProperties": false,
+    })
+}
+
+fn paragraph(comment: &[&str]) -> String {
+    comment.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
+}
+
+impl<T, const MIN: i64, const MAX: i64> Describe for Whole<T, MIN, MAX> {
+    fn schema() -> Value {
+        json!({ "type": "integer", "minimum": MIN, "maximum": MAX })
+    }
+}
+
+impl<T, const DEFAULT: i64, const MIN: i64, const MAX: i64> Describe for Limit<T, DEFAULT, MIN, MAX> {
+    fn schema() -> Value {
+        json!({ "type": "integer", "minimum": MIN, "maximum": MAX, "default": DEFAULT })
+    }
+}
+
+impl<const MIN: i64, const MAX: i64> Describe for Decimal<MIN, MAX> {
+    fn schema() -> Value {
+        json!({ "type": "number", "minimum": MIN, "maximum": MAX })
+    }
+}
+
+impl<K: Describe, const MIN: usize> Describe for List<K, MIN> {
+    fn schema() -> Value {
+        json!({ "type": "array", "items": K::schema(), "minItems": MIN })
+    }
+}
+
+impl<K: Describe> Describe for Option<K> {
+    fn schema() -> Value {
+        K::schema()
+    }
+}
+
+impl<P: Pattern> Describe for P {
+    fn schema() -> Value {
+        json!({ "type": "string", "pattern": format!("^[{}][{}]*$", P::FIRST, P::REST), "maxLength": P::MAX })
+    }
+}
+
+impl<const MAX: usize> Describe for Text<MAX> {
+    fn schema() -> Value {
+        json!({ "type": "string", "pattern": r"\S", "maxLength": MAX })
+    }
+}
+
+impl Describe for ReplicaUrl {
+    fn schema() -> Value {
+        json!({ "type": "string", "pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s/?#@][^\s?#@]*$" })
+    }
+}
+
+impl Describe for Digest {
+    fn schema() -> Value {
+        json!({ "type": "string", "pattern": "^sha256:[0-9A-Fa-f]{64}$" })
+    }
+}
+
+impl Describe for Engine {
+    fn schema() -> Value {
+        json!({ "type": "string", "enum": EngineKind::ALL.map(EngineKind::as_str) })
+    }
+}
+
+impl Describe for Tier {
+    fn schema() -> Value {
+        json!({ "anyOf": [ModelId::schema(), Canned::schema()] })
+    }
+}

@@ -1,0 +1,217 @@
+//! The configuration as it is written: every table and key of `gateway.toml`, with its kind, bounds and default. The
+//! comments here are what editors show.
+
+use std::time::Duration;
+
+use super::kinds::{Decimal, Limit, List, Whole};
+use super::read::{Kind, Node, Report};
+use super::section::section;
+use super::texts::{Digest, Engine, ModelId, Name, ReplicaUrl, Secret, Text};
+use crate::ids::Tokens;
+
+section! {
+    /// The configuration of a Tidegate gateway.
+    Root {
+        /// Places with clusters, one `[[regions]]` table each.
+        regions: List<Region, 1>,
+        /// Replicas of one engine in one region, one `[[clusters]]` table for each such group.
+        clusters: List<Cluster, 1>,
+        /// What clients can ask for by name, one `[[models]]` table each.
+        models: List<Model, 1>,
+        /// What answers when a model cannot, one `[[ladders]]` table for each model that has such tiers.
+        ladders: List<Ladder, 0>,
+        /// Who sends requests, one `[[tenants]]` table each.
+        tenants: List<Tenant, 1>,
+        /// Operators' own access.
+        admin: Admin,
+        /// Bounds of every loop, queue, retry and wait. Each has a default.
+        limits: Limits,
+    }
+}
+
+section! {
+    /// A place with clusters. Its coordinates give the round trip from each edge location.
+    Region {
+        /// Its name, unique among regions. Where a platform tells an edge location's code but not its coordinates, a
+        /// region of that name, in capitals or not, lends its own.
+        name: Name,
+        /// Degrees north of the equator.
+        latitude: Decimal<-90, 90>,
+        /// Degrees east of Greenwich.
+        longitude: Decimal<-180, 180>,
+        /// The jurisdiction that data there is under, such as `eu`. Tenants can be kept to some.
+        jurisdiction: Name,
+    }
+}
+
+section! {
+    /// Replicas of one engine in one region.
+    Cluster {
+        /// Its name, unique among clusters. Responses and metrics show it.
+        name: Name,
+        /// The region that it stands in, by name.
+        region: Name,
+        /// The software that its replicas run.
+        engine: Engine,
+        /// The replicas' base URLs; paths such as `/v1/models` follow them. A replica belongs to one cluster only.
+        replicas: List<ReplicaUrl, 1>,
+        /// The name of the secret that the replicas want as a bearer token; left out, none is sent. The value stays with
+        /// the platform: an environment variable, a secret of the Worker, a variable of the Spin application.
+        secret: Option<Secret>,
+        /// Tokens that fit into one replica's kv_cache, as the engine logs at its start.
+        kv_cache_tokens: Whole<Tokens, 1, 1_000_000_000_000>,
+        /// Prompt tokens in no cache that one replica reads in a second.
+        prefill_tokens_per_s: Decimal<1, 1_000_000_000>,
+        /// Requests that one replica runs at once, such as vLLM's `--max-num-seqs`.
+        max_running: Whole<u32, 1, 1_000_000>,
+    }
+}
+
+section! {
+    /// A model that clients can ask for.
+    Model {
+        /// Its name, unique among models and aliases; `canned` is taken.
+        name: ModelId,
+        /// Other names that clients may ask for it by.
+        aliases: List<ModelId, 0>,
+        /// Most tokens of prompt and answer together.
+        context_length: Whole<Tokens, 1, 1_000_000_000>,
+        /// Who is named as the model's owner in `/v1/models`; `tidegate` when left out.
+        owned_by: Option<Text<128>>,
+        /// When it was made, in seconds since the Unix epoch, for `/v1/models`.
+        created: Limit<u64, 0, 0, 253_402_300_799>,
+        /// The clusters that serve it, each once.
+        serving: List<Serving, 1>,
+    }
+}
+
+section! {
+    /// A cluster that serves the model.
+    Serving {
+        /// The cluster, by name.
+        cluster: Name,
+        /// The name under which the cluster's engine knows the model; the model's own when left out.
+        served_name: Option<Text<256>>,
+    }
+}
+
+section! {
+    /// What answers, in order, when a model cannot.
+    Ladder {
+        /// The model that it is for, by name or alias. It is the first tier itself.
+        model: ModelId,
+        /// The tiers after it, best first: models by name or alias; a last one of the form `{ canned = "…" }` always
+        /// answers.
+        tiers: List<Tier, 1>,
+    }
+}
+
+/// One rung of a ladder.
+pub(super) enum Tier {
+    /// A model by name or alias.
+    Model(String),
+    /// A fixed answer.
+    Canned(Canned),
+}
+
+impl Kind for Tier {
+    type Value = Self;
+
+    fn expected() -> String {
+        "a model's name or `{ canned = \"…\" }`".to_owned()
+    }
+
+    fn read(node: &Node<'_>, report: &mut Report) -> Option<Self> {
+        if node.is_text() {
+            return ModelId::read(node, report).map(Self::Model);
+        }
+        let keys = node.keys();
+        if keys.is_none() {
+            node.wrong_type::<Self>(report);
+        }
+        keys.map(|keys| Self::Canned(Canned::of(&keys, report)))
+    }
+}
+
+section! {
+    /// A fixed answer for when nothing else can answer.
+    Canned {
+        /// What it says.
+        canned: Text<8_192>,
+    }
+}
+
+section! {
+    /// Who sends requests.
+    Tenant {
+        /// Its name, unique among tenants.
+        name: Name,
+        /// Digests of its API keys. `tidegate keys new --tenant NAME` makes a key and prints its digest.
+        keys: List<Digest, 1>,
+        /// The models that it may ask for, by name or alias; all when left out.
+        models: Option<List<ModelId, 1>>,
+        /// The jurisdictions that may see its data; all when left out.
+        jurisdictions: Option<List<Name, 1>>,
+    }
+}
+
+section! {
+    /// Operators' own access.
+    Admin {
+        /// Digests of admin keys, made as tenants' are. Without any, `/admin/…` is closed and `/metrics` is open.
+        keys: List<Digest, 0>,
+    }
+}
+
+section! {
+    /// Bounds of every loop, queue, retry and wait.
+    Limits {
+        /// Largest request body, in bytes.
+        request_body_bytes: Limit<usize, { 4 * MIB }, KIB, { 64 * MIB }>,
+        /// Largest response of an engine that is not streamed, in bytes.
+        response_body_bytes: Limit<usize, { 32 * MIB }, KIB, { 64 * MIB }>,
+        /// Longest single event of an engine's stream, in bytes.
+        event_bytes: Limit<usize, MIB, KIB, { 16 * MIB }>,
+        /// Deepest nesting of arrays and objects in a request.
+        nesting: Limit<usize, 128, 8, 128>,
+        /// Most time for a client to deliver its request body, in milliseconds.
+        request_body_ms: Limit<Duration, 30_000, MIN_MS, HOUR_MS>,
+        /// Most time to connect to a replica, in milliseconds.
+        connect_ms: Limit<Duration, 2_000, MIN_MS, HOUR_MS>,
+        /// Most time until the first event of a streamed answer in one attempt, in milliseconds; less than `deadline_ms`,
+        /// so that another attempt is possible.
+        first_byte_ms: Limit<Duration, 60_000, MIN_MS, HOUR_MS>,
+        /// Most time for a whole answer that is not streamed in one attempt, in milliseconds.
+        whole_answer_ms: Limit<Duration, 600_000, MIN_MS, HOUR_MS>,
+        /// Most time between two pieces of a streamed answer, in milliseconds.
+        between_bytes_ms: Limit<Duration, 30_000, MIN_MS, HOUR_MS>,
+        /// Most time for the whole ladder until the first event of a stream, in milliseconds; no attempt at an answer
+        /// that is not streamed begins after it.
+        deadline_ms: Limit<Duration, 120_000, MIN_MS, HOUR_MS>,
+        /// Most attempts at replicas that one request may take, over all tiers.
+        attempts: Limit<u32, 4, 1, 32>,
+        /// Time after which a stream is opened towards the client although no engine has answered yet, in milliseconds.
+        early_commit_ms: Limit<Duration, 10_000, MIN_MS, HOUR_MS>,
+        /// Time between two heartbeat comments on a quiet stream, in milliseconds; less than `between_bytes_ms`.
+        heartbeat_ms: Limit<Duration, 15_000, MIN_MS, HOUR_MS>,
+        /// Time after which a permit that nobody renewed is free again, in milliseconds; it is renewed three times as
+        /// often.
+        permit_ttl_ms: Limit<Duration, 30_000, MIN_MS, HOUR_MS>,
+        /// Time after which a cluster's figures count as unknown, in milliseconds.
+        load_ttl_ms: Limit<Duration, 5_000, MIN_MS, HOUR_MS>,
+        /// Failures of a replica in a row that open its breaker.
+        breaker_failures: Limit<u32, 3, 1, 1_000>,
+        /// Time that a breaker stays open before one request probes the replica, in milliseconds.
+        breaker_open_ms: Limit<Duration, 5_000, MIN_MS, HOUR_MS>,
+        /// Output tokens to expect of a request that sets no bound.
+        expected_output: Limit<Tokens, 512, 1, 1_000_000>,
+        /// Time between two looks into the store for a newer configuration, in milliseconds.
+        config_refresh_ms: Limit<Duration, 20_000, MIN_MS, 60_000>,
+    }
+}
+
+const KIB: i64 = 1 << 10;
+const MIB: i64 = 1 << 20;
+const HOUR_MS: i64 = 3_600_000;
+/// Shorter times measure the runtime's timers.
+const MIN_MS: i64 = 10;
