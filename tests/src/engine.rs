@@ -18,20 +18,28 @@ pub struct Engine(Server);
 pub enum Fault {
     /// Answers with this status.
     Status(u16),
+    /// Resets the connection once it has the request.
+    Refuse,
     /// Takes the request and never answers.
     Hang,
-    /// Falls silent within a stream.
-    Stall,
-    /// Falls silent after the first event of a stream.
-    StallAfterFirst,
-    /// Closes the connection within a stream.
-    Cut,
-    /// Reports an error within a stream.
-    ErrorInStream,
-    /// Reports an error as the first event of a stream.
-    ErrorInStreamAtOnce,
-    /// Sends events that are none.
-    MalformedSse,
+    /// Falls silent after so many events of a stream.
+    Stall(u32),
+    /// Closes the connection after so many events of a stream.
+    Cut(u32),
+    /// Resets the connection after so many events of a stream.
+    Reset(u32),
+    /// Ends a stream in good order, but without `[DONE]`, after so many events.
+    EndEarly(u32),
+    /// Reports an error after so many events of a stream.
+    StreamError(u32),
+    /// Sends an event that is not JSON after so many good ones.
+    Malformed(u32),
+    /// Runs out of memory.
+    OutOfMemory,
+    /// Takes so many milliseconds for each token.
+    Slow(u32),
+    /// Sends pieces of so many bytes, a millisecond apart, and spells events in unusual ways.
+    UnusualFraming(u32),
 }
 
 /// A request as the engine received it.
@@ -71,10 +79,12 @@ impl Engine {
         self.set(marker, fault, json!(times));
     }
 
-    fn set(&self, marker: &str, fault: Fault, times: Value) {
+    fn set(&self, marker: &str, fault: Fault, count: Value) {
         let mut body = fault.to_json();
         body["match"] = json!(marker);
-        body["times"] = times;
+        if !count.is_null() {
+            body["count"] = count;
+        }
         let response = self.send(&Request::post("/sim/faults", body.to_string()));
         assert_eq!(response.status, 200, "{}", response.text());
     }
@@ -111,13 +121,20 @@ impl Fault {
     fn to_json(self) -> Value {
         match self {
             Self::Status(status) => json!({"kind": "status", "status": status}),
+            Self::Refuse => json!({"kind": "refuse"}),
             Self::Hang => json!({"kind": "hang"}),
-            Self::Stall => json!({"kind": "stall", "after": 3}),
-            Self::StallAfterFirst => json!({"kind": "stall", "after": 1}),
-            Self::Cut => json!({"kind": "cut", "after": 3}),
-            Self::ErrorInStream => json!({"kind": "error_in_stream", "after": 3}),
-            Self::ErrorInStreamAtOnce => json!({"kind": "error_in_stream", "after": 0}),
-            Self::MalformedSse => json!({"kind": "malformed_sse", "after": 3}),
+            Self::Stall(after) => json!({"kind": "stall", "after": after}),
+            Self::Cut(after) => json!({"kind": "cut", "after": after}),
+            Self::Reset(after) => json!({"kind": "cut", "after": after, "reset": true}),
+            Self::EndEarly(after) => json!({"kind": "end_early", "after": after}),
+            Self::StreamError(after) => json!({"kind": "stream_error", "after": after}),
+            Self::Malformed(after) => json!({"kind": "malformed", "after": after}),
+            Self::OutOfMemory => json!({"kind": "out_of_memory"}),
+            Self::Slow(factor) => json!({"kind": "slow", "factor": factor}),
+            Self::UnusualFraming(split) => json!({
+                "kind": "framing", "split": split, "pause_ms": 1, "crlf": true,
+                "comments": true, "event_lines": true, "data_lines": true,
+            }),
         }
     }
 }
@@ -125,7 +142,13 @@ impl Fault {
 impl Received {
     /// A header's value.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.0["headers"][name].as_str()
+        let headers = self.0["headers"].as_array()?;
+        headers.iter().find(|header| header[0] == name)?[1].as_str()
+    }
+
+    /// How it ended for the engine: `running`, `finished`, `failed`, or `aborted` by its client.
+    pub fn outcome(&self) -> &str {
+        self.0["outcome"].as_str().unwrap_or_default()
     }
 }
 

@@ -93,3 +93,33 @@ impl Stream {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_taken_apart() {
+        let stream = Stream::parse(": hi\n\ndata: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\ndata: [DONE]\n\n");
+        assert_eq!(
+            (stream.comments.len(), stream.text().as_str(), stream.done),
+            (1, "x", true)
+        );
+        assert_eq!(
+            Stream::parse("data: {\"error\":{\"code\":null}}\n\n").error(),
+            Some(&serde_json::json!({"code": null}))
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "not complete")]
+    fn an_event_that_broke_off_is_not_forgiven() {
+        Stream::parse("data: {}\n\ndata: {");
+    }
+
+    #[test]
+    #[should_panic(expected = "after [DONE]")]
+    fn nothing_comes_after_done() {
+        Stream::parse("data: [DONE]\n\ndata: {}\n\n");
+    }
+}

@@ -55,7 +55,7 @@ fn an_engine_is_stopped_when_the_client_leaves_before_an_answer() {
 #[test]
 fn permits_are_counted_while_requests_run_and_given_back_when_clients_leave() {
     for replica in WATCHED {
-        SHARED.engine(replica).fault("counted and left", Fault::StallAfterFirst);
+        SHARED.engine(replica).fault("counted and left", Fault::Stall(2));
     }
     let open = || {
         open_stream(&with(
@@ -76,8 +76,8 @@ fn permits_are_counted_while_requests_run_and_given_back_when_clients_leave() {
 #[test]
 fn no_permit_stays_behind_whatever_becomes_of_requests() {
     for replica in WATCHED {
-        SHARED.engine(replica).fault("storm stalls", Fault::StallAfterFirst);
-        SHARED.engine(replica).fault("storm cuts", Fault::Cut);
+        SHARED.engine(replica).fault("storm stalls", Fault::Stall(2));
+        SHARED.engine(replica).fault("storm cuts", Fault::Cut(2));
         SHARED.engine(replica).fault("storm fails", Fault::Status(500));
         SHARED.engine(replica).fault("storm rejects", Fault::Status(400));
         SHARED.engine(replica).fault("storm hangs", Fault::Hang);

@@ -72,9 +72,8 @@ fn the_configuration_in_force_is_told_to_operators() {
     );
     assert!(
         response
-            .headers()
-            .iter()
-            .any(|(name, value)| name.contains("version") && value.len() == 16),
+            .header("x-tidegate-config")
+            .is_some_and(|version| version.len() == 16),
         "{response:?}"
     );
 }

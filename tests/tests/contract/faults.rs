@@ -22,6 +22,15 @@ fn an_engine_that_cannot_be_reached_is_a_bad_gateway() {
 }
 
 #[test]
+fn an_engine_that_resets_the_connection_is_a_bad_gateway() {
+    SHARED.engine("solo-1").fault("engine resets at once", Fault::Refuse);
+    assert_error(
+        &ask(&chat("tide-solo", "engine resets at once")),
+        server_error(502, "upstream_unreachable"),
+    );
+}
+
+#[test]
 fn statuses_of_an_engine_become_statuses_that_sdks_retry() {
     for (status, expected) in [
         (429, server_error(503, "overloaded")),
@@ -86,7 +95,7 @@ fn an_engine_that_hangs_under_a_committed_stream_ends_it_in_band() {
 
 #[test]
 fn a_stall_within_a_stream_ends_it_in_band() {
-    SHARED.engine("solo-1").fault("engine stalls", Fault::Stall);
+    SHARED.engine("solo-1").fault("engine stalls", Fault::Stall(3));
     let (response, stream) = ask_stream(&long("tide-solo", "engine stalls"));
     assert!(!stream.text().is_empty(), "what came before the stall: {stream:?}");
     assert_error_object(stream.error().expect("an in-band error"));
@@ -94,11 +103,26 @@ fn a_stall_within_a_stream_ends_it_in_band() {
 }
 
 #[test]
-fn a_cut_within_a_stream_ends_it_in_band() {
-    SHARED.engine("solo-1").fault("engine cuts", Fault::Cut);
-    let (_, stream) = ask_stream(&long("tide-solo", "engine cuts"));
-    assert!(!stream.text().is_empty(), "what came before the cut: {stream:?}");
-    assert_error_object(stream.error().expect("an in-band error"));
+fn a_stream_that_breaks_off_ends_in_band() {
+    for (marker, fault) in [
+        ("engine cuts", Fault::Cut(3)),
+        ("engine resets", Fault::Reset(3)),
+        ("engine ends early", Fault::EndEarly(3)),
+        ("engine errs in its stream", Fault::StreamError(3)),
+        ("engine breaks an event off", Fault::Malformed(3)),
+    ] {
+        SHARED.engine("solo-1").fault(marker, fault);
+        let (_, stream) = ask_stream(&long("tide-solo", marker));
+        assert!(
+            !stream.text().is_empty(),
+            "{marker}: what came before is there: {stream:?}"
+        );
+        assert_error_object(
+            stream
+                .error()
+                .unwrap_or_else(|| panic!("{marker}: no in-band error: {stream:?}")),
+        );
+    }
 }
 
 #[test]
@@ -122,15 +146,6 @@ fn an_error_as_the_first_event_becomes_a_status() {
 }
 
 #[test]
-fn an_error_within_a_stream_ends_it_in_band() {
-    SHARED
-        .engine("solo-1")
-        .fault("engine errs in its stream", Fault::ErrorInStream);
-    let (_, stream) = ask_stream(&long("tide-solo", "engine errs in its stream"));
-    assert_error_object(stream.error().expect("an in-band error"));
-}
-
-#[test]
 fn an_error_within_an_answer_of_status_200_is_an_error() {
     SHARED.scripted.on(
         "error-in-200",
@@ -140,20 +155,6 @@ fn an_error_within_an_answer_of_status_200_is_an_error() {
         &ask(&chat("tide-scripted", "error-in-200")),
         server_error(502, "upstream_error"),
     );
-}
-
-#[test]
-fn malformed_events_within_a_stream_end_it_in_band() {
-    SHARED
-        .engine("solo-1")
-        .fault("engine sends malformed events", Fault::MalformedSse);
-    let response = ask(&long("tide-solo", "engine sends malformed events"));
-    if response.status == 200 {
-        let (_, stream) = ask_stream(&long("tide-solo", "engine sends malformed events"));
-        assert_error_object(stream.error().expect("an in-band error"));
-    } else {
-        assert_error(&response, server_error(502, "upstream_garbage"));
-    }
 }
 
 #[test]
@@ -250,7 +251,9 @@ fn other_shapes_of_a_rejection_are_put_into_the_apis() {
 fn another_replica_answers_when_one_fails() {
     for (name, fault) in [
         ("status 503", Fault::Status(503)),
-        ("status 500", Fault::Status(500)),
+        ("status 429", Fault::Status(429)),
+        ("out of memory", Fault::OutOfMemory),
+        ("a reset", Fault::Refuse),
         ("a hang", Fault::Hang),
     ] {
         for body in [
@@ -281,7 +284,7 @@ fn a_stream_that_failed_before_its_first_event_is_served_by_another_replica() {
     let first = replica_that_saw("fails before the first event");
     SHARED
         .engine(first)
-        .fault("fails before the first event", Fault::ErrorInStreamAtOnce);
+        .fault("fails before the first event", Fault::StreamError(0));
     let (_, stream) = ask_stream(&body);
     assert!(stream.done && stream.error().is_none(), "{stream:?}");
 }

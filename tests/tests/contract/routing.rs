@@ -85,7 +85,7 @@ fn conversations_spread_over_replicas() {
 #[test]
 fn a_full_cluster_passes_requests_to_the_next_and_then_refuses() {
     for replica in ["tight-eu-1", "tight-us-1"] {
-        SHARED.engine(replica).fault("takes its time", Fault::StallAfterFirst);
+        SHARED.engine(replica).fault("takes its time", Fault::Stall(2));
     }
     let slow = with(chat_stream("tide-tight", "takes its time"), json!({"max_tokens": 64}));
     let first = open_stream(&slow);

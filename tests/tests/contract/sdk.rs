@@ -30,7 +30,10 @@ fn the_node_sdk_works_unchanged() {
 /// The texts that the programs send to meet faults.
 fn set_faults(sdk: &str) {
     let engine = SHARED.engine("solo-1");
-    engine.fault(&format!("{sdk} meets an error within the stream"), Fault::ErrorInStream);
+    engine.fault(
+        &format!("{sdk} meets an error within the stream"),
+        Fault::StreamError(3),
+    );
     engine.fault_times(&format!("{sdk} meets a busy engine once"), Fault::Status(503), 1);
     engine.fault(&format!("{sdk} meets an engine that is down"), Fault::Status(500));
 }

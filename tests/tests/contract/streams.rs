@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tidegate_tests::engine::Fault;
 use tidegate_tests::http::Response;
 use tidegate_tests::scripted::Script;
 use tidegate_tests::sse::Stream;
@@ -73,7 +74,10 @@ fn a_slow_engine_is_waited_for_with_heartbeats() {
     let stream = Stream::parse(response.text());
     assert!(stream.comments.len() >= 3, "heartbeats and a label: {stream:?}");
     let label = stream.comments.last().expect("comments");
-    assert_eq!(label, "tidegate cluster=scripted model=tide-scripted tier=0");
+    assert_eq!(
+        label,
+        "tidegate cache=bypass cluster=scripted model=tide-scripted tier=0"
+    );
     assert_eq!(stream.text(), "at last");
     assert!(stream.done);
 }
@@ -129,6 +133,20 @@ fn a_stream_ends_when_done_was_said_though_the_engine_keeps_the_connection() {
     let response = ask(&chat_stream("tide-scripted", "done-and-held"));
     assert!(response.took < Duration::from_secs(1), "{:?}", response.took);
     assert!(response.complete && Stream::parse(response.text()).done);
+}
+
+#[test]
+fn a_stream_that_comes_in_crumbs_and_is_spelled_unusually_reads_the_same() {
+    SHARED.engine("solo-1").fault("in crumbs", Fault::UnusualFraming(7));
+    let whole = ask(&chat("tide-solo", "plain spelling")).json();
+    let (_, plain) = ask_stream(&chat_stream("tide-solo", "plain spelling"));
+    assert_eq!(
+        plain.text(),
+        whole["choices"][0]["message"]["content"].as_str().expect("text")
+    );
+    let (_, crumbs) = ask_stream(&chat_stream("tide-solo", "in crumbs"));
+    assert_eq!(crumbs.chunks.len(), plain.chunks.len());
+    assert!(crumbs.done && !crumbs.text().is_empty(), "{crumbs:?}");
 }
 
 #[test]
