@@ -86,7 +86,10 @@ impl CellState {
     /// # Errors
     /// Never for states that this crate makes.
     pub fn to_record(&self) -> Result<Vec<u8>, CellError> {
-        encode(&RecordOut { v: RECORD_VERSION, state: self })
+        encode(&RecordOut {
+            v: RECORD_VERSION,
+            state: self,
+        })
     }
 
     /// The state that a record holds.
@@ -96,7 +99,9 @@ impl CellState {
     pub fn from_record(record: &[u8]) -> Result<Self, CellError> {
         let RecordIn { v, state } = decode(record)?;
         if v != RECORD_VERSION {
-            return Err(CellError::Malformed(format!("record of version {v}, this code reads {RECORD_VERSION}")));
+            return Err(CellError::Malformed(format!(
+                "record of version {v}, this code reads {RECORD_VERSION}"
+            )));
         }
         Ok(state)
     }

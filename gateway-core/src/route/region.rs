@@ -51,8 +51,14 @@ const LAST_HOPS_S: f64 = 0.002;
 mod tests {
     use super::*;
 
-    const FRANKFURT: Coordinates = Coordinates { latitude: 50.1, longitude: 8.7 };
-    const WASHINGTON: Coordinates = Coordinates { latitude: 38.9, longitude: -77.0 };
+    const FRANKFURT: Coordinates = Coordinates {
+        latitude: 50.1,
+        longitude: 8.7,
+    };
+    const WASHINGTON: Coordinates = Coordinates {
+        latitude: 38.9,
+        longitude: -77.0,
+    };
 
     #[test]
     fn the_atlantic_takes_about_ninety_milliseconds() {
@@ -62,7 +68,10 @@ mod tests {
 
     #[test]
     fn antipodes_and_equal_places_are_finite() {
-        let antipode = Coordinates { latitude: -50.1, longitude: -171.3 };
+        let antipode = Coordinates {
+            latitude: -50.1,
+            longitude: -171.3,
+        };
         assert!(round_trip(FRANKFURT, antipode) < Duration::from_millis(500));
         assert_eq!(round_trip(FRANKFURT, FRANKFURT), Duration::from_secs_f64(LAST_HOPS_S));
     }

@@ -1,0 +1,120 @@
+//! Paths and methods.
+
+use http::Method;
+
+/// What a request is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route<'a> {
+    /// Something that an engine answers.
+    Generate(Endpoint),
+    /// The models that the key may ask for.
+    Models,
+    /// One of them.
+    Model(&'a str),
+    /// Whether the process runs.
+    Healthz,
+    /// Whether it takes requests.
+    Readyz,
+    /// Figures in Prometheus' text format.
+    Metrics,
+    /// Read the configuration.
+    ReadConfig,
+    /// Replace the configuration.
+    WriteConfig,
+    /// The path exists with these methods only.
+    MethodNotAllowed(&'static str),
+    /// No such path.
+    NotFound,
+}
+
+/// What an engine answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `POST /v1/chat/completions`
+    Chat,
+    /// `POST /v1/completions`
+    Completions,
+    /// `POST /v1/embeddings`
+    Embeddings,
+}
+
+impl<'a> Route<'a> {
+    /// What `method` on `path` is for.
+    pub fn of(method: &Method, path: &'a str) -> Self {
+        let (route, allowed) = match path {
+            "/v1/chat/completions" => (Self::Generate(Endpoint::Chat), "POST"),
+            "/v1/completions" => (Self::Generate(Endpoint::Completions), "POST"),
+            "/v1/embeddings" => (Self::Generate(Endpoint::Embeddings), "POST"),
+            "/v1/models" => (Self::Models, "GET"),
+            "/healthz" => (Self::Healthz, "GET"),
+            "/readyz" => (Self::Readyz, "GET"),
+            "/metrics" => (Self::Metrics, "GET"),
+            "/admin/config" if method == Method::PUT => return Self::WriteConfig,
+            "/admin/config" if method == Method::GET => return Self::ReadConfig,
+            "/admin/config" => return Self::MethodNotAllowed("GET, PUT"),
+            _ => match path.strip_prefix("/v1/models/") {
+                Some(model) if !model.is_empty() => (Self::Model(model), "GET"),
+                _ => return Self::NotFound,
+            },
+        };
+        if method == allowed {
+            route
+        } else {
+            Self::MethodNotAllowed(allowed)
+        }
+    }
+
+    /// One word for metrics; as many as there are variants, whatever clients send.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Generate(endpoint) => endpoint.label(),
+            Self::Models | Self::Model(_) => "models",
+            Self::Healthz | Self::Readyz => "health",
+            Self::Metrics => "metrics",
+            Self::ReadConfig | Self::WriteConfig => "admin",
+            Self::MethodNotAllowed(_) | Self::NotFound => "other",
+        }
+    }
+}
+
+impl Endpoint {
+    /// Its path, here and at engines.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Chat => "/v1/chat/completions",
+            Self::Completions => "/v1/completions",
+            Self::Embeddings => "/v1/embeddings",
+        }
+    }
+
+    /// One word for metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Completions => "completions",
+            Self::Embeddings => "embeddings",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_methods_and_what_is_neither() {
+        for (method, path, route) in [
+            (Method::POST, "/v1/chat/completions", Route::Generate(Endpoint::Chat)),
+            (Method::GET, "/v1/chat/completions", Route::MethodNotAllowed("POST")),
+            (Method::GET, "/v1/models", Route::Models),
+            (Method::GET, "/v1/models/org/name", Route::Model("org/name")),
+            (Method::DELETE, "/v1/models/org/name", Route::MethodNotAllowed("GET")),
+            (Method::GET, "/v1/models/", Route::NotFound),
+            (Method::PUT, "/admin/config", Route::WriteConfig),
+            (Method::POST, "/admin/config", Route::MethodNotAllowed("GET, PUT")),
+            (Method::POST, "/v1/chat/completions/", Route::NotFound),
+        ] {
+            assert_eq!(Route::of(&method, path), route, "{method} {path}");
+        }
+    }
+}

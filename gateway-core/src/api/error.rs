@@ -1,0 +1,392 @@
+//! Errors in the API's shape: one place where what went wrong becomes a status and a body.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use serde::Serialize;
+use thiserror::Error;
+
+use super::sse::data_event;
+use crate::ladder::{AttemptError, Fault};
+use crate::platform::StoreError;
+
+/// What is wrong with a request.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum RequestError {
+    /// No key came with it.
+    #[error("no API key: send it as `Authorization: Bearer KEY`")]
+    MissingKey,
+    /// A key that is nobody's.
+    #[error("the API key is not known here: check it, or ask the operator for another")]
+    UnknownKey,
+    /// A header that tries to steer what clients may not.
+    #[error("the header `{name}` is not for clients: the gateway alone chooses what serves a request")]
+    ReservedHeader {
+        /// The header.
+        name: String,
+    },
+    /// No such path.
+    #[error("there is nothing at this path: see GET /v1/models for what can be asked, below /v1/")]
+    NoSuchPath,
+    /// The path has other methods.
+    #[error("this path takes {allowed} only")]
+    WrongMethod {
+        /// Its methods.
+        allowed: &'static str,
+    },
+    /// Something else than JSON, going by its header.
+    #[error("the body must be JSON: send `Content-Type: application/json`")]
+    WrongContentType,
+    /// The body is over the limit.
+    #[error("the body is larger than {limit} bytes")]
+    TooLarge {
+        /// The limit.
+        limit: usize,
+    },
+    /// The body broke off.
+    #[error("the body broke off: {detail}")]
+    Incomplete {
+        /// What the runtime says.
+        detail: String,
+    },
+    /// The body took too long.
+    #[error("the body did not arrive within {} s", .limit.as_secs())]
+    TooSlow {
+        /// The limit.
+        limit: Duration,
+    },
+    /// The body is not a JSON object.
+    #[error("the body is not a JSON object: {detail}")]
+    NotJson {
+        /// What the parser says, with line and column.
+        detail: String,
+    },
+    /// Arrays and objects nest too deep.
+    #[error("arrays and objects nest deeper than {limit} levels")]
+    TooDeep {
+        /// The limit.
+        limit: usize,
+    },
+    /// A parameter is not there.
+    #[error("`{param}` is missing: it must be {expected}")]
+    Missing {
+        /// The parameter.
+        param: &'static str,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// A parameter is something else than it should be.
+    #[error("`{param}` must be {expected}")]
+    WrongType {
+        /// The parameter.
+        param: &'static str,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// A parameter stands twice.
+    #[error("`{param}` stands more than once")]
+    Duplicate {
+        /// The parameter.
+        param: &'static str,
+    },
+    /// No such model, or not for this tenant; which of the two is not told.
+    #[error("the model `{model}` does not exist or is not open to this key: see GET /v1/models")]
+    UnknownModel {
+        /// As the client named it.
+        model: String,
+    },
+    /// The lowest tier asked for is not on the model's ladder.
+    #[error("`x-tidegate-lowest-tier` names no tier of this model's ladder: it has {tiers}")]
+    UnknownTier {
+        /// The ladder's tiers.
+        tiers: String,
+    },
+    /// Every cluster that serves the model stands where the tenant's data may not go.
+    #[error("no cluster within this tenant's jurisdictions serves the model `{model}`")]
+    Jurisdiction {
+        /// The model.
+        model: String,
+    },
+}
+
+/// Everything that a request can end with, other than an answer.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum Failure {
+    /// The request is wrong.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// Nothing on the ladder answered; this is the last error.
+    #[error("no engine answered: {error}")]
+    Exhausted {
+        /// The last attempt's error.
+        error: AttemptError,
+        /// In how long asking again may help.
+        recovery: Option<Duration>,
+    },
+    /// The configuration that an operator sent is wrong.
+    #[error("{0}")]
+    Config(String),
+    /// The store did not take what an operator sent.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<AttemptError> for Failure {
+    fn from(error: AttemptError) -> Self {
+        let recovery = error.recovery();
+        Self::Exhausted { error, recovery }
+    }
+}
+
+/// An error as clients see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiError {
+    /// The status, where nothing has been sent yet.
+    pub status: StatusCode,
+    /// In how long asking again may help.
+    pub retry_after: Option<Duration>,
+    /// The methods that the path has, where the method was wrong.
+    pub allow: Option<&'static str>,
+    kind: &'static str,
+    code: Option<&'static str>,
+    param: Option<&'static str>,
+    message: String,
+    /// An engine's own words about a wrong request, when they have the API's shape already.
+    verbatim: Option<Bytes>,
+}
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    error: Detail<'a>,
+}
+
+#[derive(Serialize)]
+struct Detail<'a> {
+    message: &'a str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    param: Option<&'a str>,
+    code: Option<&'a str>,
+}
+
+impl ApiError {
+    /// The body: `{"error":{…}}`.
+    pub fn body(&self) -> Bytes {
+        if let Some(verbatim) = &self.verbatim {
+            return verbatim.clone();
+        }
+        let detail = Detail {
+            message: &self.message,
+            kind: self.kind,
+            param: self.param,
+            code: self.code,
+        };
+        serde_json::to_vec(&Envelope { error: detail })
+            .unwrap_or_default()
+            .into()
+    }
+
+    fn new(status: StatusCode, kind: &'static str, message: String) -> Self {
+        Self {
+            status,
+            retry_after: None,
+            allow: None,
+            kind,
+            code: None,
+            param: None,
+            message,
+            verbatim: None,
+        }
+    }
+
+    fn code(self, code: &'static str) -> Self {
+        Self {
+            code: Some(code),
+            ..self
+        }
+    }
+
+    fn param(self, param: &'static str) -> Self {
+        Self {
+            param: Some(param),
+            ..self
+        }
+    }
+}
+
+impl From<Failure> for ApiError {
+    fn from(failure: Failure) -> Self {
+        let message = failure.to_string();
+        match failure {
+            Failure::Request(error) => of_request(&error, message),
+            Failure::Exhausted { error, recovery } => Self {
+                retry_after: recovery,
+                ..of_attempt(error, message)
+            },
+            Failure::Config(_) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, INVALID_REQUEST, message).code("invalid_configuration")
+            }
+            Failure::Store(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, SERVER, message).code("store_unavailable"),
+        }
+    }
+}
+
+fn of_request(error: &RequestError, message: String) -> ApiError {
+    let new = |status, kind| ApiError::new(status, kind, message.clone());
+    let invalid = |status| new(status, INVALID_REQUEST);
+    match error {
+        RequestError::MissingKey | RequestError::UnknownKey => {
+            invalid(StatusCode::UNAUTHORIZED).code("invalid_api_key")
+        }
+        RequestError::ReservedHeader { .. } => invalid(StatusCode::BAD_REQUEST).code("reserved_header"),
+        RequestError::NoSuchPath => invalid(StatusCode::NOT_FOUND).code("not_found"),
+        RequestError::WrongMethod { allowed } => ApiError {
+            allow: Some(allowed),
+            ..invalid(StatusCode::METHOD_NOT_ALLOWED).code("method_not_allowed")
+        },
+        RequestError::WrongContentType => invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE).code("unsupported_media_type"),
+        RequestError::TooLarge { .. } => invalid(StatusCode::PAYLOAD_TOO_LARGE).code("request_too_large"),
+        RequestError::Incomplete { .. } => invalid(StatusCode::BAD_REQUEST).code("incomplete_body"),
+        RequestError::TooSlow { .. } => invalid(StatusCode::REQUEST_TIMEOUT).code("body_timeout"),
+        RequestError::NotJson { .. } => invalid(StatusCode::BAD_REQUEST).code("invalid_json"),
+        RequestError::TooDeep { .. } => invalid(StatusCode::BAD_REQUEST).code("nesting_too_deep"),
+        RequestError::Missing { param, .. } => invalid(StatusCode::BAD_REQUEST).code("missing_parameter").param(param),
+        RequestError::WrongType { param, .. } => invalid(StatusCode::BAD_REQUEST).code("invalid_type").param(param),
+        RequestError::Duplicate { param } => invalid(StatusCode::BAD_REQUEST)
+            .code("duplicate_parameter")
+            .param(param),
+        RequestError::UnknownModel { .. } => invalid(StatusCode::NOT_FOUND).code("model_not_found").param("model"),
+        RequestError::UnknownTier { .. } => invalid(StatusCode::BAD_REQUEST).code("unknown_tier"),
+        RequestError::Jurisdiction { .. } => new(StatusCode::FORBIDDEN, PERMISSION)
+            .code("jurisdiction")
+            .param("model"),
+    }
+}
+
+fn of_attempt(error: AttemptError, message: String) -> ApiError {
+    let new = |status, code| ApiError::new(status, SERVER, message.clone()).code(code);
+    debug_assert!(error.fault() != Fault::Client || matches!(error, AttemptError::Rejected { .. }));
+    match error {
+        AttemptError::NoRoom { .. } => new(StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+        AttemptError::Status { status: 429 | 503, .. } => new(StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+        AttemptError::Stopping => new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
+        AttemptError::Cell(_) => new(StatusCode::SERVICE_UNAVAILABLE, "cell_unreachable"),
+        AttemptError::FirstByteTimeout | AttemptError::BetweenBytesTimeout | AttemptError::Deadline => {
+            new(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout")
+        }
+        AttemptError::Send(_) => new(StatusCode::BAD_GATEWAY, "upstream_unreachable"),
+        AttemptError::Status { .. } | AttemptError::InBand => new(StatusCode::BAD_GATEWAY, "upstream_error"),
+        AttemptError::Garbage(_) => new(StatusCode::BAD_GATEWAY, "upstream_garbage"),
+        AttemptError::Rejected { status, body } => of_rejected(status, body),
+    }
+}
+
+/// An engine's own words about the request. Engines differ in their shape: those that lack the API's are wrapped.
+fn of_rejected(status: u16, body: Bytes) -> ApiError {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+    let in_shape = super::answer::has_error_object(&body);
+    let message = if in_shape { String::new() } else { engine_message(&body) };
+    let error = ApiError::new(status, INVALID_REQUEST, message).code("rejected_by_engine");
+    ApiError {
+        verbatim: in_shape.then_some(body),
+        ..error
+    }
+}
+
+/// What an engine says in another shape, cut to a length that an error may have.
+fn engine_message(body: &[u8]) -> String {
+    #[derive(serde::Deserialize)]
+    struct Flat {
+        #[serde(alias = "detail", alias = "error")]
+        message: String,
+    }
+    let text = match serde_json::from_slice::<Flat>(body) {
+        Ok(Flat { message }) => message,
+        Err(_) => String::from_utf8_lossy(body).into_owned(),
+    };
+    format!(
+        "the engine rejected the request: {}",
+        text.chars().take(1_000).collect::<String>()
+    )
+}
+
+/// The event that ends a stream with an error. No `[DONE]` follows it, so that SDKs raise.
+pub fn error_event(failure: Failure) -> Bytes {
+    let body = ApiError::from(failure).body();
+    let mut event = Vec::with_capacity(body.len() + 8);
+    // An engine's own words may hold line ends between tokens, which an event's data must not.
+    let text: String = String::from_utf8_lossy(&body)
+        .chars()
+        .map(|c| if c.is_ascii_control() { ' ' } else { c })
+        .collect();
+    data_event(&text, &mut event);
+    event.into()
+}
+
+const INVALID_REQUEST: &str = "invalid_request_error";
+const PERMISSION: &str = "permission_error";
+const SERVER: &str = "server_error";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exhausted(error: AttemptError) -> ApiError {
+        Failure::Exhausted {
+            error,
+            recovery: Some(Duration::from_secs(3)),
+        }
+        .into()
+    }
+
+    #[test]
+    fn errors_have_all_four_fields() {
+        let error = ApiError::from(Failure::from(RequestError::Missing {
+            param: "model",
+            expected: "a string",
+        }));
+        assert_eq!(error.status, 400);
+        assert_eq!(
+            error.body(),
+            r#"{"error":{"message":"`model` is missing: it must be a string","type":"invalid_request_error","param":"model","code":"missing_parameter"}}"#
+        );
+        let body = String::from_utf8(ApiError::from(Failure::from(RequestError::MissingKey)).body().to_vec()).unwrap();
+        assert!(body.contains(r#""param":null,"code":"invalid_api_key""#), "{body}");
+    }
+
+    #[test]
+    fn an_engines_own_words_pass_when_they_have_the_shape_and_are_wrapped_when_not() {
+        let shaped = Bytes::from_static(br#"{"error":{"message":"too long","type":"x","param":null,"code":400}}"#);
+        assert_eq!(
+            exhausted(AttemptError::Rejected {
+                status: 400,
+                body: shaped.clone()
+            })
+            .body(),
+            shaped
+        );
+        for body in [
+            r#"{"detail":"too long"}"#,
+            "too long",
+            r#"{"object":"error","message":"too long"}"#,
+        ] {
+            let error = exhausted(AttemptError::Rejected {
+                status: 422,
+                body: body.into(),
+            });
+            assert_eq!(error.status, 422);
+            assert!(String::from_utf8_lossy(&error.body()).contains("too long\""), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_event_of_an_error_is_one_line() {
+        let body = Bytes::from_static(b"{\"error\":\n{\"message\":\"a\\nb\"}}");
+        let event = error_event(Failure::Exhausted {
+            error: AttemptError::Rejected { status: 400, body },
+            recovery: None,
+        });
+        assert_eq!(event, "data: {\"error\": {\"message\":\"a\\nb\"}}\n\n");
+    }
+}

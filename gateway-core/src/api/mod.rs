@@ -1,0 +1,19 @@
+//! OpenAI's API on the wire: what is read of requests and answers, and how both are edited without touching a byte
+//! that the gateway does not have to.
+
+mod answer;
+mod canned;
+mod endpoint;
+mod error;
+mod json;
+mod models;
+mod request;
+mod sse;
+
+pub use answer::{Answer, Editor, NoAnswer, Usage};
+pub use canned::canned;
+pub use endpoint::{Endpoint, Route};
+pub use error::{ApiError, Failure, RequestError, error_event};
+pub use models::{model_item, model_list};
+pub use request::{Generation, Prompt};
+pub use sse::{DONE_EVENT, Decoder, Event, EventTooLarge, comment, data_event};

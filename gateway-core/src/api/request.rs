@@ -1,0 +1,350 @@
+//! What is read of a request to generate, and the body that an engine is sent in its stead.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::endpoint::Endpoint;
+use super::error::RequestError;
+use super::json::{Edits, Fields, nests_deeper_than};
+
+/// A request to generate: the body as it came, and what the gateway has read of it.
+#[derive(Clone, Debug)]
+pub struct Generation {
+    /// Which endpoint it was sent to.
+    pub endpoint: Endpoint,
+    /// The model as the client names it.
+    pub model: String,
+    /// Whether the answer is to be streamed.
+    pub stream: bool,
+    /// Whether the client wants the usage at the end of a stream.
+    pub include_usage: bool,
+    /// Most output tokens that the client allows, in each choice.
+    pub max_output: Option<u64>,
+    /// How many answers the client wants; at least 1.
+    pub choices: u64,
+    /// Bytes of the prompt, JSON syntax included: messages and tools, or prompt, or input.
+    pub prompt_bytes: usize,
+    /// What of the prompt tells where its prefix may be warm.
+    pub prompt: Prompt,
+    body: Bytes,
+}
+
+/// The parts of a prompt that requests of one conversation share, as places in the body.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prompt {
+    /// Tools, and messages up to the first user message with it; or the beginning of the prompt.
+    pub head: Vec<Bytes>,
+}
+
+impl Generation {
+    /// Reads the body of a request.
+    ///
+    /// # Errors
+    /// What is wrong with it, naming the parameter.
+    pub fn decode(endpoint: Endpoint, body: Bytes, nesting: usize) -> Result<Self, RequestError> {
+        if nests_deeper_than(&body, nesting) {
+            return Err(RequestError::TooDeep { limit: nesting });
+        }
+        let text = std::str::from_utf8(&body).map_err(|error| RequestError::NotJson {
+            detail: error.to_string(),
+        })?;
+        let fields = Fields::parse(text).map_err(|error| RequestError::NotJson {
+            detail: error.to_string(),
+        })?;
+        if let Some(param) = fields.duplicate(READ) {
+            return Err(RequestError::Duplicate { param });
+        }
+        let reader = Reader { fields: &fields };
+        let options = reader.object("stream_options")?;
+        let include_usage = match &options {
+            Some(options) => Reader { fields: options }.optional::<bool>("include_usage", "a boolean")?,
+            None => None,
+        };
+        let bounds = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
+        let mut max_output = None;
+        for bound in bounds {
+            max_output = max_output.max(reader.optional::<u64>(bound, "a whole number, at least 0")?);
+        }
+        let choices = reader.optional::<u64>("n", "a whole number, at least 1")?.unwrap_or(1);
+        if choices == 0 {
+            return Err(RequestError::WrongType {
+                param: "n",
+                expected: "a whole number, at least 1",
+            });
+        }
+        let model = reader.required::<String>("model", "a string")?;
+        let stream =
+            reader.optional::<bool>("stream", "a boolean")?.unwrap_or(false) && endpoint != Endpoint::Embeddings;
+        let (prompt, prompt_bytes) = read_prompt(endpoint, &reader, &body)?;
+        let include_usage = include_usage.unwrap_or(false);
+        Ok(Self {
+            endpoint,
+            model,
+            stream,
+            include_usage,
+            max_output,
+            choices,
+            prompt_bytes,
+            prompt,
+            body,
+        })
+    }
+
+    /// The body for an engine: its own name of the model, and the usage asked for at the end of a stream. All else
+    /// is as the client sent it, byte for byte.
+    pub fn body_for(&self, served_name: &str) -> Bytes {
+        let Ok(text) = std::str::from_utf8(&self.body) else {
+            return self.body.clone();
+        };
+        let Ok(fields) = Fields::parse(text) else {
+            return self.body.clone();
+        };
+        let mut edits = Edits::new(text);
+        if let Some(model) = fields.get("model").filter(|_| served_name != self.model) {
+            edits.replace(model, quoted(served_name));
+        }
+        if self.stream {
+            ask_for_usage(text, &fields, &mut edits);
+        }
+        if edits.is_empty() {
+            self.body.clone()
+        } else {
+            edits.apply().into()
+        }
+    }
+}
+
+fn ask_for_usage<'a>(text: &'a str, fields: &Fields<'a>, edits: &mut Edits<'a>) {
+    const MEMBER: &str = "\"include_usage\":true";
+    let Some(options) = fields.get("stream_options") else {
+        return edits.append(text, &format!("\"stream_options\":{{{MEMBER}}}"), fields.is_empty());
+    };
+    match Fields::parse(options.get()) {
+        Ok(inner) => match inner.get("include_usage") {
+            Some(value) => edits.replace(value, "true"),
+            None => edits.append(options.get(), MEMBER, inner.is_empty()),
+        },
+        // It is null.
+        Err(_) => edits.replace(options, format!("{{{MEMBER}}}")),
+    }
+}
+
+fn read_prompt(endpoint: Endpoint, reader: &Reader<'_, '_>, body: &Bytes) -> Result<(Prompt, usize), RequestError> {
+    match endpoint {
+        Endpoint::Chat => read_messages(reader, body),
+        Endpoint::Completions => {
+            let prompt = reader.string_or_array("prompt")?;
+            let head = body.slice_ref(&prompt.as_bytes()[..prompt.len().min(PROMPT_HEAD_BYTES)]);
+            Ok((Prompt { head: vec![head] }, prompt.len()))
+        }
+        Endpoint::Embeddings => Ok((Prompt::default(), reader.string_or_array("input")?.len())),
+    }
+}
+
+fn read_messages(reader: &Reader<'_, '_>, body: &Bytes) -> Result<(Prompt, usize), RequestError> {
+    let wrong = |expected| RequestError::WrongType {
+        param: "messages",
+        expected,
+    };
+    let messages = reader.required::<Vec<&RawValue>>("messages", "an array of messages")?;
+    if messages.is_empty() {
+        return Err(wrong("an array of at least one message"));
+    }
+    let part = |json: &RawValue| body.slice_ref(json.get().as_bytes());
+    let tools = reader.fields.get("tools").filter(|tools| tools.get() != "null");
+    let mut head: Vec<_> = tools.into_iter().map(part).collect();
+    let mut bytes: usize = head.iter().map(Bytes::len).sum();
+    let mut seen_user = false;
+    for message in messages {
+        let role = role(message).ok_or_else(|| wrong("an array of objects, each with a string `role`"))?;
+        if !seen_user {
+            head.push(part(message));
+        }
+        seen_user |= role == "user";
+        bytes += message.get().len();
+    }
+    Ok((Prompt { head }, bytes))
+}
+
+fn role(message: &RawValue) -> Option<Cow<'_, str>> {
+    // serde would read a struct from an array as well.
+    let is_object = message.get().starts_with('{');
+    is_object
+        .then(|| serde_json::from_str::<Message<'_>>(message.get()).ok())?
+        .map(|message| message.role)
+}
+
+/// What is read of a message.
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow)]
+    role: Cow<'a, str>,
+}
+
+/// Typed access to fields, with errors that name the parameter. `null` counts as absent, as it does for OpenAI.
+struct Reader<'f, 'a> {
+    fields: &'f Fields<'a>,
+}
+
+impl<'a> Reader<'_, 'a> {
+    fn optional<T: Deserialize<'a>>(
+        &self,
+        param: &'static str,
+        expected: &'static str,
+    ) -> Result<Option<T>, RequestError> {
+        match self.fields.get(param) {
+            None => Ok(None),
+            Some(value) if value.get() == "null" => Ok(None),
+            Some(value) => match serde_json::from_str(value.get()) {
+                Ok(value) => Ok(Some(value)),
+                Err(_) => Err(RequestError::WrongType { param, expected }),
+            },
+        }
+    }
+
+    fn required<T: Deserialize<'a>>(&self, param: &'static str, expected: &'static str) -> Result<T, RequestError> {
+        self.optional(param, expected)?
+            .ok_or(RequestError::Missing { param, expected })
+    }
+
+    fn string_or_array(&self, param: &'static str) -> Result<&'a str, RequestError> {
+        let expected = "a string or an array";
+        let json = self.required::<&RawValue>(param, expected)?.get();
+        if json.starts_with(['"', '[']) {
+            Ok(json)
+        } else {
+            Err(RequestError::WrongType { param, expected })
+        }
+    }
+
+    fn object(&self, param: &'static str) -> Result<Option<Fields<'a>>, RequestError> {
+        self.optional(param, "an object")
+    }
+}
+
+/// `text` as a JSON string.
+pub(super) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// Parameters that the gateway reads: a second one of the same name could mean another thing to the engine.
+const READ: &[&str] = &[
+    "model",
+    "messages",
+    "prompt",
+    "input",
+    "stream",
+    "stream_options",
+    "max_tokens",
+    "max_completion_tokens",
+    "max_output_tokens",
+    "n",
+    "tools",
+];
+/// How much of a plain prompt counts as its head: about 1,024 tokens, the depth at which hashing found nearly every
+/// warm prefix in the Mooncake trace, while half of it sent everything to one replica.
+const PROMPT_HEAD_BYTES: usize = 4_096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chat(body: &str) -> Result<Generation, RequestError> {
+        Generation::decode(Endpoint::Chat, Bytes::copy_from_slice(body.as_bytes()), 32)
+    }
+
+    fn sent(body: &str) -> String {
+        String::from_utf8(chat(body).unwrap().body_for("served").to_vec()).unwrap()
+    }
+
+    const MESSAGES: &str = r#""messages":[{"role":"user","content":"hi"}]"#;
+
+    #[test]
+    fn only_the_model_and_the_wish_for_usage_change() {
+        let plain = format!(r#"{{ "temperature":1.0e0, "model" : "m", {MESSAGES}, "x":{{"model":"m"}} }}"#);
+        assert_eq!(sent(&plain), plain.replacen("\"m\"", "\"served\"", 1));
+        for (before, after) in [
+            ("", r#","stream_options":{"include_usage":true}"#),
+            (
+                r#","stream_options":null"#,
+                r#","stream_options":{"include_usage":true}"#,
+            ),
+            (r#","stream_options":{}"#, r#","stream_options":{"include_usage":true}"#),
+            (
+                r#","stream_options":{"include_usage":false}"#,
+                r#","stream_options":{"include_usage":true}"#,
+            ),
+            (
+                r#","stream_options":{"a":1}"#,
+                r#","stream_options":{"a":1,"include_usage":true}"#,
+            ),
+        ] {
+            let body = format!(r#"{{"model":"served",{MESSAGES},"stream":true{before}}}"#);
+            assert_eq!(
+                sent(&body),
+                format!(r#"{{"model":"served",{MESSAGES},"stream":true{after}}}"#)
+            );
+        }
+    }
+
+    #[test]
+    fn the_largest_bound_counts() {
+        let body = format!(
+            r#"{{"model":"m",{MESSAGES},"max_tokens":1,"max_completion_tokens":900,"max_output_tokens":null}}"#
+        );
+        assert_eq!(chat(&body).unwrap().max_output, Some(900));
+    }
+
+    #[test]
+    fn the_head_ends_with_the_first_user_message() {
+        let body = r#"{"model":"m","tools":[1],"messages":[{"role":"system"},{"role":"user","a":1},{"role":"user"}]}"#;
+        let head = chat(body).unwrap().prompt.head;
+        assert_eq!(
+            head,
+            [&b"[1]"[..], br#"{"role":"system"}"#, br#"{"role":"user","a":1}"#]
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (body, expected) in [
+            ("", "JSON"),
+            ("[]", "JSON"),
+            ("{\"model\":\"m\"", "JSON"),
+            ("{}", "`model`"),
+            (r#"{"model":7}"#, "`model`"),
+            (r#"{"model":"m"}"#, "`messages`"),
+            (r#"{"model":"m","messages":[]}"#, "`messages`"),
+            (r#"{"model":"m","messages":"hi"}"#, "`messages`"),
+            (r#"{"model":"m","messages":["hi"]}"#, "`messages`"),
+            (r#"{"model":"m","messages":[{"role":1}]}"#, "`messages`"),
+            (r#"{"model":"m","messages":[["user"]]}"#, "`messages`"),
+            (r#"{"model":"m","model":"n","messages":[{"role":"user"}]}"#, "`model`"),
+            (
+                r#"{"model":"m","messages":[{"role":"user"}],"stream":"yes"}"#,
+                "`stream`",
+            ),
+            (
+                r#"{"model":"m","messages":[{"role":"user"}],"max_tokens":-1}"#,
+                "`max_tokens`",
+            ),
+            (r#"{"model":"m","messages":[{"role":"user"}],"n":0}"#, "`n`"),
+            (
+                r#"{"model":"m","messages":[{"role":"user"}],"stream_options":[]}"#,
+                "`stream_options`",
+            ),
+        ] {
+            let error = chat(body).unwrap_err().to_string();
+            assert!(error.contains(expected), "{body}: {error}");
+        }
+        let bomb = format!("{{\"model\":\"m\",\"messages\":{}", "[".repeat(1 << 20));
+        assert!(matches!(chat(&bomb), Err(RequestError::TooDeep { limit: 32 })));
+        assert!(matches!(
+            Generation::decode(Endpoint::Chat, Bytes::from_static(b"{\"model\":\"\xff\"}"), 32),
+            Err(RequestError::NotJson { .. })
+        ));
+    }
+}

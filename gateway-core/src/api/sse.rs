@@ -1,0 +1,268 @@
+//! Server-sent events: bytes that may be split anywhere into events, and events into bytes.
+//! Source: WHATWG HTML, "9.2.6 Interpreting an event stream".
+
+use bytes::{Buf, Bytes, BytesMut};
+use thiserror::Error;
+
+/// An event's data; `event:`, `id:` and `retry:` lines carry nothing that an OpenAI client reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Its `data:` lines, joined by line feeds. Valid UTF-8 is not promised.
+    pub data: Bytes,
+}
+
+/// Puts events together from bytes as they arrive. Lines end with LF, CRLF or CR.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    /// Bytes of which no whole line has been made yet.
+    pending: BytesMut,
+    /// Bytes of `pending` that are known to hold no line end.
+    searched: usize,
+    /// Data lines of the event that is being read.
+    data: Option<Data>,
+    /// The last line ended with CR: a line feed right behind belongs to it.
+    skip_line_feed: bool,
+    /// Largest event, in bytes.
+    limit: usize,
+}
+
+#[derive(Debug)]
+enum Data {
+    /// One line: the bytes as they came, uncopied.
+    Line(Bytes),
+    Lines(BytesMut),
+}
+
+/// An event, or a line of one, is over the limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("an event is larger than the limit")]
+pub struct EventTooLarge;
+
+impl Decoder {
+    /// A decoder for events of at most `limit` bytes.
+    pub fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            ..Self::default()
+        }
+    }
+
+    /// Takes in what has arrived. Follow it by [`next_event`](Self::next_event) until that gives `None`.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.pending.extend_from_slice(bytes);
+    }
+
+    /// The next whole event.
+    ///
+    /// # Errors
+    /// When it is over the limit; the stream cannot be read any further then.
+    pub fn next_event(&mut self) -> Result<Option<Event>, EventTooLarge> {
+        while let Some(line) = self.next_line() {
+            if line.is_empty() {
+                if let Some(data) = self.data.take() {
+                    return Ok(Some(Event {
+                        data: data.into_bytes(),
+                    }));
+                }
+                continue;
+            }
+            if let Some(value) = field_value(line, b"data") {
+                self.on_data(value)?;
+            }
+        }
+        if self.pending.len() > self.limit {
+            Err(EventTooLarge)
+        } else {
+            Ok(None)
+        }
+    }
+
+    fn on_data(&mut self, value: Bytes) -> Result<(), EventTooLarge> {
+        let data = match self.data.take() {
+            None => Data::Line(value),
+            Some(data) => {
+                let mut lines = data.into_lines();
+                lines.extend_from_slice(b"\n");
+                lines.extend_from_slice(&value);
+                Data::Lines(lines)
+            }
+        };
+        if data.len() > self.limit {
+            return Err(EventTooLarge);
+        }
+        self.data = Some(data);
+        Ok(())
+    }
+
+    /// The next line without its end. A CR at the very end of what has arrived ends the line at once.
+    fn next_line(&mut self) -> Option<Bytes> {
+        if self.skip_line_feed && !self.pending.is_empty() {
+            self.skip_line_feed = false;
+            if self.pending[0] == b'\n' {
+                self.pending.advance(1);
+            }
+        }
+        let Some(found) = memchr::memchr2(b'\n', b'\r', &self.pending[self.searched..]) else {
+            self.searched = self.pending.len();
+            return None;
+        };
+        let end = self.searched + found;
+        self.searched = 0;
+        let line = self.pending.split_to(end).freeze();
+        self.skip_line_feed = self.pending[0] == b'\r';
+        self.pending.advance(1);
+        Some(line)
+    }
+}
+
+impl Data {
+    fn len(&self) -> usize {
+        match self {
+            Self::Line(line) => line.len(),
+            Self::Lines(lines) => lines.len(),
+        }
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Line(line) => line,
+            Self::Lines(lines) => lines.freeze(),
+        }
+    }
+
+    fn into_lines(self) -> BytesMut {
+        match self {
+            Self::Line(line) => BytesMut::from(line.as_ref()),
+            Self::Lines(lines) => lines,
+        }
+    }
+}
+
+/// The value of a `name:value` line, without the one space that may lead it. A line that is only the name has an
+/// empty value; comments and other fields have none.
+fn field_value(mut line: Bytes, name: &[u8]) -> Option<Bytes> {
+    let rest = line.strip_prefix(name)?;
+    let skip = match rest {
+        [] => 0,
+        [b':', b' ', ..] => 2,
+        [b':', ..] => 1,
+        _ => return None,
+    };
+    line.advance(name.len() + skip);
+    Some(line)
+}
+
+/// An event with that data, which must not hold line ends.
+pub fn data_event(data: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"data: ");
+    out.extend_from_slice(data.as_bytes());
+    out.extend_from_slice(b"\n\n");
+}
+
+/// A comment, which clients pass over. `text` must not hold line ends.
+pub fn comment(text: &str) -> Bytes {
+    format!(": {text}\n\n").into()
+}
+
+/// The event that ends a stream that is complete.
+pub const DONE_EVENT: &[u8] = b"data: [DONE]\n\n";
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<String> {
+        let mut decoder = Decoder::new(1 << 16);
+        let mut events = Vec::new();
+        for piece in pieces {
+            decoder.push(piece);
+            while let Some(event) = decoder.next_event().unwrap() {
+                events.push(String::from_utf8(event.data.to_vec()).unwrap());
+            }
+        }
+        events
+    }
+
+    #[test]
+    fn comments_other_fields_and_several_data_lines() {
+        let stream =
+            b": hello\n\nevent: x\nid: 7\ndata: a\ndata:b\ndata\ndatab: no\n\nretry: 1\n\ndata: c\n\ndata: cut off";
+        assert_eq!(decode([&stream[..]]), ["a\nb\n", "c"]);
+    }
+
+    #[test]
+    fn every_way_to_end_a_line() {
+        for end in ["\n", "\r\n", "\r"] {
+            let stream = format!("data: a{end}data: b{end}{end}data: c{end}{end}");
+            assert_eq!(decode([stream.as_bytes()]), ["a\nb", "c"], "{end:?}");
+            assert_eq!(
+                decode(stream.as_bytes().chunks(1)),
+                ["a\nb", "c"],
+                "{end:?} byte by byte"
+            );
+        }
+    }
+
+    #[test]
+    fn an_event_goes_out_with_the_byte_that_completes_it() {
+        let mut decoder = Decoder::new(100);
+        decoder.push(b"data: a\r\n\r");
+        assert_eq!(decoder.next_event().unwrap().unwrap().data, "a");
+    }
+
+    #[test]
+    fn events_over_the_limit_are_refused_however_they_come() {
+        for stream in [
+            "data: 0123456789\n",
+            "data: 01\ndata: 23\ndata: 45\n",
+            ":0123456789",
+            "data: 0123456789",
+        ] {
+            let mut decoder = Decoder::new(7);
+            decoder.push(stream.as_bytes());
+            assert_eq!(decoder.next_event(), Err(EventTooLarge), "{stream:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn splits_at_any_byte_change_nothing(
+            events in prop::collection::vec("[^\r\n]{0,20}", 1..8),
+            ends in prop::collection::vec(prop::sample::select(vec!["\n", "\r\n", "\r"]), 8),
+            comments in prop::collection::vec(any::<bool>(), 8),
+            mut splits in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
+        ) {
+            let mut stream = String::new();
+            for ((data, end), comment) in events.iter().zip(&ends).zip(comments) {
+                if comment {
+                    stream.push_str(&format!(": ping{end}{end}"));
+                }
+                stream.push_str(&format!("event: e{end}data: {data}{end}{end}"));
+            }
+            let bytes = stream.as_bytes();
+            let mut cuts: Vec<_> = splits.drain(..).map(|index| index.index(bytes.len() + 1)).collect();
+            cuts.extend([0, bytes.len()]);
+            cuts.sort_unstable();
+            let pieces = cuts.windows(2).map(|cut| &bytes[cut[0]..cut[1]]);
+            prop_assert_eq!(decode(pieces), events);
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_a_panic(pieces in prop::collection::vec(any::<Vec<u8>>(), 0..20)) {
+            let mut decoder = Decoder::new(64);
+            for piece in pieces {
+                decoder.push(&piece);
+                while let Ok(Some(_)) = decoder.next_event() {}
+            }
+        }
+
+        #[test]
+        fn what_is_written_is_read_back(data in "[^\r\n]{0,40}") {
+            let mut out = Vec::new();
+            data_event(&data, &mut out);
+            prop_assert_eq!(decode([&out[..]]), [data]);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Who is it: the tenant of an API key. Keys are known by digest only, and compared in constant time.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+
+use crate::api::RequestError;
+use crate::config::{Admin, Config, KeyDigest, Tenant};
+
+/// The tenant whose key the headers carry.
+///
+/// # Errors
+/// When there is no key, or nobody's.
+pub fn authenticate(config: &Config, headers: &HeaderMap) -> Result<Arc<Tenant>, RequestError> {
+    let digest = presented(headers)?;
+    // Every digest of every tenant is looked at, so that time tells nothing of where a match stands.
+    let mut found = u32::MAX;
+    for (index, tenant) in (0_u32..).zip(&config.tenants) {
+        found.conditional_assign(&index, is_among(digest, &tenant.keys));
+    }
+    let tenant = usize::try_from(found).ok().and_then(|index| config.tenants.get(index));
+    tenant.cloned().ok_or(RequestError::UnknownKey)
+}
+
+/// Whether the headers carry an admin key.
+///
+/// # Errors
+/// When they do not.
+pub fn authenticate_admin(admin: &Admin, headers: &HeaderMap) -> Result<(), RequestError> {
+    let digest = presented(headers)?;
+    if is_among(digest, &admin.keys).into() {
+        Ok(())
+    } else {
+        Err(RequestError::UnknownKey)
+    }
+}
+
+fn presented(headers: &HeaderMap) -> Result<KeyDigest, RequestError> {
+    let value = headers.get(AUTHORIZATION).ok_or(RequestError::MissingKey)?;
+    let (scheme, key) = value
+        .to_str()
+        .ok()
+        .and_then(|value| value.split_once(' '))
+        .ok_or(RequestError::MissingKey)?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        Ok(KeyDigest::of(key.trim()))
+    } else {
+        Err(RequestError::MissingKey)
+    }
+}
+
+fn is_among(digest: KeyDigest, keys: &[KeyDigest]) -> Choice {
+    keys.iter()
+        .fold(Choice::from(0), |found, key| found | key.0.ct_eq(&digest.0))
+}

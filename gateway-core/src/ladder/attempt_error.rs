@@ -1,0 +1,176 @@
+//! Why an attempt at a replica failed: whose fault it is and what may help. What is displayed is fit for clients:
+//! names and addresses stay in the sources, which only operators see.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use crate::platform::{CellError, SendError};
+
+/// Whose fault an error is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The request is wrong.
+    Client,
+    /// An engine, or the way to it.
+    Upstream,
+    /// The gateway itself or what it stands on.
+    Gateway,
+}
+
+/// What may help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// Nothing: whoever is asked will say the same.
+    Never,
+    /// Another replica of the same cluster, or the next cluster where there is none.
+    AnotherReplica,
+    /// Another cluster: this one is out as a whole.
+    AnotherCluster,
+    /// Only what needs no engine: time is up.
+    Canned,
+}
+
+/// Why an attempt gave no answer.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum AttemptError {
+    /// No replica of the cluster has room, or all breakers are open.
+    #[error("no replica of the cluster can take the request now")]
+    NoRoom {
+        /// Until the first breaker lets a probe pass.
+        recovery: Option<Duration>,
+    },
+    /// The cluster's cell did not answer.
+    #[error("the cluster's cell did not answer")]
+    Cell(#[from] CellError),
+    /// The engine could not be reached, or went away before its answer began.
+    #[error("the engine could not be reached, or broke off")]
+    Send(#[from] SendError),
+    /// The engine did not begin to answer in time.
+    #[error("the engine did not begin to answer in time")]
+    FirstByteTimeout,
+    /// The engine fell silent in the middle of its answer.
+    #[error("the engine fell silent in the middle of its answer")]
+    BetweenBytesTimeout,
+    /// The ladder's deadline has passed.
+    #[error("the deadline for beginning an answer has passed")]
+    Deadline,
+    /// The engine says that the request is wrong.
+    #[error("the engine rejected the request with status {status}")]
+    Rejected {
+        /// Its status: 400, 413, 415 or 422.
+        status: u16,
+        /// Its words.
+        body: Bytes,
+    },
+    /// The engine answered with an error that is not the client's.
+    #[error("the engine answered with status {status}")]
+    Status {
+        /// Its status.
+        status: u16,
+        /// Until it wants to be asked again.
+        retry_after: Option<Duration>,
+    },
+    /// The engine reported an error inside an answer of status 200.
+    #[error("the engine reported an error inside its answer")]
+    InBand,
+    /// What the engine sent is no answer.
+    #[error("the engine's answer is not understood: {0}")]
+    Garbage(#[from] Garbage),
+    /// The gateway is going down.
+    #[error("the gateway is shutting down")]
+    Stopping,
+}
+
+/// In which way an engine's answer is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Garbage {
+    /// The body of an answer, or the data of an event, is not the JSON that it should be.
+    #[error("not the JSON of an answer")]
+    NotJson,
+    /// An answer, or a single event, is over its limit.
+    #[error("too large")]
+    TooLarge,
+    /// A stream of no events.
+    #[error("empty")]
+    Empty,
+    /// Another content type than the one asked for.
+    #[error("unexpected content type")]
+    ContentType,
+}
+
+impl AttemptError {
+    /// Whose fault it is.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Rejected { .. } => Fault::Client,
+            Self::Cell(_) | Self::Stopping => Fault::Gateway,
+            Self::Send(SendError::NoSecret(_)) => Fault::Gateway,
+            Self::NoRoom { .. }
+            | Self::Send(SendError::Connect(_) | SendError::Broken(_))
+            | Self::FirstByteTimeout
+            | Self::BetweenBytesTimeout
+            | Self::Deadline
+            | Self::Status { .. }
+            | Self::InBand
+            | Self::Garbage(_) => Fault::Upstream,
+        }
+    }
+
+    /// What may help.
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::Rejected { .. } | Self::Stopping => Remedy::Never,
+            Self::Deadline => Remedy::Canned,
+            Self::NoRoom { .. } | Self::Cell(_) | Self::Send(SendError::NoSecret(_)) => Remedy::AnotherCluster,
+            // The cluster's engines want another key, or do not know the model: all of them alike.
+            Self::Status {
+                status: 401 | 403 | 404,
+                ..
+            } => Remedy::AnotherCluster,
+            Self::Send(SendError::Connect(_) | SendError::Broken(_))
+            | Self::FirstByteTimeout
+            | Self::BetweenBytesTimeout
+            | Self::Status { .. }
+            | Self::InBand
+            | Self::Garbage(_) => Remedy::AnotherReplica,
+        }
+    }
+
+    /// In how long asking again may help, where that is known.
+    pub fn recovery(&self) -> Option<Duration> {
+        match self {
+            Self::NoRoom { recovery } => *recovery,
+            Self::Status { retry_after, .. } => *retry_after,
+            Self::Cell(_)
+            | Self::Send(_)
+            | Self::FirstByteTimeout
+            | Self::BetweenBytesTimeout
+            | Self::Deadline
+            | Self::Rejected { .. }
+            | Self::InBand
+            | Self::Garbage(_)
+            | Self::Stopping => None,
+        }
+    }
+
+    /// One word for metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::NoRoom { .. } => "no_room",
+            Self::Cell(_) => "cell",
+            Self::Send(SendError::Connect(_)) => "connect",
+            Self::Send(SendError::Broken(_)) => "broken",
+            Self::Send(SendError::NoSecret(_)) => "no_secret",
+            Self::FirstByteTimeout => "first_byte_timeout",
+            Self::BetweenBytesTimeout => "between_bytes_timeout",
+            Self::Deadline => "deadline",
+            Self::Rejected { .. } => "rejected",
+            Self::Status { .. } => "status",
+            Self::InBand => "in_band",
+            Self::Garbage(_) => "garbage",
+            Self::Stopping => "stopping",
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The walk down: tiers in order, in each tier its clusters in order, within a number of attempts. Pure: the
+//! pipeline asks for the first step, and after each failure for the next.
+
+use std::time::Duration;
+
+use super::attempt_error::{AttemptError, Remedy};
+
+/// A walk down one request's ladder. It knows tiers and clusters by their places in the plan only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Descent {
+    /// Number of clusters in each tier that engines serve.
+    clusters: Vec<usize>,
+    /// Whether a canned answer stands below them.
+    canned: bool,
+    attempts_left: u32,
+    at: Step,
+    recovery: Option<Duration>,
+}
+
+/// What to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Ask a replica of that cluster of that tier.
+    Attempt {
+        /// The tier's place in the ladder.
+        tier: usize,
+        /// The cluster's place in the tier.
+        cluster: usize,
+    },
+    /// Give the canned answer.
+    Canned,
+    /// Give up: the last error stands.
+    GiveUp,
+}
+
+impl Descent {
+    /// A walk over tiers with so many clusters each, of at most `attempts` attempts.
+    pub fn new(clusters: Vec<usize>, canned: bool, attempts: u32) -> Self {
+        let mut descent = Self {
+            clusters,
+            canned,
+            attempts_left: attempts,
+            at: Step::GiveUp,
+            recovery: None,
+        };
+        descent.at = descent.first_cluster(0);
+        descent
+    }
+
+    /// Where the walk stands.
+    pub fn step(&self) -> Step {
+        self.at
+    }
+
+    /// The soonest that any of the failed attempts may go better.
+    pub fn recovery(&self) -> Option<Duration> {
+        self.recovery
+    }
+
+    /// The step that was taken failed: where to go from there.
+    pub fn after(&mut self, error: &AttemptError) -> Step {
+        self.recovery = [self.recovery, error.recovery()].into_iter().flatten().min();
+        let Step::Attempt { tier, cluster } = self.at else {
+            self.at = Step::GiveUp;
+            return self.at;
+        };
+        // Asking a cell costs no engine anything.
+        if !matches!(error, AttemptError::NoRoom { .. } | AttemptError::Cell(_)) {
+            self.attempts_left = self.attempts_left.saturating_sub(1);
+        }
+        self.at = match error.remedy() {
+            Remedy::Never => Step::GiveUp,
+            Remedy::Canned => self.bottom(),
+            Remedy::AnotherReplica | Remedy::AnotherCluster if self.attempts_left == 0 => self.bottom(),
+            Remedy::AnotherReplica => self.at,
+            Remedy::AnotherCluster if cluster + 1 < self.clusters[tier] => Step::Attempt {
+                tier,
+                cluster: cluster + 1,
+            },
+            Remedy::AnotherCluster => self.first_cluster(tier + 1),
+        };
+        self.at
+    }
+
+    fn first_cluster(&self, from_tier: usize) -> Step {
+        match (from_tier..self.clusters.len()).find(|tier| self.clusters[*tier] > 0) {
+            Some(tier) => Step::Attempt { tier, cluster: 0 },
+            None => self.bottom(),
+        }
+    }
+
+    fn bottom(&self) -> Step {
+        if self.canned { Step::Canned } else { Step::GiveUp }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::SendError;
+
+    fn broken() -> AttemptError {
+        AttemptError::Send(SendError::Broken(String::new()))
+    }
+
+    fn no_room(seconds: Option<u64>) -> AttemptError {
+        AttemptError::NoRoom {
+            recovery: seconds.map(Duration::from_secs),
+        }
+    }
+
+    #[test]
+    fn tiers_and_clusters_in_order_then_the_canned_answer() {
+        let mut descent = Descent::new(vec![2, 0, 1], true, 9);
+        assert_eq!(descent.step(), Step::Attempt { tier: 0, cluster: 0 });
+        assert_eq!(
+            descent.after(&broken()),
+            Step::Attempt { tier: 0, cluster: 0 },
+            "another replica first"
+        );
+        assert_eq!(descent.after(&no_room(None)), Step::Attempt { tier: 0, cluster: 1 });
+        assert_eq!(
+            descent.after(&no_room(None)),
+            Step::Attempt { tier: 2, cluster: 0 },
+            "an empty tier is passed over"
+        );
+        assert_eq!(descent.after(&no_room(None)), Step::Canned);
+    }
+
+    #[test]
+    fn attempts_are_bounded_and_full_clusters_cost_none() {
+        let mut descent = Descent::new(vec![9], false, 2);
+        assert_ne!(descent.after(&no_room(None)), Step::GiveUp);
+        assert_ne!(descent.after(&broken()), Step::GiveUp);
+        assert_eq!(descent.after(&broken()), Step::GiveUp);
+    }
+
+    #[test]
+    fn a_wrong_request_goes_nowhere_and_a_late_one_straight_to_the_bottom() {
+        let rejected = AttemptError::Rejected {
+            status: 400,
+            body: Default::default(),
+        };
+        assert_eq!(Descent::new(vec![1, 1], true, 9).after(&rejected), Step::GiveUp);
+        assert_eq!(
+            Descent::new(vec![1, 1], true, 9).after(&AttemptError::Deadline),
+            Step::Canned
+        );
+        assert_eq!(
+            Descent::new(vec![1, 1], false, 9).after(&AttemptError::Deadline),
+            Step::GiveUp
+        );
+    }
+
+    #[test]
+    fn the_soonest_recovery_is_kept() {
+        let mut descent = Descent::new(vec![3], false, 9);
+        for seconds in [Some(7), Some(2), None] {
+            descent.after(&no_room(seconds));
+        }
+        assert_eq!(descent.recovery(), Some(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn a_ladder_of_nothing_gives_up() {
+        assert_eq!(Descent::new(vec![], false, 9).step(), Step::GiveUp);
+        assert_eq!(Descent::new(vec![0], true, 9).step(), Step::Canned);
+    }
+}

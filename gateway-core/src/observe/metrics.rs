@@ -1,0 +1,266 @@
+//! Counters and histograms, folded from events. They are figures of one process, isolate or instance; what cells
+//! tell is exact and the same everywhere.
+
+use std::fmt::Write;
+use std::sync::Mutex;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use super::event::Event;
+use crate::api::Usage;
+use crate::cluster::{Outcome, ReplicaStatus};
+use crate::ids::{ClusterName, ModelName};
+use crate::ladder::AttemptError;
+
+/// Everything that is counted.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    attempts_failed: Family<FailureLabels, Counter>,
+    streams_failed: Family<FailureLabels, Counter>,
+    permits_released: Family<ReleaseLabels, Counter>,
+    tokens: Family<TokenLabels, Counter>,
+    canned: Family<ModelLabels, Counter>,
+    first_token: Family<ServedLabels, Histogram, fn() -> Histogram>,
+    config_refused: Gauge,
+    in_flight: Family<ReplicaLabels, Gauge>,
+    kv_tokens: Family<ReplicaLabels, Gauge>,
+    available: Family<ReplicaLabels, Gauge>,
+    /// Gauges are filled and encoded under it, so that two scrapes do not mix.
+    scrape: Mutex<()>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    route: &'static str,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FailureLabels {
+    cluster: String,
+    error: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReleaseLabels {
+    cluster: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TokenLabels {
+    model: String,
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ModelLabels {
+    model: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ServedLabels {
+    cluster: String,
+    model: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReplicaLabels {
+    cluster: String,
+    replica: String,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Everything at zero.
+    pub fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("tidegate"),
+            requests: Family::default(),
+            attempts_failed: Family::default(),
+            streams_failed: Family::default(),
+            permits_released: Family::default(),
+            tokens: Family::default(),
+            canned: Family::default(),
+            first_token: Family::new_with_constructor(|| Histogram::new(TTFT_BUCKETS_S)),
+            config_refused: Gauge::default(),
+            in_flight: Family::default(),
+            kv_tokens: Family::default(),
+            available: Family::default(),
+            scrape: Mutex::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let r = &mut self.registry;
+        r.register("requests", "Responses by route and status", self.requests.clone());
+        r.register(
+            "attempts_failed",
+            "Attempts that ended without an answer",
+            self.attempts_failed.clone(),
+        );
+        r.register(
+            "streams_failed",
+            "Streams that broke off after their first event",
+            self.streams_failed.clone(),
+        );
+        r.register(
+            "permits_released",
+            "Permits by how their requests ended",
+            self.permits_released.clone(),
+        );
+        r.register("tokens", "Tokens that engines reported", self.tokens.clone());
+        r.register("canned", "Canned answers by the model asked for", self.canned.clone());
+        r.register(
+            "time_to_first_token_seconds",
+            "From arrival to an engine's first event",
+            self.first_token.clone(),
+        );
+        r.register(
+            "config_refused",
+            "1 while the store holds a configuration that is wrong",
+            self.config_refused.clone(),
+        );
+        r.register(
+            "cluster_in_flight",
+            "Requests in flight at a replica, over all locations",
+            self.in_flight.clone(),
+        );
+        r.register(
+            "cluster_kv_tokens",
+            "kv_cache held at a replica, over all locations",
+            self.kv_tokens.clone(),
+        );
+        r.register(
+            "cluster_available",
+            "1 where the breaker of a replica lets requests pass",
+            self.available.clone(),
+        );
+    }
+
+    /// Counts an event.
+    pub fn on(&self, event: &Event<'_>) {
+        match event {
+            Event::Responded { route, status, .. } => {
+                self.requests
+                    .get_or_create(&RequestLabels {
+                        route,
+                        status: status.as_u16(),
+                    })
+                    .inc();
+            }
+            Event::AttemptFailed { cluster, error, .. } => {
+                self.attempts_failed
+                    .get_or_create(&FailureLabels::new(cluster, error))
+                    .inc();
+            }
+            Event::StreamFailed { cluster, error, .. } => {
+                self.streams_failed
+                    .get_or_create(&FailureLabels::new(cluster, error))
+                    .inc();
+            }
+            Event::Released { cluster, outcome } => self.on_released(cluster, *outcome),
+            Event::FirstToken { cluster, model, after } => {
+                let labels = ServedLabels {
+                    cluster: cluster.to_string(),
+                    model: model.to_string(),
+                };
+                self.first_token.get_or_create(&labels).observe(after.as_secs_f64());
+            }
+            Event::Used { model, usage } => self.on_used(model, *usage),
+            Event::Canned { model } => {
+                self.canned
+                    .get_or_create(&ModelLabels {
+                        model: model.to_string(),
+                    })
+                    .inc();
+            }
+            Event::ConfigApplied { .. } => {
+                self.config_refused.set(0);
+            }
+            Event::ConfigRefused { .. } => {
+                self.config_refused.set(1);
+            }
+            Event::StoreUnreachable { .. } => {}
+        }
+    }
+
+    fn on_released(&self, cluster: &ClusterName, outcome: Outcome) {
+        let outcome = match outcome {
+            Outcome::Served => "served",
+            Outcome::Failed => "failed",
+            Outcome::Unknown => "unknown",
+        };
+        self.permits_released
+            .get_or_create(&ReleaseLabels {
+                cluster: cluster.to_string(),
+                outcome,
+            })
+            .inc();
+    }
+
+    fn on_used(&self, model: &ModelName, usage: Usage) {
+        for (kind, tokens) in [("prompt", usage.prompt_tokens), ("completion", usage.completion_tokens)] {
+            self.tokens
+                .get_or_create(&TokenLabels {
+                    model: model.to_string(),
+                    kind,
+                })
+                .inc_by(tokens);
+        }
+    }
+
+    /// Everything in OpenMetrics' text format, with what the cells tell of their replicas.
+    pub fn scrape(&self, clusters: &[(ClusterName, Vec<ReplicaStatus>)]) -> String {
+        let _alone = self.scrape.lock();
+        for gauge in [&self.in_flight, &self.kv_tokens, &self.available] {
+            gauge.clear();
+        }
+        for (cluster, replicas) in clusters {
+            for status in replicas {
+                let labels = ReplicaLabels {
+                    cluster: cluster.to_string(),
+                    replica: status.replica.to_string(),
+                };
+                self.in_flight.get_or_create(&labels).set(status.running.into());
+                self.kv_tokens
+                    .get_or_create(&labels)
+                    .set(i64::try_from(status.kv_tokens.0).unwrap_or(i64::MAX));
+                self.available.get_or_create(&labels).set(status.available.into());
+            }
+        }
+        let mut text = String::new();
+        if encode(&mut text, &self.registry).is_err() {
+            text.clear();
+            let _ = text.write_str("# the metrics could not be written\n# EOF\n");
+        }
+        text
+    }
+}
+
+impl FailureLabels {
+    fn new(cluster: &ClusterName, error: &AttemptError) -> Self {
+        Self {
+            cluster: cluster.to_string(),
+            error: error.label(),
+        }
+    }
+}
+
+/// From a warm small model next door to a cold large one behind a queue.
+const TTFT_BUCKETS_S: [f64; 12] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];

@@ -1,0 +1,8 @@
+//! What happened, as typed events: the one output from which metrics and logs are made. No event holds a prompt, an
+//! answer or a key.
+
+mod event;
+mod metrics;
+
+pub use event::{Event, Level};
+pub use metrics::Metrics;

@@ -1,0 +1,117 @@
+//! Everything but generating: models, health, metrics, and the configuration for operators.
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::Stream;
+use http::request::Parts;
+use http::{HeaderValue, Response, StatusCode};
+use serde_json::json;
+
+use super::body::Body;
+use super::exchange::Exchange;
+use super::permit::{address, command};
+use super::receive::receive;
+use super::respond;
+use crate::api::{Failure, RequestError, model_item, model_list};
+use crate::auth::{authenticate, authenticate_admin};
+use crate::cells::CellReply;
+use crate::cluster::{ClusterCommand, ClusterReply};
+use crate::config::Config;
+use crate::platform::Platform;
+
+/// `GET /v1/models`: what the key may ask for.
+pub(super) fn models<P: Platform>(exchange: &Exchange<P>, head: &Parts) -> Result<Response<Body>, Failure> {
+    let tenant = authenticate(&exchange.config, &head.headers)?;
+    let models = exchange
+        .config
+        .models
+        .values()
+        .filter(|model| tenant.may_use(&model.name));
+    Ok(respond::json(model_list(models.map(Arc::as_ref))))
+}
+
+/// `GET /v1/models/{id}`.
+pub(super) fn model<P: Platform>(exchange: &Exchange<P>, head: &Parts, asked: &str) -> Result<Response<Body>, Failure> {
+    let tenant = authenticate(&exchange.config, &head.headers)?;
+    let asked = percent_encoding::percent_decode_str(asked).decode_utf8_lossy();
+    match exchange
+        .config
+        .model(&asked)
+        .filter(|model| tenant.may_use(&model.name))
+    {
+        Some(model) => Ok(respond::json(model_item(model))),
+        None => Err(RequestError::UnknownModel {
+            model: asked.into_owned(),
+        }
+        .into()),
+    }
+}
+
+/// `GET /readyz`.
+pub(super) fn readiness<P: Platform>(exchange: &Exchange<P>) -> Response<Body> {
+    let draining = exchange.gateway.stop.is_draining();
+    let status = if draining { "draining" } else { "ready" };
+    let refused = exchange.gateway.live.is_refusing();
+    let body = json!({"status": status, "config": exchange.config.version, "config_refused": refused});
+    let mut response = respond::json(body.to_string().into());
+    if draining {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    response
+}
+
+/// `GET /metrics`: for admin keys where the configuration has any, else for everybody.
+pub(super) async fn metrics<P: Platform>(exchange: &Exchange<P>, head: &Parts) -> Result<Response<Body>, Failure> {
+    let admin = &exchange.config.admin;
+    if !admin.keys.is_empty() {
+        authenticate_admin(admin, &head.headers)?;
+    }
+    let mut clusters = Vec::new();
+    for cluster in exchange.config.clusters.values() {
+        let status = command(ClusterCommand::Status);
+        if let Ok(CellReply::Cluster(ClusterReply::Status(replicas))) =
+            exchange.platform.cell_call(&address(cluster), status).await
+        {
+            clusters.push((cluster.name.clone(), replicas));
+        }
+    }
+    let text = exchange.gateway.metrics.scrape(&clusters);
+    Ok(respond::with_type(
+        text.into(),
+        "application/openmetrics-text; version=1.0.0; charset=utf-8",
+    ))
+}
+
+/// `GET /admin/config`: the text in force.
+pub(super) fn read_config<P: Platform>(exchange: &Exchange<P>, head: &Parts) -> Result<Response<Body>, Failure> {
+    authenticate_admin(&exchange.config.admin, &head.headers)?;
+    let mut response = respond::with_type(exchange.gateway.live.text(), "application/toml");
+    if let Ok(version) = HeaderValue::from_str(&exchange.config.version) {
+        response.headers_mut().insert("x-tidegate-config", version);
+    }
+    Ok(response)
+}
+
+/// `PUT /admin/config`: puts a configuration in force, everywhere within the time that `config_refresh` and the
+/// store take. One that is wrong changes nothing, and everything that is wrong with it is told.
+pub(super) async fn write_config<P, B, E>(
+    exchange: &Exchange<P>,
+    head: &Parts,
+    body: B,
+) -> Result<Response<Body>, Failure>
+where
+    P: Platform,
+    B: Stream<Item = Result<Bytes, E>> + Unpin,
+    E: Display,
+{
+    authenticate_admin(&exchange.config.admin, &head.headers)?;
+    let text = receive(&exchange.platform, &head.headers, body, &exchange.config.limits).await?;
+    let not_text = |_| Failure::Config("the configuration is not UTF-8".to_owned());
+    let config = Config::parse(std::str::from_utf8(&text).map_err(not_text)?);
+    let version = config.map_err(|errors| Failure::Config(errors.to_string()))?.version;
+    let gateway = &exchange.gateway;
+    gateway.live.publish(gateway, &exchange.platform, text).await?;
+    Ok(respond::json(json!({"version": version}).to_string().into()))
+}

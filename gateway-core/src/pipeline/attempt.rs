@@ -1,0 +1,274 @@
+//! One attempt: a permit, a request to a replica, and the beginning of its answer.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, Method, Request, StatusCode};
+
+use super::chunks::Chunks;
+use super::exchange::Exchange;
+use super::permit::Permit;
+use super::plan::Planned;
+use super::relay::Relay;
+use crate::api::{Editor, NoAnswer};
+use crate::cluster::Outcome;
+use crate::config::{Model, Serving};
+use crate::ids::ReplicaName;
+use crate::ladder::{AttemptError, Fault, Garbage, Remedy};
+use crate::observe::Event;
+use crate::platform::{Platform, SendError, UpstreamRequest};
+
+/// What to ask, and whom.
+#[derive(Debug)]
+pub(super) struct Target<'a> {
+    pub planned: &'a Planned,
+    /// The tier's place in the ladder.
+    pub tier: usize,
+    pub model: &'a Arc<Model>,
+    pub serving: &'a Serving,
+}
+
+/// The beginning of an answer.
+#[derive(Debug)]
+pub(super) enum Begun<P: Platform> {
+    /// All of it.
+    Whole(Bytes),
+    /// Its first event, and the rest to come.
+    Stream(Box<Relay<P>>),
+}
+
+impl<'a> Target<'a> {
+    /// The cluster in that place of the tier in that place.
+    pub fn new(planned: &'a Planned, tier: usize, cluster: usize) -> Self {
+        let planned_tier = &planned.tiers[tier];
+        Self {
+            planned,
+            tier,
+            model: &planned_tier.model,
+            serving: &planned_tier.serving[cluster],
+        }
+    }
+}
+
+/// Asks one replica of the target. The replica is noted in `tried`.
+///
+/// # Errors
+/// Why there is no answer.
+pub(super) async fn attempt<P: Platform>(
+    exchange: &Rc<Exchange<P>>,
+    target: &Target<'_>,
+    tried: &mut Vec<ReplicaName>,
+) -> Result<Begun<P>, AttemptError> {
+    let result = try_attempt(exchange, target, tried).await;
+    if let Err(error) = &result {
+        // Without room no replica was asked in this attempt: the last one noted is another attempt's.
+        let replica = tried
+            .last()
+            .filter(|_| !matches!(error, AttemptError::NoRoom { .. } | AttemptError::Cell(_)));
+        let cluster = &target.serving.cluster.name;
+        exchange.gateway.tell(&Event::AttemptFailed {
+            id: &exchange.id,
+            cluster,
+            replica,
+            error,
+        });
+    }
+    result
+}
+
+async fn try_attempt<P: Platform>(
+    exchange: &Rc<Exchange<P>>,
+    target: &Target<'_>,
+    tried: &mut Vec<ReplicaName>,
+) -> Result<Begun<P>, AttemptError> {
+    let Planned { counted, affinity, .. } = target.planned;
+    let limit = time_left(exchange, counted.decoded.request.stream)?;
+    let cluster = &target.serving.cluster;
+    let mut permit = Permit::acquire(exchange, cluster, counted.count.kv, *affinity, tried).await?;
+    let Some(replica) = permit.replica().cloned() else {
+        return Err(AttemptError::NoRoom { recovery: None });
+    };
+    tried.push(replica.clone());
+    let opened = permit.hold_while(open(exchange, target, &replica), limit).await;
+    match opened.unwrap_or(Err(AttemptError::FirstByteTimeout)) {
+        Ok(opened) => {
+            let after = exchange.platform.now().since(exchange.arrived);
+            exchange.gateway.tell(&Event::FirstToken {
+                cluster: &cluster.name,
+                model: &target.model.name,
+                after,
+            });
+            Ok(match opened {
+                Opened::Whole(body) => {
+                    permit.settle(Outcome::Served);
+                    Begun::Whole(body)
+                }
+                Opened::Stream(chunks, first) => {
+                    let model = target.model.name.clone();
+                    Begun::Stream(Box::new(Relay::new(Rc::clone(exchange), permit, *chunks, first, model)))
+                }
+            })
+        }
+        Err(error) => {
+            permit.settle(outcome(&error));
+            Err(error)
+        }
+    }
+}
+
+/// How long this attempt may take until an answer begins.
+fn time_left<P: Platform>(exchange: &Exchange<P>, stream: bool) -> Result<Duration, AttemptError> {
+    let limits = &exchange.config.limits;
+    let left = (exchange.arrived + limits.deadline).since(exchange.platform.now());
+    match (left.is_zero(), stream) {
+        (true, _) => Err(AttemptError::Deadline),
+        (false, true) => Ok(limits.first_byte.min(left)),
+        (false, false) => Ok(limits.whole_answer),
+    }
+}
+
+/// What an attempt's failure says about the replica.
+fn outcome(error: &AttemptError) -> Outcome {
+    match (error.fault(), error.remedy()) {
+        (Fault::Client, _) => Outcome::Served,
+        (Fault::Upstream, Remedy::AnotherReplica) => Outcome::Failed,
+        (Fault::Upstream | Fault::Gateway, _) => Outcome::Unknown,
+    }
+}
+
+enum Opened<P: Platform> {
+    Whole(Bytes),
+    Stream(Box<Chunks<P>>, Bytes),
+}
+
+async fn open<P: Platform>(
+    exchange: &Exchange<P>,
+    target: &Target<'_>,
+    replica: &ReplicaName,
+) -> Result<Opened<P>, AttemptError> {
+    let request = &target.planned.counted.decoded.request;
+    let limits = &exchange.config.limits;
+    let response = exchange
+        .platform
+        .send(upstream_request(exchange, target, replica)?)
+        .await?;
+    let (head, body) = response.into_parts();
+    if head.status != StatusCode::OK {
+        return Err(refusal::<P>(head.status, &head.headers, body).await);
+    }
+    let editor = Editor::new(target.model.name.as_str(), request.include_usage);
+    if request.stream {
+        expect_content_type(&head.headers, "text/event-stream")?;
+        let mut chunks = Chunks::new(body, editor, limits.event_bytes, exchange.platform.clone());
+        let first = chunks.next().await?;
+        return if chunks.is_empty() {
+            Err(Garbage::Empty.into())
+        } else {
+            Ok(Opened::Stream(Box::new(chunks), first))
+        };
+    }
+    expect_content_type(&head.headers, "application/json")?;
+    let body = collect::<P>(body, limits.response_body_bytes).await?;
+    let text = std::str::from_utf8(&body).map_err(|_| Garbage::NotJson)?;
+    let answer = editor.whole(text).map_err(|error| match error {
+        NoAnswer::Error => AttemptError::InBand,
+        NoAnswer::NotJson => Garbage::NotJson.into(),
+    })?;
+    if let Some(usage) = answer.usage {
+        exchange.gateway.tell(&Event::Used {
+            model: &target.model.name,
+            usage,
+        });
+    }
+    Ok(Opened::Whole(
+        answer.json.map_or_else(Bytes::new, |json| json.into_owned().into()),
+    ))
+}
+
+/// The request as the replica is to see it. None of the client's headers goes along.
+fn upstream_request<P: Platform>(
+    exchange: &Exchange<P>,
+    target: &Target<'_>,
+    replica: &ReplicaName,
+) -> Result<UpstreamRequest, AttemptError> {
+    let request = &target.planned.counted.decoded.request;
+    let accept = if request.stream {
+        "text/event-stream"
+    } else {
+        "application/json"
+    };
+    let upstream = Request::builder()
+        .method(Method::POST)
+        .uri(format!("{replica}{}", request.endpoint.path()))
+        .header(CONTENT_TYPE, "application/json")
+        .header(ACCEPT, accept)
+        .header("x-request-id", exchange.id.as_str())
+        .body(request.body_for(&target.serving.served_name))
+        .map_err(|error| SendError::Connect(error.to_string()))?;
+    let secret = target.serving.cluster.secret.clone();
+    Ok(UpstreamRequest {
+        request: upstream,
+        secret,
+        connect_timeout: exchange.config.limits.connect,
+    })
+}
+
+/// Why an engine answered with another status than 200.
+async fn refusal<P: Platform>(status: StatusCode, headers: &HeaderMap, body: P::Body) -> AttemptError {
+    let status = status.as_u16();
+    match status {
+        400 | 413 | 415 | 422 => match collect::<P>(body, REFUSAL_BYTES).await {
+            Ok(body) => AttemptError::Rejected { status, body },
+            Err(error) => error,
+        },
+        _ => {
+            let seconds = headers
+                .get(RETRY_AFTER)
+                .and_then(|value| value.to_str().ok()?.trim().parse().ok());
+            AttemptError::Status {
+                status,
+                retry_after: seconds.map(Duration::from_secs),
+            }
+        }
+    }
+}
+
+fn expect_content_type(headers: &HeaderMap, expected: &str) -> Result<(), Garbage> {
+    let found = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    if found.starts_with(expected) {
+        Ok(())
+    } else {
+        Err(Garbage::ContentType)
+    }
+}
+
+async fn collect<P: Platform>(mut body: P::Body, limit: usize) -> Result<Bytes, AttemptError> {
+    let Some(first) = body.next().await.transpose()? else {
+        return Ok(Bytes::new());
+    };
+    if first.len() > limit {
+        return Err(Garbage::TooLarge.into());
+    }
+    let Some(second) = body.next().await.transpose()? else {
+        return Ok(first);
+    };
+    let mut whole = BytesMut::from(first.as_ref());
+    whole.extend_from_slice(&second);
+    while let Some(piece) = body.next().await.transpose()? {
+        whole.extend_from_slice(&piece);
+        if whole.len() > limit {
+            return Err(Garbage::TooLarge.into());
+        }
+    }
+    Ok(whole.freeze())
+}
+
+/// What an engine may say about a request that it rejects, in bytes.
+const REFUSAL_BYTES: usize = 64 << 10;

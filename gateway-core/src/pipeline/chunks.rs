@@ -1,0 +1,131 @@
+//! An engine's stream, as the chunks that the client is to see.
+
+use bytes::Bytes;
+use futures::StreamExt;
+
+use crate::api::{DONE_EVENT, Decoder, Editor, NoAnswer, Usage, data_event};
+use crate::ladder::{AttemptError, Garbage};
+use crate::platform::{Platform, SendError};
+use crate::time::Timestamp;
+
+/// Reads an engine's stream and edits its chunks. Nothing waits for anything: what one piece of the upstream
+/// completes goes out as one piece.
+#[derive(Debug)]
+pub(super) struct Chunks<P: Platform> {
+    upstream: P::Body,
+    platform: P,
+    decoder: Decoder,
+    editor: Editor,
+    usage: Option<Usage>,
+    chunks: u64,
+    /// What ended the stream, after the chunks before it have been handed out.
+    end: Option<Result<(), AttemptError>>,
+    last_byte: Timestamp,
+}
+
+impl<P: Platform> Chunks<P> {
+    pub fn new(upstream: P::Body, editor: Editor, event_bytes: usize, platform: P) -> Self {
+        let last_byte = platform.now();
+        let decoder = Decoder::new(event_bytes);
+        Self {
+            upstream,
+            platform,
+            decoder,
+            editor,
+            usage: None,
+            chunks: 0,
+            end: None,
+            last_byte,
+        }
+    }
+
+    /// The next chunks; empty when the stream has come to its proper end. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// When the stream came to another end.
+    pub async fn next(&mut self) -> Result<Bytes, AttemptError> {
+        loop {
+            match &self.end {
+                Some(Ok(())) => return Ok(Bytes::new()),
+                Some(Err(error)) => return Err(error.clone()),
+                None => {}
+            }
+            match self.upstream.next().await {
+                Some(Ok(bytes)) => {
+                    self.last_byte = self.platform.now();
+                    let out = self.on_bytes(&bytes);
+                    if !out.is_empty() {
+                        return Ok(out.into());
+                    }
+                }
+                Some(Err(error)) => self.end = Some(Err(error.into())),
+                None => self.end = Some(Err(SendError::Broken("ended without [DONE]".to_owned()).into())),
+            }
+        }
+    }
+
+    /// Whether no chunk has come yet.
+    pub fn is_empty(&self) -> bool {
+        self.chunks == 0
+    }
+
+    /// Whether the stream has come to its proper end.
+    pub fn is_done(&self) -> bool {
+        self.end == Some(Ok(()))
+    }
+
+    /// The usage, where the engine has reported it.
+    pub fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
+    /// When the engine last sent anything.
+    pub fn last_byte(&self) -> Timestamp {
+        self.last_byte
+    }
+
+    fn on_bytes(&mut self, bytes: &[u8]) -> Vec<u8> {
+        self.decoder.push(bytes);
+        let mut out = Vec::with_capacity(bytes.len() + OUT_SPARE_BYTES);
+        while self.end.is_none() {
+            match self.decoder.next_event() {
+                Ok(Some(event)) => self.on_event(&event.data, &mut out),
+                Ok(None) => break,
+                Err(_) => self.end = Some(Err(Garbage::TooLarge.into())),
+            }
+        }
+        out
+    }
+
+    fn on_event(&mut self, data: &[u8], out: &mut Vec<u8>) {
+        if data == b"[DONE]" {
+            out.extend_from_slice(DONE_EVENT);
+            self.end = Some(Ok(()));
+            return;
+        }
+        let text = std::str::from_utf8(data).map_err(|_| NoAnswer::NotJson);
+        match text.and_then(|text| self.editor.chunk(text)) {
+            Ok(answer) => {
+                self.chunks += 1;
+                self.usage = answer.usage.or(self.usage);
+                if let Some(json) = answer.json {
+                    write_event(&json, out);
+                }
+            }
+            Err(NoAnswer::Error) => self.end = Some(Err(AttemptError::InBand)),
+            Err(NoAnswer::NotJson) => self.end = Some(Err(Garbage::NotJson.into())),
+        }
+    }
+}
+
+/// Valid JSON may hold line ends between its tokens, where several data lines made one event: they become spaces.
+fn write_event(json: &str, out: &mut Vec<u8>) {
+    if json.contains('\n') {
+        data_event(&json.replace('\n', " "), out);
+    } else {
+        data_event(json, out);
+    }
+}
+
+/// What editing may add to the chunks of one piece without another allocation.
+const OUT_SPARE_BYTES: usize = 128;

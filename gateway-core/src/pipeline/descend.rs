@@ -1,0 +1,121 @@
+//! The loop over attempts: down the ladder until something answers.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::attempt::{Begun, Target, attempt};
+use super::exchange::Exchange;
+use super::plan::Planned;
+use super::relay::Relay;
+use crate::api::{Failure, canned};
+use crate::ids::{ClusterName, ModelName};
+use crate::ladder::{AttemptError, Descent, Step};
+use crate::observe::Event;
+use crate::platform::Platform;
+
+/// An answer that has begun, and who gives it.
+#[derive(Debug)]
+pub(super) struct Answered<P: Platform> {
+    pub served_by: ServedBy,
+    pub answer: Answer<P>,
+}
+
+/// What the client gets.
+#[derive(Debug)]
+pub(super) enum Answer<P: Platform> {
+    /// A whole body of JSON.
+    Whole(Bytes),
+    /// Whole, as the events of a stream.
+    Events(Bytes),
+    /// A stream that has begun.
+    Stream(Box<Relay<P>>),
+}
+
+/// Who answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ServedBy {
+    Engine {
+        cluster: ClusterName,
+        model: ModelName,
+        tier: usize,
+    },
+    Canned,
+}
+
+/// Goes down the ladder.
+///
+/// # Errors
+/// When nothing on it answers.
+pub(super) async fn descend<P: Platform>(exchange: Rc<Exchange<P>>, planned: Planned) -> Result<Answered<P>, Failure> {
+    let clusters = planned.tiers.iter().map(|tier| tier.serving.len()).collect();
+    let mut descent = Descent::new(clusters, planned.canned.is_some(), exchange.config.limits.attempts);
+    let mut tried = Vec::new();
+    let mut failure: Option<AttemptError> = None;
+    loop {
+        match descent.step() {
+            Step::Attempt { tier, cluster } => {
+                let target = Target::new(&planned, tier, cluster);
+                match attempt(&exchange, &target, &mut tried).await {
+                    Ok(begun) => return Ok(answered(begun, &target)),
+                    Err(error) => {
+                        descent.after(&error);
+                        failure = Some(more_telling(failure, error));
+                    }
+                }
+            }
+            Step::Canned => match give_canned(&exchange, &planned) {
+                Some(answered) => return Ok(answered),
+                None => return Err(exhausted(failure, &descent)),
+            },
+            Step::GiveUp => return Err(exhausted(failure, &descent)),
+        }
+    }
+}
+
+fn answered<P: Platform>(begun: Begun<P>, target: &Target<'_>) -> Answered<P> {
+    let served_by = ServedBy::Engine {
+        cluster: target.serving.cluster.name.clone(),
+        model: target.model.name.clone(),
+        tier: target.tier,
+    };
+    let answer = match begun {
+        Begun::Whole(body) => Answer::Whole(body),
+        Begun::Stream(relay) => Answer::Stream(relay),
+    };
+    Answered { served_by, answer }
+}
+
+fn give_canned<P: Platform>(exchange: &Exchange<P>, planned: &Planned) -> Option<Answered<P>> {
+    let decoded = &planned.counted.decoded;
+    let text = planned.canned.as_deref()?;
+    let body = canned(text, &decoded.request, &exchange.id, exchange.platform.now())?;
+    exchange.gateway.tell(&Event::Canned {
+        model: &decoded.model.name,
+    });
+    let answer = if decoded.request.stream {
+        Answer::Events(body)
+    } else {
+        Answer::Whole(body)
+    };
+    Some(Answered {
+        served_by: ServedBy::Canned,
+        answer,
+    })
+}
+
+/// That a cluster has no replica left tells less than why the replicas before it failed.
+fn more_telling(before: Option<AttemptError>, error: AttemptError) -> AttemptError {
+    match (before, error) {
+        (Some(before), AttemptError::NoRoom { .. }) => before,
+        (_, error) => error,
+    }
+}
+
+fn exhausted(failure: Option<AttemptError>, descent: &Descent) -> Failure {
+    let error = failure.unwrap_or(AttemptError::NoRoom { recovery: None });
+    Failure::Exhausted {
+        error,
+        recovery: descent.recovery(),
+    }
+}

@@ -1,0 +1,165 @@
+//! The loop over chunks: an engine's stream on its way to the client, with heartbeats while it is quiet, and an
+//! error event where it breaks off. The permit is kept as long as the stream runs.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::{Either, select};
+
+use super::chunks::Chunks;
+use super::exchange::{Exchange, Paused};
+use super::permit::Permit;
+use crate::api::{Failure, comment, error_event};
+use crate::cluster::Outcome;
+use crate::ids::ModelName;
+use crate::ladder::AttemptError;
+use crate::observe::Event;
+use crate::platform::Platform;
+use crate::time::Timestamp;
+
+/// A stream that has begun. Dropping it says that the client has left.
+pub(super) struct Relay<P: Platform> {
+    exchange: Rc<Exchange<P>>,
+    permit: Permit<P>,
+    chunks: Chunks<P>,
+    model: ModelName,
+    /// The chunks that came first, until they are handed out.
+    first: Option<Bytes>,
+    ended: bool,
+    last_sent: Timestamp,
+    last_renewed: Timestamp,
+    alarm: Pin<Box<dyn Future<Output = Paused>>>,
+}
+
+impl<P: Platform> fmt::Debug for Relay<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Relay")
+            .field("model", &self.model)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<P: Platform> Relay<P> {
+    pub fn new(
+        exchange: Rc<Exchange<P>>,
+        permit: Permit<P>,
+        chunks: Chunks<P>,
+        first: Bytes,
+        model: ModelName,
+    ) -> Self {
+        let now = exchange.platform.now();
+        let limits = &exchange.config.limits;
+        let wait = limits.heartbeat.min(limits.between_bytes).min(permit.renewal_period());
+        let alarm = Box::pin(exchange.pause(wait));
+        let mut relay = Self {
+            exchange,
+            permit,
+            chunks,
+            model,
+            first: Some(first),
+            ended: false,
+            last_sent: now,
+            last_renewed: now,
+            alarm,
+        };
+        if relay.chunks.is_done() {
+            relay.complete();
+        }
+        relay
+    }
+
+    /// What the client gets next; `None` at the end.
+    pub async fn next(&mut self) -> Option<Bytes> {
+        if let Some(first) = self.first.take().filter(|first| !first.is_empty()) {
+            return Some(first);
+        }
+        while !self.ended {
+            let woken = match select(pin!(self.chunks.next()), &mut self.alarm).await {
+                Either::Left((chunk, _)) => Woken::Chunk(chunk),
+                Either::Right((paused, _)) => Woken::Alarm(paused),
+            };
+            let out = match woken {
+                Woken::Chunk(Ok(chunk)) => self.on_chunk(chunk),
+                Woken::Chunk(Err(error)) => Some(self.fail(error)),
+                Woken::Alarm(Paused::Elapsed) => self.on_alarm(),
+                Woken::Alarm(Paused::Stopped) => Some(self.fail(AttemptError::Stopping)),
+            };
+            if out.is_some() {
+                self.last_sent = self.exchange.platform.now();
+                return out;
+            }
+        }
+        None
+    }
+
+    fn on_chunk(&mut self, chunk: Bytes) -> Option<Bytes> {
+        if self.chunks.is_done() {
+            self.complete();
+        }
+        (!chunk.is_empty()).then_some(chunk)
+    }
+
+    /// Looks at everything that is due by time, and sets the alarm for what is due next.
+    fn on_alarm(&mut self) -> Option<Bytes> {
+        let limits = &self.exchange.config.limits;
+        let now = self.exchange.platform.now();
+        if now.since(self.chunks.last_byte()) >= limits.between_bytes {
+            return Some(self.fail(AttemptError::BetweenBytesTimeout));
+        }
+        if now.since(self.last_renewed) >= self.permit.renewal_period() {
+            self.permit.renew();
+            self.last_renewed = now;
+        }
+        let is_quiet = now.since(self.last_sent) >= limits.heartbeat;
+        let since_sent = if is_quiet { now } else { self.last_sent };
+        let due = [
+            self.chunks.last_byte() + limits.between_bytes,
+            self.last_renewed + self.permit.renewal_period(),
+            since_sent + limits.heartbeat,
+        ];
+        let wait = due
+            .into_iter()
+            .map(|due| due.since(now))
+            .min()
+            .unwrap_or_default()
+            .max(SHORTEST_ALARM);
+        self.alarm = Box::pin(self.exchange.pause(wait));
+        is_quiet.then(|| comment("keepalive"))
+    }
+
+    fn complete(&mut self) {
+        self.ended = true;
+        self.permit.settle(Outcome::Served);
+        if let Some(usage) = self.chunks.usage() {
+            self.exchange.gateway.tell(&Event::Used {
+                model: &self.model,
+                usage,
+            });
+        }
+    }
+
+    fn fail(&mut self, error: AttemptError) -> Bytes {
+        self.ended = true;
+        let outcome = if error == AttemptError::Stopping {
+            Outcome::Unknown
+        } else {
+            Outcome::Failed
+        };
+        self.permit.settle(outcome);
+        self.permit.on_stream_failed(&error);
+        error_event(Failure::from(error))
+    }
+}
+
+enum Woken {
+    Chunk(Result<Bytes, AttemptError>),
+    Alarm(Paused),
+}
+
+/// Clocks that move in steps may leave nothing to wait for and yet nothing due.
+const SHORTEST_ALARM: Duration = Duration::from_millis(1);

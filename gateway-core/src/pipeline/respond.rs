@@ -1,0 +1,192 @@
+//! Responses: who served is always told, in headers or, where those have gone out already, in a comment.
+
+use std::future::{Future, ready};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::future::{Either, select};
+use futures::stream::{self, unfold};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Response, StatusCode};
+
+use super::body::Body;
+use super::descend::{Answer, Answered, ServedBy};
+use super::exchange::{Exchange, Paused};
+use super::relay::Relay;
+use crate::api::{ApiError, Failure, comment, error_event};
+use crate::ids::RequestId;
+use crate::ladder::AttemptError;
+use crate::platform::Platform;
+
+/// A body of JSON.
+pub(super) fn json(body: Bytes) -> Response<Body> {
+    with_type(body, "application/json")
+}
+
+/// A body of that type.
+pub(super) fn with_type(body: Bytes, content_type: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::Full(body));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// An error in the API's shape.
+pub(super) fn error(error: &ApiError) -> Response<Body> {
+    let mut response = json(error.body());
+    *response.status_mut() = error.status;
+    let headers = response.headers_mut();
+    if let Some(allow) = error.allow {
+        headers.insert(ALLOW, HeaderValue::from_static(allow));
+    }
+    if let Some(wait) = retry_after(error) {
+        headers.insert(
+            "retry-after-ms",
+            wait.as_millis()
+                .to_string()
+                .parse()
+                .unwrap_or(HeaderValue::from_static("0")),
+        );
+        headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_millis().div_ceil(1_000) as u64));
+    }
+    response
+}
+
+/// When asking again may help: told wherever the service is short of something for the moment.
+fn retry_after(error: &ApiError) -> Option<Duration> {
+    let unknown = (error.status == StatusCode::SERVICE_UNAVAILABLE).then_some(UNKNOWN_RECOVERY);
+    error.retry_after.or(unknown)
+}
+
+/// An answer that has begun.
+pub(super) fn answered<P: Platform>(answered: Answered<P>) -> Response<Body> {
+    let Answered { served_by, answer } = answered;
+    let mut response = match answer {
+        Answer::Whole(body) => json(body),
+        Answer::Events(events) => event_stream(Body::Full(events)),
+        Answer::Stream(relay) => {
+            let chunks = unfold(relay, async |mut relay| relay.next().await.map(|chunk| (chunk, relay)));
+            event_stream(Body::Stream(chunks.boxed_local()))
+        }
+    };
+    for (name, value) in served_by.labels() {
+        if let Ok(value) = value.parse() {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+/// A stream that is opened before anything has answered.
+pub(super) fn committed<P: Platform>(exchange: &Rc<Exchange<P>>, descending: Descending<P>) -> Response<Body> {
+    let committed = Committed {
+        exchange: Rc::clone(exchange),
+        stage: Stage::Descending(descending),
+    };
+    let waiting = stream::once(ready(comment("waiting for an engine")));
+    let chunks = unfold(committed, async |mut committed| {
+        committed.next().await.map(|chunk| (chunk, committed))
+    });
+    event_stream(Body::Stream(waiting.chain(chunks).boxed_local()))
+}
+
+/// The way down the ladder, under way.
+pub(super) type Descending<P> = Pin<Box<dyn Future<Output = Result<Answered<P>, Failure>>>>;
+
+struct Committed<P: Platform> {
+    exchange: Rc<Exchange<P>>,
+    stage: Stage<P>,
+}
+
+enum Stage<P: Platform> {
+    Descending(Descending<P>),
+    Relaying(Box<Relay<P>>),
+    Ended,
+}
+
+impl<P: Platform> Committed<P> {
+    async fn next(&mut self) -> Option<Bytes> {
+        match &mut self.stage {
+            Stage::Descending(descending) => {
+                let heartbeat = self.exchange.config.limits.heartbeat;
+                match select(descending, pin!(self.exchange.pause(heartbeat))).await {
+                    Either::Left((Ok(answered), _)) => Some(self.on_answered(answered)),
+                    Either::Left((Err(failure), _)) => Some(self.fail(failure)),
+                    Either::Right((Paused::Elapsed, _)) => Some(comment("keepalive")),
+                    Either::Right((Paused::Stopped, _)) => Some(self.fail(AttemptError::Stopping.into())),
+                }
+            }
+            Stage::Relaying(relay) => relay.next().await,
+            Stage::Ended => None,
+        }
+    }
+
+    fn on_answered(&mut self, answered: Answered<P>) -> Bytes {
+        let label = answered.served_by.comment();
+        match answered.answer {
+            Answer::Stream(relay) => {
+                self.stage = Stage::Relaying(relay);
+                label
+            }
+            Answer::Events(events) | Answer::Whole(events) => {
+                self.stage = Stage::Ended;
+                [label, events].concat().into()
+            }
+        }
+    }
+
+    fn fail(&mut self, failure: Failure) -> Bytes {
+        self.stage = Stage::Ended;
+        error_event(failure)
+    }
+}
+
+impl ServedBy {
+    fn labels(&self) -> Vec<(&'static str, String)> {
+        let mut labels = vec![("x-tidegate-cache", "bypass".to_owned())];
+        match self {
+            Self::Engine { cluster, model, tier } => labels.extend([
+                ("x-tidegate-cluster", cluster.to_string()),
+                ("x-tidegate-model", model.to_string()),
+                ("x-tidegate-tier", tier.to_string()),
+            ]),
+            Self::Canned => labels.push(("x-tidegate-tier", "canned".to_owned())),
+        }
+        labels
+    }
+
+    /// The labels as a comment: `: tidegate cache=bypass cluster=… model=… tier=…`.
+    fn comment(&self) -> Bytes {
+        let labels = self.labels().into_iter();
+        let pairs = labels.map(|(name, value)| format!(" {}={value}", name.trim_start_matches("x-tidegate-")));
+        comment(&format!("tidegate{}", pairs.collect::<String>()))
+    }
+}
+
+fn event_stream(body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+/// What every response carries: the request's id, and the time that it took until here.
+pub(super) fn sign(response: &mut Response<Body>, id: &RequestId, after: Duration) {
+    let timing = format!("gateway;dur={:.1}", after.as_secs_f64() * 1_000.0);
+    for (name, value) in [("x-request-id", id.as_str()), ("server-timing", &timing)] {
+        if let Ok(value) = value.parse() {
+            response.headers_mut().insert(name, value);
+        }
+    }
+}
+
+/// What to tell a client that asks when, and nothing is known.
+const UNKNOWN_RECOVERY: Duration = Duration::from_secs(1);

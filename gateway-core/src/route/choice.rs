@@ -1,0 +1,166 @@
+//! The order in which clusters are tried: least expected time to first token first.
+
+use std::time::Duration;
+
+use super::region::{Coordinates, round_trip};
+use crate::cluster::ClusterLoad;
+use crate::ids::Tokens;
+use crate::time::Timestamp;
+
+/// What a cluster told of its load, and when.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LoadSnapshot {
+    /// Its load.
+    pub load: ClusterLoad,
+    /// When it told so.
+    pub at: Timestamp,
+}
+
+/// A cluster that may serve the request.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate {
+    /// Where it stands.
+    pub coordinates: Coordinates,
+    /// Uncached prompt tokens that one replica reads in a second.
+    pub prefill_tokens_per_s: f64,
+    /// Its load, when that is known and not too old.
+    pub load: Option<ClusterLoad>,
+}
+
+/// The expected time to first token at one cluster, and what it is made of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    /// Which candidate, by its place in the list.
+    pub index: usize,
+    /// There and back from here; zero when it is not known where here is.
+    pub round_trip: Duration,
+    /// Behind requests that are there already.
+    pub wait: Duration,
+    /// Reading the prompt.
+    pub prefill: Duration,
+    /// Whether it is known to have no room at all now.
+    pub full: bool,
+}
+
+impl Estimate {
+    /// The expected time to first token.
+    pub fn ttft(&self) -> Duration {
+        self.round_trip + self.wait + self.prefill
+    }
+}
+
+/// Candidates by expected time to first token; those known to be full come last, since figures age and a full
+/// cluster is still better than none. Ties go to the one written first.
+pub fn rank(here: Option<Coordinates>, prompt: Tokens, candidates: &[Candidate]) -> Vec<Estimate> {
+    let mut estimates: Vec<_> = candidates
+        .iter()
+        .enumerate()
+        .map(|(index, it)| estimate(here, prompt, index, it))
+        .collect();
+    estimates.sort_by_key(|estimate| (estimate.full, estimate.ttft()));
+    estimates
+}
+
+fn estimate(here: Option<Coordinates>, prompt: Tokens, index: usize, candidate: &Candidate) -> Estimate {
+    let prefill = Duration::from_secs_f64(prompt.0 as f64 / candidate.prefill_tokens_per_s);
+    let utilisation = candidate.load.map_or(0.0, utilisation);
+    Estimate {
+        index,
+        round_trip: here.map_or(Duration::ZERO, |here| round_trip(here, candidate.coordinates)),
+        wait: prefill.mul_f64(utilisation / (1.0 - utilisation.min(MOST_UTILISATION))),
+        prefill,
+        full: utilisation >= 1.0,
+    }
+}
+
+/// The fuller of the two things that run out: places in the batch and kv_cache. 1 when every replica is out.
+fn utilisation(load: ClusterLoad) -> f64 {
+    let share = |used: u64, all: u64| if all == 0 { 1.0 } else { used as f64 / all as f64 };
+    share(load.running.into(), load.max_running.into())
+        .max(share(load.kv_tokens.0, load.kv_cache_tokens.0))
+        .min(1.0)
+}
+
+/// The wait grows as u / (1 - u), the mean number in an M/M/1 queue (Kleinrock, Queueing Systems I, 1975), with this
+/// request's own prefill as the service time. Past this utilisation the formula says nothing and the wait stays.
+const MOST_UTILISATION: f64 = 0.98;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: Coordinates = Coordinates {
+        latitude: 52.5,
+        longitude: 13.4,
+    };
+    const NEAR: Coordinates = Coordinates {
+        latitude: 50.1,
+        longitude: 8.7,
+    };
+    const FAR: Coordinates = Coordinates {
+        latitude: 38.9,
+        longitude: -77.0,
+    };
+
+    fn candidate(coordinates: Coordinates, load: Option<(u32, u32)>) -> Candidate {
+        let load = load.map(|(running, max_running)| ClusterLoad {
+            running,
+            max_running,
+            kv_cache_tokens: Tokens(1),
+            ..Default::default()
+        });
+        Candidate {
+            coordinates,
+            prefill_tokens_per_s: 10_000.0,
+            load,
+        }
+    }
+
+    fn order(here: Option<Coordinates>, prompt: u64, candidates: &[Candidate]) -> Vec<usize> {
+        rank(here, Tokens(prompt), candidates)
+            .iter()
+            .map(|estimate| estimate.index)
+            .collect()
+    }
+
+    #[test]
+    fn the_nearest_wins_when_load_is_alike() {
+        assert_eq!(
+            order(Some(HERE), 1_000, &[candidate(FAR, None), candidate(NEAR, None)]),
+            [1, 0]
+        );
+    }
+
+    #[test]
+    fn a_long_prompt_goes_far_to_avoid_a_loaded_cluster_and_a_short_one_does_not() {
+        let candidates = [candidate(NEAR, Some((9, 10))), candidate(FAR, Some((0, 10)))];
+        assert_eq!(order(Some(HERE), 8_000, &candidates), [1, 0]);
+        assert_eq!(order(Some(HERE), 10, &candidates), [0, 1]);
+    }
+
+    #[test]
+    fn full_and_broken_clusters_come_last_however_near() {
+        assert_eq!(
+            order(Some(HERE), 1, &[candidate(NEAR, Some((10, 10))), candidate(FAR, None)]),
+            [1, 0]
+        );
+        assert_eq!(
+            order(Some(HERE), 1, &[candidate(NEAR, Some((0, 0))), candidate(FAR, None)]),
+            [1, 0]
+        );
+    }
+
+    #[test]
+    fn without_a_place_the_order_written_decides() {
+        assert_eq!(order(None, 100, &[candidate(FAR, None), candidate(NEAR, None)]), [0, 1]);
+    }
+
+    #[test]
+    fn figures_at_the_edge_of_their_range_do_not_panic() {
+        let slow = Candidate {
+            prefill_tokens_per_s: 1.0,
+            ..candidate(FAR, Some((u32::MAX, 1)))
+        };
+        assert_eq!(rank(Some(HERE), Tokens(u64::from(u32::MAX)), &[slow]).len(), 1);
+    }
+}
