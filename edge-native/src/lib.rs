@@ -1,1 +1,28 @@
+//! The gateway as a process of its own, on Unix: it implements the core's [`Platform`](tidegate_core::platform::Platform)
+//! with hyper, tokio, rustls and an embedded store, and decides nothing.
+//!
+//! One thread per core, each with its own runtime, listening socket and connections to engines, so that a request
+//! stays on the thread that accepted it. Threads share the gateway, the store and the cells.
 
+mod cells;
+mod chores;
+mod client;
+mod config_file;
+mod connection;
+mod http;
+mod listener;
+mod platform;
+mod random;
+mod secrets;
+mod server;
+mod service;
+mod shutdown;
+mod store;
+mod tasks;
+mod tls;
+mod worker;
+
+pub use server::{ServeError, ServeOptions, Server};
+pub use shutdown::Ending;
+pub use store::StoreOpenError;
+pub use tls::{TlsError, TlsFiles};

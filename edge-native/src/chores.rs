@@ -1,0 +1,46 @@
+//! What one thread does for the whole process now and then: the core's upkeep, the store's sweep, and a look at the
+//! configuration file.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_core::Gateway;
+use tidegate_core::platform::StoreError;
+use tracing::warn;
+
+use crate::config_file::ConfigFile;
+use crate::platform::{NativePlatform, now};
+use crate::store::{SWEEP_EVERY, Store};
+use crate::worker::every;
+
+/// The chores of a process.
+#[derive(Debug)]
+pub struct Chores {
+    /// The file that the gateway was started with.
+    pub config_file: ConfigFile,
+}
+
+impl Chores {
+    /// Does them on this thread until it ends.
+    pub fn start(self, gateway: &Arc<Gateway>, platform: &NativePlatform) {
+        let (maintained, maintaining) = (Arc::clone(gateway), platform.clone());
+        every(MAINTAIN_EVERY, async move || {
+            maintained.maintain(maintaining.clone()).await
+        });
+        let store = Arc::clone(platform.store());
+        every(SWEEP_EVERY, async move || sweep(Arc::clone(&store)).await);
+        drop(tokio::task::spawn_local(
+            self.config_file.watch(Arc::clone(gateway), platform.clone()),
+        ));
+    }
+}
+
+async fn sweep(store: Arc<Store>) {
+    let swept = tokio::task::spawn_blocking(move || store.sweep(now())).await;
+    if let Err(error) = swept.unwrap_or_else(|error| Err(StoreError(error.to_string()))) {
+        warn!(%error, "expired values stay in the store");
+    }
+}
+
+/// Time between two calls of the core's upkeep.
+const MAINTAIN_EVERY: Duration = Duration::from_secs(20);

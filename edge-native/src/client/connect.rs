@@ -1,0 +1,102 @@
+//! Reaching an engine: name, address, socket and, for https, TLS, all within one timeout.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http::uri::{Authority, Scheme, Uri};
+use hyper_util::rt::TokioIo;
+use tidegate_core::platform::SendError;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::connection::Connection;
+use super::tls::ClientTls;
+use super::with_causes;
+
+/// Whom a connection leads to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// Whether TLS is spoken.
+    pub tls: bool,
+    /// Host and, where it is not the scheme's own, port.
+    pub authority: Authority,
+}
+
+impl Origin {
+    /// The origin of an absolute URL.
+    ///
+    /// # Errors
+    /// When the URL is none that a request can be sent to.
+    pub fn of(url: &Uri) -> Result<Self, SendError> {
+        let tls = match url.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTP => false,
+            Some(scheme) if *scheme == Scheme::HTTPS => true,
+            _ => return Err(SendError::Connect("the URL is neither http nor https".into())),
+        };
+        let authority = url
+            .authority()
+            .ok_or_else(|| SendError::Connect("the URL has no host".into()))?;
+        Ok(Self {
+            tls,
+            authority: authority.clone(),
+        })
+    }
+
+    /// The host's name or address, without the brackets of an IPv6 address.
+    fn host(&self) -> &str {
+        self.authority.host().trim_start_matches('[').trim_end_matches(']')
+    }
+
+    fn port(&self) -> u16 {
+        self.authority.port_u16().unwrap_or(if self.tls { 443 } else { 80 })
+    }
+}
+
+/// A fresh connection to `origin`.
+///
+/// # Errors
+/// When there is none within `limit`.
+pub async fn connect(origin: &Origin, tls: &ClientTls, limit: Duration) -> Result<Connection, SendError> {
+    match timeout(limit, open(origin, tls, Instant::now() + limit)).await {
+        Ok(opened) => opened.map_err(SendError::Connect),
+        Err(_) => Err(SendError::Connect(format!(
+            "no connection within {} ms",
+            limit.as_millis()
+        ))),
+    }
+}
+
+async fn open(origin: &Origin, tls: &ClientTls, deadline: Instant) -> Result<Connection, String> {
+    let socket = open_socket(origin, deadline).await?;
+    socket.set_nodelay(true).map_err(|error| error.to_string())?;
+    let started = if origin.tls {
+        Connection::start(TokioIo::new(tls.wrap(origin.host(), socket).await?)).await
+    } else {
+        Connection::start(TokioIo::new(socket)).await
+    };
+    started.map_err(|error| with_causes(&error))
+}
+
+/// Tries the host's addresses in the resolver's order. Each gets an equal share of the time that is left, so that
+/// one that swallows packets does not hide the next.
+async fn open_socket(origin: &Origin, deadline: Instant) -> Result<TcpStream, String> {
+    let found = lookup_host((origin.host(), origin.port()))
+        .await
+        .map_err(|error| error.to_string())?;
+    let addresses: Vec<SocketAddr> = found.take(MAX_ADDRESSES).collect();
+    let mut failure = "the name has no address".to_owned();
+    for (tried, address) in addresses.iter().enumerate() {
+        let now = Instant::now();
+        let shares = u32::try_from(addresses.len() - tried).unwrap_or(1);
+        let share = deadline.saturating_duration_since(now) / shares;
+        failure = match timeout_at(now + share, TcpStream::connect(address)).await {
+            Ok(Ok(socket)) => return Ok(socket),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {} ms", share.as_millis()),
+        };
+    }
+    Err(failure)
+}
+
+/// Addresses of one name that are tried.
+const MAX_ADDRESSES: usize = 4;

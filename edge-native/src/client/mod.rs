@@ -1,0 +1,116 @@
+//! Requests to engines: HTTP/1.1 over connections that each thread keeps and reuses by itself. hyper does the wire;
+//! what is here is which connection a request takes, and when a connection may be used again.
+
+mod body;
+mod connect;
+mod connection;
+mod pool;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::uri::{PathAndQuery, Uri};
+use http::{HeaderValue, Request, Response, header};
+use hyper::body::Incoming;
+use tidegate_core::platform::SendError;
+
+pub use body::UpstreamBody;
+use connect::Origin;
+use connection::{Connection, Unanswered};
+use pool::Pool;
+pub use tls::ClientTls;
+
+/// One thread's client.
+#[derive(Debug)]
+pub struct Client {
+    pool: Rc<Pool>,
+    tls: Arc<ClientTls>,
+}
+
+impl Client {
+    /// A client without connections.
+    pub fn new(tls: Arc<ClientTls>) -> Self {
+        Self {
+            pool: Rc::default(),
+            tls,
+        }
+    }
+
+    /// Sends a request with an absolute URL and waits for the head of the response. A kept connection that turns out
+    /// to be closed before it took the request is passed over for another; a request that may have reached the
+    /// engine is never sent twice.
+    ///
+    /// # Errors
+    /// `Connect` when no connection came about within `connect_timeout`, `Broken` when it broke after that.
+    pub async fn send(
+        &self,
+        request: Request<Bytes>,
+        connect_timeout: Duration,
+    ) -> Result<Response<UpstreamBody>, SendError> {
+        let origin = Origin::of(request.uri())?;
+        let mut request = to_origin_form(request, &origin);
+        while let Some(kept) = self.pool.take(&origin) {
+            match kept.send(request).await {
+                Ok(exchange) => return Ok(self.respond(origin, exchange)),
+                Err(Unanswered::Unsent(unsent)) => request = *unsent,
+                Err(Unanswered::Broken(error)) => return Err(broken(&error)),
+            }
+        }
+        let connection = connect::connect(&origin, &self.tls, connect_timeout).await?;
+        match connection.send(request).await {
+            Ok(exchange) => Ok(self.respond(origin, exchange)),
+            Err(Unanswered::Unsent(_)) => Err(SendError::Broken("closed before it took the request".into())),
+            Err(Unanswered::Broken(error)) => Err(broken(&error)),
+        }
+    }
+
+    /// Closes connections that have been idle for too long.
+    pub fn sweep(&self) {
+        self.pool.sweep();
+    }
+
+    fn respond(
+        &self,
+        origin: Origin,
+        (response, connection): (Response<Incoming>, Connection),
+    ) -> Response<UpstreamBody> {
+        response.map(|body| UpstreamBody::new(body, connection, origin, &self.pool))
+    }
+}
+
+/// The request as HTTP/1.1 sends it to an origin: the path alone, and the authority in `host`.
+fn to_origin_form(mut request: Request<Bytes>, origin: &Origin) -> Request<Bytes> {
+    let path = request
+        .uri()
+        .path_and_query()
+        .cloned()
+        .unwrap_or_else(|| PathAndQuery::from_static("/"));
+    *request.uri_mut() = Uri::from(path);
+    // An authority is made of characters that any header value may hold.
+    if let Ok(host) = HeaderValue::from_str(origin.authority.as_str()) {
+        request.headers_mut().insert(header::HOST, host);
+    }
+    request
+}
+
+/// hyper's error with what caused it. It tells about the connection, never what went over it.
+fn broken(error: &hyper::Error) -> SendError {
+    SendError::Broken(with_causes(error))
+}
+
+/// An error and its causes in one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,107 @@
+//! The configuration file. Its text is offered to the store when the process starts and whenever it changes; whether
+//! it replaces what the store holds is settled by which is newer: a file that has not changed since it was last
+//! offered leaves a configuration alone that an operator put there since, also over restarts.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_core::Gateway;
+use tidegate_core::config::Config;
+use tidegate_core::platform::StoreError;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{error, info, warn};
+
+use crate::platform::NativePlatform;
+use crate::store::Store;
+
+/// A `gateway.toml` and what is known of it.
+#[derive(Debug)]
+pub struct ConfigFile {
+    path: PathBuf,
+    /// The text that was dealt with last, adopted or refused.
+    settled: String,
+}
+
+impl ConfigFile {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// When it is missing or no text.
+    pub fn read(path: PathBuf) -> io::Result<Self> {
+        let settled = std::fs::read_to_string(&path)?;
+        Ok(Self { path, settled })
+    }
+
+    /// The text as it was read last.
+    pub fn text(&self) -> &str {
+        &self.settled
+    }
+
+    /// Offers the text that the process starts with. Blocks.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn offer_at_start(&self, store: &Store) -> Result<(), StoreError> {
+        if !store.offer_file(STORE_KEY, self.settled.as_bytes())? {
+            info!(
+                file = %self.path.display(),
+                "the file is as it was when last offered: a configuration put into the store since then stays in force"
+            );
+        }
+        Ok(())
+    }
+
+    /// Offers every new text, for ever: within [`LOOK_EVERY`], or at once on SIGHUP.
+    pub async fn watch(mut self, gateway: Arc<Gateway>, platform: NativePlatform) {
+        let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+            return;
+        };
+        let mut looks = interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut seen = self.settled.clone();
+        loop {
+            let told = tokio::select! {
+                _tick = looks.tick() => false,
+                _signal = hangup.recv() => true,
+            };
+            let text = match tokio::fs::read_to_string(&self.path).await {
+                Ok(text) => text,
+                Err(error) => {
+                    warn!(%error, file = %self.path.display(), "cannot read the configuration file");
+                    continue;
+                }
+            };
+            // Two looks must agree, so that a file that is half written is left alone, unless somebody says it is done.
+            if text != self.settled && (told || text == seen) {
+                self.settled.clone_from(&text);
+                self.offer(&gateway, &platform).await;
+            }
+            seen = text;
+        }
+    }
+
+    async fn offer(&self, gateway: &Arc<Gateway>, platform: &NativePlatform) {
+        let file = self.path.display();
+        if let Err(errors) = Config::parse(&self.settled) {
+            error!(%file, "the changed configuration is refused, the old one stays in force:\n{errors}");
+            return;
+        }
+        let (store, text) = (Arc::clone(platform.store()), self.settled.clone());
+        let offered = tokio::task::spawn_blocking(move || store.offer_file(STORE_KEY, text.as_bytes())).await;
+        match offered.unwrap_or_else(|error| Err(StoreError(error.to_string()))) {
+            Ok(_) => {
+                gateway.maintain(platform.clone()).await;
+                info!(%file, "the changed configuration is in force");
+            }
+            Err(error) => error!(%file, %error, "the changed configuration could not be stored"),
+        }
+    }
+}
+
+/// Time between two looks at the file.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Where the core looks for a newer configuration.
+const STORE_KEY: &str = "config";

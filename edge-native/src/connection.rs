@@ -1,0 +1,123 @@
+//! One client's connection: HTTP/1.1, or HTTP/2 where TLS has agreed on it. When the client leaves, hyper drops the
+//! answer that is being made, which is how the core learns of it.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::rt::{Executor, Read, Write};
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use crate::http::ResponseBody;
+use crate::service::Service;
+
+/// Serves every request of one connection until the client closes it or `draining` turns true and the answer of that
+/// moment is complete.
+pub async fn serve(socket: TcpStream, tls: Option<TlsAcceptor>, service: Rc<Service>, draining: watch::Receiver<bool>) {
+    if prepare(&socket).is_err() {
+        return;
+    }
+    let Some(acceptor) = tls else {
+        return serve_http1(TokioIo::new(socket), service, draining).await;
+    };
+    let Ok(Ok(stream)) = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(socket)).await else {
+        return;
+    };
+    let agreed_on_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    if agreed_on_http2 {
+        serve_http2(TokioIo::new(stream), service, draining).await;
+    } else {
+        serve_http1(TokioIo::new(stream), service, draining).await;
+    }
+}
+
+/// Small writes leave at once, and a client that vanished without a word is noticed when it acknowledges nothing.
+fn prepare(socket: &TcpStream) -> std::io::Result<()> {
+    socket.set_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    SockRef::from(socket).set_tcp_user_timeout(Some(VANISHED_TIMEOUT))?;
+    Ok(())
+}
+
+async fn serve_http1(io: impl Read + Write + Unpin + 'static, service: Rc<Service>, draining: watch::Receiver<bool>) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_header_size(MAX_HEAD_BYTES)
+        .max_buf_size(MAX_BUFFER_BYTES)
+        .serve_connection(io, service_fn(move |request| answer(Rc::clone(&service), request)));
+    let mut connection = pin!(connection);
+    let drained = drained(draining);
+    tokio::select! {
+        biased;
+        // How a connection ended is the client's business; what went wrong in an answer is in the answer.
+        _ended = connection.as_mut() => return,
+        () = drained => connection.as_mut().graceful_shutdown(),
+    }
+    drop(connection.await);
+}
+
+async fn serve_http2(io: impl Read + Write + Unpin + 'static, service: Rc<Service>, draining: watch::Receiver<bool>) {
+    let connection = http2::Builder::new(OnThisThread)
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_HTTP2_STREAMS)
+        .max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX))
+        .keep_alive_interval(HTTP2_PING_EVERY)
+        .serve_connection(io, service_fn(move |request| answer(Rc::clone(&service), request)));
+    let mut connection = pin!(connection);
+    let drained = drained(draining);
+    tokio::select! {
+        biased;
+        _ended = connection.as_mut() => return,
+        () = drained => connection.as_mut().graceful_shutdown(),
+    }
+    drop(connection.await);
+}
+
+async fn answer(service: Rc<Service>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
+    Ok(service.answer(request).await)
+}
+
+async fn drained(mut draining: watch::Receiver<bool>) {
+    // An error means that the thread is gone, and this connection with it.
+    drop(draining.wait_for(|draining| *draining).await);
+}
+
+/// Runs hyper's tasks for HTTP/2 streams where their connection is.
+#[derive(Clone, Copy, Debug)]
+struct OnThisThread;
+
+impl<F: Future<Output: 'static> + 'static> Executor<F> for OnThisThread {
+    fn execute(&self, task: F) {
+        drop(tokio::task::spawn_local(task));
+    }
+}
+
+/// Most time for a TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Most time for a request's head to arrive, counted from the end of the answer before it: so also how long an idle
+/// connection is kept. Longer than load balancers keep theirs (60 s is common), so that they, who know whether they
+/// are about to send, close first.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+/// Largest request head; a larger one is answered 431.
+const MAX_HEAD_BYTES: usize = 32 << 10;
+/// Most bytes of a connection that wait in the process to be read by the core or by the client's socket.
+const MAX_BUFFER_BYTES: usize = 128 << 10;
+/// Requests at once on one HTTP/2 connection.
+const MAX_HTTP2_STREAMS: u32 = 128;
+/// An HTTP/2 client that answers no ping (within hyper's 20 s) is gone.
+const HTTP2_PING_EVERY: Duration = Duration::from_secs(30);
+/// How long a client may acknowledge nothing of what was sent to it.
+#[cfg(target_os = "linux")]
+const VANISHED_TIMEOUT: Duration = Duration::from_secs(60);

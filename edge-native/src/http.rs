@@ -1,0 +1,102 @@
+//! Between hyper's bodies and the core's: bytes are handed over as they are, none is copied.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures::Stream;
+use futures::stream::LocalBoxStream;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use tidegate_core::Body;
+
+/// A client's request body as the core reads it. Trailers are dropped.
+#[derive(Debug)]
+pub struct RequestBody(pub Incoming);
+
+impl Stream for RequestBody {
+    type Item = Result<Bytes, hyper::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        poll_data(&mut self.0, cx)
+    }
+}
+
+/// The next data of a body, past any trailers.
+pub fn poll_data(body: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, hyper::Error>>> {
+    loop {
+        let Some(frame) = ready!(Pin::new(&mut *body).poll_frame(cx)?) else {
+            return Poll::Ready(None);
+        };
+        if let Ok(data) = frame.into_data() {
+            return Poll::Ready(Some(Ok(data)));
+        }
+    }
+}
+
+/// A body that is there as a whole, sent with its length.
+#[derive(Debug)]
+pub struct WholeBody(pub Bytes);
+
+impl HttpBody for WholeBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let bytes = std::mem::take(&mut self.0);
+        Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.len() as u64)
+    }
+}
+
+/// The core's answer as hyper writes it. hyper drops it when the client leaves, and with it the stream's guards.
+pub enum ResponseBody {
+    /// A complete body.
+    Whole(WholeBody),
+    /// A body as it comes, each piece flushed.
+    Stream(LocalBoxStream<'static, Bytes>),
+}
+
+impl From<Body> for ResponseBody {
+    fn from(body: Body) -> Self {
+        match body {
+            Body::Full(bytes) => Self::Whole(WholeBody(bytes)),
+            Body::Stream(stream) => Self::Stream(stream),
+        }
+    }
+}
+
+impl HttpBody for ResponseBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match &mut *self {
+            Self::Whole(body) => Pin::new(body).poll_frame(cx),
+            Self::Stream(stream) => {
+                Poll::Ready(ready!(stream.as_mut().poll_next(cx)).map(|data| Ok(Frame::data(data))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(body) => body.is_end_stream(),
+            Self::Stream(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(body) => body.size_hint(),
+            Self::Stream(_) => SizeHint::default(),
+        }
+    }
+}

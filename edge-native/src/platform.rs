@@ -1,0 +1,131 @@
+//! The core's door to this process: the system's clock and randomness, tokio's timers and tasks, the embedded store,
+//! cells in memory, and each thread's own HTTP client.
+
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::{Response, header};
+use tidegate_core::cells::{CellAddress, CellCommand, CellReply};
+use tidegate_core::platform::{CellError, Platform, SendError, StoreError, UpstreamRequest};
+use tidegate_core::time::Timestamp;
+
+use crate::cells::Cells;
+use crate::client::{Client, ClientTls, UpstreamBody};
+use crate::random::Random;
+use crate::secrets::Secrets;
+use crate::store::Store;
+use crate::tasks::Tasks;
+
+/// What the threads of this process share.
+#[derive(Debug)]
+pub struct Resources {
+    /// The store.
+    pub store: Arc<Store>,
+    /// Every cell.
+    pub cells: Cells,
+    /// How engines are verified.
+    pub tls: Arc<ClientTls>,
+}
+
+/// The platform as one thread has it.
+#[derive(Clone, Debug)]
+pub struct NativePlatform {
+    inner: Rc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    resources: Arc<Resources>,
+    client: Client,
+    random: Random,
+    secrets: Secrets,
+    background: Tasks,
+}
+
+impl NativePlatform {
+    /// The platform for the thread that calls.
+    pub fn new(resources: Arc<Resources>) -> Self {
+        let client = Client::new(Arc::clone(&resources.tls));
+        let (random, secrets, background) = (Random::new(), Secrets::default(), Tasks::default());
+        Self {
+            inner: Rc::new(Inner {
+                resources,
+                client,
+                random,
+                secrets,
+                background,
+            }),
+        }
+    }
+
+    /// The store, for the adapter's own chores.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.inner.resources.store
+    }
+
+    /// Closes connections to engines that have been idle for too long.
+    pub fn sweep_connections(&self) {
+        self.inner.client.sweep();
+    }
+
+    /// Completes when all work given to [`after_response`](Platform::after_response) is done.
+    pub async fn background_done(&self) {
+        self.inner.background.done().await;
+    }
+}
+
+impl Platform for NativePlatform {
+    type Body = UpstreamBody;
+
+    fn now(&self) -> Timestamp {
+        now()
+    }
+
+    fn random(&self) -> u64 {
+        self.inner.random.next()
+    }
+
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + 'static {
+        tokio::time::sleep(duration)
+    }
+
+    async fn store_read(&self, keys: &[&str]) -> Result<Vec<Option<Bytes>>, StoreError> {
+        self.inner.resources.store.read(keys, now())
+    }
+
+    async fn store_write(&self, key: &str, value: Bytes, ttl: Option<Duration>) -> Result<(), StoreError> {
+        let (store, key, expires) = (Arc::clone(self.store()), key.to_owned(), ttl.map(|ttl| now() + ttl));
+        let write = tokio::task::spawn_blocking(move || store.write(&key, &value, expires));
+        write.await.unwrap_or_else(|error| Err(StoreError(error.to_string())))
+    }
+
+    async fn cell_call(&self, cell: &CellAddress, command: CellCommand) -> Result<CellReply, CellError> {
+        self.inner.resources.cells.call(&cell.id, now(), command)
+    }
+
+    async fn send(&self, upstream: UpstreamRequest) -> Result<Response<UpstreamBody>, SendError> {
+        let UpstreamRequest {
+            mut request,
+            secret,
+            connect_timeout,
+        } = upstream;
+        if let Some(name) = secret {
+            let bearer = self.inner.secrets.bearer(&name).ok_or(SendError::NoSecret(name))?;
+            request.headers_mut().insert(header::AUTHORIZATION, bearer);
+        }
+        self.inner.client.send(request, connect_timeout).await
+    }
+
+    fn after_response(&self, work: impl Future<Output = ()> + 'static) {
+        self.inner.background.spawn(work);
+    }
+}
+
+/// The system's clock. It may be set back; the core counts such a step as no time at all.
+pub fn now() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_micros(u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,210 @@
+//! The server: what it needs is opened first, all errors at once to whoever starts it; then it serves on its threads
+//! until a signal ends it.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::thread;
+use std::time::Duration;
+
+use thiserror::Error;
+use tidegate_core::Gateway;
+use tidegate_core::config::ConfigErrors;
+use tidegate_core::platform::StoreError;
+use tidegate_core::route::Location;
+use tokio::sync::{mpsc, watch};
+use tracing::info;
+
+use crate::cells::Cells;
+use crate::chores::Chores;
+use crate::client::ClientTls;
+use crate::config_file::ConfigFile;
+use crate::listener;
+use crate::platform::Resources;
+use crate::shutdown::{self, Ending, Threads};
+use crate::store::{Store, StoreOpenError};
+use crate::tls::{self, TlsError, TlsFiles};
+use crate::worker::Worker;
+
+/// What a server is started with.
+#[derive(Clone, Debug)]
+pub struct ServeOptions {
+    /// The configuration file, `gateway.toml`.
+    pub config: PathBuf,
+    /// Where to listen. Port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// The directory of the store; `None` keeps it in memory.
+    pub data: Option<PathBuf>,
+    /// The code of this edge location, such as `FRA`; empty when unknown.
+    pub location: String,
+    /// Threads that serve.
+    pub threads: NonZeroUsize,
+    /// The server's identity; `None` serves plain HTTP.
+    pub tls: Option<TlsFiles>,
+    /// How long a shutdown waits for answers to finish before it ends them.
+    pub drain_timeout: Duration,
+}
+
+/// Why the server could not serve.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// The configuration file cannot be read.
+    #[error("cannot read the configuration {}: {source}", path.display())]
+    ConfigFile {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The configuration is invalid.
+    #[error("{} is not a valid configuration:\n{errors}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// Everything that is wrong with it.
+        errors: ConfigErrors,
+    },
+    /// The store cannot be opened.
+    #[error(transparent)]
+    StoreOpen(#[from] StoreOpenError),
+    /// The store cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The server's identity cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The machine's trusted certificates cannot be used.
+    #[error("cannot verify engines by TLS: {0}")]
+    ClientTls(#[from] rustls::Error),
+    /// The address is taken, or not ours.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The operating system refused a thread, a signal handler or an event queue.
+    #[error("cannot serve: {0}")]
+    Run(#[from] io::Error),
+}
+
+/// A server that listens.
+pub struct Server {
+    address: SocketAddr,
+    drain_timeout: Duration,
+    gateway: Arc<Gateway>,
+    workers: Vec<Worker>,
+    open: Arc<AtomicUsize>,
+    draining: watch::Sender<bool>,
+    speaks_tls: bool,
+}
+
+impl Server {
+    /// Reads the configuration, opens the store, and listens: clients can connect from here on.
+    ///
+    /// # Errors
+    /// The first thing that is not as it must be.
+    pub fn bind(options: ServeOptions) -> Result<Self, ServeError> {
+        let ServeOptions {
+            config,
+            listen,
+            data,
+            location,
+            threads,
+            tls,
+            drain_timeout,
+        } = options;
+        let config_file = ConfigFile::read(config.clone()).map_err(|source| ServeError::ConfigFile {
+            path: config.clone(),
+            source,
+        })?;
+        let gateway = Gateway::new(config_file.text()).map_err(|errors| ServeError::Config { path: config, errors })?;
+        let acceptor = tls.as_ref().map(tls::acceptor).transpose()?;
+        let store = Arc::new(Store::open(data.as_deref())?);
+        config_file.offer_at_start(&store)?;
+        let resources = Arc::new(Resources {
+            store,
+            cells: Cells::default(),
+            tls: Arc::new(ClientTls::from_machine()?),
+        });
+        let to_listen_error = |source| ServeError::Listen {
+            address: listen,
+            source,
+        };
+        let listeners = listener::bind(listen, threads).map_err(to_listen_error)?;
+        let address = listeners[0].local_addr().map_err(to_listen_error)?;
+
+        let (draining, told) = watch::channel(false);
+        let open = Arc::new(AtomicUsize::new(0));
+        let mut chores = Some(Chores { config_file });
+        let to_worker = |listener| Worker {
+            listener,
+            tls: acceptor.clone(),
+            gateway: Arc::clone(&gateway),
+            location: Location {
+                code: location.clone(),
+                coordinates: None,
+            },
+            resources: Arc::clone(&resources),
+            draining: told.clone(),
+            open: Arc::clone(&open),
+            chores: chores.take(),
+        };
+        let workers = listeners.into_iter().map(to_worker).collect();
+        Ok(Self {
+            address,
+            drain_timeout,
+            workers,
+            open,
+            draining,
+            speaks_tls: tls.is_some(),
+            gateway,
+        })
+    }
+
+    /// A URL that reaches the server from this machine.
+    pub fn url(&self) -> String {
+        let scheme = if self.speaks_tls { "https" } else { "http" };
+        let mut address = self.address;
+        if address.ip().is_unspecified() {
+            let loopback = if address.is_ipv4() {
+                Ipv4Addr::LOCALHOST.into()
+            } else {
+                Ipv6Addr::LOCALHOST.into()
+            };
+            address.set_ip(loopback);
+        }
+        format!("{scheme}://{address}")
+    }
+
+    /// Serves until SIGTERM or SIGINT, then lets what runs come to its end.
+    ///
+    /// # Errors
+    /// When the operating system refuses what serving needs.
+    pub fn run(self) -> Result<Ending, ServeError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (report, ended) = mpsc::unbounded_channel();
+        let count = self.workers.len();
+        for (number, worker) in self.workers.into_iter().enumerate() {
+            let report = report.clone();
+            thread::Builder::new()
+                .name(format!("tidegate-{number}"))
+                .spawn(move || {
+                    // Nobody listens any more when the process is told to end at once.
+                    drop(report.send(worker.run()));
+                })?;
+        }
+        drop(report);
+        info!(address = %self.address, threads = count, "serving");
+        let threads = Threads {
+            ended,
+            draining: self.draining,
+            open: self.open,
+        };
+        Ok(runtime.block_on(shutdown::wait(threads, &self.gateway, self.drain_timeout))?)
+    }
+}

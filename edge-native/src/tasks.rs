@@ -1,0 +1,88 @@
+//! Tasks of one thread that shutting down waits for.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::rc::Rc;
+
+use tokio::sync::Notify;
+
+/// Counts the tasks that run.
+#[derive(Clone, Debug, Default)]
+pub struct Tasks {
+    running: Rc<Running>,
+}
+
+#[derive(Debug, Default)]
+struct Running {
+    count: Cell<usize>,
+    none: Notify,
+}
+
+impl Tasks {
+    /// Runs `work` on this thread, to its end.
+    pub fn spawn(&self, work: impl Future<Output = ()> + 'static) {
+        let counted = Counted::new(Rc::clone(&self.running));
+        drop(tokio::task::spawn_local(async move {
+            work.await;
+            drop(counted);
+        }));
+    }
+
+    /// How many run.
+    pub fn count(&self) -> usize {
+        self.running.count.get()
+    }
+
+    /// Completes when none runs.
+    pub async fn done(&self) {
+        while self.count() > 0 {
+            self.running.none.notified().await;
+        }
+    }
+}
+
+/// One task in the count, also when it panics or is dropped.
+struct Counted(Rc<Running>);
+
+impl Counted {
+    fn new(running: Rc<Running>) -> Self {
+        running.count.set(running.count.get() + 1);
+        Self(running)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let left = self.0.count.get() - 1;
+        self.0.count.set(left);
+        if left == 0 {
+            self.0.none.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::runtime::LocalRuntime;
+
+    #[test]
+    fn done_waits_for_every_task_also_for_those_started_meanwhile() {
+        LocalRuntime::new().expect("a runtime").block_on(async {
+            let (tasks, finished) = (Tasks::default(), Rc::new(Cell::new(0)));
+            let (again, count) = (tasks.clone(), Rc::clone(&finished));
+            tasks.spawn(async move {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                let inner = Rc::clone(&count);
+                again.spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    inner.set(inner.get() + 1);
+                });
+                count.set(count.get() + 1);
+            });
+            tasks.done().await;
+            assert_eq!((finished.get(), tasks.count()), (2, 0));
+        });
+    }
+}
