@@ -1,1 +1,101 @@
+//! Tidegate on Cloudflare Workers: the events that the runtime delivers, handed to the core.
+//!
+//! Durable Objects are in `cells.rs`, the core's way out in `platform.rs`. What an isolate keeps between requests is
+//! the [`Gateway`], which is data only: nothing that belongs to one request's I/O may be touched by another.
 
+mod cells;
+mod client;
+#[cfg(feature = "conformance")]
+mod conformance;
+mod headers;
+mod http;
+mod location;
+mod platform;
+mod random;
+mod store;
+mod upstream;
+
+use std::sync::{Arc, OnceLock};
+
+use futures::future::{Either, select};
+use tidegate_core::observe::{Event, Level};
+use tidegate_core::{Body, Gateway};
+use worker::web_sys::{Request, Response};
+use worker::{Context, Env, ScheduleContext, ScheduledEvent, console_error, console_warn, event};
+
+use crate::client::Client;
+use crate::platform::{CloudflarePlatform, Lifetime};
+
+/// Answers one request.
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
+    let client = Client::new(&request, &context);
+    let Some(gateway) = gateway() else {
+        return Ok(http::unconfigured()?);
+    };
+    let platform = CloudflarePlatform::new(env, Lifetime::Request(context));
+    let location = location::location(&request);
+    let request = http::request_in(&request)?;
+    let (response, client) = match select(Box::pin(serve(gateway, platform, location, request)), client).await {
+        Either::Left((response, client)) => (response, client),
+        // Nobody will read this. What the request was doing is dropped here, and settles.
+        Either::Right(_) => return Ok(http::abandoned()?),
+    };
+    Ok(http::response_out(response, client)?)
+}
+
+/// What Cloudflare has done each minute.
+#[event(scheduled)]
+async fn scheduled(_event: ScheduledEvent, env: Env, context: ScheduleContext) {
+    if let Some(gateway) = gateway() {
+        gateway
+            .maintain(CloudflarePlatform::new(env, Lifetime::Schedule(context)))
+            .await;
+    }
+}
+
+/// Runs once in each isolate, before anything else.
+#[event(start)]
+fn start() {
+    cells::make_callable();
+}
+
+async fn serve(
+    gateway: &Arc<Gateway>,
+    platform: CloudflarePlatform,
+    location: tidegate_core::route::Location,
+    request: ::http::Request<http::RequestBody>,
+) -> ::http::Response<Body> {
+    #[cfg(feature = "conformance")]
+    if request.uri().path() == "/conformance" {
+        return conformance::serve(platform, request).await;
+    }
+    gateway.serve(platform, location, request).await
+}
+
+/// The isolate's gateway; `None` where the bundled configuration is wrong, which is told once.
+fn gateway() -> Option<&'static Arc<Gateway>> {
+    static GATEWAY: OnceLock<Option<Arc<Gateway>>> = OnceLock::new();
+    let make = || match Gateway::new(BUNDLED_CONFIG) {
+        Ok(gateway) => {
+            gateway.set_log(log);
+            Some(gateway)
+        }
+        Err(errors) => {
+            console_error!("the bundled configuration is wrong:\n{errors}");
+            None
+        }
+    };
+    GATEWAY.get_or_init(make).as_ref()
+}
+
+/// Logs what failed. The course of things is in the metrics: a line for each request would cost more time than the
+/// request's way through the core.
+fn log(event: &Event<'_>) {
+    match event.level() {
+        Level::Info => {}
+        Level::Warn => console_warn!("{event}"),
+    }
+}
+
+const BUNDLED_CONFIG: &str = include_str!(concat!(env!("OUT_DIR"), "/gateway.toml"));

@@ -56,7 +56,9 @@ pub enum WorkerBuildError {
 
 /// Where tools are kept between builds and between clones: `tidegate/tools` in the user's cache folder.
 pub fn tools_folder() -> PathBuf {
-    let cache = std::env::var_os("XDG_CACHE_HOME").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .filter(|folder| !folder.is_empty())
+        .map(PathBuf::from);
     let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| OsString::from("."))).join(".cache");
     cache.unwrap_or_else(home).join("tidegate/tools")
 }
@@ -68,7 +70,10 @@ pub fn tools_folder() -> PathBuf {
 pub fn build_worker(build: &WorkerBuild, workspace: &Path) -> Result<(), WorkerBuildError> {
     let tools = Tools::install(build.tools, &wasm_bindgen_version(&workspace.join("Cargo.lock"))?)?;
     std::fs::create_dir_all(build.out).map_err(|source| file_error(build.out, source))?;
-    let out = build.out.canonicalize().map_err(|source| file_error(build.out, source))?;
+    let out = build
+        .out
+        .canonicalize()
+        .map_err(|source| file_error(build.out, source))?;
     let mut command = Command::new(&tools.worker_build);
     command
         .current_dir(build.crate_folder)
@@ -108,7 +113,9 @@ impl Tools {
 fn install_crate(folder: &Path, name: &str, version: &str) -> Result<PathBuf, WorkerBuildError> {
     install(folder, name, version, |place| {
         let mut command = Command::new("cargo");
-        command.args(["install", "--debug", "--no-track", name, "--version", version, "--root"]).arg(place);
+        command
+            .args(["install", "--debug", "--no-track", name, "--version", version, "--root"])
+            .arg(place);
         // Nothing of the caller's cross-compilation concerns a program for this machine.
         command.env_remove("CARGO_BUILD_TARGET").env_remove("RUSTFLAGS");
         command
@@ -119,7 +126,14 @@ fn install_package(folder: &Path, name: &str, version: &str) -> Result<PathBuf, 
     install(folder, name, version, |place| {
         let mut command = Command::new("npm");
         command
-            .args(["install", "--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"])
+            .args([
+                "install",
+                "--no-save",
+                "--no-package-lock",
+                "--no-audit",
+                "--no-fund",
+                "--ignore-scripts",
+            ])
             .args(["--loglevel", "error", "--prefix"])
             .arg(place)
             .arg(format!("{name}@{version}"));
@@ -162,16 +176,30 @@ fn wasm_bindgen_version(lock: &Path) -> Result<String, WorkerBuildError> {
 }
 
 fn run(mut command: Command) -> Result<(), WorkerBuildError> {
-    let program = Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let program = Path::new(command.get_program())
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     let status = command
         .stdin(Stdio::null())
         .status()
-        .map_err(|source| WorkerBuildError::Start { program: program.clone(), source })?;
-    if status.success() { Ok(()) } else { Err(WorkerBuildError::Failed { program }) }
+        .map_err(|source| WorkerBuildError::Start {
+            program: program.clone(),
+            source,
+        })?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(WorkerBuildError::Failed { program })
+    }
 }
 
 fn file_error(path: &Path, source: io::Error) -> WorkerBuildError {
-    WorkerBuildError::File { path: path.display().to_string(), source }
+    WorkerBuildError::File {
+        path: path.display().to_string(),
+        source,
+    }
 }
 
 /// The version that belongs to the `worker` crate in use.

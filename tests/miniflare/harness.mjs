@@ -1,0 +1,118 @@
+// Runs a Worker in workerd on this machine, with the bindings of wrangler.toml: for tests, the bench, and
+// `cargo xtask dev --on cloudflare`. It listens on loopback only, lets the Worker reach loopback only, keeps nothing
+// when it ends, and ends when its standard input is a pipe that closes, or on SIGINT or SIGTERM.
+
+import { fstatSync, readFileSync, readdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { Log, LogLevel, Miniflare } from 'miniflare';
+import { wranglerOptions } from './wrangler.mjs';
+
+const USAGE = `usage: node harness.mjs --script DIR [options]
+  --script DIR         the Worker: a folder with index.js, and index_bg.wasm where it is built by worker-build
+  --port PORT          where to listen; a free port by default
+  --wrangler FILE      the wrangler.toml to take the bindings from; the repository's by default
+  --var NAME=VALUE     a variable; may be repeated
+  --secret NAME=VALUE  a secret; may be repeated
+  --kv KEY=VALUE       a value in the store before the Worker starts, or KEY=@FILE; may be repeated
+  --cf JSON            the request's "cf" object; {"colo":"LHR",...} by default
+  --cron               lets GET /cdn-cgi/handler/scheduled run the cron handler
+  --cron-every SECONDS runs the cron handler that often
+  --bare               without the bindings: for a Worker that is not the gateway
+  --direct             listens with workerd itself: no request log, no "cf" object and no hop of Miniflare's own
+  --verbose            prints what the Worker logs`;
+
+const LONDON = { colo: 'LHR', country: 'GB', city: 'London', latitude: '51.4775', longitude: '-0.461389' };
+const HOST = '127.0.0.1';
+
+const { values: args } = parseArgs({
+  options: {
+    script: { type: 'string' },
+    port: { type: 'string', default: '0' },
+    wrangler: { type: 'string', default: join(import.meta.dirname, '../../wrangler.toml') },
+    var: { type: 'string', multiple: true, default: [] },
+    secret: { type: 'string', multiple: true, default: [] },
+    kv: { type: 'string', multiple: true, default: [] },
+    cf: { type: 'string' },
+    cron: { type: 'boolean', default: false },
+    'cron-every': { type: 'string' },
+    bare: { type: 'boolean', default: false },
+    direct: { type: 'boolean', default: false },
+    verbose: { type: 'boolean', default: false },
+  },
+});
+if (!args.script) {
+  console.error(USAGE);
+  process.exit(2);
+}
+
+const { crons, runtime, bindings } = wranglerOptions(args.wrangler);
+const port = Number(args.port);
+const miniflare = new Miniflare({
+  ...runtime,
+  ...(args.bare ? {} : bindings),
+  name: 'worker',
+  modules: modulesIn(resolve(args.script)),
+  modulesRoot: resolve(args.script),
+  bindings: Object.fromEntries([...args.var, ...args.secret].map(pair)),
+  // Tests reach nothing but this machine.
+  outboundService: { network: { allow: ['local'] } },
+  host: HOST,
+  port: args.direct ? 0 : port,
+  unsafeDirectSockets: args.direct ? [{ host: HOST, port }] : [],
+  unsafeTriggerHandlers: args.cron,
+  cf: args.cf ? JSON.parse(args.cf) : LONDON,
+  liveReload: false,
+  logRequests: args.verbose,
+  log: new Log(args.verbose ? LogLevel.INFO : LogLevel.ERROR),
+  handleRuntimeStdio(stdout, stderr) {
+    if (args.verbose) stdout.pipe(process.stderr);
+    else stdout.resume();
+    stderr.pipe(process.stderr);
+  },
+});
+
+const stop = stopper(miniflare);
+process.on('SIGINT', stop);
+process.on('SIGTERM', stop);
+const stdin = fstatSync(0);
+if (stdin.isFIFO() || stdin.isSocket()) process.stdin.resume().on('close', stop);
+
+await miniflare.ready;
+for (const [key, value] of args.kv.map(pair)) {
+  const store = await miniflare.getKVNamespace(bindings.kvNamespaces[0]);
+  await store.put(key, value.startsWith('@') ? readFileSync(value.slice(1)) : value);
+}
+if (args['cron-every']) {
+  setInterval(runCron, Number(args['cron-every']) * 1000).unref();
+}
+const url = args.direct ? await miniflare.unsafeGetDirectURL() : await miniflare.ready;
+console.log(`ready url=http://${HOST}:${url.port}`);
+
+// The Worker's modules: its script and, where there is one, the wasm that it imports.
+function modulesIn(folder) {
+  const path = (name) => join(folder, name);
+  const names = readdirSync(folder);
+  const wasm = names.filter((name) => name.endsWith('.wasm'));
+  return [
+    { type: 'ESModule', path: path('index.js'), contents: readFileSync(path('index.js'), 'utf8') },
+    ...wasm.map((name) => ({ type: 'CompiledWasm', path: path(name), contents: readFileSync(path(name)) })),
+  ];
+}
+
+function pair(argument) {
+  const at = argument.indexOf('=');
+  if (at < 1) throw new Error(`expected NAME=VALUE, got \`${argument}\``);
+  return [argument.slice(0, at), argument.slice(at + 1)];
+}
+
+async function runCron() {
+  const worker = await miniflare.getWorker('worker');
+  for (const cron of crons) await worker.scheduled({ cron, scheduledTime: new Date() });
+}
+
+// Ends the runtime once, however often it is asked to.
+function stopper(runtime) {
+  let stopping;
+  return () => (stopping ??= runtime.dispose().finally(() => process.exit(0)));
+}
