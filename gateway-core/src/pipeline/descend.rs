@@ -50,6 +50,7 @@ pub(super) enum ServedBy {
 pub(super) async fn descend<P: Platform>(exchange: Rc<Exchange<P>>, planned: Planned) -> Result<Answered<P>, Failure> {
     let clusters = planned.tiers.iter().map(|tier| tier.serving.len()).collect();
     let mut descent = Descent::new(clusters, planned.canned.is_some(), exchange.config.limits.attempts);
+    // Replicas of the cluster that the walk stands at.
     let mut tried = Vec::new();
     let mut failure: Option<AttemptError> = None;
     loop {
@@ -59,7 +60,9 @@ pub(super) async fn descend<P: Platform>(exchange: Rc<Exchange<P>>, planned: Pla
                 match attempt(&exchange, &target, &mut tried).await {
                     Ok(begun) => return Ok(answered(begun, &target)),
                     Err(error) => {
-                        descent.after(&error);
+                        if descent.after(&error) != (Step::Attempt { tier, cluster }) {
+                            tried.clear();
+                        }
                         failure = Some(more_telling(failure, error));
                     }
                 }

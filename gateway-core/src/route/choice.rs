@@ -49,28 +49,38 @@ impl Estimate {
     }
 }
 
-/// Candidates by expected time to first token; those known to be full come last, since figures age and a full
-/// cluster is still better than none. Ties go to the one written first.
+/// Candidates by expected time to first token in whole milliseconds; those known to be full come last, since figures
+/// age and a full cluster is still better than none. Ties go to the one written first, so that clusters that are
+/// alike do not take turns and cool each other's prefixes.
 pub fn rank(here: Option<Coordinates>, prompt: Tokens, candidates: &[Candidate]) -> Vec<Estimate> {
     let mut estimates: Vec<_> = candidates
         .iter()
         .enumerate()
         .map(|(index, it)| estimate(here, prompt, index, it))
         .collect();
-    estimates.sort_by_key(|estimate| (estimate.full, estimate.ttft()));
+    estimates.sort_by_key(|estimate| (estimate.full, estimate.ttft().as_millis()));
     estimates
 }
 
 fn estimate(here: Option<Coordinates>, prompt: Tokens, index: usize, candidate: &Candidate) -> Estimate {
     let prefill = Duration::from_secs_f64(prompt.0 as f64 / candidate.prefill_tokens_per_s);
-    let utilisation = candidate.load.map_or(0.0, utilisation);
+    let load = candidate.load.unwrap_or(IDLE);
     Estimate {
         index,
         round_trip: here.map_or(Duration::ZERO, |here| round_trip(here, candidate.coordinates)),
-        wait: prefill.mul_f64(utilisation / (1.0 - utilisation.min(MOST_UTILISATION))),
+        wait: prefill.mul_f64(queue_factor(utilisation(load), load.max_running)),
         prefill,
-        full: utilisation >= 1.0,
+        full: utilisation(load) >= 1.0,
     }
+}
+
+/// The mean wait in a queue before `servers` servers, in service times: Sakasegawa's approximation of M/M/c
+/// (H. Sakasegawa, "An approximation formula Lq = a b^p / (1 - b)", 1977). A batch with room makes nobody wait; one
+/// that is nearly full does. The service time that it is applied to is this request's own prefill.
+fn queue_factor(utilisation: f64, servers: u32) -> f64 {
+    let servers = f64::from(servers.max(1));
+    let utilisation = utilisation.min(MOST_UTILISATION);
+    utilisation.powf((2.0 * (servers + 1.0)).sqrt() - 1.0) / (servers * (1.0 - utilisation))
 }
 
 /// The fuller of the two things that run out: places in the batch and kv_cache. 1 when every replica is out.
@@ -81,9 +91,16 @@ fn utilisation(load: ClusterLoad) -> f64 {
         .min(1.0)
 }
 
-/// The wait grows as u / (1 - u), the mean number in an M/M/1 queue (Kleinrock, Queueing Systems I, 1975), with this
-/// request's own prefill as the service time. Past this utilisation the formula says nothing and the wait stays.
+/// Past this the formula goes to infinity and says nothing any more.
 const MOST_UTILISATION: f64 = 0.98;
+
+/// What counts for a cluster that has told nothing of late.
+const IDLE: ClusterLoad = ClusterLoad {
+    running: 0,
+    max_running: 1,
+    kv_tokens: Tokens(0),
+    kv_cache_tokens: Tokens(1),
+};
 
 #[cfg(test)]
 mod tests {
