@@ -45,7 +45,7 @@ const FIBRE_KM_PER_S: f64 = 204_218.0;
 /// Fitted together with [`LAST_HOPS_S`]; docs/decisions/0002-round-trips.md has the fit.
 const PATH_STRETCH: f64 = 1.6;
 /// See [`PATH_STRETCH`].
-const LAST_HOPS_S: f64 = 0.002;
+const LAST_HOPS_S: f64 = 0.003;
 
 #[cfg(test)]
 mod tests {
