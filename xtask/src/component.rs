@@ -14,6 +14,8 @@ pub const ALLOWED_IMPORTS: &[&str] = &[
     "spin:sqlite/sqlite",
     "spin:variables/variables",
     "wasi:cli/stderr",
+    // None of its functions: the SDK takes the type of what writing to stderr returns from here.
+    "wasi:cli/stdin",
     "wasi:cli/types",
     "wasi:clocks/monotonic-clock",
     "wasi:clocks/system-clock",

@@ -1,0 +1,155 @@
+//! Bodies between the host's streams of bytes and the core's streams of pieces, with the back-pressure of both.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures::future::LocalBoxFuture;
+use futures::{Stream, StreamExt as _};
+use spin_sdk::wasip3::http::types::{ErrorCode, Request, Response, Trailers};
+use spin_sdk::wasip3::wit_bindgen::{FutureReader, FutureWriter, StreamReader, StreamResult, StreamWriter};
+use spin_sdk::wasip3::{wit_future, wit_stream};
+
+/// How a body ended: its trailers, or why there is no more of it.
+pub(crate) type End = Result<Option<Trailers>, ErrorCode>;
+
+/// A body that arrives. The host is first asked for it when somebody reads.
+pub(crate) struct IncomingBody(Reading);
+
+/// A body that is sent: its two writing ends.
+pub(crate) struct OutgoingBody {
+    bytes: StreamWriter<u8>,
+    end: FutureWriter<End>,
+}
+
+/// A message whose body can be read.
+pub(crate) enum Message {
+    /// A client's.
+    Request(Request),
+    /// An engine's.
+    Response(Response),
+}
+
+enum Reading {
+    /// Nobody has read. Pieces of up to `piece` bytes are asked for.
+    Unread {
+        message: Message,
+        piece: usize,
+    },
+    /// A piece is on its way.
+    Waiting(LocalBoxFuture<'static, Read>),
+    /// The last piece was passed on.
+    Between(Reader),
+    Ended,
+}
+
+struct Reader {
+    bytes: StreamReader<u8>,
+    end: FutureReader<End>,
+    piece: usize,
+}
+
+enum Read {
+    Piece(Bytes, Reader),
+    Ended(End),
+}
+
+impl IncomingBody {
+    /// The body of `message`, with room for all of it in one piece if its length is known and no more than
+    /// [`LARGEST_PIECE`].
+    pub(crate) fn new(message: Message, length: Option<u64>) -> Self {
+        let length = length.and_then(|length| usize::try_from(length).ok());
+        let piece = length.unwrap_or(USUAL_PIECE).clamp(1, LARGEST_PIECE);
+        Self(Reading::Unread { message, piece })
+    }
+}
+
+impl Stream for IncomingBody {
+    type Item = Result<Bytes, ErrorCode>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut waiting = match std::mem::replace(&mut self.0, Reading::Ended) {
+            Reading::Ended => return Poll::Ready(None),
+            Reading::Waiting(waiting) => waiting,
+            Reading::Between(reader) => Box::pin(reader.read()),
+            Reading::Unread { message, piece } => Box::pin(message.reader(piece).read()),
+        };
+        let Poll::Ready(read) = waiting.as_mut().poll(context) else {
+            self.0 = Reading::Waiting(waiting);
+            return Poll::Pending;
+        };
+        match read {
+            Read::Piece(piece, reader) => {
+                self.0 = Reading::Between(reader);
+                Poll::Ready(Some(Ok(piece)))
+            }
+            Read::Ended(Ok(_)) => Poll::Ready(None),
+            Read::Ended(Err(error)) => Poll::Ready(Some(Err(error))),
+        }
+    }
+}
+
+impl Message {
+    fn reader(self, piece: usize) -> Reader {
+        // Tells the host how processing went when it is dropped; this side has no complaints.
+        let (_, processed) = wit_future::new(|| Ok(()));
+        let (bytes, end) = match self {
+            Self::Request(request) => Request::consume_body(request, processed),
+            Self::Response(response) => Response::consume_body(response, processed),
+        };
+        Reader { bytes, end, piece }
+    }
+}
+
+impl Reader {
+    async fn read(mut self) -> Read {
+        let (result, piece) = self.bytes.read(Vec::with_capacity(self.piece)).await;
+        match result {
+            StreamResult::Complete(_) => Read::Piece(piece.into(), self),
+            StreamResult::Dropped | StreamResult::Cancelled => Read::Ended(self.end.await),
+        }
+    }
+}
+
+impl OutgoingBody {
+    /// A body, and what the host reads it by.
+    pub(crate) fn new() -> (Self, StreamReader<u8>, FutureReader<End>) {
+        let (bytes, bytes_reader) = wit_stream::new();
+        let (end, end_reader) = wit_future::new(|| Ok(None));
+        (Self { bytes, end }, bytes_reader, end_reader)
+    }
+
+    /// Sends all of `body`.
+    pub(crate) async fn send(mut self, body: Bytes) {
+        if self.write(body).await {
+            self.finish().await;
+        }
+    }
+
+    /// Sends pieces as they come. When nobody takes them any more, `pieces` is dropped at once.
+    pub(crate) async fn send_stream(mut self, mut pieces: impl Stream<Item = Bytes> + Unpin) {
+        while let Some(piece) = pieces.next().await {
+            if !self.write(piece).await {
+                return;
+            }
+        }
+        drop(pieces);
+        self.finish().await;
+    }
+
+    /// Whether all of it was taken.
+    async fn write(&mut self, piece: Bytes) -> bool {
+        piece.is_empty() || self.bytes.write_all(piece.into()).await.is_empty()
+    }
+
+    async fn finish(self) {
+        drop(self.bytes);
+        // A reader that is gone needs no end.
+        let _ = self.end.write(Ok(None)).await;
+    }
+}
+
+/// The size of pieces that are asked for when the length of a body is not known: what a socket usually gives at once.
+const USUAL_PIECE: usize = 16 << 10;
+/// The size of the largest piece that is asked for: room for it is taken before it arrives.
+const LARGEST_PIECE: usize = 256 << 10;

@@ -1,0 +1,67 @@
+//! What one instance keeps between requests: the gateway, and handles of the host that any request may use.
+
+use std::cell::OnceCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use spin_sdk::variables;
+use tidegate_core::Gateway;
+use tidegate_core::route::Location;
+
+use crate::cells::Cells;
+use crate::log;
+use crate::secrets::Secrets;
+use crate::store::Store;
+
+/// The one instance that this code runs in.
+#[derive(Default)]
+pub(crate) struct Instance {
+    gateway: OnceCell<Result<Arc<Gateway>, String>>,
+    location: OnceCell<Location>,
+    /// The cells of the cluster, as far as this instance knows them.
+    pub(crate) cells: Cells,
+    /// The key-value store.
+    pub(crate) store: Store,
+    /// The engines' secrets.
+    pub(crate) secrets: Secrets,
+}
+
+impl Instance {
+    /// The instance; it has one thread.
+    pub(crate) fn of_this_thread() -> Rc<Self> {
+        INSTANCE.with(Rc::clone)
+    }
+
+    /// The gateway, made of the bundled configuration for the first request.
+    ///
+    /// # Errors
+    /// What is wrong with the bundled configuration.
+    pub(crate) fn gateway(&self) -> Result<&Arc<Gateway>, &String> {
+        let make = || {
+            let gateway = Gateway::new(BUNDLED_CONFIG).map_err(|errors| errors.to_string())?;
+            gateway.set_log(log::on_event);
+            Ok(gateway)
+        };
+        self.gateway.get_or_init(make).as_ref()
+    }
+
+    /// Where requests come in: Spin does not tell, the variable `location` may.
+    pub(crate) async fn location(&self) -> Location {
+        if let Some(location) = self.location.get() {
+            return location.clone();
+        }
+        let code = variables::get("location").await.unwrap_or_default();
+        self.location
+            .get_or_init(|| Location {
+                code,
+                coordinates: None,
+            })
+            .clone()
+    }
+}
+
+const BUNDLED_CONFIG: &str = include_str!(concat!(env!("OUT_DIR"), "/gateway.toml"));
+
+thread_local! {
+    static INSTANCE: Rc<Instance> = Rc::default();
+}

@@ -1,0 +1,79 @@
+//! The core's door to Spin.
+
+use std::future::Future;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+use http::header::AUTHORIZATION;
+use spin_sdk::wasip3::clocks::monotonic_clock;
+use spin_sdk::wasip3::random::random::get_random_u64;
+use tidegate_core::cells::{CellAddress, CellCommand, CellReply};
+use tidegate_core::platform::{CellError, Platform, SendError, StoreError, UpstreamRequest};
+use tidegate_core::time::Timestamp;
+
+use crate::instance::Instance;
+use crate::upstream::{self, UpstreamBody};
+use crate::{clock, tasks};
+
+/// The platform as every request sees it.
+#[derive(Clone)]
+pub(crate) struct SpinPlatform(Rc<Instance>);
+
+impl SpinPlatform {
+    /// The platform of the instance.
+    pub(crate) fn new(instance: &Rc<Instance>) -> Self {
+        Self(Rc::clone(instance))
+    }
+
+    /// What the instance keeps.
+    pub(crate) fn instance(&self) -> &Instance {
+        &self.0
+    }
+}
+
+impl Platform for SpinPlatform {
+    type Body = UpstreamBody;
+
+    fn now(&self) -> Timestamp {
+        clock::now()
+    }
+
+    fn random(&self) -> u64 {
+        get_random_u64()
+    }
+
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + 'static {
+        monotonic_clock::wait_for(duration.as_nanos().try_into().unwrap_or(u64::MAX))
+    }
+
+    async fn store_read(&self, keys: &[&str]) -> Result<Vec<Option<Bytes>>, StoreError> {
+        self.0.store.read(keys).await
+    }
+
+    async fn store_write(&self, key: &str, value: Bytes, ttl: Option<Duration>) -> Result<(), StoreError> {
+        self.0.store.write(key, &value, ttl).await
+    }
+
+    async fn cell_call(&self, cell: &CellAddress, command: CellCommand) -> Result<CellReply, CellError> {
+        self.0.cells.call(&cell.id, command).await
+    }
+
+    async fn send(&self, request: UpstreamRequest) -> Result<Response<UpstreamBody>, SendError> {
+        let UpstreamRequest {
+            mut request,
+            secret,
+            connect_timeout,
+        } = request;
+        if let Some(secret) = secret {
+            let authorization = self.0.secrets.authorization(&secret).await?;
+            request.headers_mut().insert(AUTHORIZATION, authorization);
+        }
+        upstream::send(request, connect_timeout).await
+    }
+
+    fn after_response(&self, work: impl Future<Output = ()> + 'static) {
+        tasks::spawn(work);
+    }
+}
