@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::digest::KeyDigest;
-use super::error::Problem;
 use super::limits;
 use super::models;
 use super::names::{Names, Once};
-use super::read::{At, Report, entries, value};
+use super::read::{entries, value};
+use super::report::{At, Report};
 use super::validated::{Admin, Cluster, Config, Region, Replica, Tenant};
 use super::written::{self, Root};
 use crate::ids::{ClusterName, Jurisdiction, ModelName, RegionName, ReplicaName, SecretName, TenantName};
@@ -24,10 +24,10 @@ pub(super) fn check(root: &Root, version: String, report: &mut Report) -> Option
         .collect();
     let clusters = clusters(root, &names, &regions, report);
     let models = models::check(root, &names, &clusters, report);
-    let mut digests = Once::new();
+    let mut digests = Once::of("a key with the digest", "expected each key once, with one owner");
     let tenants = tenants(root, &names, &mut digests, report);
     let admin = value(&root.admin).map(|admin| Admin {
-        keys: digests.keys(entries(&admin.keys), report),
+        keys: keys(entries(&admin.keys), &mut digests, report),
     });
     let limits = value(&root.limits).and_then(|limits| limits::check(limits, report));
     Some(Config {
@@ -55,13 +55,14 @@ pub(super) struct KnownNames<'w> {
 impl<'w> KnownNames<'w> {
     /// Collects the names, also of entries that are wrong otherwise.
     fn of(root: &'w Root, report: &mut Report) -> Self {
-        let mut regions = Names::of("region");
-        let mut jurisdictions = Names::of("region with the jurisdiction");
+        let (has_regions, has_clusters) = (root.regions.is_some(), root.clusters.is_some());
+        let mut regions = Names::of("region").complete_if(has_regions);
+        let mut jurisdictions = Names::of("region with the jurisdiction").complete_if(has_regions);
         for region in entries(&root.regions) {
             regions.add(region.value.name.as_ref(), report);
             jurisdictions.add_shared(region.value.jurisdiction.as_ref());
         }
-        let mut clusters = Names::of("cluster");
+        let mut clusters = Names::of("cluster").complete_if(has_clusters);
         for cluster in entries(&root.clusters) {
             clusters.add(cluster.value.name.as_ref(), report);
         }
@@ -97,22 +98,16 @@ fn clusters(
     regions: &BTreeMap<RegionName, Region>,
     report: &mut Report,
 ) -> BTreeMap<ClusterName, Arc<Cluster>> {
-    let mut urls = Once::new();
+    let mut urls = Once::of("replica", "expected each replica once, in one cluster");
     let mut clusters = BTreeMap::new();
     for At { value: written, .. } in entries(&root.clusters) {
         let region = written
             .region
             .as_ref()
             .and_then(|region| names.regions.resolve(region, report));
-        for url in entries(&written.replicas) {
-            let problem = |line| Problem::Duplicate {
-                what: "replica",
-                name: url.value.clone(),
-                line,
-            };
-            urls.add(url, problem, "expected each replica once, in one cluster", report);
-        }
-        let region = region.and_then(|region| regions.get(region));
+        let replicas = entries(&written.replicas);
+        replicas.iter().for_each(|url| urls.add(url, report));
+        let region = region.and_then(|region| regions.get(region.value.as_str()));
         if let Some(cluster) = region.and_then(|region| cluster(written, region.clone())) {
             clusters.insert(cluster.name.clone(), Arc::new(cluster));
         }
@@ -146,7 +141,7 @@ fn tenants(
     let mut tenants = Vec::new();
     for At { value: written, .. } in entries(&root.tenants) {
         tenant_names.add(written.name.as_ref(), report);
-        let keys = digests.keys(entries(&written.keys), report);
+        let keys = keys(entries(&written.keys), digests, report);
         let models = allowed::<ModelName>(&written.models, &names.models, report);
         let jurisdictions = allowed::<Jurisdiction>(&written.jurisdictions, &names.jurisdictions, report);
         if let Some(name) = value(&written.name) {
@@ -172,18 +167,13 @@ fn allowed<N: for<'n> From<&'n str>>(
         allowed
             .iter()
             .filter_map(|name| names.resolve(name, report))
-            .map(N::from)
+            .map(|name| N::from(&name.value))
             .collect(),
     )
 }
 
-impl Once<KeyDigest> {
-    /// The digests, none of which may stand anywhere else: a key belongs to one tenant, or to operators.
-    fn keys(&mut self, written: &[At<KeyDigest>], report: &mut Report) -> Vec<KeyDigest> {
-        for digest in written {
-            let problem = |line| Problem::DuplicateDigest { line };
-            self.add(digest, problem, "expected each key once, with one owner", report);
-        }
-        written.iter().map(|digest| digest.value).collect()
-    }
+/// The digests, none of which may stand anywhere else: a key belongs to one tenant, or to operators.
+fn keys(written: &[At<KeyDigest>], digests: &mut Once<KeyDigest>, report: &mut Report) -> Vec<KeyDigest> {
+    written.iter().for_each(|digest| digests.add(digest, report));
+    written.iter().map(|digest| digest.value).collect()
 }

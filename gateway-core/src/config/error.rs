@@ -10,30 +10,44 @@ use super::url::UrlError;
 
 /// All that is wrong with one configuration, in the order of its lines.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub struct ConfigErrors(Vec<ConfigError>);
+pub struct ConfigErrors {
+    errors: Vec<ConfigError>,
+    /// How many there are beyond these.
+    omitted: usize,
+}
 
 impl ConfigErrors {
     pub(super) fn new(mut errors: Vec<ConfigError>) -> Self {
         errors.sort_by_key(|error| error.line);
-        Self(errors)
+        errors.dedup();
+        let omitted = errors.len().saturating_sub(MOST_ERRORS);
+        errors.truncate(MOST_ERRORS);
+        Self { errors, omitted }
     }
 
-    /// The errors, sorted by line.
+    /// The errors, sorted by line; the first 1,000 if there are more.
     pub fn as_slice(&self) -> &[ConfigError] {
-        &self.0
+        &self.errors
     }
 }
 
 /// One error in each line.
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, error) in self.0.iter().enumerate() {
+        for (index, error) in self.errors.iter().enumerate() {
             let separator = if index == 0 { "" } else { "\n" };
             write!(f, "{separator}{error}")?;
         }
-        Ok(())
+        if self.omitted == 0 {
+            Ok(())
+        } else {
+            write!(f, "\nand {} more", self.omitted)
+        }
     }
 }
+
+/// Nobody reads more, and the list must fit into an answer.
+const MOST_ERRORS: usize = 1_000;
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -110,12 +124,6 @@ pub enum Problem {
         what: &'static str,
         /// Its name.
         name: String,
-        /// Where it was first.
-        line: usize,
-    },
-    /// A digest that stands in the configuration already.
-    #[error("the same digest is already in line {line}")]
-    DuplicateDigest {
         /// Where it was first.
         line: usize,
     },

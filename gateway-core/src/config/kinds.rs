@@ -5,7 +5,8 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use super::error::Problem;
-use super::read::{At, Kind, Node, Place, Report, whole};
+use super::read::{Kind, Node, whole};
+use super::report::{At, Place, Report};
 use crate::ids::Tokens;
 
 /// A whole number from `MIN` to `MAX` that must be there.
@@ -15,7 +16,7 @@ impl<T: FromWhole, const MIN: i64, const MAX: i64> Kind for Whole<T, MIN, MAX> {
     type Value = T;
 
     fn expected() -> String {
-        format!("an integer from {MIN} to {MAX}")
+        format!("an integer from {} to {}", grouped(MIN), grouped(MAX))
     }
 
     fn read(node: &Node<'_>, report: &mut Report) -> Option<T> {
@@ -98,7 +99,7 @@ impl<const MIN: i64, const MAX: i64> Kind for Decimal<MIN, MAX> {
     type Value = f64;
 
     fn expected() -> String {
-        format!("a number from {MIN} to {MAX}")
+        format!("a number from {} to {}", grouped(MIN), grouped(MAX))
     }
 
     fn read(node: &Node<'_>, report: &mut Report) -> Option<f64> {
@@ -126,12 +127,11 @@ impl<K: Kind, const MIN: usize> Kind for List<K, MIN> {
     type Value = Vec<At<K::Value>>;
 
     fn expected() -> String {
-        let at_least = if MIN == 0 {
-            String::new()
-        } else {
-            format!(" of at least {MIN}")
+        let at_least = match MIN {
+            0 => String::new(),
+            least => format!(" of at least {least}"),
         };
-        format!("a list{at_least}, each {}", K::expected())
+        format!("a list{at_least}, each entry {}", K::expected())
     }
 
     fn read(node: &Node<'_>, report: &mut Report) -> Option<Self::Value> {
@@ -170,5 +170,37 @@ impl<K: Kind> Kind for Option<K> {
 
     fn absent(_place: &Place) -> Option<Self::Value> {
         Some(None)
+    }
+}
+
+/// The number as TOML may write it, with `_` between thousands.
+fn grouped(number: i64) -> String {
+    let digits = number.unsigned_abs().to_string();
+    let mut grouped = if number < 0 { "-".to_owned() } else { String::new() };
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push('_');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_grouped() {
+        let cases = [
+            (0, "0"),
+            (-90, "-90"),
+            (999, "999"),
+            (-1_000, "-1_000"),
+            (12_345_678, "12_345_678"),
+        ];
+        for (number, written) in cases {
+            assert_eq!(grouped(number), written);
+        }
     }
 }

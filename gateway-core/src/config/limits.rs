@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::error::Problem;
-use super::read::{At, Place, Report, value};
+use super::read::value;
+use super::report::{At, Place, Report};
 use super::validated::Limits;
 use super::written;
 
@@ -75,6 +76,6 @@ fn less((shorter, short): Time<'_>, (longer, long): Time<'_>, report: &mut Repor
     report.add(
         place,
         problem,
-        "expected less, where what is left out counts by its default",
+        format!("expected a shorter {shorter} or a longer {longer}"),
     );
 }

@@ -10,6 +10,7 @@ mod limits;
 mod models;
 mod names;
 mod read;
+mod report;
 #[cfg(any(test, feature = "schema"))]
 mod schema;
 mod section;
@@ -34,7 +35,8 @@ pub use validated::{
 use sha2::{Digest, Sha256};
 use toml::de::DeTable;
 
-use read::{Keys, Report};
+use read::Keys;
+use report::Report;
 use written::Root;
 
 impl Config {

@@ -6,15 +6,18 @@ use std::sync::Arc;
 use super::check::KnownNames;
 use super::error::Problem;
 use super::names::{Names, Once};
-use super::read::{At, Report, entries, value};
+use super::read::{entries, value};
+use super::report::{At, Report};
 use super::validated::{CannedTier, Cluster, Ladder, Model, Serving, Tier};
 use super::written::{self, Root};
 use crate::ids::{ClusterName, ModelName};
 
 /// The names and aliases of all models.
 pub(super) fn names<'w>(root: &'w Root, report: &mut Report) -> Names<'w> {
-    let mut names = Names::of("model");
-    for model in entries(&root.models) {
+    let models = entries(&root.models);
+    let has_aliases = models.iter().all(|model| model.value.aliases.is_some());
+    let mut names = Names::of("model").complete_if(root.models.is_some() && has_aliases);
+    for model in models {
         let name = model.value.name.as_ref();
         name.iter().for_each(|name| refuse_reserved(name, report));
         names.add(name, report);
@@ -63,13 +66,12 @@ pub(super) fn check(
     clusters: &BTreeMap<ClusterName, Arc<Cluster>>,
     report: &mut Report,
 ) -> BTreeMap<ModelName, Arc<Model>> {
-    let mut ladders = ladders(root, &names.models, report);
+    let mut lower_tiers = ladders(root, &names.models, report);
     let mut models = BTreeMap::new();
     for At { value: written, .. } in entries(&root.models) {
         let serving = serving(written, &names.clusters, clusters, report);
-        let name = value(&written.name).map(|name| ModelName::from(name.as_str()));
-        let tiers = name.as_ref().map(|name| ladders.remove(name).unwrap_or_default());
-        if let Some(model) = model(written, serving, tiers.unwrap_or_default()) {
+        let lower_tiers = value(&written.name).and_then(|name| lower_tiers.remove(name));
+        if let Some(model) = model(written, serving, lower_tiers.unwrap_or_default()) {
             models.insert(model.name.clone(), Arc::new(model));
         }
     }
@@ -95,19 +97,16 @@ fn serving(
     clusters: &BTreeMap<ClusterName, Arc<Cluster>>,
     report: &mut Report,
 ) -> Vec<Serving> {
-    let mut once = Once::new();
+    let mut once = Once::of("cluster", "expected each cluster once for a model");
     let mut serving = Vec::new();
     for At { value: written, .. } in entries(&model.serving) {
         let Some(cluster) = &written.cluster else {
             continue;
         };
-        let problem = |line| Problem::Duplicate {
-            what: "cluster",
-            name: cluster.value.clone(),
-            line,
-        };
-        once.add(cluster, problem, "expected each cluster once for a model", report);
-        let cluster = names.resolve(cluster, report).and_then(|cluster| clusters.get(cluster));
+        once.add(cluster, report);
+        let cluster = names
+            .resolve(cluster, report)
+            .and_then(|cluster| clusters.get(cluster.value.as_str()));
         let own_name = value(&model.name);
         let served_name = value(&written.served_name).and_then(|name| name.as_ref().or(own_name));
         if let (Some(cluster), Some(served_name)) = (cluster, served_name) {
@@ -120,71 +119,55 @@ fn serving(
     serving
 }
 
-/// What follows each model in its ladder.
-fn ladders(root: &Root, models: &Names<'_>, report: &mut Report) -> BTreeMap<ModelName, Vec<Tier>> {
-    let mut once = Once::new();
+/// What follows each model in its ladder, by the model's name.
+fn ladders(root: &Root, models: &Names<'_>, report: &mut Report) -> BTreeMap<String, Vec<Tier>> {
+    let mut once = Once::of("a ladder for", "expected one ladder for each model");
     let mut ladders = BTreeMap::new();
     for At { value: written, .. } in entries(&root.ladders) {
-        let model = written
-            .model
-            .as_ref()
-            .and_then(|model| Some((model, models.resolve(model, report)?)));
-        let tiers = tiers(entries(&written.tiers), model.map(|(_, name)| name), models, report);
-        if let Some((at, name)) = model {
-            let at = At {
-                place: at.place.clone(),
-                value: name.to_owned(),
-            };
-            let problem = |line| Problem::Duplicate {
-                what: "ladder for",
-                name: at.value.clone(),
-                line,
-            };
-            once.add(&at, problem, "expected one ladder for each model", report);
-            ladders.insert(ModelName::from(name), tiers);
+        let model = written.model.as_ref().and_then(|model| models.resolve(model, report));
+        if let Some(model) = &model {
+            once.add(model, report);
         }
+        let own = model.map(|model| model.value);
+        let tiers = tiers(entries(&written.tiers), own.as_deref(), models, report);
+        ladders.extend(own.map(|own| (own, tiers)));
     }
     ladders
 }
 
 /// The tiers below `own`, the model that the ladder is for.
 fn tiers(written: &[At<written::Tier>], own: Option<&str>, models: &Names<'_>, report: &mut Report) -> Vec<Tier> {
-    let mut once = Once::new();
+    let mut once = Once::of("tier", "expected each model once in a ladder");
     let mut tiers = Vec::new();
-    for At { place, value: tier } in written {
+    for at in written {
         if matches!(tiers.last(), Some(Tier::Canned(_))) {
-            report.add(place, Problem::AfterCanned, "expected the canned tier last");
+            report.add(&at.place, Problem::AfterCanned, "expected the canned tier last");
         }
-        match tier {
+        tiers.extend(match &at.value {
             written::Tier::Canned(canned) => {
-                let text = value(&canned.canned).cloned().unwrap_or_default();
-                tiers.push(Tier::Canned(CannedTier { text }));
+                value(&canned.canned).map(|text| Tier::Canned(CannedTier { text: text.clone() }))
             }
-            written::Tier::Model(asked) => {
-                let asked = At {
-                    place: place.clone(),
-                    value: asked.clone(),
-                };
-                let Some(name) = models.resolve(&asked, report) else {
-                    continue;
-                };
-                if own == Some(name) {
-                    let problem = Problem::OwnModel { model: name.to_owned() };
-                    report.add(place, problem, "expected what comes after it");
-                }
-                let at = At {
-                    place: place.clone(),
-                    value: name.to_owned(),
-                };
-                let problem = |line| Problem::Duplicate {
-                    what: "tier",
-                    name: name.to_owned(),
-                    line,
-                };
-                once.add(&at, problem, "expected each model once in a ladder", report);
-                tiers.push(Tier::Model(ModelName::from(name)));
-            }
-        }
+            written::Tier::Model(asked) => lower_model(&at.with(asked.clone()), own, models, &mut once, report),
+        });
     }
     tiers
+}
+
+/// The model of a tier below `own`.
+fn lower_model(
+    asked: &At<String>,
+    own: Option<&str>,
+    models: &Names<'_>,
+    once: &mut Once<String>,
+    report: &mut Report,
+) -> Option<Tier> {
+    let model = models.resolve(asked, report)?;
+    once.add(&model, report);
+    if own == Some(&model.value) {
+        let problem = Problem::OwnModel {
+            model: model.value.clone(),
+        };
+        report.add(&model.place, problem, "expected what comes after it");
+    }
+    Some(Tier::Model(ModelName::from(model.value.as_str())))
 }

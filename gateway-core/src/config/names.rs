@@ -1,9 +1,10 @@
 //! Names and what they refer to: nothing twice, nothing unknown.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::error::Problem;
-use super::read::{At, Report};
+use super::report::{At, Report};
 use super::suggest::suggest;
 
 /// The names that things of one sort have.
@@ -29,6 +30,12 @@ impl<'w> Names<'w> {
             known: BTreeMap::new(),
             incomplete: false,
         }
+    }
+
+    /// Doubts that all names will be known, unless `all` could be read.
+    pub fn complete_if(mut self, all: bool) -> Self {
+        self.incomplete |= !all;
+        self
     }
 
     /// Adds a name that nothing else may have.
@@ -72,8 +79,9 @@ impl<'w> Names<'w> {
         }
     }
 
-    /// The name that is meant, aliases resolved; `None` when there is no such name, which is then in the report.
-    pub fn resolve(&self, asked: &At<String>, report: &mut Report) -> Option<&'w str> {
+    /// The name that is meant, aliases resolved, in the same place; `None` when there is no such name, which is then in
+    /// the report.
+    pub fn resolve(&self, asked: &At<String>, report: &mut Report) -> Option<At<String>> {
         let known = self.known.get(asked.value.as_str());
         if known.is_none() && !self.incomplete {
             let problem = Problem::UnknownName {
@@ -82,25 +90,38 @@ impl<'w> Names<'w> {
             };
             report.add(&asked.place, problem, suggest(&asked.value, self.known.keys().copied()));
         }
-        known.map(|known| known.name)
+        known.map(|known| asked.with(known.name.to_owned()))
     }
 }
 
 /// Values of which each may be there once only, and where each was first.
-pub(super) struct Once<T>(BTreeMap<T, usize>);
+pub(super) struct Once<T> {
+    what: &'static str,
+    expected: &'static str,
+    lines: BTreeMap<T, usize>,
+}
 
-impl<T: Clone + Ord> Once<T> {
-    /// Nothing yet.
-    pub fn new() -> Self {
-        Self(BTreeMap::new())
+impl<T: Clone + Ord + fmt::Display> Once<T> {
+    /// Nothing yet; `what` it is and what is expected of it, for messages.
+    pub fn of(what: &'static str, expected: &'static str) -> Self {
+        Self {
+            what,
+            expected,
+            lines: BTreeMap::new(),
+        }
     }
 
-    /// Adds a value; reports the `problem` that follows from the line where it is already.
-    pub fn add(&mut self, at: &At<T>, problem: impl FnOnce(usize) -> Problem, expected: &str, report: &mut Report) {
-        if let Some(line) = self.0.get(&at.value) {
-            report.add(&at.place, problem(*line), expected);
+    /// Adds a value, or reports that it is there already.
+    pub fn add(&mut self, at: &At<T>, report: &mut Report) {
+        if let Some(line) = self.lines.get(&at.value) {
+            let problem = Problem::Duplicate {
+                what: self.what,
+                name: at.value.to_string(),
+                line: *line,
+            };
+            report.add(&at.place, problem, self.expected);
         } else {
-            self.0.insert(at.value.clone(), at.place.line);
+            self.lines.insert(at.value.clone(), at.place.line);
         }
     }
 }

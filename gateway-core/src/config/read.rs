@@ -1,10 +1,11 @@
-//! Reading a TOML tree into the as-written form. Every value knows its key and line; every error goes into one
-//! [`Report`], and reading goes on, so that all of them are found at once.
+//! Reading a TOML tree into the as-written form. Every value knows its place; every error goes into one [`Report`], and
+//! reading goes on, so that all of them are found at once.
 
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
-use super::error::{ConfigError, ConfigErrors, Problem};
+use super::error::Problem;
+use super::report::{At, Place, Report};
 use super::suggest::{nearest, suggest};
 
 /// What may stand as a value: one description of a key's type, its bounds and its default.
@@ -24,41 +25,6 @@ pub(super) trait Kind {
     }
 }
 
-/// Where something is written.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Place {
-    /// The key, such as `clusters[1].region`.
-    pub key: String,
-    /// Its line, counted from 1.
-    pub line: usize,
-}
-
-impl Place {
-    fn key(&self, name: &str, line: usize) -> Self {
-        let is_bare = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-        let name = if is_bare { name.to_owned() } else { format!("{name:?}") };
-        let key = if self.key.is_empty() {
-            name
-        } else {
-            format!("{}.{name}", self.key)
-        };
-        Self { key, line }
-    }
-
-    /// What the absence of a key in the table at this place means; `None` when it must be there.
-    pub fn absent<K: Kind>(&self, name: &str) -> Field<K> {
-        let place = self.key(name, self.line);
-        K::absent(&place).map(|value| At { place, value })
-    }
-}
-
-/// A value and where it is written.
-#[derive(Clone, Debug)]
-pub(super) struct At<T> {
-    pub place: Place,
-    pub value: T,
-}
-
 /// A key's value; `None` when it is missing or wrong, which has been reported.
 pub(super) type Field<K> = Option<At<<K as Kind>::Value>>;
 
@@ -70,6 +36,14 @@ pub(super) fn value<T>(field: &Option<At<T>>) -> Option<&T> {
 /// A list's sound entries, none if there is no list.
 pub(super) fn entries<T>(list: &Option<At<Vec<At<T>>>>) -> &[At<T>] {
     list.as_ref().map_or(&[], |list| &list.value)
+}
+
+impl Place {
+    /// What the absence of a key in the table at this place means; `None` when it must be there.
+    pub fn absent<K: Kind>(&self, name: &str) -> Field<K> {
+        let place = self.key(name, self.line);
+        K::absent(&place).map(|value| At { place, value })
+    }
 }
 
 /// A value as it stands in the TOML tree.
@@ -97,7 +71,7 @@ impl<'t> Node<'t> {
         self.value.is_str()
     }
 
-    /// The integer and how it is written, if it is one that 64 bits hold.
+    /// The integer as it is written, if it is one.
     pub fn integer(&self) -> Option<&'t DeInteger<'t>> {
         self.value.as_integer()
     }
@@ -105,7 +79,7 @@ impl<'t> Node<'t> {
     /// The number, if it is an integer or a float.
     pub fn number(&self) -> Option<f64> {
         match self.value {
-            DeValue::Integer(integer) => whole(integer).map(|whole| whole as f64),
+            DeValue::Integer(integer) => Some(whole(integer).map_or(f64::INFINITY, |whole| whole as f64)),
             DeValue::Float(float) => float.as_str().parse().ok(),
             DeValue::String(_) | DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => {
                 None
@@ -216,81 +190,9 @@ fn what_else(key: &str, known: &[&str]) -> String {
     let meant_secret =
         SECRETS_ARE_CALLED.iter().any(|word| lower.contains(word)) && known.clone().any(|key| key == "secret");
     if meant_secret && nearest(key, known.clone()).is_none() {
-        return "the platform keeps tokens, and `secret = \"NAME\"` says which".to_owned();
+        return "expected `secret = \"NAME\"`, which names a secret that the platform keeps".to_owned();
     }
     suggest(key, known)
 }
 
 const SECRETS_ARE_CALLED: [&str; 5] = ["auth", "bearer", "key", "password", "token"];
-
-/// What is found wrong while reading and checking one text.
-pub(super) struct Report {
-    /// Offsets at which lines begin.
-    lines: Vec<usize>,
-    errors: Vec<ConfigError>,
-}
-
-impl Report {
-    /// The empty report on a text.
-    pub fn new(text: &str) -> Self {
-        let after_newline = text
-            .bytes()
-            .enumerate()
-            .filter(|(_, byte)| *byte == b'\n')
-            .map(|(offset, _)| offset + 1);
-        Self {
-            lines: std::iter::once(0).chain(after_newline).collect(),
-            errors: Vec::new(),
-        }
-    }
-
-    /// The line of a byte, counted from 1.
-    pub fn line(&self, offset: usize) -> usize {
-        self.lines.partition_point(|start| *start <= offset)
-    }
-
-    /// Adds an error.
-    pub fn add(&mut self, place: &Place, problem: Problem, expected: impl Into<String>) {
-        self.errors.push(ConfigError {
-            key: place.key.clone(),
-            line: place.line,
-            problem,
-            expected: expected.into(),
-        });
-    }
-
-    /// Adds an error of TOML's own.
-    pub fn syntax(&mut self, error: &toml::de::Error) {
-        let offset = error.span().map_or(0, |span| span.start);
-        let (problem, expected) = error
-            .message()
-            .split_once(", expected ")
-            .unwrap_or((error.message(), "valid TOML"));
-        let place = Place {
-            key: "(syntax)".to_owned(),
-            line: self.line(offset),
-        };
-        self.add(
-            &place,
-            Problem::Syntax(problem.to_owned()),
-            format!("expected {expected}"),
-        );
-    }
-
-    /// Adds that the text is too long to be read.
-    pub fn too_long(&mut self, bytes: usize, max: usize) {
-        let place = Place {
-            key: "(text)".to_owned(),
-            line: 1,
-        };
-        self.add(&place, Problem::TooLong { bytes }, format!("expected at most {max}"));
-    }
-
-    /// What was made of the text, if nothing was wrong with it.
-    pub fn finish<T>(self, sound: Option<T>) -> Result<T, ConfigErrors> {
-        match sound {
-            Some(sound) if self.errors.is_empty() => Ok(sound),
-            Some(_) | None => Err(ConfigErrors::new(self.errors)),
-        }
-    }
-}

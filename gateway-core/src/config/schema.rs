@@ -5,7 +5,8 @@
 use serde_json::{Map, Value, json};
 
 use super::kinds::{Decimal, Limit, List, Whole};
-use super::read::{Kind, Place};
+use super::read::Kind;
+use super::report::Place;
 use super::texts::{Digest, Engine, ModelId, Pattern, ReplicaUrl, Text};
 use super::validated::EngineKind;
 use super::written::{Canned, Root, Tier};

@@ -11,7 +11,7 @@ macro_rules! section {
 
         impl $section {
             /// Reads the keys of a table.
-            pub fn of(keys: &$crate::config::read::Keys<'_>, report: &mut $crate::config::read::Report) -> Self {
+            pub fn of(keys: &$crate::config::read::Keys<'_>, report: &mut $crate::config::report::Report) -> Self {
                 keys.expect_only(&[$(stringify!($key)),*], report);
                 Self { $($key: keys.read::<$kind>(stringify!($key), report),)* }
             }
@@ -26,7 +26,7 @@ macro_rules! section {
 
             fn read(
                 node: &$crate::config::read::Node<'_>,
-                report: &mut $crate::config::read::Report,
+                report: &mut $crate::config::report::Report,
             ) -> Option<Self> {
                 let keys = node.keys();
                 if keys.is_none() {
@@ -36,7 +36,7 @@ macro_rules! section {
             }
 
             /// A table of which every key may be absent may be absent itself.
-            fn absent(place: &$crate::config::read::Place) -> Option<Self> {
+            fn absent(place: &$crate::config::report::Place) -> Option<Self> {
                 Some(Self { $($key: Some(place.absent::<$kind>(stringify!($key))?),)* })
             }
         }

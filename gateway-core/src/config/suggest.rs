@@ -8,11 +8,11 @@ pub(super) fn suggest<'n>(written: &str, known: impl Iterator<Item = &'n str> + 
     }
 }
 
-/// The name that differs from `written` in at most a third of its bytes.
+/// The name that differs from `written` in at most a third of its bytes, and in one if it is short.
 pub(super) fn nearest<'n>(written: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let distances = known.map(|name| (distance(written, name), name));
     let (distance, name) = distances.min_by_key(|(distance, _)| *distance)?;
-    (distance <= name.len().max(3) / 3).then_some(name)
+    (distance <= name.len().max(3) / 3 && distance < name.len()).then_some(name)
 }
 
 /// The names as a choice, the first few of them.

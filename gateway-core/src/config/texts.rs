@@ -2,7 +2,8 @@
 
 use super::digest::KeyDigest;
 use super::error::Problem;
-use super::read::{Kind, Node, Report};
+use super::read::{Kind, Node};
+use super::report::Report;
 use super::suggest::one_of;
 use super::url::normalise;
 use super::validated::EngineKind;
@@ -20,23 +21,25 @@ pub(super) trait Pattern {
 
     /// What is wrong with a text that is not so.
     fn problem(text: &str) -> Problem {
-        Problem::Malformed {
-            found: text.chars().take(MOST_REPEATED).collect(),
-        }
+        Problem::Malformed { found: beginning(text) }
     }
 }
 
-/// How many characters of a wrong text a message repeats.
+/// As much of a wrong text as a message repeats.
+fn beginning(text: &str) -> String {
+    text.chars().take(MOST_REPEATED).collect()
+}
+
+/// In characters.
 const MOST_REPEATED: usize = 80;
 
 impl<P: Pattern> Kind for P {
     type Value = String;
 
     fn expected() -> String {
+        let (what, most) = (P::WHAT, P::MAX);
         format!(
-            "{} of at most {} characters: [{}] and then [{}]",
-            P::WHAT,
-            P::MAX,
+            "{what} of at most {most} characters that matches [{}][{}]*",
             P::FIRST,
             P::REST
         )
@@ -102,7 +105,7 @@ impl Pattern for ModelId {
 pub(super) struct Secret;
 
 impl Pattern for Secret {
-    const WHAT: &'static str = "the name of a secret that the platform keeps,";
+    const WHAT: &'static str = "the name of a secret that the platform keeps, a text";
     const FIRST: &'static str = "A-Z";
     const REST: &'static str = "A-Z0-9_";
     const MAX: usize = 64;
@@ -125,9 +128,7 @@ impl<const MAX: usize> Kind for Text<MAX> {
     fn read(node: &Node<'_>, report: &mut Report) -> Option<String> {
         node.parse::<Self>(report, |text| {
             if text.trim().is_empty() {
-                return Err(Problem::Malformed {
-                    found: text.chars().take(MOST_REPEATED).collect(),
-                });
+                return Err(Problem::Malformed { found: beginning(text) });
             }
             let characters = text.chars().count();
             if characters > MAX {

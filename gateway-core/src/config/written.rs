@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use super::kinds::{Decimal, Limit, List, Whole};
-use super::read::{Kind, Node, Report};
+use super::read::{Kind, Node};
+use super::report::Report;
 use super::section::section;
 use super::texts::{Digest, Engine, ModelId, Name, ReplicaUrl, Secret, Text};
 use crate::ids::Tokens;
