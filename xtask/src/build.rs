@@ -33,7 +33,10 @@ pub enum Profile {
 /// Builds what was asked for, and says where it is.
 pub fn run(options: &BuildOptions) -> Result<(), TaskError> {
     let wanted = options.runtime.or(options.on);
-    for runtime in Runtime::ALL.into_iter().filter(|runtime| wanted.is_none_or(|wanted| wanted == *runtime)) {
+    for runtime in Runtime::ALL
+        .into_iter()
+        .filter(|runtime| wanted.is_none_or(|wanted| wanted == *runtime))
+    {
         let built = terminal::step(&format!("build {}", runtime.name()), || match runtime {
             Runtime::Native => native(Profile::Release, Purpose::Deployment),
             Runtime::Cloudflare => cloudflare(&wasm_toolchain()?, Purpose::Deployment),
@@ -46,7 +49,10 @@ pub fn run(options: &BuildOptions) -> Result<(), TaskError> {
 
 /// The `tidegate` binary.
 pub fn native(profile: Profile, purpose: Purpose) -> Result<PathBuf, TaskError> {
-    let build = Run::cargo().arg("build").args(selected(packages::NATIVE)).args(["--bin", "tidegate"]);
+    let build = Run::cargo()
+        .arg("build")
+        .args(selected(packages::NATIVE))
+        .args(["--bin", "tidegate"]);
     let build = match profile {
         Profile::Debug => build,
         Profile::Release => build.arg("--release"),
@@ -108,11 +114,15 @@ pub fn bare_spin(wasm: &WasmToolchain) -> Result<PathBuf, TaskError> {
 /// file name.
 pub fn spin_host() -> Result<PathBuf, TaskError> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let installed = std::env::split_paths(&path).map(|folder| folder.join("spin")).find(|program| program.is_file());
+    let installed = std::env::split_paths(&path)
+        .map(|folder| folder.join("spin"))
+        .find(|program| program.is_file());
     if let Some(spin) = installed {
         return Ok(spin);
     }
-    Run::cargo().args(["build", "--release", "--package", SPIN_HOST]).shown()?;
+    Run::cargo()
+        .args(["build", "--release", "--package", SPIN_HOST])
+        .shown()?;
     Ok(workspace::target().join("release").join(SPIN_HOST))
 }
 
@@ -136,11 +146,22 @@ fn worker(folder: &str, out: &Path, wasm: &WasmToolchain, features: &[&str]) -> 
 
 fn component(package: &str, out: &Path, wasm: &WasmToolchain, features: &[&str]) -> Result<(), TaskError> {
     Run::cargo()
-        .args(["build", "--profile", "edge", "--target", WASM_TARGET, "--package", package])
+        .args([
+            "build",
+            "--profile",
+            "edge",
+            "--target",
+            WASM_TARGET,
+            "--package",
+            package,
+        ])
         .args(["--features", &features.join(",")])
         .envs(wasm.env.iter().map(|(name, value)| (name, value)))
         .shown()?;
-    let module = workspace::target().join(WASM_TARGET).join("edge").join(format!("{}.wasm", package.replace('-', "_")));
+    let module = workspace::target()
+        .join(WASM_TARGET)
+        .join("edge")
+        .join(format!("{}.wasm", package.replace('-', "_")));
     let imports = componentize(&module, out)?;
     terminal::note(&format!("{package} imports {}", imports.join(", ")));
     Ok(())

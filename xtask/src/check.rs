@@ -32,8 +32,14 @@ pub fn format() -> Result<(), TaskError> {
 /// Clippy over what runs on the machine itself, tests included.
 pub fn lint_native() -> Result<(), TaskError> {
     let every = [packages::NATIVE, &[CONTRACT]].concat();
-    Run::cargo().arg("clippy").args(selected(&every)).args(["--all-targets", "--", "-D", "warnings"]).shown()?;
-    Run::cargo().args(["clippy", "--package", "xtask", "--all-targets", "--", "-D", "warnings"]).shown()
+    Run::cargo()
+        .arg("clippy")
+        .args(selected(&every))
+        .args(["--all-targets", "--", "-D", "warnings"])
+        .shown()?;
+    Run::cargo()
+        .args(["clippy", "--package", "xtask", "--all-targets", "--", "-D", "warnings"])
+        .shown()
 }
 
 /// Clippy over what is compiled for wasm, as it is deployed and as it is tested.
@@ -57,13 +63,24 @@ pub fn lint_wasm(wasm: &WasmToolchain) -> Result<(), TaskError> {
 /// Clippy over the tests' own host for Spin components.
 pub fn lint_spin_host() -> Result<(), TaskError> {
     // In the profile that it is built in: then build scripts and macros are compiled once.
-    let arguments = ["clippy", "--release", "--package", SPIN_HOST, "--all-targets", "--", "-D", "warnings"];
+    let arguments = [
+        "clippy",
+        "--release",
+        "--package",
+        SPIN_HOST,
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ];
     Run::cargo().args(arguments).shown()
 }
 
 /// The documentation, in which no link may be broken.
 pub fn documentation() -> Result<(), TaskError> {
-    let doc = Run::cargo().args(["doc", "--no-deps", "--document-private-items"]).args(selected(packages::NATIVE));
+    let doc = Run::cargo()
+        .args(["doc", "--no-deps", "--document-private-items"])
+        .args(selected(packages::NATIVE));
     doc.env("RUSTDOCFLAGS", "-D warnings").shown()
 }
 
@@ -75,7 +92,9 @@ pub fn dependencies() -> Result<(), TaskError> {
         arguments: &["--locked", "--no-default-features"],
     })?;
     let deny = || Run::new(&deny).dir(&workspace::root());
-    deny().args(["check", "--hide-inclusion-graph", "bans", "licenses", "sources"]).shown()?;
+    deny()
+        .args(["check", "--hide-inclusion-graph", "bans", "licenses", "sources"])
+        .shown()?;
     match deny().args(["fetch", "db"]).limit(Duration::from_mins(2)).quiet() {
         Ok(_) => deny().args(["check", "--disable-fetch", "advisories"]).shown(),
         Err(TaskError::Stopped) => Err(TaskError::Stopped),
@@ -92,7 +111,11 @@ pub fn changelog() -> Result<(), TaskError> {
     if text.lines().any(|line| line == "## Unreleased") {
         return Ok(());
     }
-    Err(TaskError::unmet("CHANGELOG.md", "it has no line `## Unreleased`", "what is not released yet stands there"))
+    Err(TaskError::unmet(
+        "CHANGELOG.md",
+        "it has no line `## Unreleased`",
+        "what is not released yet stands there",
+    ))
 }
 
 const CARGO_DENY: &str = "0.20.2";

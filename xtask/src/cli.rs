@@ -14,12 +14,54 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub enum Task {
+    /// Runs the gateway in front of two simulated clusters in two regions. Prints `ready url=… key=…` when it answers.
+    Dev(DevOptions),
+    /// Runs every test and every check, on every runtime.
+    Test(TestOptions),
     /// Builds what is deployed: all of it, or one runtime's.
     Build(BuildOptions),
     /// Prints what the wasm bundles weigh, and fails when one is over its budget.
     Size,
+    /// Compares the gateway on each runtime with the least that a proxy there can cost, and fails when it is too slow.
+    Bench(BenchOptions),
     /// Format, lints, documentation, licences: what needs no test run.
     Check,
+}
+
+#[derive(Args, Debug)]
+pub struct DevOptions {
+    /// What the gateway runs on.
+    #[arg(long, value_enum, default_value = "native")]
+    pub on: Runtime,
+    /// Where it listens on this machine; a free port by default.
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    pub port: u16,
+}
+
+#[derive(Args, Debug)]
+pub struct TestOptions {
+    /// Only this runtime.
+    #[arg(long, value_enum)]
+    pub on: Option<Runtime>,
+    /// Only the native runtime unless --on says another, without the slow checks.
+    #[arg(long)]
+    pub fast: bool,
+    /// Runs no further step after one that failed.
+    #[arg(long)]
+    pub fail_fast: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct BenchOptions {
+    /// Only this runtime.
+    #[arg(long, value_enum)]
+    pub on: Option<Runtime>,
+    /// How many times each pair is measured.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
+    pub rounds: u32,
+    /// How long one measurement takes, in milliseconds.
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(100..=60_000))]
+    pub round_ms: u32,
 }
 
 #[derive(Args, Debug)]

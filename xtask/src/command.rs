@@ -22,7 +22,10 @@ pub struct Run {
 impl Run {
     /// A command that may run for [`DEFAULT_LIMIT`].
     pub fn new(program: impl AsRef<OsStr>) -> Self {
-        Self { command: Command::new(program), limit: DEFAULT_LIMIT }
+        Self {
+            command: Command::new(program),
+            limit: DEFAULT_LIMIT,
+        }
     }
 
     /// The `cargo` that runs this task.
@@ -92,9 +95,11 @@ impl Run {
         let tail: Vec<String> = tail.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect();
         match finished {
             Ok(status) => self.judge(status, tail).map(|()| output),
-            Err(TaskError::Overtime { command, limit_s, .. }) => {
-                Err(TaskError::Overtime { command, limit_s, output: tail })
-            }
+            Err(TaskError::Overtime { command, limit_s, .. }) => Err(TaskError::Overtime {
+                command,
+                limit_s,
+                output: tail,
+            }),
             Err(other) => Err(other),
         }
     }
@@ -124,10 +129,19 @@ impl Run {
                 Ok(None) if Instant::now() > until => {
                     process.end(GRACE);
                     let limit_s = self.limit.as_secs();
-                    return Err(TaskError::Overtime { command: self.name(), limit_s, output: Vec::new() });
+                    return Err(TaskError::Overtime {
+                        command: self.name(),
+                        limit_s,
+                        output: Vec::new(),
+                    });
                 }
                 Ok(None) => std::thread::sleep(POLL),
-                Err(source) => return Err(TaskError::Start { command: self.name(), source }),
+                Err(source) => {
+                    return Err(TaskError::Start {
+                        command: self.name(),
+                        source,
+                    });
+                }
             }
         }
     }
@@ -136,12 +150,22 @@ impl Run {
         if processes::stopped() {
             return Err(TaskError::Stopped);
         }
-        if status.success() { Ok(()) } else { Err(TaskError::Command { command: self.name(), status, output }) }
+        if status.success() {
+            Ok(())
+        } else {
+            Err(TaskError::Command {
+                command: self.name(),
+                status,
+                output,
+            })
+        }
     }
 
     fn name(&self) -> String {
         let program = Path::new(self.command.get_program()).file_name().unwrap_or_default();
-        let words = std::iter::once(program).chain(self.command.get_args()).map(OsStr::to_string_lossy);
+        let words = std::iter::once(program)
+            .chain(self.command.get_args())
+            .map(OsStr::to_string_lossy);
         words.collect::<Vec<_>>().join(" ")
     }
 }

@@ -64,23 +64,32 @@ pub fn componentize(core_wasm: &Path, out: &Path) -> Result<Vec<String>, Compone
     let component = ComponentEncoder::default()
         .module(&module)
         .and_then(|encoder| encoder.validate(true).encode())
-        .map_err(|error| ComponentError::Encode { path: path(), reason: format!("{error:#}") })?;
-    let imports =
-        imports(&component).map_err(|reason| ComponentError::Encode { path: path(), reason })?;
+        .map_err(|error| ComponentError::Encode {
+            path: path(),
+            reason: format!("{error:#}"),
+        })?;
+    let imports = imports(&component).map_err(|reason| ComponentError::Encode { path: path(), reason })?;
     if let Some(import) = imports.iter().find(|import| !is_allowed(import)) {
-        return Err(ComponentError::NotAllowed { path: path(), import: import.clone() });
+        return Err(ComponentError::NotAllowed {
+            path: path(),
+            import: import.clone(),
+        });
     }
-    std::fs::write(out, component)
-        .map_err(|source| ComponentError::File { path: out.display().to_string(), source })?;
+    std::fs::write(out, component).map_err(|source| ComponentError::File {
+        path: out.display().to_string(),
+        source,
+    })?;
     Ok(imports)
 }
 
 /// The interfaces that a component imports, with their versions.
 fn imports(component: &[u8]) -> Result<Vec<String>, String> {
     match wit_component::decode(component).map_err(|error| format!("{error:#}"))? {
-        DecodedWasm::Component(resolve, world) => {
-            Ok(resolve.worlds[world].imports.keys().map(|key| resolve.name_world_key(key)).collect())
-        }
+        DecodedWasm::Component(resolve, world) => Ok(resolve.worlds[world]
+            .imports
+            .keys()
+            .map(|key| resolve.name_world_key(key))
+            .collect()),
         DecodedWasm::WitPackage(..) => Err("it is a package of interfaces".to_owned()),
     }
 }

@@ -46,6 +46,16 @@ pub enum TaskError {
         /// Its last lines; empty when they went to the terminal.
         output: Vec<String>,
     },
+    /// A server that a task runs does not do so.
+    #[error("{name} {found}{log}")]
+    Server {
+        /// Which one.
+        name: String,
+        /// What is wrong with it.
+        found: String,
+        /// The end of its log, each line on a line of its own.
+        log: String,
+    },
     /// A file could not be read or written.
     #[error("{}: {source}", path.display())]
     File {
@@ -93,7 +103,11 @@ impl TaskError {
 
     /// Something is not as the project wants it.
     pub fn unmet(what: impl Into<String>, found: impl Into<String>, wanted: impl Into<String>) -> Self {
-        Self::Unmet { what: what.into(), found: found.into(), wanted: wanted.into() }
+        Self::Unmet {
+            what: what.into(),
+            found: found.into(),
+            wanted: wanted.into(),
+        }
     }
 }
 

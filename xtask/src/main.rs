@@ -1,12 +1,15 @@
 //! `cargo xtask`: every habit of the project behind one command. Each subcommand is one module; what it needs beyond
 //! Rust and Node it fetches itself (see [`setup`]).
 
+mod bench;
 mod build;
 mod check;
 mod cli;
 mod command;
 mod component;
+mod dev;
 mod error;
+mod http;
 mod packages;
 mod processes;
 mod runtime;
@@ -14,6 +17,7 @@ mod setup;
 mod size;
 mod steps;
 mod terminal;
+mod test;
 mod worker_build;
 mod workspace;
 
@@ -27,8 +31,11 @@ use crate::error::TaskError;
 fn main() -> ExitCode {
     processes::catch_interrupts();
     let done = match Arguments::parse().task {
+        Task::Dev(options) => dev::run(&options),
+        Task::Test(options) => test::run(&options),
         Task::Build(options) => build::run(&options),
         Task::Size => size::run(),
+        Task::Bench(options) => bench::run(&options),
         Task::Check => check::run(),
     };
     match done {

@@ -2,11 +2,22 @@
 //! same packages keeps it from compiling a dependency twice.
 
 /// What runs on the machine itself, tests left out.
-pub const NATIVE: &[&str] = &["tidegate-core", "tidegate-native", "tidegate-simulator", "tidegate"];
+pub const NATIVE: &[&str] = &[
+    "tidegate-core",
+    "tidegate-native",
+    "tidegate-simulator",
+    "tidegate",
+    "tidegate-load",
+];
 /// The contract suite.
 pub const CONTRACT: &str = "tidegate-tests";
 /// What is compiled for wasm.
-pub const WASM: &[&str] = &["tidegate-cloudflare", "tidegate-spin", "tidegate-bare-cloudflare", "tidegate-bare-spin"];
+pub const WASM: &[&str] = &[
+    "tidegate-cloudflare",
+    "tidegate-spin",
+    "tidegate-bare-cloudflare",
+    "tidegate-bare-spin",
+];
 /// The tests' own host for Spin components.
 pub const SPIN_HOST: &str = "tidegate-spin-host";
 

@@ -40,8 +40,20 @@ impl Process {
     /// # Errors
     /// When the system cannot start it.
     pub fn start(command: &mut Command) -> std::io::Result<Self> {
+        Self::spawn(command.stdin(Stdio::null()))
+    }
+
+    /// The same with a pipe to its standard input, which ends when this value, or this whole process, does.
+    ///
+    /// # Errors
+    /// When the system cannot start it.
+    pub fn start_piped(command: &mut Command) -> std::io::Result<Self> {
+        Self::spawn(command.stdin(Stdio::piped()))
+    }
+
+    fn spawn(command: &mut Command) -> std::io::Result<Self> {
         use std::os::unix::process::CommandExt as _;
-        let child = command.stdin(Stdio::null()).process_group(0).spawn()?;
+        let child = command.process_group(0).spawn()?;
         if let Ok(mut groups) = GROUPS.lock() {
             groups.insert(child.id());
         }
@@ -51,6 +63,14 @@ impl Process {
     /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Closes its standard input, and says how it ended.
+    pub fn close_and_wait(&mut self) -> String {
+        drop(self.child.stdin.take());
+        self.child
+            .wait()
+            .map_or_else(|error| error.to_string(), |status| status.to_string())
     }
 
     /// Asks the group to end, and ends it after `grace`.
@@ -82,5 +102,8 @@ impl Drop for Process {
 
 /// Sends a signal to a process group. Nothing to do when it has already gone.
 fn signal(group: u32, name: &str) {
-    let _ = Command::new("kill").args([&format!("-{name}"), "--", &format!("-{group}")]).stderr(Stdio::null()).status();
+    let _ = Command::new("kill")
+        .args([&format!("-{name}"), "--", &format!("-{group}")])
+        .stderr(Stdio::null())
+        .status();
 }

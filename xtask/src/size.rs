@@ -23,8 +23,16 @@ pub fn run() -> Result<(), TaskError> {
 pub fn check(worker: &Path, component: &Path) -> Result<(), TaskError> {
     let script = ["index.js", "index_bg.wasm"].map(|name| worker.join(name));
     let bundles = [
-        Bundle { name: "Cloudflare bundle", files: script.to_vec(), budget: CLOUDFLARE_BUDGET },
-        Bundle { name: "Spin component", files: vec![component.to_owned()], budget: SPIN_BUDGET },
+        Bundle {
+            name: "Cloudflare bundle",
+            files: script.to_vec(),
+            budget: CLOUDFLARE_BUDGET,
+        },
+        Bundle {
+            name: "Spin component",
+            files: vec![component.to_owned()],
+            budget: SPIN_BUDGET,
+        },
     ];
     let mut worst = Ok(());
     println!("{:<20} {:>10} {:>10} {:>10}", "", "KB", "KB gzip", "budget");
@@ -34,7 +42,11 @@ pub fn check(worker: &Path, component: &Path) -> Result<(), TaskError> {
         println!("{:<20} {plain:>10.0} {gzip:>10.0} {budget:>10.0}", bundle.name);
         if weight.gzip > bundle.budget {
             let found = format!("{gzip:.0} KB gzip");
-            worst = Err(TaskError::unmet(bundle.name, found, format!("at most {budget:.0} KB are allowed")));
+            worst = Err(TaskError::unmet(
+                bundle.name,
+                found,
+                format!("at most {budget:.0} KB are allowed"),
+            ));
         }
     }
     worst
@@ -58,7 +70,10 @@ fn weigh(files: &[PathBuf]) -> Result<Weight, TaskError> {
     for path in files {
         let bytes = std::fs::read(path).map_err(TaskError::file(path))?;
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-        let compressed = encoder.write_all(&bytes).and_then(|()| encoder.finish()).map_err(TaskError::file(path))?;
+        let compressed = encoder
+            .write_all(&bytes)
+            .and_then(|()| encoder.finish())
+            .map_err(TaskError::file(path))?;
         weight.plain += bytes.len() as u64;
         weight.gzip += compressed.len() as u64;
     }

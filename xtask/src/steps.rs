@@ -29,7 +29,10 @@ struct Done {
 impl Steps {
     /// No steps yet; with `fail_fast`, none is run after one that failed.
     pub fn new(fail_fast: bool) -> Self {
-        Self { fail_fast, done: Vec::new() }
+        Self {
+            fail_fast,
+            done: Vec::new(),
+        }
     }
 
     /// Runs one step.
@@ -48,7 +51,11 @@ impl Steps {
         if let Some(error) = &error {
             terminal::note(&format!("{step}: {error}"));
         }
-        self.done.push(Done { step, took: begun.elapsed(), error });
+        self.done.push(Done {
+            step,
+            took: begun.elapsed(),
+            error,
+        });
         Outcome { step, value }
     }
 
@@ -65,12 +72,23 @@ impl Steps {
         }
         let failed: Vec<&Done> = self.done.iter().filter(|done| done.error.is_some()).collect();
         for Done { step, error, .. } in &failed {
-            println!("\n{step}: {}", error.as_ref().map(ToString::to_string).unwrap_or_default());
+            println!(
+                "\n{step}: {}",
+                error.as_ref().map(ToString::to_string).unwrap_or_default()
+            );
         }
         let total: Duration = self.done.iter().map(|done| done.took).sum();
         println!("\nin {:.0} s", total.as_secs_f64());
-        println!("steps: {} passed, {} failed", self.done.len() - failed.len(), failed.len());
-        if failed.is_empty() { Ok(()) } else { Err(TaskError::Failed { steps: failed.len() }) }
+        println!(
+            "steps: {} passed, {} failed",
+            self.done.len() - failed.len(),
+            failed.len()
+        );
+        if failed.is_empty() {
+            Ok(())
+        } else {
+            Err(TaskError::Failed { steps: failed.len() })
+        }
     }
 }
 

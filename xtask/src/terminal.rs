@@ -27,7 +27,11 @@ pub fn note(text: &str) {
 /// `text`, set off where the terminal can.
 pub fn bold(text: &str) -> String {
     let plain = !std::io::stderr().is_terminal() || std::env::var_os("NO_COLOR").is_some();
-    if plain { text.to_owned() } else { format!("\x1b[1m{text}\x1b[0m") }
+    if plain {
+        text.to_owned()
+    } else {
+        format!("\x1b[1m{text}\x1b[0m")
+    }
 }
 
 /// A step that took less than this needs no word about its end, in seconds.

@@ -77,7 +77,7 @@ pub fn build_worker(build: &WorkerBuild, workspace: &Path) -> Result<(), WorkerB
     let mut command = Command::new(&tools.worker_build);
     command
         .current_dir(build.crate_folder)
-        .args(["--profile", "edge", "--out-dir"])
+        .args(["--profile", "worker", "--out-dir"])
         .arg(out)
         .env("WASM_BINDGEN_BIN", &tools.wasm_bindgen)
         .env("WASM_OPT_BIN", &tools.wasm_opt)

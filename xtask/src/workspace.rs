@@ -26,9 +26,14 @@ pub fn work_folder(name: &str) -> Result<PathBuf, TaskError> {
 /// Tools that are the same for every clone of the user, kept by name and version: `$XDG_CACHE_HOME/tidegate`, or
 /// `~/.cache/tidegate`; in the target folder where there is no home.
 pub fn cache() -> Result<PathBuf, TaskError> {
-    let xdg = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let xdg = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute());
     let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    made(xdg.or(home).map_or_else(|| target().join("cache"), |base| base.join("tidegate")))
+    made(
+        xdg.or(home)
+            .map_or_else(|| target().join("cache"), |base| base.join("tidegate")),
+    )
 }
 
 /// The text of a file.

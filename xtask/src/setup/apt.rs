@@ -20,7 +20,11 @@ pub fn with_packages<T>(
         return Ok(found);
     }
     let names = packages.join(" ");
-    let missing = |remedy: String| TaskError::Missing { need: need.to_owned(), purpose: purpose.to_owned(), remedy };
+    let missing = |remedy: String| TaskError::Missing {
+        need: need.to_owned(),
+        purpose: purpose.to_owned(),
+        remedy,
+    };
     if !Path::new("/usr/bin/apt-get").exists() {
         return Err(missing(format!("install what Debian has in the packages `{names}`")));
     }
@@ -32,7 +36,11 @@ pub fn with_packages<T>(
         apt_get(&["update"])?;
         install(packages)?;
     }
-    find().ok_or_else(|| missing(format!("the packages `{names}` are installed and it is still not there")))
+    find().ok_or_else(|| {
+        missing(format!(
+            "the packages `{names}` are installed and it is still not there"
+        ))
+    })
 }
 
 fn install(packages: &[&str]) -> Result<(), TaskError> {
@@ -40,7 +48,11 @@ fn install(packages: &[&str]) -> Result<(), TaskError> {
 }
 
 fn apt_get(arguments: &[&str]) -> Result<(), TaskError> {
-    Run::new("/usr/bin/apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive").quiet().map(drop)
+    Run::new("/usr/bin/apt-get")
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .quiet()
+        .map(drop)
 }
 
 fn is_root() -> bool {

@@ -23,7 +23,11 @@ pub struct CargoTool<'a> {
 /// # Errors
 /// When cargo cannot build it.
 pub fn cargo_tool(tool: CargoTool) -> Result<PathBuf, TaskError> {
-    let CargoTool { name, version, arguments } = tool;
+    let CargoTool {
+        name,
+        version,
+        arguments,
+    } = tool;
     let cache = workspace::cache()?;
     let folder = cache.join(format!("{name}-{version}"));
     let program = folder.join("bin").join(name);

@@ -16,8 +16,15 @@ pub fn node_modules(folder: &Path) -> Result<PathBuf, TaskError> {
     let lock = workspace::read(&folder.join("package-lock.json"))?;
     let modules = folder.join("node_modules");
     stamp::once(&modules, &[&version, &lock], || {
-        terminal::note(&format!("npm ci in {}", folder.strip_prefix(workspace::root()).unwrap_or(folder).display()));
-        Run::new("npm").args(["ci", "--no-audit", "--no-fund"]).dir(folder).quiet().map(drop)
+        terminal::note(&format!(
+            "npm ci in {}",
+            folder.strip_prefix(workspace::root()).unwrap_or(folder).display()
+        ));
+        Run::new("npm")
+            .args(["ci", "--no-audit", "--no-fund"])
+            .dir(folder)
+            .quiet()
+            .map(drop)
     })?;
     Ok(modules)
 }
@@ -30,8 +37,15 @@ fn node_version() -> Result<String, TaskError> {
         remedy,
     };
     let version = Run::new("node").arg("--version").probe();
-    let version = version.ok_or_else(|| missing("put `node` on the PATH".to_owned()))?.trim().to_owned();
-    let major = version.trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
+    let version = version
+        .ok_or_else(|| missing("put `node` on the PATH".to_owned()))?
+        .trim()
+        .to_owned();
+    let major = version
+        .trim_start_matches('v')
+        .split('.')
+        .next()
+        .and_then(|major| major.parse::<u32>().ok());
     if major.is_none_or(|major| major < NODE_MAJOR) {
         return Err(missing(format!("this one is {version}")));
     }

@@ -13,7 +13,12 @@ use crate::{terminal, workspace};
 /// When Python is missing or pip fails.
 pub fn python_clients(requirements: &Path) -> Result<PathBuf, TaskError> {
     let purpose = "to test with the OpenAI SDK for Python";
-    let base = apt::with_packages("Python 3.9 or newer", purpose, &["python3", "python3-venv"], find_python)?;
+    let base = apt::with_packages(
+        "Python 3.9 or newer",
+        purpose,
+        &["python3", "python3-venv"],
+        find_python,
+    )?;
     let wanted = workspace::read(requirements)?;
     let folder = workspace::cache()?.join(format!("python-{}", stamp::digest(&[&base.version, &wanted])));
     let python = folder.join("bin/python");
@@ -24,7 +29,14 @@ pub fn python_clients(requirements: &Path) -> Result<PathBuf, TaskError> {
             create.and_then(|_| Run::new(&python).args(["-m", "pip", "--version"]).probe())
         };
         apt::with_packages("Python's venv module", purpose, &["python3-venv"], create)?;
-        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
+        let pip = [
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--requirement",
+        ];
         Run::new(&python).args(pip).arg(requirements).quiet().map(drop)
     })?;
     Ok(python)
@@ -37,5 +49,8 @@ struct Python {
 /// The Python on the `PATH` when it is new enough.
 fn find_python() -> Option<Python> {
     let script = "import sys; assert sys.version_info >= (3, 9); print(sys.version, sys.executable)";
-    Run::new("python3").args(["-c", script]).probe().map(|version| Python { version })
+    Run::new("python3")
+        .args(["-c", script])
+        .probe()
+        .map(|version| Python { version })
 }

@@ -41,20 +41,32 @@ fn has_target() -> bool {
 
 /// Whether a folder holds a standard library.
 pub fn has_std(folder: &Path) -> bool {
-    let names = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
-    names.filter_map(|name| name.into_string().ok()).any(|name| name.starts_with("libstd-") && name.ends_with(".rlib"))
+    let names = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name());
+    names
+        .filter_map(|name| name.into_string().ok())
+        .any(|name| name.starts_with("libstd-") && name.ends_with(".rlib"))
 }
 
 fn rustup_adds_target() -> bool {
     terminal::note(&format!("rustup target add {WASM_TARGET}"));
     // A rustup that cannot reach its server tries for long.
     let limit = std::time::Duration::from_mins(3);
-    let added = Run::new("rustup").args(["target", "add", WASM_TARGET]).limit(limit).quiet();
+    let added = Run::new("rustup")
+        .args(["target", "add", WASM_TARGET])
+        .limit(limit)
+        .quiet();
     match added {
         Ok(_) => has_target(),
         Err(error) => {
             let reason = error.to_string();
-            terminal::note(&format!("rustup cannot: {}", reason.lines().last().unwrap_or_default().trim()));
+            terminal::note(&format!(
+                "rustup cannot: {}",
+                reason.lines().last().unwrap_or_default().trim()
+            ));
             false
         }
     }

@@ -24,7 +24,10 @@ pub fn toolchain() -> Result<WasmToolchain, TaskError> {
     let debian = apt::with_packages("a compiler with its sources", purpose, &packages, find)?;
     let sysroot = workspace::cache()?.join(format!("wasm-sysroot-{}", debian.release));
     if !has_std(&sysroot.join("lib/rustlib").join(WASM_TARGET).join("lib")) {
-        terminal::note(&format!("compiling the standard library of Rust {} for wasm", debian.release));
+        terminal::note(&format!(
+            "compiling the standard library of Rust {} for wasm",
+            debian.release
+        ));
         make_sysroot(&debian, &sysroot)?;
     }
     let bin = sysroot.join("bin");
@@ -37,7 +40,10 @@ pub fn toolchain() -> Result<WasmToolchain, TaskError> {
         ("SYSROOT", sysroot.into_os_string()),
         (LINKER, debian.linker.into_os_string()),
     ];
-    Ok(WasmToolchain { env, clippy: Some(OsString::from(CLIPPY)) })
+    Ok(WasmToolchain {
+        env,
+        clippy: Some(OsString::from(CLIPPY)),
+    })
 }
 
 struct Debian {
@@ -52,15 +58,26 @@ fn find() -> Option<Debian> {
         return None;
     }
     let about = Run::new(RUSTC).arg("-vV").probe()?;
-    let release = about.lines().find_map(|line| line.strip_prefix("release: "))?.to_owned();
-    Some(Debian { release, linker: newest_linker()? })
+    let release = about
+        .lines()
+        .find_map(|line| line.strip_prefix("release: "))?
+        .to_owned();
+    Some(Debian {
+        release,
+        linker: newest_linker()?,
+    })
 }
 
 /// `/usr/bin/wasm-ld-N` with the greatest N, else `/usr/bin/wasm-ld`.
 fn newest_linker() -> Option<PathBuf> {
-    let names = std::fs::read_dir("/usr/bin").ok()?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let names = std::fs::read_dir("/usr/bin")
+        .ok()?
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok());
     let versions = names.filter_map(|name| name.strip_prefix("wasm-ld-")?.parse::<u32>().ok());
-    let versioned = versions.max().map(|version| PathBuf::from(format!("/usr/bin/wasm-ld-{version}")));
+    let versioned = versions
+        .max()
+        .map(|version| PathBuf::from(format!("/usr/bin/wasm-ld-{version}")));
     versioned.or_else(|| Some(PathBuf::from("/usr/bin/wasm-ld")).filter(|path| path.exists()))
 }
 
@@ -72,7 +89,10 @@ fn make_sysroot(debian: &Debian, sysroot: &Path) -> Result<(), TaskError> {
     let made = work.join("sysroot");
     let rustlib = workspace::made(made.join("lib/rustlib"))?;
     let target = workspace::made(rustlib.join(WASM_TARGET).join("lib"))?;
-    for entry in std::fs::read_dir(&libraries).map_err(TaskError::file(&libraries))?.flatten() {
+    for entry in std::fs::read_dir(&libraries)
+        .map_err(TaskError::file(&libraries))?
+        .flatten()
+    {
         let path = entry.path();
         if path.extension().is_some_and(|extension| extension == "rlib") {
             std::fs::copy(&path, target.join(entry.file_name())).map_err(TaskError::file(&path))?;
@@ -102,14 +122,19 @@ fn link_host(rustlib: &Path) -> Result<(), TaskError> {
 
 /// Compiles the standard library as a dependency of an empty crate, and returns the folder with its parts.
 fn compile_std(debian: &Debian, folder: &Path) -> Result<PathBuf, TaskError> {
-    let manifest =
-        "[package]\nname = \"empty\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[lib]\npath = \"lib.rs\"\n\n[workspace]\n";
+    let manifest = "[package]\nname = \"empty\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[lib]\npath = \"lib.rs\"\n\n[workspace]\n";
     workspace::write(&folder.join("Cargo.toml"), manifest)?;
     workspace::write(&folder.join("lib.rs"), "")?;
     let target = folder.join("target");
     // Debian's stable compiler takes the unstable `build-std` for this one crate.
     Run::new(CARGO)
-        .args(["build", "--release", "--target", WASM_TARGET, "-Zbuild-std=std,panic_abort,proc_macro"])
+        .args([
+            "build",
+            "--release",
+            "--target",
+            WASM_TARGET,
+            "-Zbuild-std=std,panic_abort,proc_macro",
+        ])
         .dir(folder)
         .env("RUSTC", RUSTC)
         .env("RUSTC_BOOTSTRAP", "1")

@@ -1,0 +1,92 @@
+//! `tidegate-load`: what `cargo xtask bench` measures with. Both halves do as little as they can per request, so that
+//! what stands between them is what gets slow first: one thread each, no HTTP library, no allocation per request.
+
+mod generate;
+mod message;
+mod report;
+mod upstream;
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::generate::Load;
+
+/// A load generator and a fixed-answer upstream.
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answers every chat completion with the same bytes. Prints `ready url=…` when it listens.
+    Upstream {
+        /// Where to listen; port 0 takes a free one.
+        #[arg(long, default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+    },
+    /// Sends chat completions and prints one line of JSON about the answers.
+    Run(RunOptions),
+}
+
+#[derive(Args, Debug)]
+struct RunOptions {
+    /// Where to: `IP:PORT`.
+    #[arg(long)]
+    to: SocketAddr,
+    /// Sent as a bearer token.
+    #[arg(long, default_value = "none")]
+    key: String,
+    /// Asks for a stream.
+    #[arg(long)]
+    stream: bool,
+    /// Connections, each with one request at a time; at most 256.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=256))]
+    connections: u32,
+    /// Requests per second over all connections; as many as are answered when it is left out.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rate: Option<u32>,
+    /// How long to go on, in milliseconds; at most a minute.
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    ms: u64,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Upstream { listen } => upstream::serve(listen).await,
+        Command::Run(options) => run(options).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: RunOptions) -> std::io::Result<()> {
+    let RunOptions {
+        to,
+        key,
+        stream,
+        connections,
+        rate,
+        ms,
+    } = options;
+    let load = Load {
+        to,
+        key,
+        stream,
+        connections,
+        rate,
+        time: Duration::from_millis(ms),
+    };
+    println!("{}", generate::run(&load).await?.to_json());
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! The servers that are compared: Tidegate, and beside it what only passes through.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::Bench;
+use crate::dev::{Child, Gateway, Place, new_key};
+use crate::error::TaskError;
+use crate::workspace;
+
+/// A pass-through without anything of Tidegate in it.
+#[derive(Debug)]
+pub enum Bare {
+    /// A Worker.
+    Worker { folder: PathBuf },
+    /// A Spin component, and what runs it.
+    Component { component: PathBuf, host: PathBuf },
+}
+
+/// A key, and a configuration that takes it and has `upstream` as the only replica, with room for any load.
+///
+/// # Errors
+/// When no key can be made.
+pub fn key_and_config(tidegate: &Path, upstream: &str) -> Result<(String, String), TaskError> {
+    let key = new_key(tidegate)?;
+    let template = workspace::read(&workspace::root().join("xtask/src/bench/gateway.toml"))?;
+    Ok((
+        key.key,
+        template
+            .replace("{upstream}", upstream)
+            .replace("{digest}", &key.digest),
+    ))
+}
+
+/// Tidegate on a runtime, as the bench wants it: one thread natively, for nginx has one worker, and without the delays
+/// that hosts for development add.
+///
+/// # Errors
+/// When it does not get ready.
+pub fn gateway(bench: &Bench, gateway: &Gateway) -> Result<Child, TaskError> {
+    let place = Place {
+        config: &bench.config,
+        port: 0,
+        folder: &bench.folder,
+    };
+    let mut command = gateway.command(&place);
+    let (name, more): (_, &[&str]) = match gateway {
+        Gateway::Native { .. } => ("tidegate-native", &["--threads", "1"]),
+        Gateway::Cloudflare { .. } => ("tidegate-cloudflare", &["--direct"]),
+        Gateway::Spin { .. } => ("tidegate-spin", &["--nodelay"]),
+    };
+    Child::start(name, &bench.meter.server(command.args(more)), &bench.folder)
+}
+
+/// A pass-through in front of the bench's upstream.
+///
+/// # Errors
+/// When it does not get ready.
+pub fn bare(bench: &Bench, name: &str, bare: &Bare) -> Result<Child, TaskError> {
+    let upstream = &bench.upstream.url;
+    let command = match bare {
+        Bare::Worker { folder } => {
+            let bindings = bench.folder.join("bare-wrangler.toml");
+            workspace::write(&bindings, "compatibility_date = \"2026-04-01\"\n")?;
+            let mut command = Command::new("node");
+            command
+                .arg(workspace::root().join("tests/miniflare/harness.mjs"))
+                .arg("--direct");
+            command.arg("--script").arg(folder).arg("--wrangler").arg(bindings);
+            command.args(["--var", &format!("UPSTREAM={upstream}")]);
+            command
+        }
+        Bare::Component { component, host } => {
+            let mut command = Command::new(host);
+            command
+                .arg("--component")
+                .arg(component)
+                .arg("--nodelay")
+                .args(["--listen", "127.0.0.1:0"]);
+            command
+                .arg("--manifest")
+                .arg(workspace::root().join("tests/bare/spin/spin.toml"));
+            command.args(["--variable", &format!("upstream={upstream}")]);
+            command
+        }
+    };
+    Child::start(name, &bench.meter.server(&command), &bench.folder)
+}

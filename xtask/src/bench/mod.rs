@@ -1,0 +1,162 @@
+//! `cargo xtask bench`: what the gateway costs on each runtime, as a share of the least that a proxy there can cost.
+//!
+//! One run compares two servers at a time in front of the same fixed-answer upstream. Rounds alternate between the
+//! two, so that what else the machine does hits both; the figures are medians over the rounds. Where there are two
+//! cores, the servers have one for themselves, and load and upstream share the other: what is compared is then what
+//! gets slow first.
+
+mod contenders;
+mod measure;
+mod nginx;
+mod table;
+
+use std::path::PathBuf;
+
+use crate::build::{self, Profile, Purpose};
+use crate::cli::BenchOptions;
+use crate::command::Run;
+use crate::dev::Child;
+use crate::error::TaskError;
+use crate::packages::{self, selected};
+use crate::runtime::Runtime;
+use crate::setup::{node_modules, wasm_toolchain};
+use crate::{terminal, workspace};
+
+use contenders::{Bare, bare, gateway, key_and_config};
+use measure::{Measured, Meter, Mode, Server};
+use table::{Row, Target};
+
+/// Measures every runtime, or one, and prints the table; fails when a target is missed.
+pub fn run(options: &BenchOptions) -> Result<(), TaskError> {
+    let bench = Bench::set_up(options)?;
+    let wanted = |runtime: Runtime| options.on.is_none_or(|only| only == runtime);
+    let mut rows = Vec::new();
+    if wanted(Runtime::Native) {
+        rows.extend(bench.native()?);
+    }
+    if wanted(Runtime::Cloudflare) {
+        rows.extend(bench.cloudflare()?);
+    }
+    if wanted(Runtime::Spin) {
+        rows.extend(bench.spin()?);
+    }
+    table::print(&rows)
+}
+
+/// What all comparisons share.
+struct Bench {
+    folder: PathBuf,
+    tidegate: PathBuf,
+    meter: Meter,
+    key: String,
+    config: PathBuf,
+    upstream: Child,
+}
+
+impl Bench {
+    fn set_up(options: &BenchOptions) -> Result<Self, TaskError> {
+        let folder = workspace::work_folder("bench")?;
+        let tidegate = terminal::step("build tidegate, as deployed", || {
+            let load = Run::cargo()
+                .args(["build", "--release"])
+                .args(selected(packages::NATIVE));
+            load.args(["--bin", "tidegate-load"]).shown()?;
+            build::native(Profile::Release, Purpose::Deployment)
+        })?;
+        let meter = Meter::new(workspace::target().join("release/tidegate-load"), options);
+        let upstream = Child::start("upstream", &meter.upstream(), &folder)?;
+        let (key, text) = key_and_config(&tidegate, &upstream.url)?;
+        let config = folder.join("gateway.toml");
+        workspace::write(&config, text)?;
+        Ok(Self {
+            folder,
+            tidegate,
+            meter,
+            key,
+            config,
+            upstream,
+        })
+    }
+
+    fn native(&self) -> Result<Vec<Row>, TaskError> {
+        let nginx = terminal::step("start nginx and the native gateway", || nginx::Nginx::start(self))?;
+        let tidegate = gateway(self, &build_of(Runtime::Native, self)?)?;
+        let [plain, streaming] = [&nginx.buffered, &nginx.streaming].map(|url| Server::new("nginx", url, "none"));
+        let ours = Server::new("tidegate", &tidegate.url, &self.key);
+        let direct = Server::new("direct", &self.upstream.url, "none");
+        let requests = terminal::step("native, requests", || self.meter.compare(&plain, &ours, Mode::Requests))?;
+        let streams = terminal::step("native, streams", || {
+            self.meter.compare(&streaming, &ours, Mode::Streams)
+        })?;
+        let delay = terminal::step("native, 200 requests/s", || {
+            self.meter.added_us(&direct, &[&plain, &ours])
+        })?;
+        let mut rows = vec![
+            Row::share("native, requests/s", "nginx", requests, Target::AtLeast(0.60)),
+            Row::share("native, streams/s", "nginx", streams, Target::AtLeast(0.60)),
+        ];
+        if let [nginx, tidegate] = delay[..] {
+            rows.push(Row::added(
+                "native, added p50 at 200/s",
+                "nginx",
+                Measured {
+                    base: nginx,
+                    ours: tidegate,
+                },
+                120.0,
+            ));
+        }
+        Ok(rows)
+    }
+
+    fn cloudflare(&self) -> Result<Vec<Row>, TaskError> {
+        let servers = terminal::step("build and start three Workers", || {
+            node_modules(&workspace::root().join("tests/miniflare"))?;
+            let tidegate = gateway(self, &build_of(Runtime::Cloudflare, self)?)?;
+            let script = workspace::root().join("tests/bare/cloudflare-js");
+            let javascript = bare(self, "bare-js", &Bare::Worker { folder: script })?;
+            let folder = build::bare_cloudflare(&wasm_toolchain()?)?;
+            Ok((
+                tidegate,
+                bare(self, "bare-worker", &Bare::Worker { folder })?,
+                javascript,
+            ))
+        })?;
+        let ours = Server::new("tidegate", &servers.0.url, &self.key);
+        let rust = Server::new("bare Worker", &servers.1.url, "none");
+        let javascript = Server::new("JavaScript", &servers.2.url, "none");
+        let mut rows = Vec::new();
+        for (mode, what, of_js) in [
+            (Mode::Requests, "workerd, requests/s", "  bare Worker, requests/s"),
+            (Mode::Streams, "workerd, streams/s", "  bare Worker, streams/s"),
+        ] {
+            let measured = terminal::step(what, || self.meter.compare(&rust, &ours, mode))?;
+            rows.push(Row::share(what, rust.name, measured, Target::AtLeast(0.50)));
+            let measured = terminal::step(of_js.trim(), || self.meter.compare(&javascript, &rust, mode))?;
+            rows.push(Row::share(of_js, javascript.name, measured, Target::None));
+        }
+        Ok(rows)
+    }
+
+    fn spin(&self) -> Result<Vec<Row>, TaskError> {
+        let (tidegate, component) = terminal::step("build and start two Spin components", || {
+            let host = build::spin_host()?;
+            let tidegate = gateway(self, &build_of(Runtime::Spin, self)?)?;
+            let component = build::bare_spin(&wasm_toolchain()?)?;
+            Ok((tidegate, bare(self, "bare-spin", &Bare::Component { component, host })?))
+        })?;
+        let ours = Server::new("tidegate", &tidegate.url, &self.key);
+        let bare = Server::new("bare component", &component.url, "none");
+        let modes = [(Mode::Requests, "Spin, requests/s"), (Mode::Streams, "Spin, streams/s")];
+        let compare = |(mode, what)| {
+            let measured = terminal::step(what, || self.meter.compare(&bare, &ours, mode))?;
+            Ok(Row::share(what, bare.name, measured, Target::AtLeast(0.70)))
+        };
+        modes.into_iter().map(compare).collect()
+    }
+}
+
+/// What the gateway runs as on a runtime.
+fn build_of(runtime: Runtime, bench: &Bench) -> Result<crate::dev::Gateway, TaskError> {
+    crate::dev::Gateway::build(runtime, &bench.tidegate)
+}

@@ -1,0 +1,122 @@
+//! The gateway on each runtime, as it is run on a developer's machine.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::child::Child;
+use crate::build::{self, Purpose};
+use crate::error::TaskError;
+use crate::runtime::Runtime;
+use crate::setup::{node_modules, wasm_toolchain};
+use crate::{terminal, workspace};
+
+/// A built gateway.
+#[derive(Debug)]
+pub enum Gateway {
+    /// The binary.
+    Native { tidegate: PathBuf },
+    /// The folder with the Worker.
+    Cloudflare { worker: PathBuf },
+    /// The component and what runs it.
+    Spin { component: PathBuf, host: PathBuf },
+}
+
+/// Where and with what it runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// Its configuration.
+    pub config: &'a Path,
+    /// Its port; 0 for a free one.
+    pub port: u16,
+    /// The folder for its log and data.
+    pub folder: &'a Path,
+}
+
+impl Gateway {
+    /// Builds what the runtime runs; `tidegate` is the native binary.
+    ///
+    /// # Errors
+    /// When it does not build, or something is missing that it takes.
+    pub fn build(runtime: Runtime, tidegate: &Path) -> Result<Self, TaskError> {
+        match runtime {
+            Runtime::Native => Ok(Self::Native {
+                tidegate: tidegate.to_owned(),
+            }),
+            Runtime::Cloudflare => terminal::step("build the Worker", || {
+                node_modules(&harness_folder())?;
+                Ok(Self::Cloudflare {
+                    worker: build::cloudflare(&wasm_toolchain()?, Purpose::Deployment)?,
+                })
+            }),
+            Runtime::Spin => terminal::step("build the Spin component and its host", || {
+                let component = build::spin(&wasm_toolchain()?, Purpose::Deployment)?;
+                Ok(Self::Spin {
+                    component,
+                    host: build::spin_host()?,
+                })
+            }),
+        }
+    }
+
+    /// Starts it; it listens on loopback only.
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    pub fn start(&self, place: &Place) -> Result<Child, TaskError> {
+        Child::start("gateway", &self.command(place), place.folder)
+    }
+
+    /// What starts it.
+    pub fn command(&self, place: &Place) -> Command {
+        let config = place.config.display();
+        let listen = format!("127.0.0.1:{}", place.port);
+        match self {
+            Self::Native { tidegate } => {
+                let mut command = Command::new(tidegate);
+                command.args([
+                    "serve",
+                    "--listen",
+                    &listen,
+                    "--location",
+                    HERE,
+                    "--drain-timeout",
+                    "2",
+                    "--config",
+                ]);
+                command.arg(place.config);
+                command
+            }
+            // On the other two, a configuration is bundled. Ours comes from the store, as an operator's newer one does.
+            Self::Cloudflare { worker } => {
+                let mut command = Command::new("node");
+                command
+                    .arg(harness_folder().join("harness.mjs"))
+                    .arg("--script")
+                    .arg(worker);
+                command.args(["--port", &place.port.to_string(), "--cron-every", "60"]);
+                command.args(["--kv", &format!("config=@{config}"), "--cf", CLOUDFLARE_HERE]);
+                command
+            }
+            Self::Spin { component, host } => {
+                let mut command = Command::new(host);
+                command.arg("--component").arg(component).args(["--listen", &listen]);
+                command.arg("--manifest").arg(workspace::root().join("spin.toml"));
+                command.args([
+                    "--kv",
+                    &format!("config=@{config}"),
+                    "--variable",
+                    &format!("location={HERE}"),
+                ]);
+                command
+            }
+        }
+    }
+}
+
+fn harness_folder() -> PathBuf {
+    workspace::root().join("tests/miniflare")
+}
+
+/// The edge location that the gateway believes to be at: next to the cluster in Frankfurt.
+const HERE: &str = "FRA";
+const CLOUDFLARE_HERE: &str = r#"{"colo":"FRA","country":"DE","city":"Frankfurt","latitude":"50.1","longitude":"8.7"}"#;
