@@ -1,1 +1,54 @@
-fn main() {}
+//! `tidegate`: the gateway, the simulated engine and the operator's tools in one binary. Each subcommand is one file
+//! under `commands`.
+
+mod commands;
+mod failure;
+mod log;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use commands::{check, engine, keys, schema, serve};
+
+/// One OpenAI-compatible endpoint in front of GPU clusters.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, max_term_width = 120, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway on this machine.
+    Serve(serve::Args),
+    /// Run a simulated engine: vLLM's API and timing, without a GPU.
+    Engine(engine::Args),
+    /// Make API keys and their digests.
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// Validate a configuration and list everything that is wrong with it.
+    Check(check::Args),
+    /// Print the JSON Schema of gateway.toml, with which editors complete and check it.
+    Schema,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Serve(args) => serve::run(args),
+        Command::Engine(args) => engine::run(args),
+        Command::Keys(command) => keys::run(&command),
+        Command::Check(args) => check::run(&args),
+        Command::Schema => schema::run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+const EXIT_CODES: &str = "Exit codes:
+  0  done; for `serve`, also when a signal ended it
+  1  it did not work, the message says why; for `check`, the configuration has errors
+  2  the command line or the configuration is wrong";

@@ -92,10 +92,7 @@ impl ConfigFile {
         let (store, text) = (Arc::clone(platform.store()), self.settled.clone());
         let offered = tokio::task::spawn_blocking(move || store.offer_file(STORE_KEY, text.as_bytes())).await;
         match offered.unwrap_or_else(|error| Err(StoreError(error.to_string()))) {
-            Ok(_) => {
-                gateway.maintain(platform.clone()).await;
-                info!(%file, "the changed configuration is in force");
-            }
+            Ok(_) => gateway.maintain(platform.clone()).await,
             Err(error) => error!(%file, %error, "the changed configuration could not be stored"),
         }
     }

@@ -8,7 +8,10 @@ mod cells;
 mod chores;
 mod client;
 mod config_file;
+#[cfg(feature = "conformance")]
+mod conformance;
 mod connection;
+mod events;
 mod http;
 mod listener;
 mod platform;

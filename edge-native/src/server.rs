@@ -22,6 +22,7 @@ use crate::cells::Cells;
 use crate::chores::Chores;
 use crate::client::ClientTls;
 use crate::config_file::ConfigFile;
+use crate::events;
 use crate::listener;
 use crate::platform::Resources;
 use crate::shutdown::{self, Ending, Threads};
@@ -123,6 +124,7 @@ impl Server {
             source,
         })?;
         let gateway = Gateway::new(config_file.text()).map_err(|errors| ServeError::Config { path: config, errors })?;
+        gateway.set_log(events::log);
         let acceptor = tls.as_ref().map(tls::acceptor).transpose()?;
         let store = Arc::new(Store::open(data.as_deref())?);
         config_file.offer_at_start(&store)?;

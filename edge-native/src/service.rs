@@ -24,6 +24,10 @@ impl Service {
     /// The core's answer to one request.
     pub async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
         let request = request.map(RequestBody);
+        #[cfg(feature = "conformance")]
+        if crate::conformance::is_asked_for(&request) {
+            return crate::conformance::answer(self.platform.clone(), request).await;
+        }
         self.gateway
             .serve(self.platform.clone(), self.location.clone(), request)
             .await

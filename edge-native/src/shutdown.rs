@@ -45,6 +45,7 @@ pub async fn wait(mut threads: Threads, gateway: &Arc<Gateway>, drain_timeout: D
         () = signals.next() => {}
         end = threads.ended.recv() => return Err(unexpected(end)),
     }
+    gateway.drain();
     threads.draining.send_replace(true);
     info!(
         connections = threads.open.load(Ordering::Relaxed),

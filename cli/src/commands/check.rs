@@ -1,0 +1,71 @@
+//! `tidegate check`.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+
+use tidegate_core::config::Config;
+
+use crate::failure::Failure;
+
+/// What to check.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The configuration to validate; `-` reads it from stdin.
+    #[arg(value_name = "CONFIG", default_value = "gateway.toml")]
+    config: PathBuf,
+}
+
+/// Validates the configuration; prints what is in it, or everything that is wrong.
+///
+/// # Errors
+/// When it cannot be read or is invalid.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let config = Config::parse(&read(args)?).map_err(|errors| {
+        let count = errors.as_slice().len();
+        Failure::failed(format!(
+            "{} has {}:\n{errors}",
+            args.config.display(),
+            counted(count, "error")
+        ))
+    })?;
+    io::stdout().write_all(summary(&config).as_bytes())?;
+    Ok(())
+}
+
+fn read(args: &Args) -> Result<String, Failure> {
+    let text = if args.config.as_os_str() == "-" {
+        let mut text = String::new();
+        io::stdin().read_to_string(&mut text).map(|_| text)
+    } else {
+        fs::read_to_string(&args.config)
+    };
+    text.map_err(|error| Failure::usage(format!("cannot read {}: {error}", args.config.display())))
+}
+
+fn summary(config: &Config) -> String {
+    let replicas = config.clusters.values().map(|cluster| cluster.replicas.len()).sum();
+    let mut summary = format!(
+        "valid: {}, {} with {}, {}, {} (version {})\n",
+        counted(config.regions.len(), "region"),
+        counted(config.clusters.len(), "cluster"),
+        counted(replicas, "replica"),
+        counted(config.models.len(), "model"),
+        counted(config.tenants.len(), "tenant"),
+        config.version,
+    );
+    for model in config.models.values() {
+        let clusters: Vec<&str> = model
+            .serving
+            .iter()
+            .map(|serving| serving.cluster.name.as_str())
+            .collect();
+        summary.push_str(&format!("  {}: on {}\n", model.name, clusters.join(", ")));
+    }
+    summary
+}
+
+fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}

@@ -1,0 +1,99 @@
+//! `tidegate engine`.
+
+use std::env;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use tidegate_simulator::{EngineOptions, Profile, bind};
+use tokio::runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::failure::Failure;
+
+/// Which engine to simulate.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Address to listen on; port 0 lets the system choose.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8000")]
+    listen: SocketAddr,
+    /// Name under which the model is served; may be given several times.
+    #[arg(long = "model", value_name = "NAME", required = true)]
+    models: Vec<String>,
+    /// LoRA adapter, served like a model beside the base model; may be given several times.
+    #[arg(long = "adapter", value_name = "NAME")]
+    adapters: Vec<String>,
+    /// Which hardware and model it takes its times and its kv_cache from.
+    #[arg(long, value_name = "PROFILE", value_parser = profiles())]
+    profile: Profile,
+    /// Engines with equal seeds give equal answers.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Environment variable with the bearer token that requests must carry, as with vLLM's --api-key.
+    #[arg(long, value_name = "NAME")]
+    api_key_env: Option<String>,
+    /// Factor on every duration: 0.1 is ten times as fast as the profile, 0 takes no time.
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    time_scale: f64,
+    /// Tokens of kv_cache, instead of the profile's.
+    #[arg(long, value_name = "TOKENS")]
+    kv_cache_tokens: Option<u32>,
+    /// Longest context in tokens, instead of the profile's.
+    #[arg(long, value_name = "TOKENS")]
+    context_tokens: Option<u32>,
+    /// Most requests that run at once, instead of the profile's.
+    #[arg(long, value_name = "N")]
+    max_running: Option<u32>,
+}
+
+/// Simulates the engine until a signal ends it.
+///
+/// # Errors
+/// When the options make no engine, or the address is taken.
+pub fn run(args: Args) -> Result<(), Failure> {
+    runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(async {
+            let server = bind(options(args)?).await.map_err(Failure::failed)?;
+            let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+            let mut stdout = io::stdout();
+            writeln!(stdout, "ready url=http://{}", server.address())?;
+            stdout.flush()?;
+            let told_to_stop = async {
+                tokio::select! {
+                    _signal = terminate.recv() => {}
+                    _signal = interrupt.recv() => {}
+                }
+            };
+            server.run(told_to_stop).await;
+            Ok(())
+        })
+}
+
+fn options(args: Args) -> Result<EngineOptions, Failure> {
+    let api_key = match args.api_key_env {
+        Some(name) => Some(env::var(&name).map_err(|_| {
+            Failure::usage(format!(
+                "--api-key-env: the environment variable {name} is not set to text"
+            ))
+        })?),
+        None => None,
+    };
+    Ok(EngineOptions {
+        listen: args.listen,
+        models: args.models,
+        adapters: args.adapters,
+        profile: args.profile,
+        seed: args.seed,
+        time_scale: args.time_scale,
+        api_key,
+        kv_cache_tokens: args.kv_cache_tokens,
+        context_tokens: args.context_tokens,
+        max_running: args.max_running,
+    })
+}
+
+fn profiles() -> impl TypedValueParser<Value = Profile> {
+    PossibleValuesParser::new(Profile::ALL.map(Profile::name)).try_map(|name| name.parse::<Profile>())
+}

@@ -1,0 +1,7 @@
+//! The subcommands.
+
+pub mod check;
+pub mod engine;
+pub mod keys;
+pub mod schema;
+pub mod serve;

@@ -1,0 +1,113 @@
+//! `tidegate serve`.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use tidegate_native::{Ending, ServeError, ServeOptions, Server, TlsFiles};
+
+use crate::failure::Failure;
+use crate::log::{self, Detail};
+
+/// How to serve.
+#[derive(Debug, clap::Args)]
+#[command(after_help = NOTES)]
+pub struct Args {
+    /// The configuration. It is looked at every 2 s, and at once on SIGHUP; a changed one replaces the one in force.
+    #[arg(long, value_name = "FILE", default_value = "gateway.toml")]
+    config: PathBuf,
+    /// Address to listen on; port 0 lets the system choose.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Directory of the store, made when missing; one process at a time can use it. Without it the store is in memory
+    /// and a restart forgets it.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Code of this edge location, such as FRA, from which distances to clusters are told.
+    #[arg(long, value_name = "CODE", default_value = "")]
+    location: String,
+    /// Threads that serve, each with its own connections [default: one per core].
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+    /// Serve TLS with this certificate chain: PEM, leaf first.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key: PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Seconds that a shutdown waits for answers to finish before it ends the streams that are left.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    drain_timeout: u64,
+    /// Log the course of every request, not only what fails. No prompt, answer or key is ever logged.
+    #[arg(long)]
+    log_requests: bool,
+}
+
+/// Serves until a signal ends it.
+///
+/// # Errors
+/// When it cannot start, or two signals ended it before its answers were complete.
+pub fn run(args: Args) -> Result<(), Failure> {
+    log::start(if args.log_requests {
+        Detail::Requests
+    } else {
+        Detail::Process
+    });
+    let server = Server::bind(options(args)?).map_err(to_failure)?;
+    let mut stdout = io::stdout();
+    writeln!(stdout, "ready url={}", server.url())?;
+    stdout.flush()?;
+    match server.run().map_err(to_failure)? {
+        Ending::Finished | Ending::CutShort => Ok(()),
+        Ending::AtOnce => Err(Failure::failed(
+            "stopped by a second signal, with answers left incomplete",
+        )),
+    }
+}
+
+fn options(args: Args) -> Result<ServeOptions, Failure> {
+    let threads = match args.threads {
+        Some(threads) => threads,
+        None => available_parallelism()
+            .map_err(|error| Failure::failed(format!("cannot count this machine's cores, set --threads: {error}")))?,
+    };
+    let tls = args
+        .tls_cert
+        .zip(args.tls_key)
+        .map(|(certificates, key)| TlsFiles { certificates, key });
+    let (config, listen, data, location) = (args.config, args.listen, args.data, args.location);
+    let drain_timeout = Duration::from_secs(args.drain_timeout);
+    Ok(ServeOptions {
+        config,
+        listen,
+        data,
+        location,
+        threads,
+        tls,
+        drain_timeout,
+    })
+}
+
+fn to_failure(error: ServeError) -> Failure {
+    match error {
+        ServeError::ConfigFile { .. } | ServeError::Config { .. } | ServeError::Tls(_) => Failure::usage(error),
+        ServeError::StoreOpen(_)
+        | ServeError::Store(_)
+        | ServeError::ClientTls(_)
+        | ServeError::Listen { .. }
+        | ServeError::Run(_) => Failure::failed(error),
+    }
+}
+
+const NOTES: &str = "Prints `ready url=…` on stdout when it accepts connections.
+
+Secrets that clusters name are environment variables of this process.
+
+A configuration put into the store through the API is newer than the file and stays in force, also over
+restarts with the same --data, until the file changes.
+
+SIGTERM or SIGINT: accept nothing more, let every answer finish, end the streams that are left after
+--drain-timeout with an error their clients understand, exit with 0. A second signal exits at once with 1.";

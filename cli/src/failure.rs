@@ -1,0 +1,42 @@
+//! How a command fails, and what the shell gets to know of it.
+
+use std::fmt::Display;
+use std::io;
+use std::process::ExitCode;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug)]
+pub enum Failure {
+    /// The command was understood and did not work: exit code 1.
+    Failed(String),
+    /// The command line or the configuration must be changed first: exit code 2, as for arguments that clap refuses.
+    Usage(String),
+}
+
+impl Failure {
+    /// A failure with `cause` as its message.
+    pub fn failed(cause: impl Display) -> Self {
+        Self::Failed(cause.to_string())
+    }
+
+    /// A wrong command line or configuration with `cause` as its message.
+    pub fn usage(cause: impl Display) -> Self {
+        Self::Usage(cause.to_string())
+    }
+
+    /// Tells the terminal and gives the exit code.
+    pub fn report(self) -> ExitCode {
+        let (message, code) = match self {
+            Self::Failed(message) => (message, 1),
+            Self::Usage(message) => (message, 2),
+        };
+        eprintln!("error: {message}");
+        ExitCode::from(code)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::failed(error)
+    }
+}
