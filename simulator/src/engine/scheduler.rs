@@ -315,9 +315,14 @@ fn on_computed(pool: &mut BlockPool, sequence: &mut Sequence) {
     sequence.computed += sequence.scheduled;
     sequence.scheduled = 0;
     let full_now = (sequence.computed / BLOCK_TOKENS) as usize;
-    let hashes = &sequence.request.block_hashes;
-    for index in full_before..full_now.min(hashes.len()) {
-        pool.on_computed(sequence.held[index], hashes[index]);
+    let full = sequence
+        .held
+        .iter()
+        .zip(&sequence.request.block_hashes)
+        .take(full_now)
+        .skip(full_before);
+    for (block, hash) in full {
+        pool.on_computed(*block, *hash);
     }
 }
 

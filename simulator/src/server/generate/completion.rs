@@ -1,0 +1,117 @@
+//! What a text completion will answer.
+//!
+//! The text goes on from the prompt's last words, so that a request whose prompt already holds the begin of an answer
+//! is answered with the rest of it.
+
+use super::chat::{faulty_text, request_id};
+use super::limits::{Prompted, choices, invalid, limits, stops};
+use super::plan::{Choice, Plan, Style, choice_seed, work};
+use crate::engine::prefix::PrefixScope;
+use crate::language::answer::{Content, write};
+use crate::language::tokens::{TokenId, decode, encode, is_token};
+use crate::server::error::ApiError;
+use crate::server::faults::Drawn;
+use crate::server::record::Exchange;
+use crate::server::shared::{Shared, unix_seconds};
+use crate::server::wire::{GenerateRequest, Logprobs, PromptInput};
+
+/// Output tokens when a request names no limit, as with OpenAI.
+const DEFAULT_OUTPUT_TOKENS: u32 = 16;
+
+/// Plans the reply.
+pub(super) fn plan(
+    shared: &Shared,
+    request: &GenerateRequest,
+    drawn: &Drawn,
+    exchange: &Exchange,
+) -> Result<Plan, ApiError> {
+    let model = shared.find_model(request.model.as_deref())?;
+    let input = request
+        .prompt
+        .as_ref()
+        .ok_or_else(|| invalid("prompt is required.".to_owned(), "prompt"))?;
+    let prompts = prompts(input, "prompt")?;
+    let stop = stops(request)?;
+    let per_prompt = choices(request)?;
+    let scope = PrefixScope {
+        adapter: model.adapter,
+        cache_salt: request.cache_salt.as_deref(),
+    };
+    let mut planned = Vec::with_capacity(prompts.len() * per_prompt as usize);
+    for prompt in &prompts {
+        let default_output = Some(DEFAULT_OUTPUT_TOKENS);
+        let prompted = Prompted {
+            tokens: prompt.tokens.len() as u32,
+            default_output,
+            place: "prompt",
+        };
+        let limits = limits(request, &stop, shared.context_tokens, prompted)?;
+        for index in 0..per_prompt {
+            let seed = choice_seed(shared.options.seed, request.seed, model.adapter, index, &[]);
+            let content = faulty_text(drawn).unwrap_or(Content::Prose { after: &prompt.text });
+            let answer = write(seed, content, limits);
+            let echo = (request.echo == Some(true)).then(|| prompt.text.clone());
+            planned.push(Choice {
+                work: work(scope, &prompt.tokens, &answer),
+                answer,
+                seed,
+                echo,
+            });
+        }
+    }
+    Ok(Plan {
+        style: Style::Completion,
+        id: format!("cmpl-{}", request_id(shared, exchange)),
+        created: unix_seconds(),
+        model: model.name.to_owned(),
+        prompt_tokens: prompts.iter().map(|prompt| prompt.tokens.len() as u32).sum(),
+        choices: planned,
+        top_logprobs: top_logprobs(request),
+        finish_reason: drawn.finish_reason().map(str::to_owned),
+    })
+}
+
+/// A prompt in both its forms.
+pub(in crate::server) struct TextPrompt {
+    pub text: String,
+    pub tokens: Vec<TokenId>,
+}
+
+/// The prompts that a request holds, in any of the four ways to write them.
+pub(in crate::server) fn prompts(input: &PromptInput, param: &'static str) -> Result<Vec<TextPrompt>, ApiError> {
+    let from_text = |text: &String| TextPrompt {
+        tokens: encode(text),
+        text: text.clone(),
+    };
+    let prompts: Vec<TextPrompt> = match input {
+        PromptInput::Text(text) => vec![from_text(text)],
+        PromptInput::Texts(texts) => texts.iter().map(from_text).collect(),
+        PromptInput::Tokens(tokens) => vec![from_tokens(tokens, param)?],
+        PromptInput::TokenLists(lists) => lists
+            .iter()
+            .map(|tokens| from_tokens(tokens, param))
+            .collect::<Result<_, _>>()?,
+    };
+    if prompts.is_empty() || prompts.iter().any(|prompt| prompt.tokens.is_empty()) {
+        return Err(invalid("The decoder prompt cannot be empty".to_owned(), param));
+    }
+    Ok(prompts)
+}
+
+fn from_tokens(tokens: &[TokenId], param: &'static str) -> Result<TextPrompt, ApiError> {
+    match tokens.iter().find(|token| !is_token(**token)) {
+        Some(unknown) => Err(invalid(format!("Token id {unknown} is out of vocabulary"), param)),
+        None => Ok(TextPrompt {
+            text: decode(tokens),
+            tokens: tokens.to_vec(),
+        }),
+    }
+}
+
+fn top_logprobs(request: &GenerateRequest) -> Option<usize> {
+    match request.logprobs {
+        Some(Logprobs::Count(count)) => Some(count.min(20) as usize),
+        Some(Logprobs::Flag(true)) => Some(1),
+        Some(Logprobs::Flag(false)) | None => None,
+    }
+}

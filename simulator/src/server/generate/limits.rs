@@ -1,0 +1,99 @@
+//! How long an answer may become, and with what sampling: the request's numbers, checked.
+
+use crate::language::answer::Limits;
+use crate::server::error::ApiError;
+use crate::server::wire::{GenerateRequest, OneOrMany};
+
+/// Most choices per prompt.
+const MOST_CHOICES: u32 = 128;
+
+/// Choices asked for per prompt.
+pub(super) fn choices(request: &GenerateRequest) -> Result<u32, ApiError> {
+    let choices = request.n.unwrap_or(1);
+    if (1..=MOST_CHOICES).contains(&choices) {
+        return Ok(choices);
+    }
+    Err(invalid(
+        format!("n must be at least 1 and at most {MOST_CHOICES}, got {choices}."),
+        "n",
+    ))
+}
+
+/// The stop strings.
+pub(super) fn stops(request: &GenerateRequest) -> Result<Vec<String>, ApiError> {
+    let stops = match &request.stop {
+        None => Vec::new(),
+        Some(OneOrMany::One(stop)) => vec![stop.clone()],
+        Some(OneOrMany::Many(stops)) => stops.clone(),
+    };
+    if stops.iter().any(String::is_empty) {
+        return Err(invalid("stop cannot contain an empty string.".to_owned(), "stop"));
+    }
+    Ok(stops)
+}
+
+/// The limits of one answer behind a prompt of so many tokens. `default` is what counts when the request names no
+/// limit; the context bounds everything.
+pub(super) fn limits<'a>(
+    request: &GenerateRequest,
+    stop: &'a [String],
+    context: u32,
+    prompt: Prompted,
+) -> Result<Limits<'a>, ApiError> {
+    let asked = [
+        request.max_tokens,
+        request.max_completion_tokens,
+        request.max_output_tokens,
+    ]
+    .into_iter()
+    .flatten()
+    .max();
+    if asked == Some(0) {
+        return Err(invalid(
+            "max_tokens must be at least 1, got 0.".to_owned(),
+            "max_tokens",
+        ));
+    }
+    let room = context.saturating_sub(prompt.tokens);
+    let max_tokens = asked.unwrap_or_else(|| prompt.default_output.unwrap_or(room.max(1)));
+    if max_tokens > room {
+        let (prompt_tokens, completion) = (u64::from(prompt.tokens), u64::from(max_tokens));
+        return Err(ApiError::ContextLength {
+            context,
+            total: prompt_tokens + completion,
+            prompt: prompt_tokens,
+            completion,
+            place: prompt.place,
+        });
+    }
+    let min_tokens = request.min_tokens.unwrap_or(0);
+    if min_tokens > max_tokens {
+        let message = format!("min_tokens must be less than or equal to max_tokens={max_tokens}, got {min_tokens}.");
+        return Err(invalid(message, "min_tokens"));
+    }
+    Ok(Limits {
+        max_tokens,
+        min_tokens,
+        ignore_eos: request.ignore_eos == Some(true),
+        stop,
+        include_stop: request.include_stop_str_in_output == Some(true),
+    })
+}
+
+/// What is there before the answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Prompted {
+    /// Its length.
+    pub tokens: u32,
+    /// Output tokens when the request does not limit them; what the context leaves when absent.
+    pub default_output: Option<u32>,
+    /// How error messages call it.
+    pub place: &'static str,
+}
+
+pub(super) const fn invalid(message: String, param: &'static str) -> ApiError {
+    ApiError::Invalid {
+        message,
+        param: Some(param),
+    }
+}

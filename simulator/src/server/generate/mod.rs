@@ -1,0 +1,55 @@
+//! Chat and text completions: from the request to an answer, streamed or whole.
+//!
+//! [`plan`] decides everything that the answer will be, [`stream`] and [`whole`] give it out as the engine's time
+//! allows, in the shapes of [`shape`].
+
+mod chat;
+mod completion;
+mod limits;
+mod plan;
+mod shape;
+mod stream;
+mod whole;
+
+use std::sync::Arc;
+
+use self::plan::Plan;
+use super::error::ApiError;
+use super::faults::Drawn;
+use super::record::Exchange;
+use super::reply::Reply;
+use super::shared::Shared;
+use super::wire::{GenerateRequest, decode};
+
+/// `POST /v1/chat/completions`.
+pub(super) async fn chat(shared: &Arc<Shared>, exchange: &Exchange, drawn: Drawn) -> Result<Reply, ApiError> {
+    let request: GenerateRequest = decode(exchange.body())?;
+    let plan = chat::plan(shared, &request, &drawn, exchange)?;
+    answer(shared, &request, plan, exchange, drawn).await
+}
+
+/// `POST /v1/completions`.
+pub(super) async fn completion(shared: &Arc<Shared>, exchange: &Exchange, drawn: Drawn) -> Result<Reply, ApiError> {
+    let request: GenerateRequest = decode(exchange.body())?;
+    let plan = completion::plan(shared, &request, &drawn, exchange)?;
+    answer(shared, &request, plan, exchange, drawn).await
+}
+
+async fn answer(
+    shared: &Arc<Shared>,
+    request: &GenerateRequest,
+    mut plan: Plan,
+    exchange: &Exchange,
+    drawn: Drawn,
+) -> Result<Reply, ApiError> {
+    let ticket = shared.driver.submit(plan.take_works())?;
+    if request.stream == Some(true) {
+        let options = request.stream_options.unwrap_or_default();
+        Ok(stream::reply(shared, plan, ticket, options, exchange, &drawn))
+    } else {
+        whole::reply(shared, plan, ticket, exchange, &drawn).await
+    }
+}
+
+pub(super) use self::chat::render_messages;
+pub(super) use self::completion::{TextPrompt, prompts};

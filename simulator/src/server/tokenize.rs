@@ -1,0 +1,53 @@
+//! `POST /tokenize` and `/detokenize`, in vLLM's shapes.
+
+use http::StatusCode;
+use serde_json::json;
+
+use super::error::ApiError;
+use super::generate::render_messages;
+use super::reply::{Reply, json_reply};
+use super::shared::Shared;
+use super::wire::{DetokenizeRequest, TokenizeRequest, decode as decode_json};
+use crate::language::template::Ending;
+use crate::language::tokens::{TokenId, decode, encode};
+
+/// The tokens of a prompt or of a conversation.
+pub(super) fn tokenize(shared: &Shared, body: &[u8]) -> Result<Reply, ApiError> {
+    let request: TokenizeRequest = decode_json(body)?;
+    shared.find_model(request.model.as_deref())?;
+    let tokens = match (&request.prompt, &request.messages) {
+        (Some(prompt), None) => encode(prompt),
+        (None, Some(messages)) => {
+            let ending = match (request.continue_final_message, request.add_generation_prompt) {
+                (Some(true), _) => Ending::LastIsContinued,
+                (_, Some(false)) => Ending::Closed,
+                _ => Ending::AssistantBegins,
+            };
+            render_messages(messages, request.tools.as_deref().unwrap_or_default(), ending).tokens
+        }
+        (Some(_), Some(_)) | (None, None) => {
+            let message = "Either prompt or messages must be given.".to_owned();
+            return Err(ApiError::Invalid {
+                message,
+                param: Some("prompt"),
+            });
+        }
+    };
+    let texts = (request.return_token_strs == Some(true)).then(|| token_texts(&tokens));
+    let answer = json!({
+        "count": tokens.len(), "max_model_len": shared.context_tokens, "tokens": tokens, "token_strs": texts,
+    });
+    Ok(json_reply(StatusCode::OK, answer.to_string().into_bytes()))
+}
+
+/// The text of tokens.
+pub(super) fn detokenize(shared: &Shared, body: &[u8]) -> Result<Reply, ApiError> {
+    let request: DetokenizeRequest = decode_json(body)?;
+    shared.find_model(request.model.as_deref())?;
+    let answer = json!({ "prompt": decode(&request.tokens) });
+    Ok(json_reply(StatusCode::OK, answer.to_string().into_bytes()))
+}
+
+fn token_texts(tokens: &[TokenId]) -> Vec<String> {
+    tokens.iter().map(|token| decode(&[*token])).collect()
+}
