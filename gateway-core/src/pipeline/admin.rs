@@ -17,8 +17,9 @@ use super::respond;
 use crate::api::{Failure, RequestError, model_item, model_list};
 use crate::auth::{authenticate, authenticate_admin};
 use crate::cells::CellReply;
-use crate::cluster::{ClusterCommand, ClusterReply};
-use crate::config::Config;
+use crate::cluster::{ClusterCommand, ClusterReply, ReplicaStatus};
+use crate::config::{Cluster, Config};
+use crate::ids::Tokens;
 use crate::platform::Platform;
 
 /// `GET /v1/models`: what the key may ask for.
@@ -70,18 +71,37 @@ pub(super) async fn metrics<P: Platform>(exchange: &Exchange<P>, head: &Parts) -
     }
     let mut clusters = Vec::new();
     for cluster in exchange.config.clusters.values() {
-        let status = command(ClusterCommand::Status);
-        if let Ok(CellReply::Cluster(ClusterReply::Status(replicas))) =
-            exchange.platform.cell_call(&address(cluster), status).await
-        {
-            clusters.push((cluster.name.clone(), replicas));
-        }
+        clusters.push((cluster.name.clone(), replica_statuses(exchange, cluster).await));
     }
     let text = exchange.gateway.metrics.scrape(&clusters);
     Ok(respond::with_type(
         text.into(),
         "application/openmetrics-text; version=1.0.0; charset=utf-8",
     ))
+}
+
+/// Every replica of a cluster that is configured or still holds permits; none when the cell does not answer. A cell
+/// keeps nothing of replicas that are idle and well, so what it does not know is just that.
+async fn replica_statuses<P: Platform>(exchange: &Exchange<P>, cluster: &Cluster) -> Vec<ReplicaStatus> {
+    let reply = exchange
+        .platform
+        .cell_call(&address(cluster), command(ClusterCommand::Status))
+        .await;
+    let Ok(CellReply::Cluster(ClusterReply::Status(mut statuses))) = reply else {
+        return Vec::new();
+    };
+    for replica in &cluster.replicas {
+        if statuses.iter().all(|status| status.replica != replica.name) {
+            let replica = replica.name.clone();
+            statuses.push(ReplicaStatus {
+                replica,
+                running: 0,
+                kv_tokens: Tokens(0),
+                available: true,
+            });
+        }
+    }
+    statuses
 }
 
 /// `GET /admin/config`: the text in force.
