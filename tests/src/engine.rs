@@ -91,13 +91,10 @@ impl Engine {
 
     /// The requests to generate whose text contains `marker`, in order.
     pub fn requests(&self, marker: &str) -> Vec<Received> {
-        let response = self.send(&Request::get("/sim/requests"));
-        let requests = response.json()["requests"].as_array().expect("a list").clone();
-        requests
-            .into_iter()
-            .filter(|request| request.to_string().contains(marker))
-            .map(Received)
-            .collect()
+        let query = format!("/sim/requests?match={}", marker.replace(' ', "+"));
+        let response = self.send(&Request::get(&query)).json();
+        let requests = response["requests"].as_array().expect("a list");
+        requests.iter().cloned().map(Received).collect()
     }
 
     /// Sequences that it runs now.

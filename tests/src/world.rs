@@ -5,8 +5,9 @@
 //! reads as the operator's own would.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::{fs, panic, process};
 
 use sha2::{Digest, Sha256};
 
@@ -41,6 +42,17 @@ impl World {
             scripted,
             engines,
         }
+    }
+
+    /// The same for a world that many tests share: where it does not start, none of them can run, and the reason is
+    /// told once instead of by each.
+    pub fn start_or_exit(name: &str, template: &str, place: Place, secrets: &[(&str, &str)]) -> Self {
+        panic::catch_unwind(|| Self::start(name, template, place, secrets)).unwrap_or_else(|reason| {
+            let reason = reason.downcast_ref::<String>().map_or("see above", String::as_str);
+            // Not `eprintln!`: what a test prints is shown when it ends, and this one never does.
+            let _ = writeln!(io::stderr(), "the world `{name}` does not start: {reason}");
+            process::exit(1)
+        })
     }
 
     /// An engine by the name that the template gives it.

@@ -61,7 +61,7 @@ def check_stream_with_usage(client):
 
 
 def check_stream_helper(client):
-    with client.chat.completions.stream(model=MODEL, messages=messages("hello"), max_tokens=12) as stream:
+    with client.chat.completions.stream(model=MODEL, messages=messages("hello")) as stream:
         kinds = {event.type for event in stream}
         final = stream.get_final_completion()
     assert {"chunk", "content.delta", "content.done"} <= kinds, kinds

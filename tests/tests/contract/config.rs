@@ -15,7 +15,7 @@ use tidegate_tests::world::{World, folder, key};
 
 use crate::support::{Expected, assert_error, assert_error_object, chat, eventually, invalid_request, post_chat};
 
-static AWAY: LazyLock<World> = LazyLock::new(|| World::start("away", TEMPLATE, WASHINGTON, &[]));
+static AWAY: LazyLock<World> = LazyLock::new(|| World::start_or_exit("away", TEMPLATE, WASHINGTON, &[]));
 const TEMPLATE: &str = include_str!("../../worlds/away.toml");
 
 /// Held by tests that replace the configuration of that world.

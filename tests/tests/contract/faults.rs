@@ -189,9 +189,8 @@ fn garbage_instead_of_a_stream_is_a_bad_gateway() {
     for (marker, script) in [
         ("garbage-not-sse", Script::answer("text/html", "<h1>It works!</h1>")),
         ("garbage-data", Script::stream().then("data: not JSON\n\n")),
-        ("garbage-no-events", Script::stream()),
         ("garbage-done-only", Script::stream().then("data: [DONE]\n\n")),
-        ("garbage-bytes", Script::stream().then(b"\xff\xfe\x00\x01\n\n\n\n")),
+        ("garbage-bytes", Script::stream().then(b"data: \xff\xfe\x00\x01\n\n")),
         ("garbage-list-data", Script::stream().then("data: [1]\n\n")),
     ] {
         SHARED.scripted.on(marker, script);
@@ -217,6 +216,21 @@ fn a_broken_connection_is_a_bad_gateway() {
         let response = ask(&chat("tide-scripted", marker));
         assert_eq!(response.status, 502, "{marker}: {}", response.text());
         assert_error_object(&response.json()["error"]);
+    }
+}
+
+#[test]
+fn a_stream_that_ends_before_it_began_is_a_bad_gateway() {
+    for (marker, script) in [
+        ("broken-no-events", Script::stream()),
+        ("broken-no-sense", Script::stream().then(b"\xff\xfe\x00\x01\n\n\n\n")),
+        ("broken-first-event", Script::stream().then("data: {\"choices\":[")),
+    ] {
+        SHARED.scripted.on(marker, script);
+        assert_error(
+            &ask(&chat_stream("tide-scripted", marker)),
+            server_error(502, "upstream_unreachable"),
+        );
     }
 }
 

@@ -99,7 +99,7 @@ fn events_reach_the_client_byte_for_byte_but_for_the_model() {
         expected.push_str(&format!("data: {}\n\n", event.replace("NAME", "tide-scripted")));
     }
     SHARED.scripted.on("answer-stream", script.then("data: [DONE]\n\n"));
-    let (response, _) = ask_stream(&chat_stream("tide-scripted", "answer-stream"));
+    let response = ask(&chat_stream("tide-scripted", "answer-stream"));
     assert_eq!(response.text(), expected + "data: [DONE]\n\n");
 }
 

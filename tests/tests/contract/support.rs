@@ -13,7 +13,7 @@ use tidegate_tests::world::{World, key};
 /// The world of worlds/shared.toml, in Frankfurt.
 pub static SHARED: LazyLock<World> = LazyLock::new(|| {
     let secrets = [("ENGINE_KEY_EU", ENGINE_KEY_EU)];
-    World::start("shared", include_str!("../../worlds/shared.toml"), FRANKFURT, &secrets)
+    World::start_or_exit("shared", include_str!("../../worlds/shared.toml"), FRANKFURT, &secrets)
 });
 
 /// What the engines of cluster `eu` are to be told as a bearer token.
