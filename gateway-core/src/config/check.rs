@@ -18,10 +18,8 @@ use crate::route::Coordinates;
 /// The configuration, or `None` when it is wrong, which is then in the report.
 pub(super) fn check(root: &Root, version: String, report: &mut Report) -> Option<Config> {
     let names = KnownNames::of(root, report);
-    let regions: BTreeMap<_, _> = entries(&root.regions)
-        .iter()
-        .filter_map(|at| region(&at.value))
-        .collect();
+    let mut regions = BTreeMap::new();
+    regions.extend(entries(&root.regions).iter().filter_map(|at| region(&at.value)));
     let clusters = clusters(root, &names, &regions, report);
     let models = models::check(root, &names, &clusters, report);
     let mut digests = Once::of("a key with the digest", "expected each key once, with one owner");
@@ -60,7 +58,7 @@ impl<'w> KnownNames<'w> {
         let mut jurisdictions = Names::of("region with the jurisdiction").complete_if(has_regions);
         for region in entries(&root.regions) {
             regions.add(region.value.name.as_ref(), report);
-            jurisdictions.add_shared(region.value.jurisdiction.as_ref());
+            jurisdictions.add_shared(region.value.jurisdiction.as_ref(), report);
         }
         let mut clusters = Names::of("cluster").complete_if(has_clusters);
         for cluster in entries(&root.clusters) {
@@ -131,12 +129,7 @@ fn cluster(written: &written::Cluster, region: Region) -> Option<Cluster> {
     })
 }
 
-fn tenants(
-    root: &Root,
-    names: &KnownNames<'_>,
-    digests: &mut Once<KeyDigest>,
-    report: &mut Report,
-) -> Vec<Arc<Tenant>> {
+fn tenants(root: &Root, names: &KnownNames<'_>, digests: &mut Once, report: &mut Report) -> Vec<Arc<Tenant>> {
     let mut tenant_names = Names::of("tenant");
     let mut tenants = Vec::new();
     for At { value: written, .. } in entries(&root.tenants) {
@@ -173,7 +166,9 @@ fn allowed<N: for<'n> From<&'n str>>(
 }
 
 /// The digests, none of which may stand anywhere else: a key belongs to one tenant, or to operators.
-fn keys(written: &[At<KeyDigest>], digests: &mut Once<KeyDigest>, report: &mut Report) -> Vec<KeyDigest> {
-    written.iter().for_each(|digest| digests.add(digest, report));
+fn keys(written: &[At<KeyDigest>], digests: &mut Once, report: &mut Report) -> Vec<KeyDigest> {
+    for digest in written {
+        digests.add(&digest.with(digest.value.to_string()), report);
+    }
     written.iter().map(|digest| digest.value).collect()
 }

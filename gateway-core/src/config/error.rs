@@ -9,7 +9,7 @@ use super::digest::DigestError;
 use super::url::UrlError;
 
 /// All that is wrong with one configuration, in the order of its lines.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Error)]
 pub struct ConfigErrors {
     errors: Vec<ConfigError>,
     /// How many there are beyond these.
@@ -17,12 +17,17 @@ pub struct ConfigErrors {
 }
 
 impl ConfigErrors {
-    pub(super) fn new(mut errors: Vec<ConfigError>) -> Self {
-        errors.sort_by_key(|error| error.line);
-        errors.dedup();
-        let omitted = errors.len().saturating_sub(MOST_ERRORS);
-        errors.truncate(MOST_ERRORS);
-        Self { errors, omitted }
+    /// Adds an error behind those of the same line, unless it is there already.
+    pub(super) fn add(&mut self, error: ConfigError) {
+        let index = self.errors.partition_point(|other| other.line <= error.line);
+        if index > 0 && self.errors[index - 1] == error {
+            return;
+        }
+        self.errors.insert(index, error);
+        if self.errors.len() > MOST_ERRORS {
+            self.errors.pop();
+            self.omitted += 1;
+        }
     }
 
     /// The errors, sorted by line; the first 1,000 if there are more.

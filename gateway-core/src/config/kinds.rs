@@ -16,25 +16,30 @@ impl<T: FromWhole, const MIN: i64, const MAX: i64> Kind for Whole<T, MIN, MAX> {
     type Value = T;
 
     fn expected() -> String {
-        format!("an integer from {} to {}", grouped(MIN), grouped(MAX))
+        integer(MIN, MAX)
     }
 
-    fn read(node: &Node<'_>, report: &mut Report) -> Option<T> {
-        let Some(integer) = node.integer() else {
-            node.wrong_type::<Self>(report);
-            return None;
-        };
-        let value = whole(integer).filter(|value| (MIN..=MAX).contains(value));
-        if value.is_none() {
-            node.wrong::<Self>(
-                Problem::OutOfRange {
-                    found: integer.to_string(),
-                },
-                report,
-            );
-        }
-        value.map(T::from_whole)
+    fn read(node: Node<'_>, report: &mut Report) -> Option<T> {
+        read_integer(node, MIN, MAX, report).map(T::from_whole)
     }
+}
+
+fn integer(min: i64, max: i64) -> String {
+    format!("an integer from {} to {}", grouped(min), grouped(max))
+}
+
+/// Apart from `Whole` because that is compiled for every pair of bounds.
+fn read_integer(node: Node<'_>, min: i64, max: i64, report: &mut Report) -> Option<i64> {
+    let Some(written) = node.integer() else {
+        node.wrong_type(&integer(min, max), report);
+        return None;
+    };
+    let value = whole(written).filter(|value| (min..=max).contains(value));
+    if value.is_none() {
+        let found = written.to_string();
+        node.wrong(Problem::OutOfRange { found }, &integer(min, max), report);
+    }
+    value
 }
 
 /// A whole number from `MIN` to `MAX`; `DEFAULT` when it is not there.
@@ -47,11 +52,11 @@ impl<T: FromWhole, const DEFAULT: i64, const MIN: i64, const MAX: i64> Kind for 
         Whole::<T, MIN, MAX>::expected()
     }
 
-    fn read(node: &Node<'_>, report: &mut Report) -> Option<T> {
+    fn read(node: Node<'_>, report: &mut Report) -> Option<T> {
         Whole::<T, MIN, MAX>::read(node, report)
     }
 
-    fn absent(_place: &Place) -> Option<T> {
+    fn absent(_place: Place, _report: &mut Report) -> Option<T> {
         Some(T::from_whole(DEFAULT))
     }
 }
@@ -102,19 +107,15 @@ impl<const MIN: i64, const MAX: i64> Kind for Decimal<MIN, MAX> {
         format!("a number from {} to {}", grouped(MIN), grouped(MAX))
     }
 
-    fn read(node: &Node<'_>, report: &mut Report) -> Option<f64> {
-        let Some(number) = node.number() else {
-            node.wrong_type::<Self>(report);
+    fn read(node: Node<'_>, report: &mut Report) -> Option<f64> {
+        let Some((number, written)) = node.number() else {
+            node.wrong_type(&Self::expected(), report);
             return None;
         };
         let within = (MIN as f64..=MAX as f64).contains(&number);
         if !within {
-            node.wrong::<Self>(
-                Problem::OutOfRange {
-                    found: number.to_string(),
-                },
-                report,
-            );
+            let found = written.to_owned();
+            node.wrong(Problem::OutOfRange { found }, &Self::expected(), report);
         }
         within.then_some(number)
     }
@@ -134,24 +135,23 @@ impl<K: Kind, const MIN: usize> Kind for List<K, MIN> {
         format!("a list{at_least}, each entry {}", K::expected())
     }
 
-    fn read(node: &Node<'_>, report: &mut Report) -> Option<Self::Value> {
+    fn read(node: Node<'_>, report: &mut Report) -> Option<Self::Value> {
         let Some(entries) = node.entries(report) else {
-            node.wrong_type::<Self>(report);
+            node.wrong_type(&Self::expected(), report);
             return None;
         };
         if entries.len() < MIN {
-            node.wrong::<Self>(Problem::Empty, report);
+            node.wrong(Problem::Empty, &Self::expected(), report);
             return None;
         }
-        Some(
-            entries
-                .into_iter()
-                .filter_map(|entry| entry.read::<K>(report))
-                .collect(),
-        )
+        let mut sound = Vec::new();
+        for entry in entries {
+            sound.extend(entry.read::<K>(report));
+        }
+        Some(sound)
     }
 
-    fn absent(_place: &Place) -> Option<Self::Value> {
+    fn absent(_place: Place, _report: &mut Report) -> Option<Self::Value> {
         (MIN == 0).then(Vec::new)
     }
 }
@@ -164,11 +164,11 @@ impl<K: Kind> Kind for Option<K> {
         K::expected()
     }
 
-    fn read(node: &Node<'_>, report: &mut Report) -> Option<Self::Value> {
+    fn read(node: Node<'_>, report: &mut Report) -> Option<Self::Value> {
         K::read(node, report).map(Some)
     }
 
-    fn absent(_place: &Place) -> Option<Self::Value> {
+    fn absent(_place: Place, _report: &mut Report) -> Option<Self::Value> {
         Some(None)
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::error::Problem;
-use super::read::value;
+use super::read::{Kind, value};
 use super::report::{At, Place, Report};
 use super::validated::Limits;
 use super::written;
@@ -11,8 +11,9 @@ use super::written;
 impl Default for Limits {
     /// What holds when the configuration says nothing.
     fn default() -> Self {
-        let defaults = Place::default().absent::<written::Limits>("limits");
-        let limits = defaults.and_then(|defaults| check(&defaults.value, &mut Report::new("")));
+        let report = &mut Report::new("");
+        let defaults = written::Limits::absent(Place::TEXT, report);
+        let limits = defaults.and_then(|defaults| check(&defaults, report));
         limits.expect("every limit has a default")
     }
 }
@@ -68,11 +69,8 @@ fn less((shorter, short): Time<'_>, (longer, long): Time<'_>, report: &mut Repor
         longer,
         long_ms: long.value.as_millis(),
     };
-    let place = if short.place.line > long.place.line {
-        &short.place
-    } else {
-        &long.place
-    };
+    let is_later = report.line(short.place) > report.line(long.place);
+    let place = if is_later { short.place } else { long.place };
     report.add(
         place,
         problem,

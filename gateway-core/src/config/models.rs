@@ -31,9 +31,9 @@ pub(super) fn names<'w>(root: &'w Root, report: &mut Report) -> Names<'w> {
 
 /// What else clients may ask for a model by.
 pub(super) fn aliases(root: &Root) -> BTreeMap<String, ModelName> {
-    written_aliases(root)
-        .map(|(alias, name)| (alias.value.clone(), ModelName::from(name)))
-        .collect()
+    let mut aliases = BTreeMap::new();
+    aliases.extend(written_aliases(root).map(|(alias, name)| (alias.value.clone(), ModelName::from(name))));
+    aliases
 }
 
 fn written_aliases(root: &Root) -> impl Iterator<Item = (&At<String>, &str)> {
@@ -49,7 +49,7 @@ fn refuse_reserved(name: &At<String>, report: &mut Report) {
             name: name.value.clone(),
         };
         report.add(
-            &name.place,
+            name.place,
             problem,
             "expected another name, for clients ask for the canned tier by this one",
         );
@@ -141,7 +141,7 @@ fn tiers(written: &[At<written::Tier>], own: Option<&str>, models: &Names<'_>, r
     let mut tiers = Vec::new();
     for at in written {
         if matches!(tiers.last(), Some(Tier::Canned(_))) {
-            report.add(&at.place, Problem::AfterCanned, "expected the canned tier last");
+            report.add(at.place, Problem::AfterCanned, "expected the canned tier last");
         }
         tiers.extend(match &at.value {
             written::Tier::Canned(canned) => {
@@ -158,7 +158,7 @@ fn lower_model(
     asked: &At<String>,
     own: Option<&str>,
     models: &Names<'_>,
-    once: &mut Once<String>,
+    once: &mut Once,
     report: &mut Report,
 ) -> Option<Tier> {
     let model = models.resolve(asked, report)?;
@@ -167,7 +167,7 @@ fn lower_model(
         let problem = Problem::OwnModel {
             model: model.value.clone(),
         };
-        report.add(&model.place, problem, "expected what comes after it");
+        report.add(model.place, problem, "expected what comes after it");
     }
     Some(Tier::Model(ModelName::from(model.value.as_str())))
 }

@@ -1,7 +1,6 @@
 //! Names and what they refer to: nothing twice, nothing unknown.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use super::error::Problem;
 use super::report::{At, Report};
@@ -54,29 +53,29 @@ impl<'w> Names<'w> {
                 name: alias.value.clone(),
                 line: first.line,
             };
-            report.add(&alias.place, problem, "expected a name of its own");
+            report.add(alias.place, problem, "expected a name of its own");
         } else {
             self.known.insert(
                 &alias.value,
                 Known {
                     name,
-                    line: alias.place.line,
+                    line: report.line(alias.place),
                 },
             );
         }
     }
 
     /// Adds a name that several things may share.
-    pub fn add_shared(&mut self, name: Option<&'w At<String>>) {
-        match name {
-            Some(At { place, value }) => {
-                self.known.entry(value).or_insert(Known {
-                    name: value,
-                    line: place.line,
-                });
-            }
-            None => self.incomplete = true,
-        }
+    pub fn add_shared(&mut self, name: Option<&'w At<String>>, report: &Report) {
+        let Some(name) = name else {
+            self.incomplete = true;
+            return;
+        };
+        let known = Known {
+            name: &name.value,
+            line: report.line(name.place),
+        };
+        self.known.entry(&name.value).or_insert(known);
     }
 
     /// The name that is meant, aliases resolved, in the same place; `None` when there is no such name, which is then in
@@ -88,40 +87,34 @@ impl<'w> Names<'w> {
                 what: self.what,
                 name: asked.value.clone(),
             };
-            report.add(&asked.place, problem, suggest(&asked.value, self.known.keys().copied()));
+            report.add(asked.place, problem, suggest(&asked.value, self.known.keys().copied()));
         }
         known.map(|known| asked.with(known.name.to_owned()))
     }
 }
 
-/// Values of which each may be there once only, and where each was first.
-pub(super) struct Once<T> {
+/// Texts of which each may be there once only, and where each was first.
+pub(super) struct Once {
     what: &'static str,
     expected: &'static str,
-    lines: BTreeMap<T, usize>,
+    lines: BTreeMap<String, usize>,
 }
 
-impl<T: Clone + Ord + fmt::Display> Once<T> {
+impl Once {
     /// Nothing yet; `what` it is and what is expected of it, for messages.
     pub fn of(what: &'static str, expected: &'static str) -> Self {
-        Self {
-            what,
-            expected,
-            lines: BTreeMap::new(),
-        }
+        let lines = BTreeMap::new();
+        Self { what, expected, lines }
     }
 
-    /// Adds a value, or reports that it is there already.
-    pub fn add(&mut self, at: &At<T>, report: &mut Report) {
-        if let Some(line) = self.lines.get(&at.value) {
-            let problem = Problem::Duplicate {
-                what: self.what,
-                name: at.value.to_string(),
-                line: *line,
-            };
-            report.add(&at.place, problem, self.expected);
+    /// Adds a text, or reports that it is there already.
+    pub fn add(&mut self, at: &At<String>, report: &mut Report) {
+        let name = at.value.clone();
+        if let Some(line) = self.lines.get(&name).copied() {
+            let what = self.what;
+            report.add(at.place, Problem::Duplicate { what, name, line }, self.expected);
         } else {
-            self.lines.insert(at.value.clone(), at.place.line);
+            self.lines.insert(name, report.line(at.place));
         }
     }
 }

@@ -17,10 +17,10 @@ pub(super) trait Kind {
     fn expected() -> String;
 
     /// The value, or `None` when it is wrong, which is then in the report.
-    fn read(node: &Node<'_>, report: &mut Report) -> Option<Self::Value>;
+    fn read(node: Node<'_>, report: &mut Report) -> Option<Self::Value>;
 
-    /// What the key's absence means; `None` when it must be there. `place` is where the key would be.
-    fn absent(_place: &Place) -> Option<Self::Value> {
+    /// What the key's absence from `place` means; `None` when it must be there.
+    fn absent(_place: Place, _report: &mut Report) -> Option<Self::Value> {
         None
     }
 }
@@ -38,15 +38,8 @@ pub(super) fn entries<T>(list: &Option<At<Vec<At<T>>>>) -> &[At<T>] {
     list.as_ref().map_or(&[], |list| &list.value)
 }
 
-impl Place {
-    /// What the absence of a key in the table at this place means; `None` when it must be there.
-    pub fn absent<K: Kind>(&self, name: &str) -> Field<K> {
-        let place = self.key(name, self.line);
-        K::absent(&place).map(|value| At { place, value })
-    }
-}
-
 /// A value as it stands in the TOML tree.
+#[derive(Clone, Copy)]
 pub(super) struct Node<'t> {
     place: Place,
     value: &'t DeValue<'t>,
@@ -55,32 +48,38 @@ pub(super) struct Node<'t> {
 impl<'t> Node<'t> {
     /// Parses the text that a `K` is made of.
     pub fn parse<K: Kind>(
-        &self,
+        self,
         report: &mut Report,
         parse: impl FnOnce(&str) -> Result<K::Value, Problem>,
     ) -> Option<K::Value> {
         let Some(text) = self.value.as_str() else {
-            self.wrong_type::<K>(report);
+            self.wrong_type(&K::expected(), report);
             return None;
         };
-        parse(text).map_err(|problem| self.wrong::<K>(problem, report)).ok()
+        let parsed = parse(text);
+        parsed
+            .map_err(|problem| self.wrong(problem, &K::expected(), report))
+            .ok()
     }
 
     /// Whether it is a text.
-    pub fn is_text(&self) -> bool {
+    pub fn is_text(self) -> bool {
         self.value.is_str()
     }
 
-    /// The integer as it is written, if it is one.
-    pub fn integer(&self) -> Option<&'t DeInteger<'t>> {
+    /// The integer, if it is one.
+    pub fn integer(self) -> Option<&'t DeInteger<'t>> {
         self.value.as_integer()
     }
 
-    /// The number, if it is an integer or a float.
-    pub fn number(&self) -> Option<f64> {
+    /// The number and how it is written, if it is an integer or a float.
+    pub fn number(self) -> Option<(f64, &'t str)> {
         match self.value {
-            DeValue::Integer(integer) => Some(whole(integer).map_or(f64::INFINITY, |whole| whole as f64)),
-            DeValue::Float(float) => float.as_str().parse().ok(),
+            DeValue::Integer(integer) => {
+                let number = whole(integer).map_or(f64::INFINITY, |whole| whole as f64);
+                Some((number, integer.as_str()))
+            }
+            DeValue::Float(float) => Some((float.as_str().parse().ok()?, float.as_str())),
             DeValue::String(_) | DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => {
                 None
             }
@@ -88,48 +87,36 @@ impl<'t> Node<'t> {
     }
 
     /// The entries, if it is a list.
-    pub fn entries(&self, report: &Report) -> Option<Vec<Node<'t>>> {
-        let entry = |(index, entry): (usize, &'t Spanned<DeValue<'t>>)| Node {
-            place: Place {
-                key: format!("{}[{index}]", self.place.key),
-                line: report.line(entry.span().start),
-            },
+    pub fn entries(self, report: &mut Report) -> Option<Vec<Self>> {
+        let entries = self.value.as_array()?.iter().enumerate();
+        let node = |(index, entry): (usize, &'t Spanned<DeValue<'t>>)| Self {
+            place: report.entry(self.place, index, entry.span().start),
             value: entry.get_ref(),
         };
-        self.value
-            .as_array()
-            .map(|entries| entries.iter().enumerate().map(entry).collect())
+        Some(entries.map(node).collect())
     }
 
     /// The keys, if it is a table.
-    pub fn keys(&self) -> Option<Keys<'t>> {
-        self.value.as_table().map(|table| Keys {
-            place: self.place.clone(),
-            table,
-        })
+    pub fn keys(self) -> Option<Keys<'t>> {
+        let (place, table) = (self.place, self.value.as_table()?);
+        Some(Keys { place, table })
     }
 
     /// The value as `K`, with its place.
     pub fn read<K: Kind>(self, report: &mut Report) -> Field<K> {
-        K::read(&self, report).map(|value| At {
-            place: self.place,
-            value,
-        })
+        let (place, value) = (self.place, K::read(self, report)?);
+        Some(At { place, value })
     }
 
-    /// Reports that the value has another type than `K` wants.
-    pub fn wrong_type<K: Kind>(&self, report: &mut Report) {
-        self.wrong::<K>(
-            Problem::WrongType {
-                found: self.value.type_str(),
-            },
-            report,
-        );
+    /// Reports that the value has another type than what is expected.
+    pub fn wrong_type(self, expected: &str, report: &mut Report) {
+        let found = self.value.type_str();
+        self.wrong(Problem::WrongType { found }, expected, report);
     }
 
-    /// Reports that the value is not what `K` wants.
-    pub fn wrong<K: Kind>(&self, problem: Problem, report: &mut Report) {
-        report.add(&self.place, problem, format!("expected {}", K::expected()));
+    /// Reports that the value is not what is expected.
+    pub fn wrong(self, problem: Problem, expected: &str, report: &mut Report) {
+        report.add(self.place, problem, format!("expected {expected}"));
     }
 }
 
@@ -147,40 +134,47 @@ pub(super) struct Keys<'t> {
 impl<'t> Keys<'t> {
     /// The keys of a whole text.
     pub fn of_text(table: &'t DeTable<'t>) -> Self {
-        Self {
-            place: Place {
-                key: String::new(),
-                line: 1,
-            },
-            table,
-        }
+        let place = Place::TEXT;
+        Self { place, table }
     }
 
     /// Reports every key that is not among `known`.
     pub fn expect_only(&self, known: &[&str], report: &mut Report) {
         for key in self.table.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {
-            let place = self.place.key(key.get_ref(), report.line(key.span().start));
-            report.add(&place, Problem::UnknownKey, what_else(key.get_ref(), known));
+            report.unknown_key(
+                self.place,
+                key.get_ref(),
+                key.span().start,
+                what_else(key.get_ref(), known),
+            );
         }
     }
 
     /// The value of a key as `K`, or what its absence means.
-    pub fn read<K: Kind>(&self, name: &str, report: &mut Report) -> Field<K> {
-        if let Some((key, value)) = self.table.get_key_value(name) {
-            let place = self.place.key(name, report.line(key.span().start));
-            return Node {
-                place,
-                value: value.get_ref(),
-            }
-            .read::<K>(report);
+    pub fn read<K: Kind>(&self, key: &'static str, report: &mut Report) -> Field<K> {
+        if let Some(node) = self.node(key, report) {
+            return node.read::<K>(report);
         }
-        let absent = self.place.absent::<K>(name);
+        let absent = absent::<K>(self.place, key, report);
         if absent.is_none() {
-            let place = self.place.key(name, self.place.line);
-            report.add(&place, Problem::Missing, format!("expected {}", K::expected()));
+            let place = report.absent_key(self.place, key);
+            report.add(place, Problem::Missing, format!("expected {}", K::expected()));
         }
         absent
     }
+
+    fn node(&self, key: &'static str, report: &mut Report) -> Option<Node<'t>> {
+        let (written, value) = self.table.get_key_value(key)?;
+        let (place, value) = (report.key(self.place, key, written.span().start), value.get_ref());
+        Some(Node { place, value })
+    }
+}
+
+/// What the absence of a key from the table at `within` means; `None` when it must be there.
+pub(super) fn absent<K: Kind>(within: Place, key: &'static str, report: &mut Report) -> Field<K> {
+    let place = report.absent_key(within, key);
+    let value = K::absent(place, report)?;
+    Some(At { place, value })
 }
 
 /// What to write instead of a key that nobody knows. Who looks for a place for a token is told where it belongs.

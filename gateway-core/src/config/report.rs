@@ -1,32 +1,19 @@
-//! What is wrong with a text, and where: places are keys and lines.
+//! What is wrong with a text, and where. Places are kept here as small numbers; their keys are spelt out only for
+//! messages.
 
 use super::error::{ConfigError, ConfigErrors, Problem};
 
-/// Where something is written.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Place {
-    /// The key, such as `clusters[1].region`.
-    pub key: String,
-    /// Its line, counted from 1.
-    pub line: usize,
-}
+/// Where something is written: a key, an entry of a list, or the text as a whole.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place(usize);
 
 impl Place {
-    /// The place of a key of the table that is here.
-    pub fn key(&self, name: &str, line: usize) -> Self {
-        let is_bare = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-        let name = if is_bare { name.to_owned() } else { format!("{name:?}") };
-        let key = if self.key.is_empty() {
-            name
-        } else {
-            format!("{}.{name}", self.key)
-        };
-        Self { key, line }
-    }
+    /// The whole text.
+    pub const TEXT: Self = Self(0);
 }
 
 /// A value and where it is written.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct At<T> {
     pub place: Place,
     pub value: T,
@@ -35,10 +22,8 @@ pub(super) struct At<T> {
 impl<T> At<T> {
     /// Something else that is written there.
     pub fn with<U>(&self, value: U) -> At<U> {
-        At {
-            place: self.place.clone(),
-            value,
-        }
+        let place = self.place;
+        At { place, value }
     }
 }
 
@@ -46,70 +31,136 @@ impl<T> At<T> {
 pub(super) struct Report {
     /// Offsets at which lines begin.
     lines: Vec<usize>,
-    errors: Vec<ConfigError>,
+    spots: Vec<Spot>,
+    errors: ConfigErrors,
+}
+
+/// A place: what leads to it from another one, and its line.
+struct Spot {
+    within: Place,
+    step: Step,
+    line: usize,
+}
+
+enum Step {
+    Text,
+    Key(&'static str),
+    Entry(usize),
 }
 
 impl Report {
     /// The empty report on a text.
     pub fn new(text: &str) -> Self {
-        let after_newline = text
-            .bytes()
-            .enumerate()
-            .filter(|(_, byte)| *byte == b'\n')
-            .map(|(offset, _)| offset + 1);
+        let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let whole_text = Spot {
+            within: Place::TEXT,
+            step: Step::Text,
+            line: 1,
+        };
         Self {
-            lines: std::iter::once(0).chain(after_newline).collect(),
-            errors: Vec::new(),
+            lines: newlines.map(|(offset, _)| offset).collect(),
+            spots: vec![whole_text],
+            errors: ConfigErrors::default(),
         }
     }
 
-    /// The line of a byte, counted from 1.
-    pub fn line(&self, offset: usize) -> usize {
-        self.lines.partition_point(|start| *start <= offset)
+    /// The place of a key that is written at an offset.
+    pub fn key(&mut self, within: Place, key: &'static str, offset: usize) -> Place {
+        self.spot(within, Step::Key(key), self.line_at(offset))
+    }
+
+    /// The place where a key of a table would be.
+    pub fn absent_key(&mut self, within: Place, key: &'static str) -> Place {
+        self.spot(within, Step::Key(key), self.line(within))
+    }
+
+    /// The place of a list's entry that is written at an offset.
+    pub fn entry(&mut self, within: Place, index: usize, offset: usize) -> Place {
+        self.spot(within, Step::Entry(index), self.line_at(offset))
+    }
+
+    fn spot(&mut self, within: Place, step: Step, line: usize) -> Place {
+        self.spots.push(Spot { within, step, line });
+        Place(self.spots.len() - 1)
+    }
+
+    /// The line of a place, counted from 1.
+    pub fn line(&self, place: Place) -> usize {
+        self.spots[place.0].line
+    }
+
+    fn line_at(&self, offset: usize) -> usize {
+        1 + self.lines.partition_point(|newline| *newline < offset)
+    }
+
+    /// The key of a place, such as `clusters[1].region`.
+    fn spell(&self, place: Place) -> String {
+        let Spot { within, step, .. } = &self.spots[place.0];
+        match step {
+            Step::Text => String::new(),
+            Step::Key(key) => self.spell_key(*within, key),
+            Step::Entry(index) => format!("{}[{index}]", self.spell(*within)),
+        }
+    }
+
+    fn spell_key(&self, within: Place, key: &str) -> String {
+        let within = self.spell(within);
+        let dot = if within.is_empty() { "" } else { "." };
+        let is_bare = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+        if is_bare {
+            format!("{within}{dot}{key}")
+        } else {
+            format!("{within}{dot}{key:?}")
+        }
     }
 
     /// Adds an error.
-    pub fn add(&mut self, place: &Place, problem: Problem, expected: impl Into<String>) {
-        self.errors.push(ConfigError {
-            key: place.key.clone(),
-            line: place.line,
+    pub fn add(&mut self, place: Place, problem: Problem, expected: impl Into<String>) {
+        self.errors.add(ConfigError {
+            key: self.spell(place),
+            line: self.line(place),
             problem,
             expected: expected.into(),
         });
     }
 
+    /// Adds that there is no such key as the one written at an offset.
+    pub fn unknown_key(&mut self, within: Place, key: &str, offset: usize, expected: String) {
+        self.errors.add(ConfigError {
+            key: self.spell_key(within, key),
+            line: self.line_at(offset),
+            problem: Problem::UnknownKey,
+            expected,
+        });
+    }
+
     /// Adds an error of TOML's own.
     pub fn syntax(&mut self, error: &toml::de::Error) {
-        let offset = error.span().map_or(0, |span| span.start);
-        let (problem, expected) = error
-            .message()
-            .split_once(", expected ")
-            .unwrap_or((error.message(), "valid TOML"));
-        let place = Place {
+        let message = error.message();
+        let (problem, expected) = message.split_once(", expected ").unwrap_or((message, "valid TOML"));
+        self.errors.add(ConfigError {
             key: "(syntax)".to_owned(),
-            line: self.line(offset),
-        };
-        self.add(
-            &place,
-            Problem::Syntax(problem.to_owned()),
-            format!("expected {expected}"),
-        );
+            line: self.line_at(error.span().map_or(0, |span| span.start)),
+            problem: Problem::Syntax(problem.to_owned()),
+            expected: format!("expected {expected}"),
+        });
     }
 
     /// Adds that the text is too long to be read.
-    pub fn too_long(&mut self, bytes: usize, max: usize) {
-        let place = Place {
+    pub fn too_long(&mut self, bytes: usize, most: usize) {
+        self.errors.add(ConfigError {
             key: "(text)".to_owned(),
             line: 1,
-        };
-        self.add(&place, Problem::TooLong { bytes }, format!("expected at most {max}"));
+            problem: Problem::TooLong { bytes },
+            expected: format!("expected at most {most}"),
+        });
     }
 
     /// What was made of the text, if nothing was wrong with it.
     pub fn finish<T>(self, sound: Option<T>) -> Result<T, ConfigErrors> {
         match sound {
-            Some(sound) if self.errors.is_empty() => Ok(sound),
-            Some(_) | None => Err(ConfigErrors::new(self.errors)),
+            Some(sound) if self.errors.as_slice().is_empty() => Ok(sound),
+            Some(_) | None => Err(self.errors),
         }
     }
 }

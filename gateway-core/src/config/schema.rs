@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::kinds::{Decimal, Limit, List, Whole};
 use super::read::Kind;
-use super::report::Place;
+use super::report::{Place, Report};
 use super::texts::{Digest, Engine, ModelId, Pattern, ReplicaUrl, Text};
 use super::validated::EngineKind;
 use super::written::{Canned, Root, Tier};
@@ -39,7 +39,7 @@ pub(super) fn key<K: Kind + Describe>(name: &'static str, comment: &[&str]) -> K
     Key {
         name,
         schema,
-        required: K::absent(&Place::default()).is_none(),
+        required: K::absent(Place::TEXT, &mut Report::new("")).is_none(),
     }
 }
 

@@ -25,19 +25,22 @@ macro_rules! section {
             }
 
             fn read(
-                node: &$crate::config::read::Node<'_>,
+                node: $crate::config::read::Node<'_>,
                 report: &mut $crate::config::report::Report,
             ) -> Option<Self> {
                 let keys = node.keys();
                 if keys.is_none() {
-                    node.wrong_type::<Self>(report);
+                    node.wrong_type(&<Self as $crate::config::read::Kind>::expected(), report);
                 }
                 keys.map(|keys| Self::of(&keys, report))
             }
 
             /// A table of which every key may be absent may be absent itself.
-            fn absent(place: &$crate::config::report::Place) -> Option<Self> {
-                Some(Self { $($key: Some(place.absent::<$kind>(stringify!($key))?),)* })
+            fn absent(
+                place: $crate::config::report::Place,
+                report: &mut $crate::config::report::Report,
+            ) -> Option<Self> {
+                Some(Self { $($key: Some($crate::config::read::absent::<$kind>(place, stringify!($key), report)?),)* })
             }
         }
 

@@ -45,7 +45,7 @@ impl<P: Pattern> Kind for P {
         )
     }
 
-    fn read(node: &Node<'_>, report: &mut Report) -> Option<String> {
+    fn read(node: Node<'_>, report: &mut Report) -> Option<String> {
         let fits = |text: &str| {
             let mut characters = text.chars();
             characters.next().is_some_and(|first| is_among(P::FIRST, first))
@@ -125,7 +125,7 @@ impl<const MAX: usize> Kind for Text<MAX> {
         format!("a text that is not blank, of at most {MAX} characters")
     }
 
-    fn read(node: &Node<'_>, report: &mut Report) -> Option<String> {
+    fn read(node: Node<'_>, report: &mut Report) -> Option<String> {
         node.parse::<Self>(report, |text| {
             if text.trim().is_empty() {
                 return Err(Problem::Malformed { found: beginning(text) });
@@ -150,7 +150,7 @@ impl Kind for ReplicaUrl {
         "a URL such as `http://10.0.0.7:8000`".to_owned()
     }
 
-    fn read(node: &Node<'_>, report: &mut Report) -> Option<String> {
+    fn read(node: Node<'_>, report: &mut Report) -> Option<String> {
         node.parse::<Self>(report, |text| normalise(text).map_err(Problem::from))
     }
 }
@@ -165,7 +165,7 @@ impl Kind for Digest {
         "`sha256:` and 64 hexadecimal digits, as `tidegate keys new` prints them".to_owned()
     }
 
-    fn read(node: &Node<'_>, report: &mut Report) -> Option<KeyDigest> {
+    fn read(node: Node<'_>, report: &mut Report) -> Option<KeyDigest> {
         node.parse::<Self>(report, |text| text.parse().map_err(Problem::Digest))
     }
 }
@@ -180,7 +180,7 @@ impl Kind for Engine {
         one_of(EngineKind::ALL.iter().map(|engine| engine.as_str()))
     }
 
-    fn read(node: &Node<'_>, report: &mut Report) -> Option<EngineKind> {
+    fn read(node: Node<'_>, report: &mut Report) -> Option<EngineKind> {
         node.parse::<Self>(report, |text| {
             let engine = EngineKind::ALL.into_iter().find(|engine| engine.as_str() == text);
             engine.ok_or_else(|| Problem::UnknownName {

@@ -122,13 +122,13 @@ impl Kind for Tier {
         "a model's name or `{ canned = \"…\" }`".to_owned()
     }
 
-    fn read(node: &Node<'_>, report: &mut Report) -> Option<Self> {
+    fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
         if node.is_text() {
             return ModelId::read(node, report).map(Self::Model);
         }
         let keys = node.keys();
         if keys.is_none() {
-            node.wrong_type::<Self>(report);
+            node.wrong_type(&Self::expected(), report);
         }
         keys.map(|keys| Self::Canned(Canned::of(&keys, report)))
     }
