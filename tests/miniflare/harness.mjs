@@ -81,7 +81,7 @@ if (stdin.isFIFO() || stdin.isSocket()) process.stdin.resume().on('close', stop)
 await miniflare.ready;
 for (const [key, value] of args.kv.map(pair)) {
   const store = await miniflare.getKVNamespace(bindings.kvNamespaces[0]);
-  await store.put(key, value.startsWith('@') ? readFileSync(value.slice(1)) : value);
+  await store.put(key, value.startsWith('@') ? readFileSync(value.slice(1), 'utf8') : value);
 }
 if (args['cron-every']) {
   setInterval(runCron, Number(args['cron-every']) * 1000).unref();
