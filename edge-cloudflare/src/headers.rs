@@ -1,35 +1,35 @@
 //! Headers between the runtime's type and the core's.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use js_sys::{Array, JsString};
-use wasm_bindgen::{JsCast, JsValue};
 use worker::web_sys::Headers;
 
+use crate::glue;
+
 /// The headers as the core takes them. What is no header to it is left out.
-pub(crate) fn headers_in(headers: &Headers) -> Result<HeaderMap, JsValue> {
+pub(crate) fn headers_in(headers: &Headers) -> HeaderMap {
+    let text = glue::headers_text(headers);
     let mut converted = HeaderMap::new();
-    for entry in headers.entries() {
-        let entry: Array = entry?.unchecked_into();
-        let name = HeaderName::try_from(text(entry.get(0)));
-        let value = HeaderValue::try_from(text(entry.get(1)));
-        if let (Ok(name), Ok(value)) = (name, value) {
+    let mut lines = text.split('\n');
+    while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             converted.append(name, value);
         }
     }
-    Ok(converted)
+    converted
 }
 
-/// The headers as the runtime takes them.
-pub(crate) fn headers_out(headers: &HeaderMap) -> Result<Headers, JsValue> {
-    let converted = Headers::new()?;
+/// The headers as `glue.js` takes them.
+pub(crate) fn headers_out(headers: &HeaderMap) -> String {
+    let mut text = String::with_capacity(LIKELY_BYTES);
     for (name, value) in headers {
-        // Bytes beyond ASCII go out as they are: the runtime writes each character of a header as one byte.
-        let value: String = value.as_bytes().iter().copied().map(char::from).collect();
-        converted.append(name.as_str(), &value)?;
+        text.push_str(name.as_str());
+        text.push('\n');
+        // The runtime writes each character of a header as one byte: so bytes beyond ASCII go out as they are.
+        text.extend(value.as_bytes().iter().copied().map(char::from));
+        text.push('\n');
     }
-    Ok(converted)
+    text
 }
 
-fn text(value: JsValue) -> String {
-    String::from(value.unchecked_into::<JsString>())
-}
+/// Room for the headers of most requests and responses.
+const LIKELY_BYTES: usize = 512;

@@ -7,12 +7,15 @@ mod cells;
 mod client;
 #[cfg(feature = "conformance")]
 mod conformance;
+mod glue;
 mod headers;
 mod http;
+mod incoming;
 mod location;
 mod platform;
 mod random;
 mod store;
+mod timers;
 mod upstream;
 
 use std::sync::{Arc, OnceLock};

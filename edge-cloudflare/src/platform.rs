@@ -8,20 +8,21 @@ use bytes::Bytes;
 use tidegate_core::cells::{CellAddress, CellCommand, CellReply};
 use tidegate_core::platform::{CellError, Platform, SendError, StoreError, UpstreamRequest};
 use tidegate_core::time::Timestamp;
-use worker::{Context, Delay, Env, ScheduleContext};
+use worker::{Context, Env, ScheduleContext};
 
+use crate::timers::Timers;
 use crate::upstream::{self, UpstreamBody};
 use crate::{cells, random, store};
 
 /// What one event may use: its bindings, and a promise of the runtime to wait for it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct CloudflarePlatform {
     env: Env,
     lifetime: Rc<Lifetime>,
+    timers: Rc<Timers>,
 }
 
 /// The event that work belongs to.
-#[derive(Debug)]
 pub(crate) enum Lifetime {
     /// A client's request.
     Request(Context),
@@ -34,6 +35,7 @@ impl CloudflarePlatform {
         Self {
             env,
             lifetime: Rc::new(lifetime),
+            timers: Timers::new(),
         }
     }
 }
@@ -50,7 +52,7 @@ impl Platform for CloudflarePlatform {
     }
 
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + 'static {
-        Delay::from(duration.min(LONGEST_SLEEP))
+        self.timers.sleep(duration)
     }
 
     async fn store_read(&self, keys: &[&str]) -> Result<Vec<Option<Bytes>>, StoreError> {
@@ -82,6 +84,3 @@ pub(crate) fn now() -> Timestamp {
     // Milliseconds since 1970 fit a float's 53 bits for some 285,000 years.
     Timestamp::from_millis(js_sys::Date::now() as u64)
 }
-
-/// The runtime's timers count milliseconds in 31 bits; a longer one would fire at once.
-const LONGEST_SLEEP: Duration = Duration::from_millis(i32::MAX as u64);

@@ -1,0 +1,52 @@
+//! The functions of `glue.js`, and no decision.
+
+use js_sys::{Promise, Uint8Array};
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+use worker::Env;
+use worker::web_sys::{AbortSignal, Headers, Response};
+
+use crate::cells::Cell;
+
+#[wasm_bindgen(module = "/src/glue.js")]
+extern "C" {
+    /// Lets the runtime offer the methods of the class to callers.
+    #[wasm_bindgen(js_name = makeCallable)]
+    pub(crate) fn make_callable(cell: Cell);
+
+    /// Calls a cell; gives a promise of its reply.
+    #[wasm_bindgen(catch, js_name = callCell)]
+    pub(crate) fn call_cell(env: &Env, key: &str, location_hint: &str, command: &str) -> Result<Promise, JsValue>;
+
+    /// The headers as one text: a line for each name, and one for its value.
+    #[wasm_bindgen(js_name = headersText)]
+    pub(crate) fn headers_text(headers: &Headers) -> String;
+
+    /// Sends a request, its headers as one text; gives a promise of the response.
+    #[wasm_bindgen(catch)]
+    pub(crate) fn send(
+        url: &str,
+        method: &str,
+        headers: &str,
+        body: &[u8],
+        signal: &AbortSignal,
+    ) -> Result<Promise, JsValue>;
+
+    /// A response, its headers as one text; `body` is bytes, a stream, or null.
+    #[wasm_bindgen(catch)]
+    pub(crate) fn respond(status: u16, headers: &str, body: &JsValue) -> Result<Response, JsValue>;
+}
+
+#[wasm_bindgen]
+extern "C" {
+    /// What a reader of a stream gives for each piece.
+    pub(crate) type Read;
+
+    /// Whether the stream has ended.
+    #[wasm_bindgen(method, getter)]
+    pub(crate) fn done(this: &Read) -> bool;
+
+    /// The piece, unless the stream has ended.
+    #[wasm_bindgen(method, getter)]
+    pub(crate) fn value(this: &Read) -> Uint8Array;
+}
