@@ -24,6 +24,8 @@ pub struct Engine {
     running: Vec<Sequence>,
     waiting: VecDeque<Sequence>,
     step_ends: Option<Timestamp>,
+    /// The step under way computes nothing: it only waits for a sequence that is held back.
+    is_pause: bool,
     stats: Stats,
     next_id: u64,
 }
@@ -66,6 +68,7 @@ impl Engine {
             running: Vec::new(),
             waiting: VecDeque::new(),
             step_ends: None,
+            is_pause: false,
             stats: Stats::default(),
             next_id: 0,
         }
@@ -95,12 +98,14 @@ impl Engine {
         }
         let id = SequenceId(self.next_id);
         self.next_id += 1;
+        self.end_pause();
         self.waiting.push_back(Sequence::new(id, request, now));
         Ok(id)
     }
 
-    /// Takes a sequence out and frees its blocks; false if it is not (or no longer) here.
+    /// Takes a sequence out and frees its blocks; false if it is not (or no longer) here. Call [`Self::advance`] after.
     pub fn abort(&mut self, id: SequenceId) -> bool {
+        self.end_pause();
         let running = self.running.iter().position(|sequence| sequence.id == id);
         if let Some(index) = running {
             let sequence = self.running.remove(index);
@@ -115,7 +120,7 @@ impl Engine {
         })
     }
 
-    /// When the step under way ends; `None` when idle.
+    /// When the step under way ends; `None` when idle, or when all that is left is stuck.
     #[must_use]
     pub const fn next_step_end(&self) -> Option<Timestamp> {
         self.step_ends
@@ -190,8 +195,9 @@ impl Engine {
             );
         }
         let idle = self.running.is_empty() && self.waiting.is_empty();
+        let stuck = self.running.iter().any(|sequence| sequence.due().is_none());
         assert!(
-            self.step_ends.is_some() || idle,
+            self.step_ends.is_some() || idle || stuck,
             "somebody is there and nothing happens"
         );
     }
@@ -202,21 +208,34 @@ impl Engine {
         }
         let mut budget = self.capacity.max_step_tokens;
         let preemptions = self.stats.preemptions;
-        self.schedule_running(&mut budget);
+        self.schedule_running(now, &mut budget);
         if self.stats.preemptions == preemptions {
             self.admit_waiting(now, &mut budget);
         }
-        if self.running.is_empty() {
-            return None;
+        let tokens = self.capacity.max_step_tokens - budget;
+        self.is_pause = tokens == 0;
+        if self.is_pause {
+            return self.running.iter().filter_map(Sequence::due).min();
         }
-        self.stats.on_step(self.capacity.max_step_tokens - budget);
+        self.stats.on_step(tokens);
         Some(now + self.capacity.time_model.step(self.load()))
     }
 
-    fn schedule_running(&mut self, budget: &mut u32) {
+    /// Who is new, or has new room, need not wait until a sequence that is held back goes on.
+    const fn end_pause(&mut self) {
+        if self.is_pause {
+            self.step_ends = None;
+        }
+    }
+
+    fn schedule_running(&mut self, now: Timestamp, budget: &mut u32) {
         let mut index = 0;
         while index < self.running.len() && *budget > 0 {
             let sequence = &mut self.running[index];
+            if sequence.due().is_none_or(|due| due > now) {
+                index += 1;
+                continue;
+            }
             let tokens = sequence.uncomputed().min(*budget);
             let missing = sequence.missing_blocks(tokens);
             if self.pool.try_grow(&mut sequence.held, missing) {
@@ -262,8 +281,10 @@ impl Engine {
             }
             sequence.held = held;
             sequence.computed = cached;
-            sequence.scheduled = tokens;
-            *budget -= tokens;
+            if sequence.due().is_some_and(|due| due <= now) {
+                sequence.scheduled = tokens;
+                *budget -= tokens;
+            }
             self.running.push(sequence);
         }
     }
@@ -363,6 +384,7 @@ mod tests {
 
     use super::*;
     use crate::engine::prefix::{BlockHash, PrefixScope, block_hashes};
+    use crate::engine::sequence::Pace;
     use crate::engine::timing::TimeModel;
 
     const MODEL: TimeModel = TimeModel {
@@ -392,6 +414,7 @@ mod tests {
             prompt_tokens,
             output_tokens,
             block_hashes: block_hashes(PrefixScope::default(), &tokens),
+            pace: Pace::default(),
         }
     }
 
@@ -580,17 +603,74 @@ mod tests {
         );
     }
 
+    fn held_back(request: SequenceRequest, gap_ms: u64, stuck_after: Option<u32>) -> SequenceRequest {
+        SequenceRequest {
+            pace: Pace {
+                token_gap: Duration::from_millis(gap_ms),
+                stuck_after,
+            },
+            ..request
+        }
+    }
+
+    #[test]
+    fn who_is_held_back_keeps_its_place_and_holds_up_nobody() {
+        let mut engine = engine(1_024);
+        let mut events = Vec::new();
+        let slow = engine
+            .submit(Timestamp::ZERO, held_back(request(1, 10, 3), 100, None))
+            .unwrap();
+        engine.advance(Timestamp::ZERO, &mut events);
+        assert_eq!(
+            (engine.running(), engine.next_step_end()),
+            (1, Some(Timestamp::from_nanos(100_000_000)))
+        );
+        let later = Timestamp::from_nanos(5_000_000);
+        let quick = engine.submit(later, request(2, 10, 2)).unwrap();
+        let log = run(&mut engine, later);
+        assert_eq!(token_times_ms(&log, quick), [6, 16]);
+        assert_eq!(
+            token_times_ms(&log, slow),
+            [101, 211, 321],
+            "each a gap and a step after the one before"
+        );
+    }
+
+    #[test]
+    fn who_is_stuck_stays_until_it_is_taken_out() {
+        let mut engine = engine(160);
+        let stuck = engine
+            .submit(Timestamp::ZERO, held_back(request(1, 100, 40), 0, Some(2)))
+            .unwrap();
+        let log = run(&mut engine, Timestamp::ZERO);
+        assert_eq!(token_times_ms(&log, stuck).len(), 2);
+        assert!(engine.running() == 1 && engine.kv_cache_usage() > 0.5);
+        let blocked = engine.submit(log[1].0, request(2, 100, 1)).unwrap();
+        assert!(run(&mut engine, log[1].0).is_empty());
+        engine.abort(stuck);
+        assert_eq!(token_times_ms(&run(&mut engine, log[1].0), blocked).len(), 1);
+    }
+
     #[derive(Debug, Clone)]
     enum Action {
-        Submit { family: u32, prompt: u32, output: u32 },
-        Abort { nth: usize },
-        Pass { ms: u64 },
+        Submit {
+            family: u32,
+            prompt: u32,
+            output: u32,
+            gap_ms: u64,
+        },
+        Abort {
+            nth: usize,
+        },
+        Pass {
+            ms: u64,
+        },
     }
 
     fn action() -> impl Strategy<Value = Action> {
         prop_oneof![
-            3 => (0..4_u32, 1..200_u32, 0..60_u32)
-                .prop_map(|(family, prompt, output)| Action::Submit { family, prompt, output }),
+            3 => (0..4_u32, 1..200_u32, 0..60_u32, prop_oneof![3 => Just(0), 1 => 1..50_u64])
+                .prop_map(|(family, prompt, output, gap_ms)| Action::Submit { family, prompt, output, gap_ms }),
             1 => (0..20_usize).prop_map(|nth| Action::Abort { nth }),
             3 => (0..80_u64).prop_map(|ms| Action::Pass { ms }),
         ]
@@ -607,8 +687,9 @@ mod tests {
             for action in actions {
                 engine.advance(now, &mut events);
                 match action {
-                    Action::Submit { family, prompt, output } => {
-                        submitted.push((engine.submit(now, request(family, prompt, output)).unwrap(), output));
+                    Action::Submit { family, prompt, output, gap_ms } => {
+                        let request = held_back(request(family, prompt, output), gap_ms, None);
+                        submitted.push((engine.submit(now, request).unwrap(), output));
                         engine.advance(now, &mut events);
                     }
                     Action::Abort { nth } => {

@@ -1,5 +1,7 @@
 //! One sequence: a prompt and the output that grows behind it.
 
+use std::time::Duration;
+
 use super::blocks::BlockId;
 use super::prefix::{BLOCK_TOKENS, BlockHash};
 use super::time::Timestamp;
@@ -18,6 +20,17 @@ pub struct SequenceRequest {
     /// Hashes of the full blocks of prompt and output together, as far as they are known: blocks without one are
     /// never found again.
     pub block_hashes: Vec<BlockHash>,
+    /// How it is held back, beyond what its steps take.
+    pub pace: Pace,
+}
+
+/// Holds a sequence back while it keeps its place and its blocks: what a fault does to it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// Least time from arrival to the first token, and from each token to the next.
+    pub token_gap: Duration,
+    /// After so many tokens there comes no other.
+    pub stuck_after: Option<u32>,
 }
 
 /// A sequence inside the engine.
@@ -37,6 +50,7 @@ pub(super) struct Sequence {
     pub arrived: Timestamp,
     pub admitted: Option<Timestamp>,
     pub first_token: Option<Timestamp>,
+    /// When the last token came out; arrival before the first.
     pub last_token: Timestamp,
 }
 
@@ -71,6 +85,13 @@ impl Sequence {
     pub fn reusable_hashes(&self) -> &[BlockHash] {
         let full_blocks = ((self.known_tokens() - 1) / BLOCK_TOKENS) as usize;
         &self.request.block_hashes[..full_blocks.min(self.request.block_hashes.len())]
+    }
+
+    /// When it may be computed next; never when it is stuck.
+    pub fn due(&self) -> Option<Timestamp> {
+        let Pace { token_gap, stuck_after } = self.request.pace;
+        let stuck = stuck_after.is_some_and(|tokens| self.emitted >= tokens);
+        (!stuck).then(|| self.last_token + token_gap)
     }
 
     /// Blocks to add before `tokens` more can be computed.

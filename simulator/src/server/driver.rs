@@ -36,6 +36,8 @@ struct State {
     watchers: HashMap<SequenceId, Watcher>,
     events: Vec<Event>,
     finished: FinishedCounts,
+    /// What the task sleeps for.
+    slept_until: Option<Timestamp>,
     /// The engine has crashed and is back at this time.
     dead_until: Option<Instant>,
 }
@@ -109,6 +111,7 @@ impl Driver {
             watchers: HashMap::new(),
             events: Vec::new(),
             finished: FinishedCounts::default(),
+            slept_until: None,
             dead_until: None,
         };
         Arc::new(Self {
@@ -125,7 +128,8 @@ impl Driver {
             let next = {
                 let mut state = self.lock();
                 self.advance(&mut state);
-                state.engine.next_step_end()
+                state.slept_until = state.engine.next_step_end();
+                state.slept_until
             };
             match next {
                 None => self.changed.notified().await,
@@ -168,11 +172,7 @@ impl Driver {
                 }
             }
         }
-        let was_idle = state.engine.next_step_end().is_none();
-        self.advance(&mut state);
-        if was_idle && state.engine.next_step_end().is_some() {
-            self.changed.notify_one();
-        }
+        self.advance_and_wake(&mut state);
         drop(state);
         Ok(Ticket {
             driver: Arc::clone(self),
@@ -202,6 +202,16 @@ impl Driver {
         let mut state = self.lock();
         self.advance(&mut state);
         look(&state.engine, state.finished)
+    }
+
+    /// After a change: what sleeps until the next step's end may have to sleep for a shorter time.
+    fn advance_and_wake(&self, state: &mut State) {
+        let before = state.slept_until;
+        self.advance(state);
+        let next = state.engine.next_step_end();
+        if next.is_some() && next != before {
+            self.changed.notify_one();
+        }
     }
 
     fn advance(&self, state: &mut State) {
@@ -323,5 +333,6 @@ impl Drop for Ticket {
         }
         let mut state = self.driver.lock();
         self.ids.iter().for_each(|id| state.abort(*id));
+        self.driver.advance_and_wake(&mut state);
     }
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use serde::Serialize;
-use tokio::time::Instant;
 
 use super::driver::Work;
 use super::error::ApiError;
@@ -15,7 +14,7 @@ use super::reply::{Reply, json_reply};
 use super::shared::{Shared, unix_seconds};
 use super::wire::{EmbeddingRequest, decode};
 use crate::engine::prefix::{PrefixScope, block_hashes};
-use crate::engine::sequence::SequenceRequest;
+use crate::engine::sequence::{Pace, SequenceRequest};
 use crate::language::answer::Finish;
 use crate::language::embedding::{DEFAULT_DIMENSIONS, embed};
 
@@ -64,15 +63,13 @@ pub(super) async fn embeddings(shared: &Arc<Shared>, exchange: &Exchange, drawn:
         adapter: model.adapter,
         cache_salt: None,
     };
-    let started = Instant::now();
-    let ticket = shared
-        .driver
-        .submit(inputs.iter().map(|input| work(scope, input)).collect())?;
+    let ticket = shared.driver.submit(
+        inputs
+            .iter()
+            .map(|input| work(scope, input, shared.pace(drawn, false)))
+            .collect(),
+    )?;
     ticket.finished().await?;
-    if let Some(factor) = drawn.slow_factor() {
-        let nominal = shared.nominal_token_time();
-        tokio::time::sleep_until(started + started.elapsed().max(nominal).mul_f64(factor)).await;
-    }
     let prompt_tokens = inputs.iter().map(|input| input.tokens.len() as u32).sum();
     let data = inputs.iter().enumerate().map(|(index, input)| {
         let vector = embed(shared.options.seed, &input.tokens, form.dimensions);
@@ -142,11 +139,12 @@ impl Form {
     }
 }
 
-fn work(scope: PrefixScope<'_>, input: &TextPrompt) -> Work {
+fn work(scope: PrefixScope<'_>, input: &TextPrompt, pace: Pace) -> Work {
     let request = SequenceRequest {
         prompt_tokens: input.tokens.len() as u32,
         output_tokens: 0,
         block_hashes: block_hashes(scope, &input.tokens),
+        pace,
     };
     Work {
         request,

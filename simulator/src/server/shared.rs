@@ -5,9 +5,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::driver::Driver;
 use super::error::ApiError;
-use super::faults::FaultRules;
+use super::faults::{Drawn, FaultRules};
 use super::options::EngineOptions;
 use super::record::Records;
+use crate::engine::sequence::Pace;
 use crate::engine::timing::StepLoad;
 
 /// One engine behind HTTP.
@@ -55,22 +56,27 @@ impl Shared {
         Err(ApiError::NoSuchModel { model: name.to_owned() })
     }
 
-    /// What a token takes an idle engine; a millisecond where the profile takes nothing. The measure of the slow fault.
-    pub fn nominal_token_time(&self) -> Duration {
+    /// How the faults of a request hold its sequences back. A slow token takes `factor` times what it takes an idle
+    /// engine, or that many milliseconds where the profile takes nothing.
+    /// A stall for good is one of the engine only where the client can tell: in a stream.
+    pub fn pace(&self, drawn: &Drawn, is_stream: bool) -> Pace {
         let load = StepLoad {
             decoding: 1,
             ..StepLoad::default()
         };
-        let scaled = self
-            .options
-            .capacity()
-            .time_model
-            .step(load)
-            .mul_f64(self.options.time_scale);
-        if scaled.is_zero() {
-            Duration::from_millis(1)
+        let takes_no_time = self.options.time_scale == 0.0;
+        let step = if takes_no_time {
+            Duration::ZERO
         } else {
-            scaled
+            self.options.capacity().time_model.step(load)
+        };
+        let token = if step.is_zero() { Duration::from_millis(1) } else { step };
+        let token_gap = drawn
+            .slow_factor()
+            .map_or(Duration::ZERO, |factor| token.mul_f64(factor).saturating_sub(step));
+        Pace {
+            token_gap,
+            stuck_after: drawn.stuck_after().filter(|_| is_stream),
         }
     }
 }

@@ -97,18 +97,23 @@ async fn stall_stops_for_a_time_or_for_good() {
     let answer = struck(json!({ "kind": "stall", "after": 5, "for_ms": 150 }), streamed()).await;
     assert!(started.elapsed() >= Duration::from_millis(150) && answer.events().last().unwrap() == "[DONE]");
 
-    for more in [streamed(), json!({})] {
+    for (more, running) in [(streamed(), 1.0), (json!({}), 0.0)] {
         let engine = Engine::start(Profile::Instant).await;
         engine.fault(json!({ "kind": "stall", "after": 5 })).await;
         let body = chat("x", more);
-        assert!(
-            tokio::time::timeout(Duration::from_millis(150), engine.chat(&body))
-                .await
-                .is_err()
-        );
+        let asked = tokio::time::timeout(Duration::from_millis(300), engine.chat(&body));
+        let watch = async {
+            engine
+                .until("it runs", async |engine| engine.counter("running").await == 1)
+                .await;
+            engine.metric("vllm:num_requests_running").await
+        };
+        let (asked, seen) = tokio::join!(asked, watch);
+        assert!(asked.is_err() && (seen - running).abs() < 1e-9, "{seen}");
         engine
             .until("the abort", async |engine| engine.counter("aborted").await == 1)
             .await;
+        assert!(engine.metric("vllm:num_requests_running").await.abs() < 1e-9);
     }
 }
 
@@ -240,6 +245,27 @@ async fn slow_takes_so_many_times_as_long() {
             started.elapsed()
         );
     }
+}
+
+#[tokio::test]
+async fn a_slow_request_runs_while_others_pass_it() {
+    let engine = Engine::start(Profile::Instant).await;
+    engine
+        .fault(json!({ "kind": "slow", "factor": 20, "match": "mark" }))
+        .await;
+    let slow = chat("mark", streamed());
+    let watch = async {
+        engine
+            .until("it runs", async |engine| {
+                engine.metric("vllm:num_requests_running").await > 0.5
+            })
+            .await;
+        assert!(engine.metric("vllm:kv_cache_usage_perc").await > 0.0);
+        assert_eq!(engine.chat(&chat("other", json!({}))).await.status, 200);
+        assert_eq!(engine.counter("running").await, 1);
+    };
+    let (answer, ()) = tokio::join!(engine.chat(&slow), watch);
+    assert_eq!(answer.events().last().unwrap(), "[DONE]");
 }
 
 #[tokio::test]

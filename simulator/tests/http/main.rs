@@ -5,4 +5,5 @@ mod faults;
 mod generate;
 mod harness;
 mod operator;
+mod refused;
 mod resume;

@@ -240,13 +240,12 @@ async fn a_profile_takes_its_time_and_a_scale_changes_it() {
             .await;
         started.elapsed()
     };
-    let true_time = took(1.0).await;
-    assert!(
-        (Duration::from_millis(200)..Duration::from_millis(900)).contains(&true_time),
-        "{true_time:?}"
-    );
-    assert!(took(0.0).await < true_time / 2);
-    assert!(took(0.1).await < true_time / 2);
+    // 26 tokens take at least 25 decode steps of 8 ms; how much more depends on who else uses this machine.
+    let (doubled, as_it_is, tenth, nothing) = (took(2.0).await, took(1.0).await, took(0.1).await, took(0.0).await);
+    assert!(doubled >= Duration::from_millis(400), "{doubled:?}");
+    assert!(as_it_is >= Duration::from_millis(200), "{as_it_is:?}");
+    assert!(tenth >= Duration::from_millis(20) && tenth < doubled, "{tenth:?}");
+    assert!(nothing < as_it_is, "{nothing:?}");
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ pub enum Fault {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         message: Option<String>,
     },
-    /// The stream stops, for a time or for good, with the connection open.
+    /// The stream stops, for a time or for good, with the connection open. For good, it keeps its place in the engine.
     Stall {
         /// Events before it.
         #[serde(default)]
@@ -103,7 +103,7 @@ pub enum Fault {
         #[serde(default = "restart_ms")]
         restart_ms: u64,
     },
-    /// The answer takes so many times as long; on a profile without delays, that many milliseconds per token.
+    /// Each token takes so many times as long as on an idle engine; on a profile without delays, so many milliseconds.
     Slow {
         /// At least 1.
         factor: f64,
@@ -172,6 +172,17 @@ impl Drawn {
                 | Fault::Framing { .. } => None,
             })
             .map(|(after, kind)| (after as usize, kind))
+    }
+
+    /// After how many tokens the engine gives no more: a stall for good, which keeps its place in the engine.
+    pub fn stuck_after(&self) -> Option<u32> {
+        self.0.iter().find_map(|fault| {
+            if let Fault::Stall { after, for_ms: None } = fault {
+                Some(*after)
+            } else {
+                None
+            }
+        })
     }
 
     /// By how much the answer is slowed down.

@@ -1,21 +1,19 @@
-//! What a chat completion will answer.
-//!
-//! A tool is called when `tool_choice` is `required` or names a function, or when the last message is the user's and says
-//! `call NAME` for a declared function NAME; several names make several calls. `response_format` makes the answer JSON.
+//! What a chat completion will answer, from its messages and parameters.
 
 use std::borrow::Cow;
 
 use serde_json::Value;
 
+use super::content::content;
 use super::limits::{Prompted, choices, invalid, limits, stops};
 use super::plan::{Choice, Plan, Style, choice_seed, work};
+use super::tools::called_tools;
 use crate::engine::prefix::PrefixScope;
-use crate::language::answer::{Content, ToolCall, write};
-use crate::language::json::{any_object, value_for_schema};
+use crate::language::answer::write;
 use crate::language::random::hash_bytes;
 use crate::language::template::{Ending, Prompt, Turn, render};
 use crate::server::error::ApiError;
-use crate::server::faults::{Drawn, Fault};
+use crate::server::faults::Drawn;
 use crate::server::record::Exchange;
 use crate::server::shared::{Shared, unix_seconds};
 use crate::server::wire::{GenerateRequest, Logprobs, Message, MessageContent};
@@ -47,6 +45,7 @@ pub(super) fn plan(
     };
     let limits = limits(request, &stop, shared.context_tokens, prompted)?;
     let called = called_tools(request, tools, messages)?;
+    let pace = shared.pace(drawn, request.stream == Some(true));
     let scope = PrefixScope {
         adapter: model.adapter,
         cache_salt: request.cache_salt.as_deref(),
@@ -57,7 +56,7 @@ pub(super) fn plan(
         let content = content(seed, request, drawn, &called, &prompt.text_so_far);
         let answer = write(seed, content, limits);
         Choice {
-            work: work(scope, &prompt.tokens, &answer),
+            work: work(scope, &prompt.tokens, &answer, pace),
             answer,
             seed,
             echo: None,
@@ -112,7 +111,8 @@ fn ending(request: &GenerateRequest) -> Result<Ending, ApiError> {
     }
 }
 
-fn turn(message: &Message) -> Turn<'_> {
+/// A message as the model reads it.
+pub(super) fn turn(message: &Message) -> Turn<'_> {
     let (text, images) = match &message.content {
         None => (Cow::Borrowed(""), 0),
         Some(MessageContent::Text(text)) => (Cow::Borrowed(text.as_str()), 0),
@@ -140,157 +140,4 @@ fn top_logprobs(request: &GenerateRequest) -> Option<usize> {
         None => false,
     };
     asked.then(|| request.top_logprobs.unwrap_or(0).min(20) as usize)
-}
-
-/// A function that the answer calls.
-struct CalledTool {
-    name: String,
-    parameters: Value,
-}
-
-fn called_tools(request: &GenerateRequest, tools: &[Value], messages: &[Message]) -> Result<Vec<CalledTool>, ApiError> {
-    let declared = || tools.iter().filter_map(declared_tool);
-    let chosen: Vec<CalledTool> = match &request.tool_choice {
-        Some(Value::String(choice)) if choice == "none" => Vec::new(),
-        Some(Value::String(choice)) if choice == "required" => declared().take(1).collect(),
-        Some(Value::Object(choice)) => {
-            let name = choice
-                .get("function")
-                .and_then(|function| function.get("name"))
-                .and_then(Value::as_str);
-            let named: Vec<CalledTool> = declared().filter(|tool| Some(tool.name.as_str()) == name).collect();
-            if named.is_empty() {
-                let message =
-                    "The tool specified in `tool_choice` does not match any of the specified `tools`".to_owned();
-                return Err(invalid(message, "tool_choice"));
-            }
-            return Ok(named);
-        }
-        _ => {
-            let asked = messages.last().filter(|message| message.role == "user").map(turn);
-            let asked = asked.map(|turn| turn.text.into_owned()).unwrap_or_default();
-            declared().filter(|tool| asks_for(&asked, &tool.name)).collect()
-        }
-    };
-    if chosen.is_empty() && request.tool_choice.as_ref().and_then(Value::as_str) == Some("required") {
-        return Err(invalid(
-            "When using `tool_choice`, `tools` must be set.".to_owned(),
-            "tool_choice",
-        ));
-    }
-    Ok(chosen)
-}
-
-fn declared_tool(tool: &Value) -> Option<CalledTool> {
-    let function = tool.get("function")?;
-    let parameters = function.get("parameters").cloned().unwrap_or_default();
-    Some(CalledTool {
-        name: function.get("name")?.as_str()?.to_owned(),
-        parameters,
-    })
-}
-
-/// Whether the text says `call NAME`.
-fn asks_for(text: &str, name: &str) -> bool {
-    let is_word = |rest: &str| {
-        rest.strip_prefix(name)
-            .is_some_and(|after| !after.starts_with(|next: char| next.is_alphanumeric() || next == '_'))
-    };
-    text.split("call ").skip(1).any(is_word)
-}
-
-fn content<'a>(
-    seed: u64,
-    request: &GenerateRequest,
-    drawn: &Drawn,
-    called: &[CalledTool],
-    text_so_far: &'a str,
-) -> Content<'a> {
-    if let Some(faulty) = faulty_content(seed, request, drawn) {
-        return faulty;
-    }
-    if !called.is_empty() {
-        let calls = called.iter().enumerate().map(|(index, tool)| {
-            let seed = hash_bytes(seed, &index.to_le_bytes());
-            tool_call(seed, &tool.name, value_for_schema(seed, &tool.parameters).to_string())
-        });
-        return Content::Tools(calls.collect());
-    }
-    let format = request.response_format.as_ref();
-    let json = match format.and_then(|format| format.get("type")).and_then(Value::as_str) {
-        Some("json_object") => Some(any_object(seed)),
-        Some("json_schema") => {
-            let schema = format.and_then(|format| format.pointer("/json_schema/schema"));
-            Some(value_for_schema(seed, schema.unwrap_or(&Value::Null)))
-        }
-        _ => None,
-    };
-    match json {
-        Some(json) => Content::Fixed {
-            text: json.to_string(),
-            after: text_so_far,
-        },
-        None => Content::Prose { after: text_so_far },
-    }
-}
-
-/// What a fault makes of the answer.
-fn faulty_content<'a>(seed: u64, request: &GenerateRequest, drawn: &Drawn) -> Option<Content<'a>> {
-    if let Some(content) = faulty_text(drawn) {
-        return Some(content);
-    }
-    drawn.0.iter().find_map(|fault| {
-        if let Fault::UndeclaredTool { name } = fault {
-            return Some(Content::Tools(vec![tool_call(
-                seed,
-                name,
-                r#"{"query":"harbor"}"#.to_owned(),
-            )]));
-        }
-        if let Fault::BrokenArguments {} = fault {
-            let declared = request.tools.iter().flatten().find_map(declared_tool);
-            let name = declared.map_or_else(|| "broken_tool".to_owned(), |tool| tool.name);
-            return Some(Content::Tools(vec![tool_call(
-                seed,
-                &name,
-                r#"{"query": "har, [}"#.to_owned(),
-            )]));
-        }
-        None
-    })
-}
-
-/// What a fault makes of the answer's text.
-pub(super) fn faulty_text<'a>(drawn: &Drawn) -> Option<Content<'a>> {
-    drawn.0.iter().find_map(|fault| {
-        if let Fault::Gibberish { after } = fault {
-            return Some(Content::Gibberish { after_tokens: *after });
-        }
-        if let Fault::Repetition { after } = fault {
-            return Some(Content::Repetition { after_tokens: *after });
-        }
-        matches!(fault, Fault::Empty {}).then_some(Content::Empty)
-    })
-}
-
-fn tool_call(seed: u64, name: &str, arguments: String) -> ToolCall {
-    let id = hash_bytes(seed, name.as_bytes());
-    ToolCall {
-        id: format!("chatcmpl-tool-{seed:016x}{id:016x}"),
-        name: name.to_owned(),
-        arguments,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tool_is_asked_for_by_its_whole_name() {
-        assert!(asks_for("please call get_weather for Lima", "get_weather"));
-        assert!(asks_for("call get_time, then call get_weather.", "get_weather"));
-        assert!(!asks_for("please call get_weather_now", "get_weather"));
-        assert!(!asks_for("what does get_weather do?", "get_weather"));
-    }
 }

@@ -3,7 +3,8 @@
 //! The text goes on from the prompt's last words, so that a request whose prompt already holds the begin of an answer
 //! is answered with the rest of it.
 
-use super::chat::{faulty_text, request_id};
+use super::chat::request_id;
+use super::content::faulty_text;
 use super::limits::{Prompted, choices, invalid, limits, stops};
 use super::plan::{Choice, Plan, Style, choice_seed, work};
 use crate::engine::prefix::PrefixScope;
@@ -33,6 +34,7 @@ pub(super) fn plan(
     let prompts = prompts(input, "prompt")?;
     let stop = stops(request)?;
     let per_prompt = choices(request)?;
+    let pace = shared.pace(drawn, request.stream == Some(true));
     let scope = PrefixScope {
         adapter: model.adapter,
         cache_salt: request.cache_salt.as_deref(),
@@ -52,7 +54,7 @@ pub(super) fn plan(
             let answer = write(seed, content, limits);
             let echo = (request.echo == Some(true)).then(|| prompt.text.clone());
             planned.push(Choice {
-                work: work(scope, &prompt.tokens, &answer),
+                work: work(scope, &prompt.tokens, &answer, pace),
                 answer,
                 seed,
                 echo,

@@ -1,14 +1,18 @@
 //! Chat and text completions: from the request to an answer, streamed or whole.
 //!
 //! [`plan`] decides everything that the answer will be, [`stream`] and [`whole`] give it out as the engine's time
-//! allows, in the shapes of [`shape`].
+//! allows, as [`render`] writes it.
 
 mod chat;
 mod completion;
+mod content;
 mod limits;
+mod logprobs;
 mod plan;
+mod render;
 mod shape;
 mod stream;
+mod tools;
 mod whole;
 
 use std::sync::Arc;
@@ -45,7 +49,7 @@ async fn answer(
     let ticket = shared.driver.submit(plan.take_works())?;
     if request.stream == Some(true) {
         let options = request.stream_options.unwrap_or_default();
-        Ok(stream::reply(shared, plan, ticket, options, exchange, &drawn))
+        Ok(stream::reply(plan, ticket, options, exchange, &drawn))
     } else {
         whole::reply(shared, plan, ticket, exchange, &drawn).await
     }

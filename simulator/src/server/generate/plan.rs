@@ -1,7 +1,7 @@
 //! Everything about an answer that is known before its first token: what vLLM would find out while generating.
 
 use crate::engine::prefix::{PrefixScope, block_hashes};
-use crate::engine::sequence::SequenceRequest;
+use crate::engine::sequence::{Pace, SequenceRequest};
 use crate::language::answer::Answer;
 use crate::language::random::{hash_bytes, hash_tokens};
 use crate::language::tokens::TokenId;
@@ -78,7 +78,7 @@ pub(super) fn choice_seed(
 }
 
 /// What the engine computes for one answer.
-pub(super) fn work(scope: PrefixScope<'_>, prompt: &[TokenId], answer: &Answer) -> Option<SequenceRequest> {
+pub(super) fn work(scope: PrefixScope<'_>, prompt: &[TokenId], answer: &Answer, pace: Pace) -> Option<SequenceRequest> {
     let mut tokens = Vec::with_capacity(prompt.len() + answer.tokens.len());
     tokens.extend_from_slice(prompt);
     tokens.extend_from_slice(&answer.tokens);
@@ -86,5 +86,6 @@ pub(super) fn work(scope: PrefixScope<'_>, prompt: &[TokenId], answer: &Answer) 
         prompt_tokens: prompt.len() as u32,
         output_tokens: answer.tokens.len() as u32,
         block_hashes: block_hashes(scope, &tokens),
+        pace,
     })
 }

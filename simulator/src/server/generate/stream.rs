@@ -7,28 +7,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
-use tokio::time::Instant;
 
 use super::plan::{Plan, Style};
-use super::shape::{Usage, event};
+use super::render::event;
+use super::shape::Usage;
 use crate::server::connection::Connection;
 use crate::server::driver::{EngineError, Ticket};
 use crate::server::error::ApiError;
 use crate::server::faults::{Break, Drawn, Framer};
 use crate::server::record::Exchange;
 use crate::server::reply::{Reply, ReplyBody, reply as make_reply};
-use crate::server::shared::Shared;
 use crate::server::wire::StreamOptions;
 
 /// The reply, whose body is a stream of events.
-pub(super) fn reply(
-    shared: &Shared,
-    plan: Plan,
-    ticket: Ticket,
-    options: StreamOptions,
-    exchange: &Exchange,
-    drawn: &Drawn,
-) -> Reply {
+pub(super) fn reply(plan: Plan, ticket: Ticket, options: StreamOptions, exchange: &Exchange, drawn: &Drawn) -> Reply {
     let streamer = Streamer {
         phase: if plan.style == Style::Chat {
             Phase::Roles { next: 0 }
@@ -42,9 +34,6 @@ pub(super) fn reply(
         continuous_usage: options.continuous_usage_stats == Some(true),
         break_off: drawn.break_off(),
         framer: Framer::of(drawn),
-        pace: drawn
-            .slow_factor()
-            .map(|factor| Pace::new(factor, shared.nominal_token_time())),
         pieces: VecDeque::new(),
         sent: 0,
         connection: Connection::of(exchange.parts()),
@@ -74,7 +63,6 @@ struct Streamer {
     continuous_usage: bool,
     break_off: Option<(usize, Break)>,
     framer: Framer,
-    pace: Option<Pace>,
     /// What is left of the event being written.
     pieces: VecDeque<Bytes>,
     /// Events sent.
@@ -104,9 +92,6 @@ impl Streamer {
                 return Some(Err(error));
             }
         };
-        if let Some(pace) = &mut self.pace {
-            pace.wait(self.sent).await;
-        }
         self.sent += 1;
         if self.framer.is_plain() {
             return Some(Ok(event));
@@ -240,34 +225,5 @@ impl Streamer {
         let whole = self.plan.role_event(0, None);
         let cut = whole.len() * 2 / 3;
         Bytes::from([&whole[..cut], b"\n\n"].concat())
-    }
-}
-
-/// Holds events back until they would be due on a slower engine.
-struct Pace {
-    factor: f64,
-    token_time: Duration,
-    started: Instant,
-    /// When the first event is due, once it is known.
-    first_due: Option<Instant>,
-}
-
-impl Pace {
-    fn new(factor: f64, token_time: Duration) -> Self {
-        Self {
-            factor,
-            token_time,
-            started: Instant::now(),
-            first_due: None,
-        }
-    }
-
-    async fn wait(&mut self, event: usize) {
-        let (started, factor) = (self.started, self.factor);
-        let first_due = *self
-            .first_due
-            .get_or_insert_with(|| started + started.elapsed().mul_f64(factor));
-        let tokens = f64::from(u32::try_from(event).unwrap_or(u32::MAX));
-        tokio::time::sleep_until(first_due + self.token_time.mul_f64(factor * tokens)).await;
     }
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::stream;
 use http::{HeaderValue, StatusCode, header};
-use tokio::time::Instant;
 
 use super::plan::Plan;
 use super::shape::Usage;
@@ -27,12 +26,7 @@ pub(super) async fn reply(
     exchange: &Exchange,
     drawn: &Drawn,
 ) -> Result<Reply, ApiError> {
-    let started = Instant::now();
     ticket.finished().await?;
-    if let Some(factor) = drawn.slow_factor() {
-        let nominal = shared.nominal_token_time() * plan.completion_tokens();
-        tokio::time::sleep_until(started + started.elapsed().max(nominal).mul_f64(factor)).await;
-    }
     let usage = Usage::new(plan.prompt_tokens, plan.completion_tokens(), ticket.cached_tokens(0));
     let body = Bytes::from(plan.body(usage));
     let mut reply = match drawn.break_off() {

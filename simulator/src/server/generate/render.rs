@@ -1,0 +1,233 @@
+//! Writes a plan's answers: as events, one per token, or as one body.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::plan::{Choice, Plan, Style};
+use super::shape::{
+    ChatChoice, ChatChunkChoice, ChatMessage, Chunk, CompletionChoice, Delta, FunctionDelta, ToolDelta, Usage,
+    WholeToolCall,
+};
+use crate::language::answer::{Emission, Finish, ToolCall};
+
+impl Plan {
+    /// The event that opens a choice of a chat.
+    pub fn role_event(&self, index: usize, usage: Option<Usage>) -> Bytes {
+        let delta = Delta {
+            role: Some("assistant"),
+            content: Some(""),
+            ..Delta::default()
+        };
+        let choice = ChatChunkChoice {
+            index,
+            delta,
+            logprobs: None,
+            finish_reason: None,
+            stop_reason: None,
+        };
+        self.event([choice], usage)
+    }
+
+    /// The event of one token of a choice.
+    pub fn token_event(&self, index: usize, position: usize, usage: Option<Usage>) -> Bytes {
+        let choice = &self.choices[index];
+        let is_last = position + 1 == choice.answer.emissions.len();
+        let finish_reason = is_last.then(|| self.finish_name(choice));
+        let stop_reason = choice.answer.stop_reason.as_deref().filter(|_| is_last);
+        let range = position..position + 1;
+        match self.style {
+            Style::Chat => {
+                let logprobs = self.chat_logprobs(choice, range);
+                let stop_reason = is_last.then_some(stop_reason);
+                let delta = delta(choice, position);
+                self.event(
+                    [ChatChunkChoice {
+                        index,
+                        delta,
+                        logprobs,
+                        finish_reason,
+                        stop_reason,
+                    }],
+                    usage,
+                )
+            }
+            Style::Completion => {
+                let shown = shown_text(choice, position);
+                let echoed = choice
+                    .echo
+                    .as_ref()
+                    .filter(|_| position == 0)
+                    .map(|echo| format!("{echo}{shown}"));
+                let text = echoed.as_deref().unwrap_or(shown);
+                let logprobs = self.completion_logprobs(choice, range);
+                self.event(
+                    [CompletionChoice {
+                        index,
+                        text,
+                        logprobs,
+                        finish_reason,
+                        stop_reason,
+                    }],
+                    usage,
+                )
+            }
+        }
+    }
+
+    /// The event behind all choices, when usage is asked for.
+    pub fn usage_event(&self, usage: Usage) -> Bytes {
+        self.event([(); 0], Some(usage))
+    }
+
+    /// The body of an answer that is not streamed.
+    pub fn body(&self, usage: Usage) -> Vec<u8> {
+        match self.style {
+            Style::Chat => {
+                let choices = self
+                    .choices
+                    .iter()
+                    .enumerate()
+                    .map(|(index, choice)| self.chat_choice(index, choice));
+                self.json("chat.completion", choices.collect::<Vec<_>>(), Some(usage))
+            }
+            Style::Completion => {
+                let texts: Vec<String> = self.choices.iter().map(whole_text).collect();
+                let choices = self.choices.iter().zip(&texts).enumerate();
+                let choices = choices.map(|(index, (choice, text))| CompletionChoice {
+                    index,
+                    text,
+                    logprobs: self.completion_logprobs(choice, 0..choice.answer.tokens.len()),
+                    finish_reason: Some(self.finish_name(choice)),
+                    stop_reason: choice.answer.stop_reason.as_deref(),
+                });
+                self.json("text_completion", choices.collect::<Vec<_>>(), Some(usage))
+            }
+        }
+    }
+
+    fn chat_choice<'a>(&'a self, index: usize, choice: &'a Choice) -> ChatChoice<'a> {
+        let answer = &choice.answer;
+        let content = if answer.tool_calls.is_empty() {
+            Some(answer.text.as_str())
+        } else {
+            None
+        };
+        let message = ChatMessage {
+            role: "assistant",
+            content,
+            refusal: None,
+            tool_calls: answer.tool_calls.iter().map(whole_tool_call).collect(),
+            reasoning_content: None,
+        };
+        ChatChoice {
+            index,
+            message,
+            logprobs: self.chat_logprobs(choice, 0..answer.tokens.len()),
+            finish_reason: self.finish_name(choice),
+            stop_reason: answer.stop_reason.as_deref(),
+        }
+    }
+
+    fn finish_name(&self, choice: &Choice) -> &str {
+        let name = match choice.answer.finish {
+            Finish::Stop => "stop",
+            Finish::Length => "length",
+            Finish::ToolCalls => "tool_calls",
+        };
+        self.finish_reason.as_deref().unwrap_or(name)
+    }
+
+    fn event(&self, choices: impl Serialize, usage: Option<Usage>) -> Bytes {
+        let object = match self.style {
+            Style::Chat => "chat.completion.chunk",
+            Style::Completion => "text_completion",
+        };
+        event(&self.json(object, choices, usage))
+    }
+
+    fn json(&self, object: &'static str, choices: impl Serialize, usage: Option<Usage>) -> Vec<u8> {
+        let chunk = Chunk {
+            id: &self.id,
+            object,
+            created: self.created,
+            model: &self.model,
+            choices,
+            usage,
+        };
+        // Strings, finite numbers and lists of them always serialise.
+        serde_json::to_vec(&chunk).unwrap_or_default()
+    }
+}
+
+/// An SSE event with this data.
+pub(super) fn event(data: &[u8]) -> Bytes {
+    Bytes::from([b"data: ", data, b"\n\n"].concat())
+}
+
+fn delta(choice: &Choice, position: usize) -> Delta<'_> {
+    let answer = &choice.answer;
+    match &answer.emissions[position] {
+        Emission::Text(range) => Delta {
+            content: Some(&answer.text[range.clone()]),
+            ..Delta::default()
+        },
+        Emission::ToolName { call } => {
+            let ToolCall { id, name, .. } = &answer.tool_calls[*call];
+            let function = FunctionDelta {
+                name: Some(name),
+                arguments: "",
+            };
+            let delta = ToolDelta {
+                id: Some(id),
+                r#type: Some("function"),
+                index: *call,
+                function,
+            };
+            Delta {
+                tool_calls: Some([delta]),
+                ..Delta::default()
+            }
+        }
+        Emission::ToolArguments { call, range } => {
+            let arguments = &answer.tool_calls[*call].arguments[range.clone()];
+            let function = FunctionDelta { name: None, arguments };
+            let delta = ToolDelta {
+                id: None,
+                r#type: None,
+                index: *call,
+                function,
+            };
+            Delta {
+                tool_calls: Some([delta]),
+                ..Delta::default()
+            }
+        }
+        Emission::End => Delta {
+            content: answer.tool_calls.is_empty().then_some(""),
+            ..Delta::default()
+        },
+    }
+}
+
+fn shown_text(choice: &Choice, position: usize) -> &str {
+    match &choice.answer.emissions[position] {
+        Emission::Text(range) => &choice.answer.text[range.clone()],
+        Emission::ToolName { .. } | Emission::ToolArguments { .. } | Emission::End => "",
+    }
+}
+
+fn whole_text(choice: &Choice) -> String {
+    format!("{}{}", choice.echo.as_deref().unwrap_or_default(), choice.answer.text)
+}
+
+fn whole_tool_call(call: &ToolCall) -> WholeToolCall<'_> {
+    let function = FunctionDelta {
+        name: Some(&call.name),
+        arguments: &call.arguments,
+    };
+    WholeToolCall {
+        id: &call.id,
+        r#type: "function",
+        function,
+    }
+}
