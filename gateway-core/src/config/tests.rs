@@ -205,7 +205,8 @@ fn before_third_colon(error: &str) -> &str {
 
 #[test]
 fn what_is_no_toml_is_told_by_line() {
-    let cases: [(&str, &[&str]); 4] = [
+    let cases: [(&str, &[&str]); 5] = [
+        ("keys = [[[[", &["1: (syntax): not TOML: unclosed array; expected `]`"]),
         (
             "[[regions]]\nname = \"fra",
             &["2: (syntax): not TOML: invalid basic string; expected `\"`"],
