@@ -48,7 +48,7 @@ impl Script {
     /// Starts with a complete answer of status 200.
     pub fn answer(content_type: &str, body: &str) -> Self {
         Self::raw(format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\n\r\n{body}",
+            "HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
             body.len()
         ))
     }

@@ -1,8 +1,8 @@
 //! A world: simulated engines and one gateway in front of them, made from a configuration file with placeholders.
 //!
-//! `{engine NAME}` becomes the URL of an engine that is started for the name, `{scripted}` that of an upstream that
-//! tests write answers for, `{key NAME}` the digest of the API key that [`key`] gives for the name. So a world's file
-//! reads as the operator's own would.
+//! `{engine NAME}` becomes the URL of an engine that is started for the name, `{scripted NAME}` that of an upstream
+//! that tests write answers for, `{key NAME}` the digest of the API key that [`key`] gives for the name. So a world's
+//! file reads as the operator's own would.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -23,25 +23,16 @@ use crate::scripted::Scripted;
 pub struct World {
     /// The gateway under test.
     pub gateway: Server,
-    /// An upstream that tests write answers for.
-    pub scripted: Scripted,
-    engines: BTreeMap<String, Engine>,
+    upstreams: Upstreams,
 }
 
 impl World {
     /// Starts the engines that `template` names and a gateway at `place` that has it in force.
     pub fn start(name: &str, template: &str, place: Place, secrets: &[(&str, &str)]) -> Self {
         let folder = folder(name);
-        let engines: BTreeMap<String, Engine> = placeholders(template, "engine")
-            .map(|name| (name.to_owned(), Engine::start(name, &folder)))
-            .collect();
-        let scripted = Scripted::start();
-        let config = fill(template, &engines, &scripted);
-        Self {
-            gateway: gateway::start(&config, place, secrets, &folder),
-            scripted,
-            engines,
-        }
+        let upstreams = Upstreams::start(template, &folder);
+        let gateway = gateway::start(&fill(template, &upstreams), place, secrets, &folder);
+        Self { gateway, upstreams }
     }
 
     /// The same for a world that many tests share: where it does not start, none of them can run, and the reason is
@@ -57,14 +48,23 @@ impl World {
 
     /// An engine by the name that the template gives it.
     pub fn engine(&self, name: &str) -> &Engine {
-        self.engines
+        self.upstreams
+            .engines
             .get(name)
             .unwrap_or_else(|| panic!("no engine `{name}` in this world"))
     }
 
+    /// An upstream that tests write answers for, by the name that the template gives it.
+    pub fn scripted(&self, name: &str) -> &Scripted {
+        self.upstreams
+            .scripted
+            .get(name)
+            .unwrap_or_else(|| panic!("no scripted upstream `{name}` in this world"))
+    }
+
     /// `template` with this world's engines, as text for `PUT /admin/config`.
     pub fn config(&self, template: &str) -> String {
-        fill(template, &self.engines, &self.scripted)
+        fill(template, &self.upstreams)
     }
 
     /// Sends a request to the gateway.
@@ -77,6 +77,25 @@ impl World {
         let response = self.send(&Request::get("/metrics").key(&key("admin")));
         assert_eq!(response.status, 200, "{}", response.text());
         response.text().to_owned()
+    }
+}
+
+/// What stands behind the gateway.
+#[derive(Debug)]
+struct Upstreams {
+    engines: BTreeMap<String, Engine>,
+    scripted: BTreeMap<String, Scripted>,
+}
+
+impl Upstreams {
+    /// Starts those that `template` names.
+    fn start(template: &str, folder: &Path) -> Self {
+        let engine = |name: &str| (name.to_owned(), Engine::start(name, folder));
+        let scripted = |name: &str| (name.to_owned(), Scripted::start());
+        Self {
+            engines: placeholders(template, "engine").map(engine).collect(),
+            scripted: placeholders(template, "scripted").map(scripted).collect(),
+        }
     }
 }
 
@@ -94,10 +113,13 @@ fn hexadecimal(text: &str) -> String {
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn fill(template: &str, engines: &BTreeMap<String, Engine>, scripted: &Scripted) -> String {
-    let mut config = template.replace("{scripted}", &scripted.url());
-    for (name, engine) in engines {
+fn fill(template: &str, upstreams: &Upstreams) -> String {
+    let mut config = template.to_owned();
+    for (name, engine) in &upstreams.engines {
         config = config.replace(&format!("{{engine {name}}}"), &engine.url());
+    }
+    for (name, scripted) in &upstreams.scripted {
+        config = config.replace(&format!("{{scripted {name}}}"), &scripted.url());
     }
     for name in placeholders(template, "key") {
         config = config.replace(&format!("{{key {name}}}"), &digest(&key(name)));

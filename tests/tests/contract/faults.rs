@@ -1,6 +1,7 @@
 //! Engines that fail: before an answer begins the client gets an error with a status, afterwards one in-band; and
 //! what another replica can save, it saves.
 
+use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
@@ -9,7 +10,9 @@ use tidegate_tests::http::Response;
 use tidegate_tests::scripted::Script;
 
 use crate::streams::chunk;
-use crate::support::{Expected, SHARED, ask, ask_stream, assert_error, assert_error_object, chat, chat_stream, with};
+use crate::support::{
+    Expected, SHARED, ask, ask_stream, assert_error, assert_error_object, chat, chat_stream, scripted, with,
+};
 
 #[test]
 fn an_engine_that_cannot_be_reached_is_a_bad_gateway() {
@@ -46,8 +49,8 @@ fn statuses_of_an_engine_become_statuses_that_sdks_retry() {
 
 #[test]
 fn an_engines_wish_to_wait_reaches_the_client() {
-    let answer = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n";
-    SHARED.scripted.on("come-back-later", Script::raw(answer));
+    let answer = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 7\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    scripted().on("come-back-later", Script::raw(answer));
     let response = ask(&chat("tide-scripted", "come-back-later"));
     assert_error(&response, server_error(503, "overloaded"));
     assert_eq!(response.header("retry-after"), Some("7"));
@@ -62,9 +65,12 @@ fn what_the_operator_got_wrong_is_not_told_as_the_clients_mistake() {
         "301 Moved\r\nlocation: http://127.0.0.1:1/",
     ] {
         let body = r#"{"error":{"message":"Bearer sk-internal is wrong","type":"x","param":null,"code":null}}"#;
-        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        let answer = format!(
+            "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
         let marker = format!("operator-mistake-{}", &status[..3]);
-        SHARED.scripted.on(&marker, Script::raw(answer));
+        scripted().on(&marker, Script::raw(answer));
         let response = ask(&chat("tide-scripted", &marker));
         assert_error(&response, server_error(502, "upstream_error"));
         assert!(!response.text().contains("sk-internal"), "{}", response.text());
@@ -127,7 +133,7 @@ fn a_stream_that_breaks_off_ends_in_band() {
 
 #[test]
 fn a_stream_that_ends_without_done_ends_in_band() {
-    SHARED.scripted.on("no-done", Script::stream().then(chunk("one")));
+    scripted().on("no-done", Script::stream().then(chunk("one")));
     let (_, stream) = ask_stream(&chat_stream("tide-scripted", "no-done"));
     assert_eq!(stream.chunks[0]["choices"][0]["delta"]["content"], "one");
     assert_error_object(stream.error().expect("an in-band error"));
@@ -136,9 +142,7 @@ fn a_stream_that_ends_without_done_ends_in_band() {
 #[test]
 fn an_error_as_the_first_event_becomes_a_status() {
     let error = "data: {\"error\":{\"message\":\"out of memory\",\"type\":\"x\",\"code\":500}}\n\n";
-    SHARED
-        .scripted
-        .on("error-first", Script::stream().then(error).then("data: [DONE]\n\n"));
+    scripted().on("error-first", Script::stream().then(error).then("data: [DONE]\n\n"));
     assert_error(
         &ask(&chat_stream("tide-scripted", "error-first")),
         server_error(502, "upstream_error"),
@@ -147,7 +151,7 @@ fn an_error_as_the_first_event_becomes_a_status() {
 
 #[test]
 fn an_error_within_an_answer_of_status_200_is_an_error() {
-    SHARED.scripted.on(
+    scripted().on(
         "error-in-200",
         Script::json(r#"{"error":{"message":"boom","code":500}}"#),
     );
@@ -168,7 +172,7 @@ fn garbage_instead_of_an_answer_is_a_bad_gateway() {
         (
             "garbage-binary",
             Script::raw(
-                b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 4\r\n\r\n\xff\xfe\x00\x01",
+                b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: 4\r\n\r\n\xff\xfe\x00\x01",
             ),
         ),
         (
@@ -176,7 +180,8 @@ fn garbage_instead_of_an_answer_is_a_bad_gateway() {
             Script::answer("text/event-stream", "data: {}\n\ndata: [DONE]\n\n"),
         ),
     ] {
-        SHARED.scripted.on(marker, script);
+        println!("{marker}");
+        scripted().on(marker, script);
         assert_error(
             &ask(&chat("tide-scripted", marker)),
             server_error(502, "upstream_garbage"),
@@ -193,7 +198,8 @@ fn garbage_instead_of_a_stream_is_a_bad_gateway() {
         ("garbage-bytes", Script::stream().then(b"data: \xff\xfe\x00\x01\n\n")),
         ("garbage-list-data", Script::stream().then("data: [1]\n\n")),
     ] {
-        SHARED.scripted.on(marker, script);
+        println!("{marker}");
+        scripted().on(marker, script);
         assert_error(
             &ask(&chat_stream("tide-scripted", marker)),
             server_error(502, "upstream_garbage"),
@@ -212,10 +218,25 @@ fn a_broken_connection_is_a_bad_gateway() {
             Script::raw("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{\"a\":"),
         ),
     ] {
-        SHARED.scripted.on(marker, script);
+        println!("{marker}");
+        scripted().on(marker, script);
         let response = ask(&chat("tide-scripted", marker));
         assert_eq!(response.status, 502, "{marker}: {}", response.text());
         assert_error_object(&response.json()["error"]);
+    }
+}
+
+#[test]
+fn a_connection_that_the_engine_has_closed_is_not_used_again() {
+    let answer = r#"{"choices":[]}"#;
+    let kept_alive = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 14\r\n\r\n";
+    let upstream = SHARED.scripted("forgetful");
+    upstream.on("closed-while-idle", Script::raw(kept_alive).then(answer).wait(50));
+    for _ in 0..3 {
+        let response = ask(&chat("tide-forgetful", "closed-while-idle"));
+        assert_eq!(response.status, 200, "{}", response.text());
+        // Long enough for the gateway to learn of it, also on a busy machine.
+        thread::sleep(Duration::from_millis(400));
     }
 }
 
@@ -226,7 +247,8 @@ fn a_stream_that_ends_before_it_began_is_a_bad_gateway() {
         ("broken-no-sense", Script::stream().then(b"\xff\xfe\x00\x01\n\n\n\n")),
         ("broken-first-event", Script::stream().then("data: {\"choices\":[")),
     ] {
-        SHARED.scripted.on(marker, script);
+        println!("{marker}");
+        scripted().on(marker, script);
         assert_error(
             &ask(&chat_stream("tide-scripted", marker)),
             server_error(502, "upstream_unreachable"),
@@ -238,23 +260,23 @@ fn a_stream_that_ends_before_it_began_is_a_bad_gateway() {
 fn what_an_engine_says_about_a_wrong_request_passes_and_is_not_tried_again() {
     let words = r#"{"error":{"message":"max_tokens is too large: 9","type":"BadRequestError","param":"max_tokens","code":400}}"#;
     let answer = format!(
-        "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{words}",
+        "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{words}",
         words.len()
     );
-    SHARED.scripted.on("rejected-by-engine", Script::raw(answer));
+    scripted().on("rejected-by-engine", Script::raw(answer));
     let response = ask(&chat("tide-scripted", "rejected-by-engine"));
     assert_eq!((response.status, response.text()), (400, words));
-    assert_eq!(SHARED.scripted.seen("rejected-by-engine").len(), 1);
+    assert_eq!(scripted().seen("rejected-by-engine").len(), 1);
 }
 
 #[test]
 fn other_shapes_of_a_rejection_are_put_into_the_apis() {
     let words = r#"{"object":"error","message":"temperature must be at most 2"}"#;
     let answer = format!(
-        "HTTP/1.1 422 Unprocessable\r\ncontent-length: {}\r\n\r\n{words}",
+        "HTTP/1.1 422 Unprocessable\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{words}",
         words.len()
     );
-    SHARED.scripted.on("rejected-otherwise", Script::raw(answer));
+    scripted().on("rejected-otherwise", Script::raw(answer));
     let response = ask(&chat("tide-scripted", "rejected-otherwise"));
     assert_eq!(response.status, 422, "{}", response.text());
     assert_error_object(&response.json()["error"]);

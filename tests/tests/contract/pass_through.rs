@@ -6,7 +6,7 @@ use tidegate_tests::scripted::{Script, Seen};
 use tidegate_tests::sse::Stream;
 use tidegate_tests::world::key;
 
-use crate::support::{ENGINE_KEY_EU, SHARED, ask, ask_stream, chat, chat_stream, post, post_chat, with};
+use crate::support::{ENGINE_KEY_EU, SHARED, ask, ask_stream, chat, chat_stream, post, post_chat, scripted, with};
 
 /// Numbers, escapes, spaces and an order of keys that every JSON library would write differently.
 const PECULIAR: &str = concat!(
@@ -72,7 +72,7 @@ fn options_of_a_stream_stay_beside_the_usage_that_is_asked_for() {
 fn an_answer_reaches_the_client_byte_for_byte_but_for_the_model() {
     let answer = r#"{ "id":"x", "vendor":{"b":1.0,"a":1e400}, "model":"scripted-upstream-name","choices":[{"index":0,"message":{"content":"caf\u00e9 \/","role":"assistant","refusal":null},"finish_reason":"stop","logprobs":null}],
  "usage":{"prompt_tokens":3,"completion_tokens":1,"total_tokens":4,"prompt_tokens_details":{"cached_tokens":0}},"service_tier":null }"#;
-    SHARED.scripted.on("answer-whole", Script::json(answer));
+    scripted().on("answer-whole", Script::json(answer));
     let response = ask(&chat("tide-scripted", "answer-whole"));
     assert_eq!(response.status, 200, "{}", response.text());
     assert_eq!(
@@ -98,7 +98,7 @@ fn events_reach_the_client_byte_for_byte_but_for_the_model() {
         script = script.then(format!("data: {}\n\n", event.replace("NAME", "scripted-upstream-name")));
         expected.push_str(&format!("data: {}\n\n", event.replace("NAME", "tide-scripted")));
     }
-    SHARED.scripted.on("answer-stream", script.then("data: [DONE]\n\n"));
+    scripted().on("answer-stream", script.then("data: [DONE]\n\n"));
     let response = ask(&chat_stream("tide-scripted", "answer-stream"));
     assert_eq!(response.text(), expected + "data: [DONE]\n\n");
 }
@@ -148,9 +148,9 @@ fn a_cluster_without_a_secret_is_sent_no_authorization() {
 #[test]
 fn headers_of_the_engine_stay_with_the_engine() {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nset-cookie: a=b\r\nserver: uvicorn\r\n\
-        keep-alive: timeout=5\r\nx-engine-secret: 1\r\nx-tidegate-cluster: forged\r\nx-request-id: forged\r\n";
+        keep-alive: timeout=5\r\nconnection: close\r\nx-engine-secret: 1\r\nx-tidegate-cluster: forged\r\nx-request-id: forged\r\n";
     let answer = format!("{head}content-length: {}\r\n\r\n{ANSWER}", ANSWER.len());
-    SHARED.scripted.on("engine-headers", Script::raw(answer));
+    scripted().on("engine-headers", Script::raw(answer));
     let response = ask(&chat("tide-scripted", "engine-headers"));
     assert_eq!(response.status, 200);
     for held_back in ["set-cookie", "keep-alive", "x-engine-secret"] {
@@ -204,7 +204,7 @@ fn an_empty_list_of_choices_without_usage_is_the_engines_own_and_passes() {
         .then(format!("data: {filter}\n\n"))
         .then(CHUNK)
         .then("data: [DONE]\n\n");
-    SHARED.scripted.on("filter-results", script);
+    scripted().on("filter-results", script);
     let (_, stream) = ask_stream(&chat_stream("tide-scripted", "filter-results"));
     assert!(stream.chunks[0].get("prompt_filter_results").is_some(), "{stream:?}");
 }
@@ -216,7 +216,7 @@ fn other_spellings_of_events_are_understood() {
         .then(spelled)
         .then(CHUNK.replace("text", "two"))
         .then("data: [DONE]\r\n\r\n");
-    SHARED.scripted.on("spellings", script);
+    scripted().on("spellings", script);
     let (_, stream) = ask_stream(&chat_stream("tide-scripted", "spellings"));
     assert_eq!(stream.text(), "onetwo");
     assert!(stream.done);
@@ -229,7 +229,7 @@ fn text_that_is_split_within_a_character_arrives_whole() {
         .as_bytes()
         .iter()
         .fold(Script::stream(), |script, byte| script.then([*byte]).wait(1));
-    SHARED.scripted.on("split-bytes", script.then("data: [DONE]\n\n"));
+    scripted().on("split-bytes", script.then("data: [DONE]\n\n"));
     let (_, stream) = ask_stream(&chat_stream("tide-scripted", "split-bytes"));
     assert_eq!(stream.text(), "tide 🌊 café 潮");
 }
@@ -237,13 +237,13 @@ fn text_that_is_split_within_a_character_arrives_whole() {
 #[test]
 fn completions_pass_untouched_too() {
     let sent = r#"{"prompt":[1,2,3],"echo":false,"model":"tide-scripted","suffix":"prompt-of-tokens","best_of":1.0}"#;
-    SHARED.scripted.on(
+    scripted().on(
         "prompt-of-tokens",
         Script::json(r#"{"model":"m","choices":[{"text":"x"}]}"#),
     );
     let response = SHARED.send(&post("/v1/completions", sent));
     assert_eq!(response.text(), r#"{"model":"tide-scripted","choices":[{"text":"x"}]}"#);
-    let seen = SHARED.scripted.seen("prompt-of-tokens");
+    let seen = scripted().seen("prompt-of-tokens");
     assert_eq!(
         String::from_utf8_lossy(&seen[0].body),
         sent.replace("tide-scripted", "scripted-upstream-name")
@@ -253,12 +253,12 @@ fn completions_pass_untouched_too() {
 
 #[test]
 fn a_query_string_stays_with_the_gateway() {
-    SHARED.scripted.on("with-a-query", Script::json(ANSWER));
+    scripted().on("with-a-query", Script::json(ANSWER));
     let asked = chat("tide-scripted", "with-a-query").to_string();
     let response = SHARED.send(&Request::post("/v1/chat/completions?api-version=1", asked).key(&key("everyone")));
     assert_eq!(response.status, 200, "{}", response.text());
     assert!(
-        SHARED.scripted.seen("with-a-query")[0]
+        scripted().seen("with-a-query")[0]
             .head
             .starts_with("POST /v1/chat/completions HTTP/1.1")
     );
@@ -266,18 +266,13 @@ fn a_query_string_stays_with_the_gateway() {
 
 /// What the scripted upstream received when `body` was sent, whose text contains `marker`.
 fn seen_by_upstream(marker: &str, body: &str, script: Script) -> Seen {
-    SHARED.scripted.on(marker, script);
+    scripted().on(marker, script);
     let response = SHARED.send(&post_chat(body));
     assert_eq!(response.status, 200, "{}", response.text());
     if response.text().starts_with("data:") {
         assert!(Stream::parse(response.text()).done);
     }
-    SHARED
-        .scripted
-        .seen(marker)
-        .first()
-        .expect("the upstream was asked")
-        .clone()
+    scripted().seen(marker).first().expect("the upstream was asked").clone()
 }
 
 fn done_stream() -> Script {

@@ -8,7 +8,7 @@ use tidegate_tests::http::Response;
 use tidegate_tests::scripted::Script;
 use tidegate_tests::sse::Stream;
 
-use crate::support::{SHARED, ask, ask_stream, assert_error_object, chat, chat_stream, open_stream, with};
+use crate::support::{SHARED, ask, ask_stream, assert_error_object, chat, chat_stream, open_stream, scripted, with};
 
 #[test]
 fn the_first_byte_arrives_while_the_engine_still_writes() {
@@ -18,7 +18,7 @@ fn the_first_byte_arrives_while_the_engine_still_writes() {
         .then(chunk("second"))
         .wait(400)
         .then(chunk("third"));
-    SHARED.scripted.on("not-held-back", script.then("data: [DONE]\n\n"));
+    scripted().on("not-held-back", script.then("data: [DONE]\n\n"));
     let response = ask(&chat_stream("tide-scripted", "not-held-back"));
     let arrived = |text: &str| arrival(&response, text);
     let (first, second, third) = (arrived("first"), arrived("second"), arrived("third"));
@@ -37,7 +37,7 @@ fn the_first_byte_arrives_while_the_engine_still_writes() {
 #[test]
 fn an_answer_is_not_begun_before_its_first_event() {
     let script = Script::stream().wait(300).then(chunk("late")).then("data: [DONE]\n\n");
-    SHARED.scripted.on("head-without-event", script);
+    scripted().on("head-without-event", script);
     let asked = Instant::now();
     let exchange = open_stream(&chat_stream("tide-scripted", "head-without-event"));
     assert!(
@@ -56,7 +56,7 @@ fn a_slow_engine_is_waited_for_with_heartbeats() {
         .wait(1_300)
         .then(chunk("at last"))
         .then("data: [DONE]\n\n");
-    SHARED.scripted.on("early-commit", script);
+    scripted().on("early-commit", script);
     let asked = Instant::now();
     let exchange = open_stream(&chat_stream("tide-scripted", "early-commit"));
     let committed = asked.elapsed();
@@ -89,7 +89,7 @@ fn a_quiet_stream_is_kept_alive_with_comments() {
         .wait(900)
         .then(chunk("two"))
         .then("data: [DONE]\n\n");
-    SHARED.scripted.on("quiet-stream", script);
+    scripted().on("quiet-stream", script);
     let (response, stream) = ask_stream(&chat_stream("tide-scripted", "quiet-stream"));
     assert!(stream.comments.len() >= 2, "{stream:?}");
     assert!(
@@ -109,7 +109,7 @@ fn a_heartbeat_never_falls_into_an_event() {
         .wait(700)
         .then(after)
         .then("data: [DONE]\n\n");
-    SHARED.scripted.on("heartbeat-within-event", script);
+    scripted().on("heartbeat-within-event", script);
     let (_, stream) = ask_stream(&chat_stream("tide-scripted", "heartbeat-within-event"));
     assert_eq!(stream.text(), "onesplit");
     assert!(!stream.comments.is_empty());
@@ -121,7 +121,7 @@ fn what_comes_after_done_is_not_passed_on() {
         .then(chunk("one"))
         .then("data: [DONE]\n\n")
         .then(chunk("two"));
-    SHARED.scripted.on("after-done", script);
+    scripted().on("after-done", script);
     let (_, stream) = ask_stream(&chat_stream("tide-scripted", "after-done"));
     assert_eq!(stream.text(), "one");
 }
@@ -129,7 +129,7 @@ fn what_comes_after_done_is_not_passed_on() {
 #[test]
 fn a_stream_ends_when_done_was_said_though_the_engine_keeps_the_connection() {
     let script = Script::stream().then(chunk("one")).then("data: [DONE]\n\n").wait(5_000);
-    SHARED.scripted.on("done-and-held", script);
+    scripted().on("done-and-held", script);
     let response = ask(&chat_stream("tide-scripted", "done-and-held"));
     assert!(response.took < Duration::from_secs(1), "{:?}", response.took);
     assert!(response.complete && Stream::parse(response.text()).done);
@@ -164,9 +164,7 @@ fn several_choices_stream_side_by_side() {
 #[test]
 fn reasons_to_finish_are_those_that_clients_know() {
     let chunk = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"},\"finish_reason\":\"eos_token\"}]}\n\n";
-    SHARED
-        .scripted
-        .on("eos-token", Script::stream().then(chunk).then("data: [DONE]\n\n"));
+    scripted().on("eos-token", Script::stream().then(chunk).then("data: [DONE]\n\n"));
     let (_, stream) = ask_stream(&chat_stream("tide-scripted", "eos-token"));
     assert_eq!(stream.chunks[0]["choices"][0]["finish_reason"], "stop");
 }
@@ -180,7 +178,7 @@ fn an_event_without_end_is_cut_off_in_band() {
     for _ in 0..40 {
         script = script.then(&endless);
     }
-    SHARED.scripted.on("endless-event", script.wait(3_000));
+    scripted().on("endless-event", script.wait(3_000));
     let (_, stream) = ask_stream(&chat_stream("tide-scripted", "endless-event"));
     assert_error_object(stream.error().expect("an in-band error"));
 }
@@ -193,7 +191,7 @@ fn an_answer_without_end_is_refused() {
     for _ in 0..40 {
         script = script.then(&piece);
     }
-    SHARED.scripted.on("endless-answer", script);
+    scripted().on("endless-answer", script);
     let response = ask(&chat("tide-scripted", "endless-answer"));
     assert_eq!(response.status, 502, "{}", response.text());
     assert_error_object(&response.json()["error"]);

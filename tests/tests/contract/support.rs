@@ -7,14 +7,20 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tidegate_tests::gateway::FRANKFURT;
 use tidegate_tests::http::{Exchange, Request, Response};
+use tidegate_tests::scripted::Scripted;
 use tidegate_tests::sse::Stream;
 use tidegate_tests::world::{World, key};
 
 /// The world of worlds/shared.toml, in Frankfurt.
 pub static SHARED: LazyLock<World> = LazyLock::new(|| {
-    let secrets = [("ENGINE_KEY_EU", ENGINE_KEY_EU)];
+    let secrets = [("FRA_ENGINE_TOKEN", ENGINE_KEY_EU)];
     World::start_or_exit("shared", include_str!("../../worlds/shared.toml"), FRANKFURT, &secrets)
 });
+
+/// The upstream of model `tide-scripted`.
+pub fn scripted() -> &'static Scripted {
+    SHARED.scripted("scripted")
+}
 
 /// What the engines of cluster `eu` are to be told as a bearer token.
 pub const ENGINE_KEY_EU: &str = "sk-engine-of-the-eu-cluster";
