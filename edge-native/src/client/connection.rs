@@ -1,21 +1,29 @@
-//! One connection to an engine, for one exchange at a time.
+//! One connection to an engine, for one exchange at a time. hyper's connection is no task of its own: whoever waits
+//! for the exchange drives it, so that an answer's pieces pass without a change of task for each of them, and
+//! dropping the exchange closes the socket at once. That is how a request whose client has left is cancelled.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper::rt::{Read, Write};
-use tokio::task::AbortHandle;
 
 use crate::http::WholeBody;
 
-/// A connection that is free, or that carries the exchange whose body holds it. Dropping it closes the socket at
-/// once: that is how a request whose client has left is cancelled.
-#[derive(Debug)]
+/// A connection that is free, or that carries the exchange whose body holds it.
 pub struct Connection {
     sender: SendRequest<WholeBody>,
-    driver: AbortHandle,
+    /// `None` when the connection has ended.
+    driver: Option<Driver>,
 }
+
+/// hyper's connection, whatever it runs over.
+type Driver = Pin<Box<dyn Future<Output = Result<(), hyper::Error>>>>;
 
 /// Why an exchange gave no response head.
 #[derive(Debug)]
@@ -27,20 +35,16 @@ pub enum Unanswered {
 }
 
 impl Connection {
-    /// Speaks HTTP/1.1 over `io`, driven by a task on this thread.
+    /// Speaks HTTP/1.1 over `io`.
     ///
     /// # Errors
     /// When hyper refuses the connection.
     pub async fn start(io: impl Read + Write + Unpin + 'static) -> Result<Self, hyper::Error> {
         let (sender, connection) = Builder::new().max_header_size(MAX_HEAD_BYTES).handshake(io).await?;
-        // Its error also reaches the exchange that it breaks, where it is dealt with.
-        let driver = tokio::task::spawn_local(async move { drop(connection.await) }).abort_handle();
-        Ok(Self { sender, driver })
-    }
-
-    /// Whether the other side has closed it.
-    pub fn is_closed(&self) -> bool {
-        self.sender.is_closed()
+        Ok(Self {
+            sender,
+            driver: Some(Box::pin(connection)),
+        })
     }
 
     /// Sends a request in origin form and waits for the response head.
@@ -48,10 +52,19 @@ impl Connection {
     /// # Errors
     /// When none came; the connection is gone then.
     pub async fn send(mut self, request: Request<Bytes>) -> Result<(Response<Incoming>, Self), Unanswered> {
-        if self.sender.ready().await.is_err() {
+        let ready = poll_fn(|cx| {
+            self.drive(cx);
+            self.sender.poll_ready(cx)
+        });
+        if ready.await.is_err() {
             return Err(Unanswered::Unsent(Box::new(request)));
         }
-        match self.sender.try_send_request(request.map(WholeBody)).await {
+        let mut answered = pin!(self.sender.try_send_request(request.map(WholeBody)));
+        let answered = poll_fn(|cx| {
+            self.drive(cx);
+            answered.as_mut().poll(cx)
+        });
+        match answered.await {
             Ok(response) => Ok((response, self)),
             Err(mut error) => Err(match error.take_message() {
                 Some(request) => Unanswered::Unsent(Box::new(request.map(|WholeBody(bytes)| bytes))),
@@ -59,11 +72,22 @@ impl Connection {
             }),
         }
     }
+
+    /// Reads and writes what is possible now. What goes wrong reaches the exchange, where it is dealt with.
+    pub fn drive(&mut self, cx: &mut Context<'_>) {
+        if let Some(driver) = &mut self.driver
+            && let Poll::Ready(_ended) = driver.as_mut().poll(cx)
+        {
+            self.driver = None;
+        }
+    }
 }
 
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.driver.abort();
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("ended", &self.driver.is_none())
+            .finish_non_exhaustive()
     }
 }
 

@@ -22,13 +22,13 @@ use tidegate_core::platform::SendError;
 pub use body::UpstreamBody;
 use connect::Origin;
 use connection::{Connection, Unanswered};
-use pool::Pool;
+use pool::{FreeConnections, Pool};
 pub use tls::ClientTls;
 
 /// One thread's client.
 #[derive(Debug)]
 pub struct Client {
-    pool: Rc<Pool>,
+    pool: Pool,
     tls: Arc<ClientTls>,
 }
 
@@ -36,7 +36,7 @@ impl Client {
     /// A client without connections.
     pub fn new(tls: Arc<ClientTls>) -> Self {
         Self {
-            pool: Rc::default(),
+            pool: Pool::default(),
             tls,
         }
     }
@@ -53,17 +53,18 @@ impl Client {
         connect_timeout: Duration,
     ) -> Result<Response<UpstreamBody>, SendError> {
         let origin = Origin::of(request.uri())?;
+        let kept = self.pool.of(&origin);
         let mut request = to_origin_form(request, &origin);
-        while let Some(kept) = self.pool.take(&origin) {
-            match kept.send(request).await {
-                Ok(exchange) => return Ok(self.respond(origin, exchange)),
+        while let Some(connection) = kept.take() {
+            match connection.send(request).await {
+                Ok(exchange) => return Ok(respond(exchange, kept)),
                 Err(Unanswered::Unsent(unsent)) => request = *unsent,
                 Err(Unanswered::Broken(error)) => return Err(broken(&error)),
             }
         }
         let connection = connect::connect(&origin, &self.tls, connect_timeout).await?;
         match connection.send(request).await {
-            Ok(exchange) => Ok(self.respond(origin, exchange)),
+            Ok(exchange) => Ok(respond(exchange, kept)),
             Err(Unanswered::Unsent(_)) => Err(SendError::Broken("closed before it took the request".into())),
             Err(Unanswered::Broken(error)) => Err(broken(&error)),
         }
@@ -73,14 +74,13 @@ impl Client {
     pub fn sweep(&self) {
         self.pool.sweep();
     }
+}
 
-    fn respond(
-        &self,
-        origin: Origin,
-        (response, connection): (Response<Incoming>, Connection),
-    ) -> Response<UpstreamBody> {
-        response.map(|body| UpstreamBody::new(body, connection, origin, &self.pool))
-    }
+fn respond(
+    (response, connection): (Response<Incoming>, Connection),
+    home: Rc<FreeConnections>,
+) -> Response<UpstreamBody> {
+    response.map(|body| UpstreamBody::new(body, connection, home))
 }
 
 /// The request as HTTP/1.1 sends it to an origin: the path alone, and the authority in `host`.

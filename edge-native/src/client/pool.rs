@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::connect::Origin;
@@ -11,7 +12,13 @@ use super::connection::Connection;
 /// One thread's free connections.
 #[derive(Debug, Default)]
 pub struct Pool {
-    free: RefCell<HashMap<Origin, Vec<Free>>>,
+    origins: RefCell<HashMap<Origin, Rc<FreeConnections>>>,
+}
+
+/// Free connections to one origin.
+#[derive(Debug, Default)]
+pub struct FreeConnections {
+    stack: RefCell<Vec<Free>>,
 }
 
 #[derive(Debug)]
@@ -21,26 +28,40 @@ struct Free {
 }
 
 impl Pool {
-    /// A connection to `origin` that was open when last heard of.
-    pub fn take(&self, origin: &Origin) -> Option<Connection> {
-        let mut free = self.free.borrow_mut();
-        let stack = free.get_mut(origin)?;
-        while let Some(Free { connection, since }) = stack.pop() {
-            if since.elapsed() >= IDLE_TIMEOUT {
-                // All below it are older still.
-                stack.clear();
-            } else if !connection.is_closed() {
-                return Some(connection);
-            }
+    /// The free connections to `origin`.
+    pub fn of(&self, origin: &Origin) -> Rc<FreeConnections> {
+        if let Some(free) = self.origins.borrow().get(origin) {
+            return Rc::clone(free);
         }
+        Rc::clone(self.origins.borrow_mut().entry(origin.clone()).or_default())
+    }
+
+    /// Closes what has been idle for too long, and forgets origins that nobody uses.
+    pub fn sweep(&self) {
+        self.origins.borrow_mut().retain(|_, free| {
+            free.sweep();
+            Rc::strong_count(free) > 1 || !free.stack.borrow().is_empty()
+        });
+    }
+}
+
+impl FreeConnections {
+    /// A connection that was open when it was used last.
+    pub fn take(&self) -> Option<Connection> {
+        let mut stack = self.stack.borrow_mut();
+        let Free { connection, since } = stack.pop()?;
+        if since.elapsed() < IDLE_TIMEOUT {
+            return Some(connection);
+        }
+        // All below it are older still.
+        stack.clear();
         None
     }
 
     /// Keeps a connection whose exchange is complete.
-    pub fn put(&self, origin: Origin, connection: Connection) {
-        let mut free = self.free.borrow_mut();
-        let stack = free.entry(origin).or_default();
-        if stack.len() < MAX_FREE_PER_ORIGIN && !connection.is_closed() {
+    pub fn put(&self, connection: Connection) {
+        let mut stack = self.stack.borrow_mut();
+        if stack.len() < MAX_FREE {
             stack.push(Free {
                 connection,
                 since: Instant::now(),
@@ -48,12 +69,10 @@ impl Pool {
         }
     }
 
-    /// Closes what has been idle for too long, and forgets origins without connections.
-    pub fn sweep(&self) {
-        self.free.borrow_mut().retain(|_, stack| {
-            stack.retain(|free| free.since.elapsed() < IDLE_TIMEOUT && !free.connection.is_closed());
-            !stack.is_empty()
-        });
+    fn sweep(&self) {
+        self.stack
+            .borrow_mut()
+            .retain(|free| free.since.elapsed() < IDLE_TIMEOUT);
     }
 }
 
@@ -61,4 +80,4 @@ impl Pool {
 /// would be lost.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 /// Free connections kept per origin and thread.
-const MAX_FREE_PER_ORIGIN: usize = 256;
+const MAX_FREE: usize = 256;
