@@ -1,5 +1,6 @@
 //! `cargo xtask build`: what is deployed on each runtime, and its variants for tests.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::cli::BuildOptions;
@@ -133,13 +134,23 @@ fn features(purpose: Purpose) -> &'static [&'static str] {
     }
 }
 
+/// The compiler's variables, and `TIDEGATE_CONFIG`, the configuration to bundle, as a path that is right in any folder.
+fn environment(wasm: &WasmToolchain) -> Vec<(&'static str, OsString)> {
+    let config = std::env::var_os(CONFIG).and_then(|path| std::path::absolute(path).ok());
+    wasm.env
+        .iter()
+        .cloned()
+        .chain(config.map(|path| (CONFIG, path.into_os_string())))
+        .collect()
+}
+
 fn worker(folder: &str, out: &Path, wasm: &WasmToolchain, features: &[&str]) -> Result<(), TaskError> {
     let build = WorkerBuild {
         crate_folder: &workspace::root().join(folder),
         out,
         tools: &tools_folder(),
         features,
-        environment: &wasm.env,
+        environment: &environment(wasm),
     };
     Ok(build_worker(&build, &workspace::root())?)
 }
@@ -156,7 +167,7 @@ fn component(package: &str, out: &Path, wasm: &WasmToolchain, features: &[&str])
             package,
         ])
         .args(["--features", &features.join(",")])
-        .envs(wasm.env.iter().map(|(name, value)| (name, value)))
+        .envs(environment(wasm))
         .shown()?;
     let module = workspace::target()
         .join(WASM_TARGET)
@@ -172,3 +183,5 @@ fn copy(from: &Path, to: &Path) -> Result<(), TaskError> {
     let _ = std::fs::remove_file(to);
     std::fs::copy(from, to).map(drop).map_err(TaskError::file(from))
 }
+
+const CONFIG: &str = "TIDEGATE_CONFIG";

@@ -46,6 +46,9 @@ pub struct TestOptions {
     /// Only the native runtime unless --on says another, without the slow checks.
     #[arg(long)]
     pub fast: bool,
+    /// Only the tests of the contract whose names contain this.
+    #[arg(long, value_name = "NAME", conflicts_with = "fast")]
+    pub only: Option<String>,
     /// Runs no further step after one that failed.
     #[arg(long)]
     pub fail_fast: bool,

@@ -93,6 +93,14 @@ impl Steps {
 }
 
 impl<T> Outcome<T> {
+    /// Of a step that nothing will need.
+    pub fn unwanted() -> Self {
+        Self {
+            step: "a step that was left out",
+            value: None,
+        }
+    }
+
     /// What the step made.
     ///
     /// # Errors
