@@ -4,9 +4,12 @@
 //! Commands reach it as a method call of Workers RPC, which costs about half of a `fetch` to the object.
 
 use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
 
 use js_sys::futures::JsFuture;
 use tidegate_core::cells::{CellAddress, CellCommand, CellId, CellReply, CellState, decode, encode};
+use tidegate_core::cluster::{ClusterCommand, ClusterReply};
 use tidegate_core::platform::CellError;
 use tidegate_core::route::{Coordinates, round_trip};
 use wasm_bindgen::JsValue;
@@ -15,7 +18,9 @@ use worker::{Env, worker_sys};
 
 use crate::glue;
 use crate::http::error_text;
+use crate::outbox::{self, Batch, Fate};
 use crate::platform::now;
+use crate::timers::Timers;
 
 /// The Durable Object. Its name is the cell's key; it takes any kind.
 #[wasm_bindgen]
@@ -30,15 +35,17 @@ impl Cell {
         Self::default()
     }
 
-    /// Runs the command on the cell with that key; gives its reply.
+    /// Runs the commands, in order, on the cell with that key; gives the last one's reply.
     ///
     /// # Errors
-    /// When this version of the code does not know the key's kind or the command.
-    pub fn call(&self, key: &str, command: &str) -> Result<String, JsError> {
+    /// When this version of the code does not know the key's kind or a command.
+    pub fn call(&self, key: &str, commands: &str) -> Result<String, JsError> {
         let id = CellId::from_key(key).ok_or_else(|| JsError::new("no cell of this kind"))?;
-        let command: CellCommand = decode(command.as_bytes())?;
+        let commands: Vec<CellCommand> = decode(commands.as_bytes())?;
         let mut state = self.0.borrow_mut();
-        let reply = state.get_or_insert_with(|| CellState::new(&id)).apply(now(), command);
+        let state = state.get_or_insert_with(|| CellState::new(&id));
+        let last = commands.into_iter().map(|command| state.apply(now(), command)).last();
+        let reply = last.ok_or_else(|| JsError::new("no command"))?;
         Ok(String::from_utf8(encode(&reply)?)?)
     }
 }
@@ -50,13 +57,64 @@ pub(crate) fn make_callable() {
 }
 
 /// Runs a command in a cell, wherever it is.
-pub(crate) async fn call(env: &Env, cell: &CellAddress, command: &CellCommand) -> Result<CellReply, CellError> {
-    let command = String::from_utf8(encode(command)?).map_err(|error| CellError::Malformed(error.to_string()))?;
-    let promise = glue::call_cell(env, &cell.id.key(), location_hint(cell.near), &command);
+pub(crate) async fn call(
+    env: &Env,
+    timers: &Rc<Timers>,
+    cell: &CellAddress,
+    command: CellCommand,
+) -> Result<CellReply, CellError> {
+    let key = cell.id.key();
+    match reply_to_come(&command) {
+        Some(reply) => tell(env, timers, cell, &key, command).await.map(|()| reply),
+        None => {
+            let mut batch = outbox::collect(&key);
+            batch.commands.push(command);
+            send(env, cell, &key, batch).await
+        }
+    }
+}
+
+/// Tells the cell something, in company if there is any.
+async fn tell(
+    env: &Env,
+    timers: &Rc<Timers>,
+    cell: &CellAddress,
+    key: &str,
+    command: CellCommand,
+) -> Result<(), CellError> {
+    let receipt = outbox::post(key, command);
+    for _ in 0..MOST_LOOKS {
+        timers.sleep(LINGER).await;
+        match receipt.get() {
+            Fate::Waiting => send(env, cell, key, outbox::collect(key)).await.map(drop)?,
+            Fate::Taken => {}
+            Fate::Delivered => return Ok(()),
+            Fate::Lost => break,
+        }
+    }
+    Err(CellError::Unreachable("the message got no reply".to_owned()))
+}
+
+async fn send(env: &Env, cell: &CellAddress, key: &str, batch: Batch) -> Result<CellReply, CellError> {
+    let commands = encode(&batch.commands)?;
+    let commands = String::from_utf8(commands).map_err(|error| CellError::Malformed(error.to_string()))?;
+    let promise = glue::call_cell(env, key, location_hint(cell.near), &commands);
     let reply = JsFuture::from(promise.map_err(|error| unreachable_cell(&error))?).await;
-    match reply.map_err(|error| unreachable_cell(&error))?.as_string() {
+    let reply = reply.map_err(|error| unreachable_cell(&error))?;
+    batch.on_delivered();
+    match reply.as_string() {
         Some(reply) => decode(reply.as_bytes()),
         None => Err(CellError::Malformed("the reply is no text".to_owned())),
+    }
+}
+
+/// The reply to a command that only tells the cell something: it is known beforehand.
+fn reply_to_come(command: &CellCommand) -> Option<CellReply> {
+    match command {
+        CellCommand::Cluster(ClusterCommand::Release(_) | ClusterCommand::Renew { .. }) => {
+            Some(CellReply::Cluster(ClusterReply::Done))
+        }
+        CellCommand::Cluster(ClusterCommand::Acquire(_) | ClusterCommand::Status) => None,
     }
 }
 
@@ -89,3 +147,8 @@ const LOCATION_HINTS: &[(&str, f64, f64)] = &[
     ("afr", -26.2, 28.0),
     ("me", 25.2, 55.3),
 ];
+
+/// How long a command that only tells something waits for company.
+const LINGER: Duration = Duration::from_millis(10);
+/// How often the sender of such a command looks how it fares before it gives up: for about ten seconds.
+const MOST_LOOKS: usize = 1_000;

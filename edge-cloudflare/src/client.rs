@@ -1,33 +1,25 @@
-//! Whether the client is still there, and that the runtime waits for what its leaving sets off.
+//! Whether the client is still there.
 //!
-//! docs/decisions/0003-how-a-worker-notices-a-vanished-client.md tells what the runtime does and why both are needed.
+//! docs/decisions/0003-how-a-worker-notices-a-vanished-client.md tells when the runtime says so, and what else does.
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context as TaskContext, Poll};
+use std::task::{Context, Poll};
 
 use futures::channel::oneshot;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
-use worker::Context;
 use worker::web_sys::{AbortSignal, Request};
 
-/// The client of one request: a future that completes when it has left. As long as this is held, the runtime keeps the
-/// request's work running, whether or not the client is there.
+/// The client of one request: a future that completes when it has left.
 pub(crate) struct Client {
     left: oneshot::Receiver<()>,
     signal: AbortSignal,
     _on_abort: Closure<dyn FnMut()>,
-    _alive: oneshot::Sender<()>,
 }
 
 impl Client {
-    pub fn new(request: &Request, context: &Context) -> Self {
-        let (alive, over) = oneshot::channel::<()>();
-        context.wait_until(async move {
-            // An error is the sender's end: the request is over.
-            over.await.unwrap_or_default();
-        });
+    pub fn new(request: &Request) -> Self {
         let (leave, left) = oneshot::channel();
         let on_abort = Closure::once(move || {
             // An error says that nobody waits for it any more.
@@ -39,7 +31,6 @@ impl Client {
             left,
             signal,
             _on_abort: on_abort,
-            _alive: alive,
         }
     }
 }
@@ -47,7 +38,7 @@ impl Client {
 impl Future for Client {
     type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         Pin::new(&mut self.left).poll(context).map(|_| ())
     }
 }

@@ -26,6 +26,12 @@ export function send(url, method, headers, body, signal) {
   return fetch(url, { method, headers: headersOf(headers), body: whole, redirect: 'manual', signal });
 }
 
+// What is written at one end is read, natively, at the other.
+export function channel() {
+  const { readable, writable } = new IdentityTransformStream();
+  return { readable, writer: writable.getWriter() };
+}
+
 export function respond(status, headers, body) {
   return new Response(body, { status, headers: headersOf(headers) });
 }

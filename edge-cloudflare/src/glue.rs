@@ -4,7 +4,7 @@ use js_sys::{Promise, Uint8Array};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use worker::Env;
-use worker::web_sys::{AbortSignal, Headers, Response};
+use worker::web_sys::{AbortSignal, Headers, ReadableStream, Response, WritableStreamDefaultWriter};
 
 use crate::cells::Cell;
 
@@ -32,6 +32,9 @@ extern "C" {
         signal: &AbortSignal,
     ) -> Result<Promise, JsValue>;
 
+    /// A stream of bytes and the way into it.
+    pub(crate) fn channel() -> Channel;
+
     /// A response, its headers as one text; `body` is bytes, a stream, or null.
     #[wasm_bindgen(catch)]
     pub(crate) fn respond(status: u16, headers: &str, body: &JsValue) -> Result<Response, JsValue>;
@@ -39,6 +42,17 @@ extern "C" {
 
 #[wasm_bindgen]
 extern "C" {
+    /// A stream of bytes and the way into it.
+    pub(crate) type Channel;
+
+    /// Where the bytes come out.
+    #[wasm_bindgen(method, getter)]
+    pub(crate) fn readable(this: &Channel) -> ReadableStream;
+
+    /// Where they go in. A write completes when it has been read.
+    #[wasm_bindgen(method, getter)]
+    pub(crate) fn writer(this: &Channel) -> WritableStreamDefaultWriter;
+
     /// What a reader of a stream gives for each piece.
     pub(crate) type Read;
 

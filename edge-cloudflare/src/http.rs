@@ -2,22 +2,21 @@
 //! when it comes.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures::stream::LocalBoxStream;
-use futures::{FutureExt, Stream, StreamExt};
+use futures::{Stream, StreamExt};
 use http::{Method, StatusCode, Uri};
 use js_sys::Uint8Array;
 use tidegate_core::Body;
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_streams::ReadableStream;
 use worker::web_sys::{Request, Response};
 
 use crate::client::Client;
 use crate::glue;
 use crate::headers::{headers_in, headers_out};
 use crate::incoming::Incoming;
+use crate::relay::relay;
 
 /// A client's request, its body still to be read.
 pub(crate) fn request_in(request: &Request) -> Result<http::Request<RequestBody>, JsValue> {
@@ -37,13 +36,7 @@ pub(crate) fn response_out(response: http::Response<Body>, client: Client) -> Re
     let body: JsValue = match body {
         Body::Full(bytes) if bytes.is_empty() => JsValue::NULL,
         Body::Full(bytes) => Uint8Array::from(bytes.as_ref()).into(),
-        Body::Stream(pieces) => {
-            let body = ResponseBody {
-                pieces: Some(pieces),
-                client,
-            };
-            ReadableStream::from_stream(body).into_raw().into()
-        }
+        Body::Stream(pieces) => relay(pieces, client).into(),
     };
     glue::respond(head.status.as_u16(), &headers_out(&head.headers), &body)
 }
@@ -81,27 +74,6 @@ impl Stream for RequestBody {
         self.0
             .poll_next_unpin(context)
             .map(|piece| piece.map(|piece| piece.map_err(|error| error_text(&error))))
-    }
-}
-
-/// A response's body on its way to the client. It ends when the client leaves; what it came from is dropped then.
-struct ResponseBody {
-    pieces: Option<LocalBoxStream<'static, Bytes>>,
-    client: Client,
-}
-
-impl Stream for ResponseBody {
-    type Item = Result<JsValue, JsValue>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.client.poll_unpin(context).is_ready() {
-            self.pieces = None;
-        }
-        let Some(pieces) = &mut self.pieces else {
-            return Poll::Ready(None);
-        };
-        let piece = ready!(pieces.poll_next_unpin(context));
-        Poll::Ready(piece.map(|piece| Ok(Uint8Array::from(piece.as_ref()).into())))
     }
 }
 

@@ -12,8 +12,10 @@ mod headers;
 mod http;
 mod incoming;
 mod location;
+mod outbox;
 mod platform;
 mod random;
+mod relay;
 mod store;
 mod timers;
 mod upstream;
@@ -27,16 +29,17 @@ use worker::web_sys::{Request, Response};
 use worker::{Context, Env, ScheduleContext, ScheduledEvent, console_error, console_warn, event};
 
 use crate::client::Client;
-use crate::platform::{CloudflarePlatform, Lifetime};
+use crate::platform::CloudflarePlatform;
 
 /// Answers one request.
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
-    let client = Client::new(&request, &context);
+    let client = Client::new(&request);
     let Some(gateway) = gateway() else {
         return Ok(http::unconfigured()?);
     };
-    let platform = CloudflarePlatform::new(env, Lifetime::Request(context));
+    let (platform, end) = CloudflarePlatform::new(env);
+    context.wait_until(end);
     let location = location::location(&request);
     let request = http::request_in(&request)?;
     let (response, client) = match select(Box::pin(serve(gateway, platform, location, request)), client).await {
@@ -51,9 +54,9 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
 #[event(scheduled)]
 async fn scheduled(_event: ScheduledEvent, env: Env, context: ScheduleContext) {
     if let Some(gateway) = gateway() {
-        gateway
-            .maintain(CloudflarePlatform::new(env, Lifetime::Schedule(context)))
-            .await;
+        let (platform, end) = CloudflarePlatform::new(env);
+        context.wait_until(end);
+        gateway.maintain(platform).await;
     }
 }
 

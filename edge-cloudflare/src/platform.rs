@@ -5,38 +5,41 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::channel::oneshot;
+use js_sys::futures::spawn_local;
 use tidegate_core::cells::{CellAddress, CellCommand, CellReply};
 use tidegate_core::platform::{CellError, Platform, SendError, StoreError, UpstreamRequest};
 use tidegate_core::time::Timestamp;
-use worker::{Context, Env, ScheduleContext};
+use worker::Env;
 
 use crate::timers::Timers;
 use crate::upstream::{self, UpstreamBody};
 use crate::{cells, random, store};
 
-/// What one event may use: its bindings, and a promise of the runtime to wait for it.
+/// What one event may use: its bindings, its timers, and the runtime's promise to wait for it.
 #[derive(Clone)]
 pub(crate) struct CloudflarePlatform {
     env: Env,
-    lifetime: Rc<Lifetime>,
     timers: Rc<Timers>,
+    alive: Rc<Alive>,
 }
 
-/// The event that work belongs to.
-pub(crate) enum Lifetime {
-    /// A client's request.
-    Request(Context),
-    /// A cron trigger.
-    Schedule(ScheduleContext),
+/// As long as somebody holds it, the event's work goes on, whether or not a client is there.
+struct Alive {
+    _held: oneshot::Sender<()>,
 }
 
 impl CloudflarePlatform {
-    pub fn new(env: Env, lifetime: Lifetime) -> Self {
-        Self {
+    /// A platform for one event, and the end of all that is done with it: the runtime is to wait for that.
+    pub fn new(env: Env) -> (Self, impl Future<Output = ()> + 'static) {
+        let (held, over) = oneshot::channel();
+        let platform = Self {
             env,
-            lifetime: Rc::new(lifetime),
             timers: Timers::new(),
-        }
+            alive: Rc::new(Alive { _held: held }),
+        };
+        // An error says that the sender is gone: nobody holds the platform any more.
+        (platform, async move { over.await.unwrap_or_default() })
     }
 }
 
@@ -64,7 +67,7 @@ impl Platform for CloudflarePlatform {
     }
 
     async fn cell_call(&self, cell: &CellAddress, command: CellCommand) -> Result<CellReply, CellError> {
-        cells::call(&self.env, cell, &command).await
+        cells::call(&self.env, &self.timers, cell, command).await
     }
 
     async fn send(&self, request: UpstreamRequest) -> Result<http::Response<UpstreamBody>, SendError> {
@@ -72,10 +75,11 @@ impl Platform for CloudflarePlatform {
     }
 
     fn after_response(&self, work: impl Future<Output = ()> + 'static) {
-        match &*self.lifetime {
-            Lifetime::Request(context) => context.wait_until(work),
-            Lifetime::Schedule(context) => context.wait_until(work),
-        }
+        let alive = Rc::clone(&self.alive);
+        spawn_local(async move {
+            work.await;
+            drop(alive);
+        });
     }
 }
 
