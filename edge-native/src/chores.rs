@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tidegate_core::Gateway;
 use tidegate_core::platform::StoreError;
+use tokio::sync::Notify;
 use tracing::warn;
 
 use crate::config_file::ConfigFile;
@@ -18,6 +19,8 @@ use crate::worker::every;
 pub struct Chores {
     /// The file that the gateway was started with.
     pub config_file: ConfigFile,
+    /// Says that the file shall be read now.
+    pub reload: Arc<Notify>,
 }
 
 impl Chores {
@@ -29,9 +32,11 @@ impl Chores {
         });
         let store = Arc::clone(platform.store());
         every(SWEEP_EVERY, async move || sweep(Arc::clone(&store)).await);
-        drop(tokio::task::spawn_local(
-            self.config_file.watch(Arc::clone(gateway), platform.clone()),
-        ));
+        drop(tokio::task::spawn_local(self.config_file.watch(
+            self.reload,
+            Arc::clone(gateway),
+            platform.clone(),
+        )));
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tidegate_core::Gateway;
 use tidegate_core::config::Config;
 use tidegate_core::platform::StoreError;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
@@ -54,18 +54,15 @@ impl ConfigFile {
         Ok(())
     }
 
-    /// Offers every new text, for ever: within [`LOOK_EVERY`], or at once on SIGHUP.
-    pub async fn watch(mut self, gateway: Arc<Gateway>, platform: NativePlatform) {
-        let Ok(mut hangup) = signal(SignalKind::hangup()) else {
-            return;
-        };
+    /// Offers every new text, for ever: within twice [`LOOK_EVERY`], or at once when told to `reload`.
+    pub async fn watch(mut self, reload: Arc<Notify>, gateway: Arc<Gateway>, platform: NativePlatform) {
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut seen = self.settled.clone();
         loop {
             let told = tokio::select! {
                 _tick = looks.tick() => false,
-                _signal = hangup.recv() => true,
+                () = reload.notified() => true,
             };
             let text = match tokio::fs::read_to_string(&self.path).await {
                 Ok(text) => text,

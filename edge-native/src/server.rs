@@ -6,7 +6,6 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::thread;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use tidegate_core::Gateway;
 use tidegate_core::config::ConfigErrors;
 use tidegate_core::platform::StoreError;
 use tidegate_core::route::Location;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tracing::info;
 
 use crate::cells::Cells;
@@ -25,7 +24,7 @@ use crate::config_file::ConfigFile;
 use crate::events;
 use crate::listener;
 use crate::platform::Resources;
-use crate::shutdown::{self, Ending, Threads};
+use crate::shutdown::{Ending, Supervisor};
 use crate::store::{Store, StoreOpenError};
 use crate::tls::{self, TlsError, TlsFiles};
 use crate::worker::Worker;
@@ -96,22 +95,19 @@ pub enum ServeError {
 /// A server that listens.
 pub struct Server {
     address: SocketAddr,
-    drain_timeout: Duration,
-    gateway: Arc<Gateway>,
-    workers: Vec<Worker>,
-    open: Arc<AtomicUsize>,
-    draining: watch::Sender<bool>,
     speaks_tls: bool,
+    workers: Vec<Worker>,
+    supervisor: Supervisor,
 }
 
 impl Server {
-    /// Reads the configuration, opens the store, and listens: clients can connect from here on.
+    /// Reads the configuration, opens the store, and listens, to clients and to signals.
     ///
     /// # Errors
     /// The first thing that is not as it must be.
     pub fn bind(options: ServeOptions) -> Result<Self, ServeError> {
         let ServeOptions {
-            config,
+            config: path,
             listen,
             data,
             location,
@@ -119,11 +115,11 @@ impl Server {
             tls,
             drain_timeout,
         } = options;
-        let config_file = ConfigFile::read(config.clone()).map_err(|source| ServeError::ConfigFile {
-            path: config.clone(),
+        let config_file = ConfigFile::read(path.clone()).map_err(|source| ServeError::ConfigFile {
+            path: path.clone(),
             source,
         })?;
-        let gateway = Gateway::new(config_file.text()).map_err(|errors| ServeError::Config { path: config, errors })?;
+        let gateway = Gateway::new(config_file.text()).map_err(|errors| ServeError::Config { path, errors })?;
         gateway.set_log(events::log);
         let acceptor = tls.as_ref().map(tls::acceptor).transpose()?;
         let store = Arc::new(Store::open(data.as_deref())?);
@@ -133,16 +129,17 @@ impl Server {
             cells: Cells::default(),
             tls: Arc::new(ClientTls::from_machine()?),
         });
+        let supervisor = Supervisor::new(Arc::clone(&gateway), drain_timeout)?;
         let to_listen_error = |source| ServeError::Listen {
             address: listen,
             source,
         };
         let listeners = listener::bind(listen, threads).map_err(to_listen_error)?;
         let address = listeners[0].local_addr().map_err(to_listen_error)?;
-
-        let (draining, told) = watch::channel(false);
-        let open = Arc::new(AtomicUsize::new(0));
-        let mut chores = Some(Chores { config_file });
+        let mut chores = Some(Chores {
+            config_file,
+            reload: Arc::clone(&supervisor.line.reload),
+        });
         let to_worker = |listener| Worker {
             listener,
             tls: acceptor.clone(),
@@ -152,19 +149,16 @@ impl Server {
                 coordinates: None,
             },
             resources: Arc::clone(&resources),
-            draining: told.clone(),
-            open: Arc::clone(&open),
+            draining: supervisor.line.draining.subscribe(),
+            open: Arc::clone(&supervisor.line.open),
             chores: chores.take(),
         };
         let workers = listeners.into_iter().map(to_worker).collect();
         Ok(Self {
             address,
-            drain_timeout,
-            workers,
-            open,
-            draining,
             speaks_tls: tls.is_some(),
-            gateway,
+            workers,
+            supervisor,
         })
     }
 
@@ -188,9 +182,8 @@ impl Server {
     /// # Errors
     /// When the operating system refuses what serving needs.
     pub fn run(self) -> Result<Ending, ServeError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (report, ended) = mpsc::unbounded_channel();
-        let count = self.workers.len();
+        let (report, ends) = mpsc::unbounded_channel();
+        info!(address = %self.address, threads = self.workers.len(), "serving");
         for (number, worker) in self.workers.into_iter().enumerate() {
             let report = report.clone();
             thread::Builder::new()
@@ -201,12 +194,6 @@ impl Server {
                 })?;
         }
         drop(report);
-        info!(address = %self.address, threads = count, "serving");
-        let threads = Threads {
-            ended,
-            draining: self.draining,
-            open: self.open,
-        };
-        Ok(runtime.block_on(shutdown::wait(threads, &self.gateway, self.drain_timeout))?)
+        Ok(self.supervisor.supervise(ends)?)
     }
 }

@@ -8,21 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tidegate_core::Gateway;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
-
-/// The threads that serve.
-#[derive(Debug)]
-pub struct Threads {
-    /// Each thread's end; closed when all have ended.
-    pub ended: mpsc::UnboundedReceiver<io::Result<()>>,
-    /// Tells them to drain.
-    pub draining: watch::Sender<bool>,
-    /// Their open connections.
-    pub open: Arc<AtomicUsize>,
-}
 
 /// How serving ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,61 +25,132 @@ pub enum Ending {
     AtOnce,
 }
 
-/// Waits for a signal, then for the end.
-///
-/// # Errors
-/// When signals cannot be waited for, or a thread failed while it should have served.
-pub async fn wait(mut threads: Threads, gateway: &Arc<Gateway>, drain_timeout: Duration) -> io::Result<Ending> {
-    let mut signals = Signals::new()?;
-    tokio::select! {
-        () = signals.next() => {}
-        end = threads.ended.recv() => return Err(unexpected(end)),
+/// Listens to the signals and tells the threads what they mean.
+#[derive(Debug)]
+pub struct Supervisor {
+    /// What the threads are told, and tell.
+    pub line: Line,
+    gateway: Arc<Gateway>,
+    drain_timeout: Duration,
+    runtime: Runtime,
+    signals: Signals,
+}
+
+/// What goes between the supervisor and the threads.
+#[derive(Debug)]
+pub struct Line {
+    /// Turns true when the threads shall finish what they have and accept nothing more.
+    pub draining: watch::Sender<bool>,
+    /// Says that the configuration file shall be read now.
+    pub reload: Arc<Notify>,
+    /// Open connections of all threads.
+    pub open: Arc<AtomicUsize>,
+}
+
+/// Each thread's end; closed when all have ended.
+pub type Ends = mpsc::UnboundedReceiver<io::Result<()>>;
+
+impl Supervisor {
+    /// A supervisor that listens to signals from here on; before, each of them kills the process.
+    ///
+    /// # Errors
+    /// When the operating system refuses.
+    pub fn new(gateway: Arc<Gateway>, drain_timeout: Duration) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let signals = runtime.block_on(async { Signals::listen() })?;
+        let line = Line {
+            draining: watch::channel(false).0,
+            reload: Arc::default(),
+            open: Arc::default(),
+        };
+        Ok(Self {
+            line,
+            gateway,
+            drain_timeout,
+            runtime,
+            signals,
+        })
     }
-    gateway.drain();
-    threads.draining.send_replace(true);
-    info!(
-        connections = threads.open.load(Ordering::Relaxed),
-        at_most_s = drain_timeout.as_secs(),
-        "draining: no new connections, waiting for answers to finish; signal again to stop at once"
-    );
-    tokio::select! {
-        ending = drain(&mut threads, gateway, drain_timeout) => {
-            info!(?ending, "stopped");
-            Ok(ending)
-        }
-        () = signals.next() => {
-            warn!(connections = threads.open.load(Ordering::Relaxed), "stopped at once");
-            Ok(Ending::AtOnce)
+
+    /// Waits for a signal to end, then for the end.
+    ///
+    /// # Errors
+    /// When a thread failed while it should have served.
+    pub fn supervise(self, mut ends: Ends) -> io::Result<Ending> {
+        let Self {
+            line,
+            gateway,
+            drain_timeout,
+            runtime,
+            mut signals,
+        } = self;
+        runtime.block_on(async {
+            signal_to_end(&line, &mut signals, &mut ends).await?;
+            gateway.drain();
+            line.draining.send_replace(true);
+            info!(
+                connections = line.connections(),
+                at_most_s = drain_timeout.as_secs(),
+                "draining: no new connections, waiting for answers to finish; signal again to stop at once"
+            );
+            tokio::select! {
+                ending = drain(&line, &mut ends, &gateway, drain_timeout) => {
+                    info!(?ending, "stopped");
+                    Ok(ending)
+                }
+                () = signals.end() => {
+                    warn!(connections = line.connections(), "stopped at once");
+                    Ok(Ending::AtOnce)
+                }
+            }
+        })
+    }
+}
+
+impl Line {
+    fn connections(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+}
+
+async fn signal_to_end(line: &Line, signals: &mut Signals, ends: &mut Ends) -> io::Result<()> {
+    loop {
+        tokio::select! {
+            told = signals.next() => match told {
+                Told::Reload => line.reload.notify_one(),
+                Told::End => return Ok(()),
+            },
+            end = ends.recv() => return Err(unexpected(end)),
         }
     }
 }
 
-async fn drain(threads: &mut Threads, gateway: &Arc<Gateway>, drain_timeout: Duration) -> Ending {
+async fn drain(line: &Line, ends: &mut Ends, gateway: &Gateway, drain_timeout: Duration) -> Ending {
     let deadline = Instant::now() + drain_timeout;
-    loop {
+    while Instant::now() < deadline {
         let next_word = deadline.min(Instant::now() + TELL_EVERY);
         tokio::select! {
-            () = all_ended(&mut threads.ended) => return Ending::Finished,
+            () = all_ended(ends) => return Ending::Finished,
             () = sleep_until(next_word) => {}
         }
-        let connections = threads.open.load(Ordering::Relaxed);
-        if Instant::now() >= deadline {
-            warn!(
-                connections,
-                "the drain timeout is over: ending the streams that are left"
-            );
-            break;
-        }
-        info!(connections, left_s = (deadline - Instant::now()).as_secs(), "draining");
+        info!(
+            connections = line.connections(),
+            left_s = (deadline - Instant::now()).as_secs(),
+            "draining"
+        );
     }
+    warn!(
+        connections = line.connections(),
+        "the drain timeout is over: ending the streams that are left"
+    );
     gateway.stop();
     // The core has told every stream to end; what does not end now hangs on a client that does not read.
-    drop(timeout(LAST_WORDS, all_ended(&mut threads.ended)).await);
+    drop(timeout(LAST_WORDS, all_ended(ends)).await);
     Ending::CutShort
 }
 
-async fn all_ended(ended: &mut mpsc::UnboundedReceiver<io::Result<()>>) {
-    while ended.recv().await.is_some() {}
+async fn all_ended(ends: &mut Ends) {
+    while ends.recv().await.is_some() {}
 }
 
 fn unexpected(end: Option<io::Result<()>>) -> io::Error {
@@ -99,24 +160,44 @@ fn unexpected(end: Option<io::Result<()>>) -> io::Error {
     }
 }
 
+/// The signals that the process listens to.
+#[derive(Debug)]
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
+}
+
+/// What a signal says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// Read the configuration file.
+    Reload,
+    /// Come to an end.
+    End,
 }
 
 impl Signals {
-    fn new() -> io::Result<Self> {
+    fn listen() -> io::Result<Self> {
+        let [terminate, interrupt, hangup] =
+            [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
         Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
+            terminate: terminate?,
+            interrupt: interrupt?,
+            hangup: hangup?,
         })
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Told {
         tokio::select! {
-            _signal = self.terminate.recv() => {}
-            _signal = self.interrupt.recv() => {}
+            _signal = self.terminate.recv() => Told::End,
+            _signal = self.interrupt.recv() => Told::End,
+            _signal = self.hangup.recv() => Told::Reload,
         }
+    }
+
+    async fn end(&mut self) {
+        while self.next().await != Told::End {}
     }
 }
 

@@ -159,6 +159,26 @@ fn a_body_arrives_piece_by_piece_and_a_cut_is_an_error() {
 }
 
 #[test]
+fn pieces_that_arrive_together_come_together() {
+    on_a_thread(async {
+        let (listener, url) = engine().await;
+        let client = client();
+        let chunks = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n";
+        let serve = async {
+            let (mut socket, _) = listener.accept().await.expect("accepted");
+            answer(&mut socket, chunks).await;
+            answer(&mut socket, chunks).await;
+        };
+        let ask = async {
+            for _ in 0..2 {
+                assert_eq!(exchange(&client, &url).await, Ok(vec![Bytes::from_static(b"onetwo")]));
+            }
+        };
+        tokio::join!(serve, ask);
+    });
+}
+
+#[test]
 fn dropping_the_body_or_the_wait_for_it_closes_the_connection() {
     on_a_thread(async {
         let (listener, url) = engine().await;
