@@ -7,7 +7,7 @@ use crate::cli::BuildOptions;
 use crate::command::Run;
 use crate::component::componentize;
 use crate::error::TaskError;
-use crate::packages::{self, SPIN_HOST, selected};
+use crate::packages::{self, SPIN_HOST, SPIN_HOST_PROFILE, selected};
 use crate::runtime::Runtime;
 use crate::setup::{WASM_TARGET, WasmToolchain, wasm_toolchain};
 use crate::worker_build::{WorkerBuild, build_worker, tools_folder};
@@ -111,20 +111,12 @@ pub fn bare_spin(wasm: &WasmToolchain) -> Result<PathBuf, TaskError> {
     Ok(out)
 }
 
-/// What runs Spin components: a `spin` on the `PATH`, else the tests' own host. Which one it is can be told by its
-/// file name.
+/// The program that runs Spin components.
 pub fn spin_host() -> Result<PathBuf, TaskError> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let installed = std::env::split_paths(&path)
-        .map(|folder| folder.join("spin"))
-        .find(|program| program.is_file());
-    if let Some(spin) = installed {
-        return Ok(spin);
-    }
     Run::cargo()
-        .args(["build", "--release", "--package", SPIN_HOST])
+        .args(["build", "--package", SPIN_HOST, "--profile", SPIN_HOST_PROFILE])
         .shown()?;
-    Ok(workspace::target().join("release").join(SPIN_HOST))
+    Ok(workspace::target().join(SPIN_HOST_PROFILE).join(SPIN_HOST))
 }
 
 fn features(purpose: Purpose) -> &'static [&'static str] {

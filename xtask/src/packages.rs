@@ -20,6 +20,8 @@ pub const WASM: &[&str] = &[
 ];
 /// The tests' own host for Spin components.
 pub const SPIN_HOST: &str = "tidegate-spin-host";
+/// The profile that it is built, tested and linted in: it takes minutes to compile, so once has to be enough.
+pub const SPIN_HOST_PROFILE: &str = "host";
 
 /// `--package A --package B …`
 pub fn selected<'a>(packages: &[&'a str]) -> Vec<&'a str> {

@@ -49,6 +49,7 @@ fn install(packages: &[&str]) -> Result<(), TaskError> {
 
 fn apt_get(arguments: &[&str]) -> Result<(), TaskError> {
     Run::new("/usr/bin/apt-get")
+        .args(["-o", "DPkg::Lock::Timeout=300"])
         .args(arguments)
         .env("DEBIAN_FRONTEND", "noninteractive")
         .quiet()

@@ -140,7 +140,8 @@ fn compile_std(debian: &Debian, folder: &Path) -> Result<PathBuf, TaskError> {
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_TARGET_DIR", &target)
         .env(LINKER, &debian.linker)
-        .without_env("RUSTFLAGS")
+        // What is deployed is optimised as a whole, which takes the library's bitcode.
+        .env("RUSTFLAGS", "-Cembed-bitcode=yes")
         .without_env("RUSTUP_TOOLCHAIN")
         .quiet()?;
     Ok(target.join(WASM_TARGET).join("release/deps"))

@@ -9,7 +9,7 @@ use crate::build::{self, Profile, Purpose};
 use crate::cli::TestOptions;
 use crate::command::Run;
 use crate::error::TaskError;
-use crate::packages::{self, CONTRACT, SPIN_HOST, selected};
+use crate::packages::{self, CONTRACT, SPIN_HOST, SPIN_HOST_PROFILE, selected};
 use crate::runtime::Runtime;
 use crate::steps::Steps;
 use crate::{check, workspace};
@@ -80,7 +80,9 @@ fn unit_tests() -> Result<(), TaskError> {
 
 fn spin_host_tests() -> Result<(), TaskError> {
     check::lint_spin_host()?;
-    Run::cargo().args(["test", "--release", "--package", SPIN_HOST]).shown()
+    Run::cargo()
+        .args(["test", "--package", SPIN_HOST, "--profile", SPIN_HOST_PROFILE])
+        .shown()
 }
 
 /// gateway.schema.json is what `tidegate schema` prints.
