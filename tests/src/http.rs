@@ -64,20 +64,16 @@ impl Request {
 
     /// The bytes that go over the wire to a server at `address`.
     pub fn to_bytes(&self, address: &str) -> Vec<u8> {
-        let mut head = format!(
-            "{} {} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n",
-            self.method, self.target
-        );
+        let given = |name: &str| find_header(&self.headers, name).is_some();
+        let mut head = format!("{} {} HTTP/1.1\r\nhost: {address}\r\n", self.method, self.target);
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
-        let framed = |name: &str| {
-            self.headers
-                .iter()
-                .any(|(present, _)| present.eq_ignore_ascii_case(name))
-        };
+        if !given("connection") {
+            head.push_str("connection: close\r\n");
+        }
         let body = self.body.as_deref().unwrap_or_default();
-        if self.body.is_some() && !framed("content-length") && !framed("transfer-encoding") {
+        if self.body.is_some() && !given("content-length") && !given("transfer-encoding") {
             head.push_str(&format!("content-length: {}\r\n", body.len()));
         }
         [head.as_bytes(), b"\r\n", body].concat()
@@ -356,7 +352,7 @@ impl Response {
 fn find_header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
     headers
         .iter()
-        .find(|(present, _)| present == name)
+        .find(|(present, _)| present.eq_ignore_ascii_case(name))
         .map(|(_, value)| value.as_str())
 }
 

@@ -29,6 +29,8 @@ pub struct Seen {
     pub head: String,
     /// The body's bytes.
     pub body: Vec<u8>,
+    /// How many steps of the script are done.
+    pub steps_done: usize,
     /// When the gateway closed the connection while the script was still running.
     pub left_at: Option<Instant>,
 }
@@ -123,15 +125,7 @@ impl Scripted {
         let Some((head, body)) = read_request(&mut connection) else {
             return;
         };
-        let text = String::from_utf8_lossy(&body).into_owned();
-        let Some((marker, steps)) = self.find(
-            &text,
-            Seen {
-                head,
-                body,
-                left_at: None,
-            },
-        ) else {
+        let Some((request, steps)) = self.receive(head, body) else {
             let _ = connection.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
             return;
         };
@@ -141,23 +135,45 @@ impl Scripted {
                 Step::Wait(duration) => !leaves_within(&mut connection, duration),
             };
             if !here {
-                return self.on_leave(&marker);
+                return self.note(&request, |seen| seen.left_at = Some(Instant::now()));
             }
+            self.note(&request, |seen| seen.steps_done += 1);
         }
     }
 
-    fn find(&self, text: &str, seen: Seen) -> Option<(String, Vec<Step>)> {
+    /// Notes a request and finds what to do with it; of several markers in it the longest counts.
+    fn receive(&self, head: String, body: Vec<u8>) -> Option<(Noted, Vec<Step>)> {
+        let text = String::from_utf8_lossy(&body).into_owned();
         let mut scripts = self.scripts.lock().expect("no test died here");
-        let (marker, script) = scripts.iter_mut().find(|(marker, _)| text.contains(*marker))?;
-        script.seen.push(seen);
-        Some((marker.clone(), script.steps.clone()))
+        let matching = scripts.iter_mut().filter(|(marker, _)| text.contains(*marker));
+        let (marker, script) = matching.max_by_key(|(marker, _)| marker.len())?;
+        let request = Noted {
+            marker: marker.clone(),
+            number: script.seen.len(),
+        };
+        script.seen.push(Seen {
+            head,
+            body,
+            steps_done: 0,
+            left_at: None,
+        });
+        Some((request, script.steps.clone()))
     }
 
-    fn on_leave(&self, marker: &str) {
+    fn note(&self, request: &Noted, change: impl FnOnce(&mut Seen)) {
         let mut scripts = self.scripts.lock().expect("no test died here");
-        let seen = scripts.get_mut(marker).and_then(|script| script.seen.last_mut());
-        seen.expect("it was seen before it left").left_at = Some(Instant::now());
+        let script = scripts.get_mut(&request.marker);
+        // A test that sets the script anew forgets what was seen under the old one.
+        if let Some(seen) = script.and_then(|script| script.seen.get_mut(request.number)) {
+            change(seen);
+        }
     }
+}
+
+/// Where a request is noted.
+struct Noted {
+    marker: String,
+    number: usize,
 }
 
 /// Reads a request whose body has a `content-length`, or none.

@@ -1,11 +1,15 @@
 //! What the API answers when all is well.
 
+use std::io::{Read, Write};
+
 use serde_json::{Value, json};
-use tidegate_tests::http::Request;
+use tidegate_tests::http::{Request, connect};
 use tidegate_tests::sse::Stream;
 use tidegate_tests::world::key;
 
-use crate::support::{Expected, SHARED, ask, ask_stream, assert_error, chat, chat_stream, invalid_request, post, with};
+use crate::support::{
+    Expected, SHARED, ask, ask_stream, assert_error, chat, chat_stream, invalid_request, post, post_chat, with,
+};
 
 #[test]
 fn models_are_listed_as_the_sdks_read_them() {
@@ -49,6 +53,18 @@ fn one_model_is_found_by_name_and_by_alias() {
     }
     let response = SHARED.send(&Request::get("/v1/models/no-such-model").key(&key("everyone")));
     assert_error(&response, invalid_request(404, Some("model"), Some("model_not_found")));
+}
+
+#[test]
+fn a_model_with_a_slash_in_its_name_is_found_as_sdks_ask_for_it() {
+    for path in ["harbour/tide-slash", "harbour%2Ftide-slash"] {
+        let response = SHARED.send(&Request::get(&format!("/v1/models/{path}")).key(&key("everyone")));
+        assert_eq!(response.json()["id"], "harbour/tide-slash", "{path}");
+    }
+    assert_eq!(
+        ask(&chat("harbour/tide-slash", "hello")).json()["model"],
+        "harbour/tide-slash"
+    );
 }
 
 #[test]
@@ -170,6 +186,42 @@ fn an_answer_is_labelled_with_what_served_it() {
                 .is_some_and(|id| id.starts_with("req_") && id.len() == 36)
         );
     }
+}
+
+#[test]
+fn a_connection_serves_one_request_after_the_other() {
+    let address = SHARED.gateway.address();
+    let first = post_chat(chat("tide-solo", "first of two").to_string()).replace("connection", "keep-alive");
+    let second = post_chat(chat("tide-solo", "second of two").to_string());
+    let mut connection = connect(address);
+    // Both at once: the second waits until the first is answered.
+    connection
+        .write_all(&[first.to_bytes(address), second.to_bytes(address)].concat())
+        .expect("both are sent");
+    let mut answers = String::new();
+    connection.read_to_string(&mut answers).expect("both are answered");
+    assert_eq!(answers.matches("HTTP/1.1 200").count(), 2, "{answers}");
+    assert_eq!(answers.matches("\"chat.completion\"").count(), 2, "{answers}");
+}
+
+#[test]
+fn a_client_that_waits_to_be_told_to_go_on_is_served() {
+    let body = chat("tide-solo", "waits for 100").to_string();
+    let length = body.len().to_string();
+    let head = post_chat("")
+        .header("expect", "100-continue")
+        .replace("content-length", &length);
+    let mut connection = connect(SHARED.gateway.address());
+    connection
+        .write_all(&head.to_bytes("gateway"))
+        .expect("the head is sent");
+    let mut interim = [0; 12];
+    connection.read_exact(&mut interim).expect("an interim answer");
+    assert_eq!(&interim, b"HTTP/1.1 100");
+    connection.write_all(body.as_bytes()).expect("the body is sent");
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.contains("HTTP/1.1 200"), "{answer}");
 }
 
 #[test]

@@ -89,6 +89,8 @@ fn no_permit_stays_behind_whatever_becomes_of_requests() {
         SHARED.engine(replica).fault("storm fails", Fault::Status(500));
         SHARED.engine(replica).fault("storm rejects", Fault::Status(400));
         SHARED.engine(replica).fault("storm hangs", Fault::Hang);
+        SHARED.engine(replica).fault("storm errs", Fault::StreamError(3));
+        SHARED.engine(replica).fault("storm resets", Fault::Refuse);
     }
     thread::scope(|scope| {
         for number in 0..8 {
@@ -116,6 +118,8 @@ fn storm(number: usize) {
     stays(watched("storm cuts"));
     stays(watched("storm fails"));
     stays(watched("storm rejects"));
+    stays(watched("storm errs"));
+    stays(watched("storm resets"));
     leaves(watched("storm hangs"));
     let connection = connect(SHARED.gateway.address());
     let request = post_chat(watched("storm hangs").to_string()).to_bytes("gateway");
@@ -143,7 +147,9 @@ fn in_flight() -> u64 {
 fn upstream_was_left(marker: &str, left: Instant) -> Duration {
     let left_at = || scripted().seen(marker).first().and_then(|seen| seen.left_at);
     eventually("the engine is stopped", || left_at().is_some());
-    left_at().expect("just seen").saturating_duration_since(left)
+    let after = left_at().expect("just seen").saturating_duration_since(left);
+    println!("the engine was stopped {after:?} after the client had left");
+    after
 }
 
 const WATCHED: [&str; 2] = ["watched-1", "watched-2"];

@@ -35,6 +35,8 @@ fn a_wrong_key_is_as_good_as_none() {
         format!("Bearer {}", key("nobody")),
         format!("Bearer {}", digest(&right)),
         format!("Basic {right}"),
+        format!("Bearer {right} {right}"),
+        "Bearer \u{e9}\u{1f30a}".to_owned(),
         "Bearer".to_owned(),
         "Bearer ".to_owned(),
         right.clone(),

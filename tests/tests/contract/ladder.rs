@@ -137,6 +137,17 @@ fn a_committed_stream_is_labelled_in_a_comment() {
     assert!(stream.done && !stream.text().is_empty(), "{stream:?}");
 }
 
+#[test]
+fn a_committed_stream_falls_down_to_the_canned_response() {
+    for replica in ["eu-1", "eu-2", "small-1"] {
+        SHARED.engine(replica).fault("committed, then nothing", Fault::Hang);
+    }
+    let (_, stream) = ask_stream(&chat_stream("tide-large", "committed, then nothing"));
+    let label = stream.comments.iter().find(|comment| comment.starts_with("tidegate "));
+    assert_eq!(label.map(String::as_str), Some("tidegate cache=bypass tier=canned"));
+    assert_eq!((stream.text().as_str(), stream.done), (CANNED, true));
+}
+
 fn fail(replicas: &[&str], marker: &str) {
     for replica in replicas {
         SHARED.engine(replica).fault(marker, Fault::Status(503));

@@ -1,5 +1,6 @@
 //! Streams: what comes when, what ends them, and that nothing is held back.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -147,6 +148,26 @@ fn a_stream_that_comes_in_crumbs_and_is_spelled_unusually_reads_the_same() {
     let (_, crumbs) = ask_stream(&chat_stream("tide-solo", "in crumbs"));
     assert_eq!(crumbs.chunks.len(), plain.chunks.len());
     assert!(crumbs.done && !crumbs.text().is_empty(), "{crumbs:?}");
+}
+
+#[test]
+fn a_client_that_reads_slowly_slows_the_engine_down_and_loses_nothing() {
+    const CHUNKS: usize = 1_000;
+    let text = "x".repeat(64 << 10);
+    let script = (0..CHUNKS).fold(Script::stream(), |script, _| script.then(chunk(&text)));
+    scripted().on("read-slowly", script.then("data: [DONE]\n\n"));
+    let mut exchange = open_stream(&chat_stream("tide-scripted", "read-slowly"));
+    exchange.read_until("choices");
+    // Longer than an engine may be silent: the silence here is the client's.
+    thread::sleep(Duration::from_millis(1_500));
+    let written = scripted().seen("read-slowly")[0].steps_done;
+    assert!(
+        written < CHUNKS / 2,
+        "{written} of {CHUNKS} chunks are held between engine and client"
+    );
+    let stream = Stream::parse(exchange.finish().text());
+    assert!(stream.done && stream.error().is_none(), "{:?}", stream.error());
+    assert_eq!(stream.text().len(), CHUNKS * text.len());
 }
 
 #[test]

@@ -93,6 +93,7 @@ pub fn assert_error(response: &Response, expected: Expected) {
         "{:?}",
         response.headers()
     );
+    assert!(response.header("server-timing").is_some(), "{:?}", response.headers());
     let body = response.json();
     assert_error_object(&body["error"]);
     assert_eq!(body["error"]["type"], expected.kind, "{body}");
