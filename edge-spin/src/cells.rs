@@ -1,172 +1,163 @@
-//! Cells as rows of Spin's SQLite: a row is a state and its version, and a command is applied by writing the state
-//! after it only where the version is still the one of the state before it.
+//! Cells on Spin, where nothing but the database is shared: a cell is the log of its commands in SQLite. Running a
+//! command is appending it, and every instance that uses the cell replays what others appended, in the log's order.
+//! A cell's state follows from its commands and their times alone, so all instances come to the same replies.
 //!
-//! The instance remembers the state that it last wrote, so that a command costs one statement when no other instance
-//! has written since, and three when one has. Statements block the instance, which is what keeps its own requests
-//! from racing each other: the SQLite that Spin embeds answers in microseconds, and Spin starts further instances
-//! while this one is blocked.
+//! Appending never fails because another instance was quicker, as comparing and swapping a versioned row does: with
+//! eight instances at work most swaps failed, and some commands never got through.
+//!
+//! Commands that come while a statement runs wait for it and are then appended together, as one entry. Those whose
+//! reply nobody needs wait a little longer, for one that is urgent: a request then costs about one statement.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::rc::Rc;
 
-use spin_sdk::sqlite::wit::sqlite::Connection;
-use spin_sdk::sqlite::{Error, Value};
+use futures::future::{Either, select};
 use spin_sdk::wasip3::clocks::monotonic_clock;
-use spin_sdk::wasip3::random::random::get_random_u64;
-use tidegate_core::cells::{CellCommand, CellId, CellReply, CellState};
+use tidegate_core::cells::{CellCommand, CellId, CellReply};
+use tidegate_core::cluster::ClusterCommand;
 use tidegate_core::platform::CellError;
-use tidegate_core::time::Timestamp;
 
-use crate::clock;
+use crate::database::{Database, Replica};
+use crate::reply::Replier;
+use crate::tasks;
 
-/// The database, and the states that this instance wrote last.
+/// The cells that this instance has used.
 #[derive(Default)]
 pub(crate) struct Cells {
-    database: OnceCell<Connection>,
-    remembered: RefCell<BTreeMap<String, Row>>,
+    database: Rc<Database>,
+    cells: RefCell<BTreeMap<CellId, Rc<Cell>>>,
 }
 
-/// A state and its version; no version where there is no row yet.
-struct Row {
-    version: Option<i64>,
-    state: CellState,
+/// One cell, as this instance knows it.
+struct Cell {
+    id: CellId,
+    inner: RefCell<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// The state up to the last entry that this instance has seen.
+    replica: Option<Replica>,
+    waiting: Vec<Waiting>,
+    /// Whether a task appends what waits.
+    is_appending: bool,
+}
+
+/// A command, and whom to tell the reply.
+struct Waiting {
+    command: CellCommand,
+    replier: Replier<Result<CellReply, CellError>>,
 }
 
 impl Cells {
-    /// Runs one command.
+    /// Runs one command. When the future is dropped, it may still run.
     ///
     /// # Errors
-    /// When the database cannot be reached, holds what this code does not read, or other instances are always
-    /// quicker.
+    /// When the database cannot be reached, or holds what this code does not read.
     pub(crate) async fn call(&self, id: &CellId, command: CellCommand) -> Result<CellReply, CellError> {
-        let key = id.key();
-        for attempt in 0..MOST_ATTEMPTS {
-            if attempt >= EAGER_ATTEMPTS {
-                monotonic_clock::wait_for(get_random_u64() % LONGEST_PAUSE_NS).await;
-            }
-            if let Some(reply) = self.try_call(id, &key, command.clone())? {
-                return Ok(reply);
-            }
+        let cell = self.cell(id);
+        let mut pause = may_wait(&command).then(|| Box::pin(monotonic_clock::wait_for(LONGEST_PAUSE_NS)));
+        let starts = pause.is_none() && cell.begin();
+        let (replier, mut reply) = if starts {
+            Replier::within_task()
+        } else {
+            Replier::across_tasks()
+        };
+        cell.enqueue(Waiting { command, replier });
+        if let Some(pause) = &mut pause
+            && let Either::Left((reply, _)) = select(&mut reply, pause).await
+        {
+            return reply.unwrap_or_else(gone);
         }
-        Err(CellError::Unreachable(format!(
-            "{MOST_ATTEMPTS} times in a row another instance wrote first"
-        )))
-    }
-
-    /// Runs one command, or returns `None` when another instance wrote first.
-    fn try_call(&self, id: &CellId, key: &str, command: CellCommand) -> Result<Option<CellReply>, CellError> {
-        let database = self.database()?;
-        let remembered = self.remembered.borrow_mut().remove(key);
-        let Row { version, mut state } = remembered.map_or_else(|| read(database, id, key), Ok)?;
-        let now = clock::now();
-        let reply = state.apply(now, command);
-        let next = next_version(version, now);
-        if !write(database, key, version, next, state.to_record()?, now)? {
-            return Ok(None);
+        if starts || cell.begin() {
+            tasks::spawn(append_all(Rc::clone(&self.database), cell));
         }
-        self.remembered.borrow_mut().insert(
-            key.to_owned(),
-            Row {
-                version: Some(next),
-                state,
-            },
-        );
-        Ok(Some(reply))
+        reply.await.unwrap_or_else(gone)
     }
 
-    fn database(&self) -> Result<&Connection, CellError> {
-        if let Some(database) = self.database.get() {
-            return Ok(database);
+    fn cell(&self, id: &CellId) -> Rc<Cell> {
+        let mut cells = self.cells.borrow_mut();
+        if let Some(cell) = cells.get(id) {
+            return Rc::clone(cell);
         }
-        let database = open()?;
-        Ok(self.database.get_or_init(|| database))
+        let cell = Rc::new(Cell {
+            id: id.clone(),
+            inner: RefCell::default(),
+        });
+        cells.insert(id.clone(), Rc::clone(&cell));
+        cell
     }
 }
 
-fn open() -> Result<Connection, CellError> {
-    let database = Connection::open("default").map_err(unreachable)?;
-    for statement in SETTINGS {
-        // A database elsewhere may not know them, and does without.
-        let _ = database.execute(statement, &[]);
+impl Cell {
+    /// Whether the caller must start the task that appends what waits.
+    fn begin(&self) -> bool {
+        !std::mem::replace(&mut self.inner.borrow_mut().is_appending, true)
     }
-    database.execute(CREATE, &[]).map_err(unreachable)?;
-    let forgotten = clock::now() - FORGOTTEN_AFTER;
-    database
-        .execute(FORGET, &[integer(forgotten.as_secs())])
-        .map_err(unreachable)?;
-    Ok(database)
-}
 
-fn read(database: &Connection, id: &CellId, key: &str) -> Result<Row, CellError> {
-    let result = database
-        .execute(READ, &[Value::Text(key.to_owned())])
-        .map_err(unreachable)?;
-    match result.rows.first().map(|row| &row.values[..]) {
-        None => Ok(Row {
-            version: None,
-            state: CellState::new(id),
-        }),
-        Some([Value::Integer(version), Value::Blob(record)]) => Ok(Row {
-            version: Some(*version),
-            state: CellState::from_record(record)?,
-        }),
-        Some(_) => Err(CellError::Malformed(format!("the row of {key}"))),
+    fn enqueue(&self, waiting: Waiting) {
+        self.inner.borrow_mut().waiting.push(waiting);
+    }
+
+    /// What waits, at most [`MOST_TOGETHER`] commands; nothing says that the task has ended.
+    fn take(&self) -> Vec<Waiting> {
+        let mut inner = self.inner.borrow_mut();
+        inner.is_appending = !inner.waiting.is_empty();
+        let count = inner.waiting.len().min(MOST_TOGETHER);
+        inner.waiting.drain(..count).collect()
     }
 }
 
-/// Writes the state if the version is still `expected`; false when it is not.
-fn write(
-    database: &Connection,
-    key: &str,
-    expected: Option<i64>,
-    next: i64,
-    record: Vec<u8>,
-    now: Timestamp,
-) -> Result<bool, CellError> {
-    let parameters = [
-        Value::Text(key.to_owned()),
-        Value::Integer(next),
-        Value::Blob(record),
-        integer(now.as_secs()),
-        expected.map_or(Value::Null, Value::Integer),
-    ];
-    Ok(!database
-        .execute(WRITE, &parameters)
-        .map_err(unreachable)?
-        .rows
-        .is_empty())
+async fn append_all(database: Rc<Database>, cell: Rc<Cell>) {
+    loop {
+        let batch = cell.take();
+        if batch.is_empty() {
+            return;
+        }
+        let (commands, repliers): (Vec<_>, Vec<_>) = batch
+            .into_iter()
+            .map(|waiting| (waiting.command, waiting.replier))
+            .unzip();
+        match append(&database, &cell, commands).await {
+            Ok(replies) => repliers
+                .into_iter()
+                .zip(replies)
+                .for_each(|(replier, reply)| replier.reply(Ok(reply))),
+            Err(error) => repliers
+                .into_iter()
+                .for_each(|replier| replier.reply(Err(error.clone()))),
+        }
+    }
 }
 
-/// The first version is the time, so that a row which was forgotten and made again has none of its old versions.
-fn next_version(version: Option<i64>, now: Timestamp) -> i64 {
-    version.map_or_else(|| now.as_micros().cast_signed(), |version| version.wrapping_add(1))
+/// Appends the commands as one entry, and returns their replies.
+async fn append(database: &Database, cell: &Cell, commands: Vec<CellCommand>) -> Result<Vec<CellReply>, CellError> {
+    let replica = cell.inner.borrow_mut().replica.take();
+    let replica = match replica {
+        Some(replica) => replica,
+        None => database.load(&cell.id).await?,
+    };
+    let (replica, replies) = database.append(&cell.id, replica, commands).await?;
+    cell.inner.borrow_mut().replica = Some(replica);
+    Ok(replies)
 }
 
-fn integer(number: u64) -> Value {
-    Value::Integer(number.cast_signed())
+/// Whether nobody waits for the reply, so that the command can wait for others to be appended with.
+fn may_wait(command: &CellCommand) -> bool {
+    match command {
+        CellCommand::Cluster(ClusterCommand::Acquire(_) | ClusterCommand::Status) => false,
+        CellCommand::Cluster(ClusterCommand::Renew { .. } | ClusterCommand::Release(_)) => true,
+    }
 }
 
-fn unreachable(error: Error) -> CellError {
-    CellError::Unreachable(error.to_string())
+fn gone() -> Result<CellReply, CellError> {
+    Err(CellError::Unreachable(
+        "the task that appends commands ended".to_owned(),
+    ))
 }
 
-/// A cell holds figures of the moment: nothing is lost if the last writes are, so no commit waits for the disk.
-const SETTINGS: [&str; 2] = ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL"];
-const CREATE: &str = "CREATE TABLE IF NOT EXISTS tidegate_cells \
-    (key TEXT PRIMARY KEY, version INTEGER NOT NULL, state BLOB NOT NULL, used INTEGER NOT NULL)";
-const FORGET: &str = "DELETE FROM tidegate_cells WHERE used < ?";
-const READ: &str = "SELECT version, state FROM tidegate_cells WHERE key = ?";
-/// Returns a row if it wrote one.
-const WRITE: &str = "INSERT INTO tidegate_cells (key, version, state, used) VALUES (?1, ?2, ?3, ?4) \
-    ON CONFLICT (key) DO UPDATE SET version = excluded.version, state = excluded.state, used = excluded.used \
-    WHERE tidegate_cells.version = ?5 RETURNING version";
-
-/// A cell that nobody used for this long belongs to a cluster that is gone.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
-/// How often a command is tried in all.
-const MOST_ATTEMPTS: u32 = 64;
-/// How often it is tried without a pause between.
-const EAGER_ATTEMPTS: u32 = 4;
-/// The longest pause between tries; each is drawn at random.
-const LONGEST_PAUSE_NS: u64 = 4_000_000;
+/// Commands that are appended by one statement. An instance seldom has more requests than this.
+const MOST_TOGETHER: usize = 256;
+/// How long a command waits that may: no more than figures of the moment are late by anyhow.
+const LONGEST_PAUSE_NS: u64 = 2_000_000;

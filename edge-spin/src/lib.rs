@@ -10,10 +10,12 @@ mod cells;
 mod clock;
 #[cfg(feature = "conformance")]
 mod conformance;
+mod database;
 mod http;
 mod instance;
 mod log;
 mod platform;
+mod reply;
 mod secrets;
 mod store;
 mod tasks;

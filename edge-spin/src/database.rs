@@ -1,0 +1,269 @@
+//! The logs of the cells in Spin's SQLite, and snapshots of their states that let logs be short.
+//!
+//! Entries of one cell are numbered without gaps. Every [`SNAPSHOT_EVERY`] entries the instance that appended writes
+//! the state as a snapshot and removes all but [`KEPT`] of the entries before it; an instance that was away for longer
+//! starts from the snapshot again.
+
+use std::cell::OnceCell;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use spin_sdk::sqlite::{Connection, Error, RowResult, Value};
+use spin_sdk::wasip3::random::random::get_random_u64;
+use tidegate_core::cells::{CellCommand, CellId, CellReply, CellState, decode, encode};
+use tidegate_core::platform::CellError;
+use tidegate_core::time::Timestamp;
+
+use crate::{clock, log};
+
+/// The default database, opened when it is first needed.
+#[derive(Default)]
+pub(crate) struct Database(OnceCell<Connection>);
+
+/// A cell's state after the entry of that number.
+pub(crate) struct Replica {
+    number: i64,
+    state: CellState,
+}
+
+/// What one entry holds.
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    /// The version of this format.
+    v: u32,
+    /// When the commands are run.
+    at: Timestamp,
+    commands: Vec<CellCommand>,
+}
+
+impl Entry {
+    /// What `text` holds. An entry of another version counts as empty: what it held heals.
+    fn decode(text: &RawValue) -> Self {
+        match decode::<Self>(text.get().as_bytes()) {
+            Ok(entry) if entry.v == ENTRY_VERSION => entry,
+            Ok(Self { v, .. }) => Self::left_out(&format!("version {v}, this code reads {ENTRY_VERSION}")),
+            Err(error) => Self::left_out(&error.to_string()),
+        }
+    }
+
+    fn left_out(reason: &str) -> Self {
+        log::warn(&format!("an entry of a cell is left out: {reason}"));
+        Self {
+            v: ENTRY_VERSION,
+            at: Timestamp::default(),
+            commands: Vec::new(),
+        }
+    }
+}
+
+impl Database {
+    /// The state as of now.
+    ///
+    /// # Errors
+    /// When the database cannot be reached, or holds what this code does not read.
+    pub(crate) async fn load(&self, id: &CellId) -> Result<Replica, CellError> {
+        self.load_before(id, i64::MAX).await
+    }
+
+    /// Appends the commands as one entry, brings `replica` up to it, and returns the replies.
+    ///
+    /// # Errors
+    /// When the database cannot be reached, or holds what this code does not read. The commands may have run.
+    pub(crate) async fn append(
+        &self,
+        id: &CellId,
+        mut replica: Replica,
+        commands: Vec<CellCommand>,
+    ) -> Result<(Replica, Vec<CellReply>), CellError> {
+        let entry = Entry {
+            v: ENTRY_VERSION,
+            at: clock::now(),
+            commands,
+        };
+        let parameters = [key(id), text(&entry)?, Value::Integer(replica.number)];
+        let rows = self.run(APPEND, parameters).await?;
+        let Some([Value::Integer(number), others]) = first(&rows) else {
+            return Err(CellError::Malformed(format!("appending to {}", id.key())));
+        };
+        let number = *number;
+        replica.replay(others)?;
+        if replica.number != number - 1 {
+            // The log was cut while this instance was away.
+            replica = self.load_before(id, number).await?;
+        }
+        if replica.number != number - 1 {
+            return Err(CellError::Unreachable(
+                "the log was cut before the reply was found".to_owned(),
+            ));
+        }
+        let replies = replica.apply(entry);
+        if number % SNAPSHOT_EVERY == 0
+            && let Err(error) = self.snapshot(id, &replica).await
+        {
+            log::warn(&format!("no snapshot of {}: {error}", id.key()));
+        }
+        Ok((replica, replies))
+    }
+
+    /// The state before the entry `number`, as far as the snapshot is not later.
+    async fn load_before(&self, id: &CellId, number: i64) -> Result<Replica, CellError> {
+        let rows = self.run(LOAD, [key(id), Value::Integer(number)]).await?;
+        let (mut replica, entries) = match first(&rows) {
+            Some([Value::Integer(number), Value::Blob(record), entries]) => (
+                Replica {
+                    number: *number,
+                    state: CellState::from_record(record)?,
+                },
+                entries,
+            ),
+            Some([Value::Null, Value::Null, entries]) => (
+                Replica {
+                    number: 0,
+                    state: CellState::new(id),
+                },
+                entries,
+            ),
+            _ => return Err(CellError::Malformed(format!("the snapshot of {}", id.key()))),
+        };
+        replica.replay(entries)?;
+        Ok(replica)
+    }
+
+    async fn snapshot(&self, id: &CellId, replica: &Replica) -> Result<(), CellError> {
+        let now = Value::Integer(clock::now().as_secs().cast_signed());
+        let record = Value::Blob(replica.state.to_record()?);
+        self.run(SNAPSHOT, [key(id), Value::Integer(replica.number), record, now])
+            .await?;
+        self.run(CUT, [key(id), Value::Integer(replica.number - KEPT)]).await?;
+        Ok(())
+    }
+
+    async fn run<const N: usize>(&self, statement: &str, parameters: [Value; N]) -> Result<Vec<RowResult>, CellError> {
+        let connection = match self.0.get() {
+            Some(connection) => connection,
+            None => {
+                let connection = open().await.map_err(unreachable)?;
+                self.0.get_or_init(|| connection)
+            }
+        };
+        execute(connection, statement, parameters).await.map_err(unreachable)
+    }
+}
+
+impl Replica {
+    /// Applies entries as the statements return them: a list of pairs of number and entry, without brackets.
+    fn replay(&mut self, entries: &Value) -> Result<(), CellError> {
+        let Value::Text(entries) = entries else {
+            return Ok(());
+        };
+        let entries = format!("[{entries}]");
+        let entries: Vec<(i64, &RawValue)> = decode(entries.as_bytes())?;
+        for (number, entry) in entries {
+            if number == self.number + 1 {
+                self.apply(Entry::decode(entry));
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, entry: Entry) -> Vec<CellReply> {
+        self.number += 1;
+        entry
+            .commands
+            .into_iter()
+            .map(|command| self.state.apply(entry.at, command))
+            .collect()
+    }
+}
+
+/// Opens the database, and makes the tables if there are none.
+async fn open() -> Result<Connection, Error> {
+    let connection = Connection::open_default().await?;
+    if execute(&connection, LOOK, []).await.is_err() {
+        // A database elsewhere may not know of journals, and does without.
+        let _ = execute(&connection, JOURNAL, []).await;
+        for table in TABLES {
+            execute(&connection, table, []).await?;
+        }
+    }
+    let _ = execute(&connection, DO_NOT_SYNC, []).await;
+    if get_random_u64().is_multiple_of(FORGETS_ONE_IN) {
+        let forgotten = clock::now() - FORGOTTEN_AFTER;
+        execute(&connection, FORGET, [Value::Integer(forgotten.as_secs().cast_signed())]).await?;
+    }
+    Ok(connection)
+}
+
+async fn execute<const N: usize>(
+    connection: &Connection,
+    statement: &str,
+    parameters: [Value; N],
+) -> Result<Vec<RowResult>, Error> {
+    connection.execute(statement, parameters).await?.collect().await
+}
+
+fn first(rows: &[RowResult]) -> Option<&[Value]> {
+    rows.first().map(|row| &row.values[..])
+}
+
+fn key(id: &CellId) -> Value {
+    Value::Text(id.key())
+}
+
+fn text(entry: &Entry) -> Result<Value, CellError> {
+    String::from_utf8(encode(entry)?)
+        .map(Value::Text)
+        .map_err(|error| CellError::Malformed(error.to_string()))
+}
+
+fn unreachable(error: Error) -> CellError {
+    CellError::Unreachable(error.to_string())
+}
+
+/// Fails where there are no tables.
+const LOOK: &str = "SELECT 1 FROM tidegate_snapshots LIMIT 0";
+/// Kept in the file. Writers then append, and a crash of the process leaves a sound database behind.
+const JOURNAL: &str = "PRAGMA journal_mode = WAL";
+/// A cell holds figures of the moment, which heal: no write waits for the disk.
+const DO_NOT_SYNC: &str = "PRAGMA synchronous = OFF";
+const TABLES: [&str; 2] = [
+    "CREATE TABLE IF NOT EXISTS tidegate_entries \
+     (key TEXT NOT NULL, number INTEGER NOT NULL, entry TEXT NOT NULL, PRIMARY KEY (key, number)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS tidegate_snapshots \
+     (key TEXT PRIMARY KEY, number INTEGER NOT NULL, state BLOB NOT NULL, used INTEGER NOT NULL)",
+];
+/// Parameters: key, entry, the number of the last entry seen. Returns the new entry's number, and the entries between.
+const APPEND: &str = "INSERT INTO tidegate_entries (key, number, entry) \
+    SELECT ?1, 1 + coalesce( \
+        (SELECT max(number) FROM tidegate_entries WHERE key = ?1), \
+        (SELECT number FROM tidegate_snapshots WHERE key = ?1), 0), ?2 \
+    RETURNING number, \
+        (SELECT group_concat('[' || other.number || ',' || other.entry || ']') FROM \
+            (SELECT number, entry FROM tidegate_entries \
+             WHERE key = ?1 AND number > ?3 ORDER BY number) AS other \
+         WHERE other.number < tidegate_entries.number)";
+/// Parameters: key, the number before which to stop. Returns the snapshot, and the entries since.
+const LOAD: &str = "SELECT snapshot.number, snapshot.state, \
+        (SELECT group_concat('[' || number || ',' || entry || ']') FROM \
+            (SELECT number, entry FROM tidegate_entries \
+             WHERE key = ?1 AND number > coalesce(snapshot.number, 0) AND number < ?2 ORDER BY number)) \
+    FROM (SELECT 1) LEFT JOIN tidegate_snapshots AS snapshot ON snapshot.key = ?1";
+/// Parameters: key, number, state, the time in seconds.
+const SNAPSHOT: &str = "INSERT INTO tidegate_snapshots (key, number, state, used) VALUES (?1, ?2, ?3, ?4) \
+    ON CONFLICT (key) DO UPDATE SET number = excluded.number, state = excluded.state, used = excluded.used \
+    WHERE excluded.number > number";
+/// Parameters: key, the number of the last entry that nobody needs.
+const CUT: &str = "DELETE FROM tidegate_entries WHERE key = ?1 AND number <= ?2";
+const FORGET: &str = "DELETE FROM tidegate_snapshots WHERE used < ?1";
+
+/// The version of the format of entries.
+const ENTRY_VERSION: u32 = 1;
+/// Entries from one snapshot to the next.
+const SNAPSHOT_EVERY: i64 = 64;
+/// Entries that are kept behind a snapshot, for instances that were away.
+const KEPT: i64 = 256;
+/// A cell that nobody used for this long belongs to a cluster that is gone.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+/// One in so many instances looks for cells to forget.
+const FORGETS_ONE_IN: u64 = 32;
