@@ -24,8 +24,8 @@ pub(crate) fn headers_out(headers: &HeaderMap) -> String {
     for (name, value) in headers {
         text.push_str(name.as_str());
         text.push('\n');
-        // The runtime writes each character of a header as one byte: so bytes beyond ASCII go out as they are.
-        text.extend(value.as_bytes().iter().copied().map(char::from));
+        // The runtime reads and writes headers as UTF-8.
+        text.push_str(&String::from_utf8_lossy(value.as_bytes()));
         text.push('\n');
     }
     text

@@ -25,7 +25,7 @@ pub(crate) async fn send(env: &Env, request: UpstreamRequest) -> Result<http::Re
     if let Some(secret) = request.secret {
         head.headers.insert(AUTHORIZATION, bearer(env, secret)?);
     }
-    // The runtime would ask for a compressed body, and decode it.
+    // Cloudflare would ask for a compressed body by itself, and decode it.
     head.headers
         .entry(ACCEPT_ENCODING)
         .or_insert(HeaderValue::from_static("identity"));
