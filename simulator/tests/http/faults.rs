@@ -71,15 +71,22 @@ async fn status_answers_with_an_error() {
 
 #[tokio::test]
 async fn cut_closes_in_the_middle() {
-    for reset in [false, true] {
-        let answer = struck(json!({ "kind": "cut", "after": 5, "reset": reset }), streamed()).await;
+    for (reset, more) in [(false, streamed()), (true, streamed()), (false, json!({}))] {
+        let engine = Engine::start(Profile::Instant).await;
+        engine.fault(json!({ "kind": "cut", "after": 5, "reset": reset })).await;
+        let answer = engine.chat(&chat("mark", more.clone())).await;
         assert!(!answer.complete && !answer.text().contains("[DONE]"), "{answer:?}");
-        if !reset {
+        if !reset && more == streamed() {
             assert_eq!(answer.events().len(), 5);
         }
+        if !reset {
+            assert!(answer.body.len() > 50, "{answer:?}");
+        }
+        engine
+            .until("its record", async |engine| engine.counter("failed").await == 1)
+            .await;
+        assert_eq!(engine.counter("aborted").await, 0);
     }
-    let whole = struck(json!({ "kind": "cut" }), json!({})).await;
-    assert!(!whole.complete && whole.body.len() > 50, "{whole:?}");
 }
 
 #[tokio::test]
@@ -296,6 +303,21 @@ async fn framing_changes_the_bytes_and_not_the_events() {
         .filter_map(|event| event["choices"][0]["delta"]["content"].as_str().map(str::to_owned))
         .collect();
     assert_eq!(pieces.concat(), plain.content());
+}
+
+#[tokio::test]
+async fn pieces_can_arrive_apart() {
+    let started = Instant::now();
+    let fault = json!({ "kind": "framing", "split": 64, "pause_ms": 5 });
+    let answer = struck(fault, json!({ "stream": true, "max_tokens": 10, "ignore_eos": true })).await;
+    let pauses = answer.frames.len() - answer.events().len();
+    assert!(pauses > 20 && answer.events().last().unwrap() == "[DONE]");
+    let pause = Duration::from_millis(5);
+    assert!(
+        started.elapsed() >= pause * pauses as u32,
+        "{pauses} in {:?}",
+        started.elapsed()
+    );
 }
 
 #[tokio::test]

@@ -81,6 +81,7 @@ impl Plan {
 
     /// The body of an answer that is not streamed.
     pub fn body(&self, usage: Usage) -> Vec<u8> {
+        let mut body = Vec::with_capacity(1_024);
         match self.style {
             Style::Chat => {
                 let choices = self
@@ -88,7 +89,7 @@ impl Plan {
                     .iter()
                     .enumerate()
                     .map(|(index, choice)| self.chat_choice(index, choice));
-                self.json("chat.completion", choices.collect::<Vec<_>>(), Some(usage))
+                self.write_json(&mut body, "chat.completion", choices.collect::<Vec<_>>(), Some(usage));
             }
             Style::Completion => {
                 let texts: Vec<String> = self.choices.iter().map(whole_text).collect();
@@ -100,9 +101,10 @@ impl Plan {
                     finish_reason: Some(self.finish_name(choice)),
                     stop_reason: choice.answer.stop_reason.as_deref(),
                 });
-                self.json("text_completion", choices.collect::<Vec<_>>(), Some(usage))
+                self.write_json(&mut body, "text_completion", choices.collect::<Vec<_>>(), Some(usage));
             }
         }
+        body
     }
 
     fn chat_choice<'a>(&'a self, index: usize, choice: &'a Choice) -> ChatChoice<'a> {
@@ -142,10 +144,14 @@ impl Plan {
             Style::Chat => "chat.completion.chunk",
             Style::Completion => "text_completion",
         };
-        event(&self.json(object, choices, usage))
+        let mut event = Vec::with_capacity(EVENT_BYTES);
+        event.extend_from_slice(DATA);
+        self.write_json(&mut event, object, choices, usage);
+        event.extend_from_slice(END_OF_EVENT);
+        Bytes::from(event)
     }
 
-    fn json(&self, object: &'static str, choices: impl Serialize, usage: Option<Usage>) -> Vec<u8> {
+    fn write_json(&self, into: &mut Vec<u8>, object: &'static str, choices: impl Serialize, usage: Option<Usage>) {
         let chunk = Chunk {
             id: &self.id,
             object,
@@ -154,14 +160,22 @@ impl Plan {
             choices,
             usage,
         };
-        // Strings, finite numbers and lists of them always serialise.
-        serde_json::to_vec(&chunk).unwrap_or_default()
+        let written = serde_json::to_writer(into, &chunk);
+        debug_assert!(
+            written.is_ok(),
+            "strings, finite numbers and lists of them always serialise"
+        );
     }
 }
 
+/// Room for the event of one token, so that it is written without growing.
+const EVENT_BYTES: usize = 320;
+const DATA: &[u8] = b"data: ";
+const END_OF_EVENT: &[u8] = b"\n\n";
+
 /// An SSE event with this data.
 pub(super) fn event(data: &[u8]) -> Bytes {
-    Bytes::from([b"data: ", data, b"\n\n"].concat())
+    Bytes::from([DATA, data, END_OF_EVENT].concat())
 }
 
 fn delta(choice: &Choice, position: usize) -> Delta<'_> {
