@@ -62,7 +62,9 @@ fn a_replica_that_keeps_failing_is_left_alone_until_it_has_recovered() {
     );
     thread::sleep(Duration::from_secs(wait));
     assert_eq!(ask_away("tide-fragile", "after it recovered").status, 200);
-    eventually("the breaker is closed", || ask_away("tide-fragile", "and again").status == 200);
+    eventually("the breaker is closed", || {
+        ask_away("tide-fragile", "and again").status == 200
+    });
 }
 
 #[test]
