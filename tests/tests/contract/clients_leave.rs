@@ -9,8 +9,7 @@ use tidegate_tests::http::connect;
 use tidegate_tests::runtime::Runtime;
 use tidegate_tests::scripted::Script;
 
-use crate::streams::chunk;
-use crate::support::{SHARED, ask, chat, chat_stream, eventually, open_stream, post_chat, scripted, with};
+use crate::support::{SHARED, ask, chat, chat_stream, chunk, eventually, open_stream, post_chat, scripted, with};
 
 #[test]
 fn an_engine_is_stopped_when_the_client_leaves_within_a_stream() {

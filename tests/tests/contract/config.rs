@@ -1,71 +1,17 @@
-//! The configuration: what is in force, how a newer one comes into force, and what becomes of a wrong one. And what
-//! the common world cannot show: another place, and breakers that open.
+//! The configuration: what is in force, how a newer one comes into force, and what becomes of a wrong one.
 
 use std::fs;
-use std::sync::{LazyLock, Mutex};
-use std::thread;
-use std::time::Duration;
+use std::sync::Mutex;
 
-use serde_json::Value;
-use tidegate_tests::engine::Fault;
 use tidegate_tests::gateway::{self, WASHINGTON};
 use tidegate_tests::http::{Request, Response};
 use tidegate_tests::runtime::Runtime;
-use tidegate_tests::world::{World, folder, key};
+use tidegate_tests::world::{folder, key};
 
-use crate::support::{Expected, assert_error, assert_error_object, chat, eventually, invalid_request, post_chat};
-
-static AWAY: LazyLock<World> = LazyLock::new(|| World::start_or_exit("away", TEMPLATE, WASHINGTON, &[]));
-const TEMPLATE: &str = include_str!("../../worlds/away.toml");
+use crate::support::{AWAY, AWAY_CONFIG, ask_away, assert_error, assert_error_object, eventually, invalid_request};
 
 /// Held by tests that replace the configuration of that world.
 static REPLACING: Mutex<()> = Mutex::new(());
-
-#[test]
-fn the_nearest_cluster_is_another_one_from_another_place() {
-    let response = ask_away("tide-global", "near to here");
-    assert_eq!(response.status, 200, "{}", response.text());
-    assert_eq!(response.header("x-tidegate-cluster"), Some("us"));
-}
-
-#[test]
-fn a_replica_that_keeps_failing_is_left_alone_until_it_has_recovered() {
-    let engine = AWAY.engine("fragile-1");
-    engine.fault("failing again", Fault::Status(500));
-    // What a failed attempt says of its replica is noted while its error is already on the way to the client.
-    eventually("the breaker opens", || {
-        ask_away("tide-fragile", "failing again").status == 503
-    });
-    assert!(
-        (2..5).contains(&engine.requests("failing again").len()),
-        "it opens after two failures"
-    );
-    let refused = ask_away("tide-fragile", "after it failed");
-    assert_error(
-        &refused,
-        Expected {
-            status: 503,
-            kind: "server_error",
-            param: None,
-            code: Some("overloaded"),
-        },
-    );
-    let wait: u64 = refused
-        .header("retry-after")
-        .expect("how long to wait")
-        .parse()
-        .expect("in whole seconds");
-    assert!((1..=2).contains(&wait), "{wait}");
-    assert!(
-        engine.requests("after it failed").is_empty(),
-        "an open breaker lets nothing through"
-    );
-    thread::sleep(Duration::from_secs(wait));
-    assert_eq!(ask_away("tide-fragile", "after it recovered").status, 200);
-    eventually("the breaker is closed", || {
-        ask_away("tide-fragile", "and again").status == 200
-    });
-}
 
 #[test]
 fn the_configuration_in_force_is_told_to_operators() {
@@ -106,7 +52,7 @@ fn only_an_admin_key_reads_or_replaces_the_configuration() {
 #[test]
 fn a_newer_configuration_comes_into_force_without_a_restart() {
     let _alone = REPLACING.lock();
-    let newer = TEMPLATE.replace(
+    let newer = AWAY_CONFIG.replace(
         "name = \"tide-global\"",
         "name = \"tide-global\"\naliases = [\"tide-worldwide\"]",
     );
@@ -116,7 +62,7 @@ fn a_newer_configuration_comes_into_force_without_a_restart() {
     eventually("the new alias serves", || {
         ask_away("tide-worldwide", "now").status == 200
     });
-    let response = put_config(&AWAY.config(TEMPLATE));
+    let response = put_config(&AWAY.config(AWAY_CONFIG));
     assert!((200..300).contains(&response.status), "{}", response.text());
     eventually("the alias is gone again", || {
         ask_away("tide-worldwide", "no longer").status == 404
@@ -127,7 +73,7 @@ fn a_newer_configuration_comes_into_force_without_a_restart() {
 fn a_wrong_configuration_is_refused_with_all_that_is_wrong() {
     let _alone = REPLACING.lock();
     let wrong = AWAY
-        .config(TEMPLATE)
+        .config(AWAY_CONFIG)
         .replacen("region = \"iad\"", "region = \"atlantis\"", 1)
         .replacen("breaker_failures = 2", "breaker_failures = \"two\"", 1)
         .replacen("latitude = 50.1", "latitude = 500.1", 1);
@@ -185,11 +131,6 @@ fn a_wrong_configuration_in_the_store_is_reported_and_the_bundled_one_serves() {
     assert_eq!(readiness["config_refused"], true, "{readiness}");
     let response = Request::get("/v1/models").key(&key("everyone")).send(gateway.address());
     assert_error(&response, invalid_request(401, None, Some("invalid_api_key")));
-}
-
-fn ask_away(model: &str, text: &str) -> Response {
-    let body: Value = chat(model, text);
-    AWAY.send(&post_chat(body.to_string()))
 }
 
 fn put_config(text: &str) -> Response {

@@ -9,9 +9,9 @@ use tidegate_tests::engine::Fault;
 use tidegate_tests::http::Response;
 use tidegate_tests::scripted::Script;
 
-use crate::streams::chunk;
 use crate::support::{
-    Expected, SHARED, ask, ask_stream, assert_error, assert_error_object, chat, chat_stream, scripted, with,
+    AWAY, Expected, SHARED, ask, ask_away, ask_stream, assert_error, assert_error_object, chat, chat_stream, chunk,
+    eventually, scripted, with,
 };
 
 #[test]
@@ -323,6 +323,45 @@ fn a_stream_that_failed_before_its_first_event_is_served_by_another_replica() {
         .fault("fails before the first event", Fault::StreamError(0));
     let (_, stream) = ask_stream(&body);
     assert!(stream.done && stream.error().is_none(), "{stream:?}");
+}
+
+#[test]
+fn a_replica_that_keeps_failing_is_left_alone_until_it_has_recovered() {
+    let engine = AWAY.engine("fragile-1");
+    engine.fault("failing again", Fault::Status(500));
+    // What a failed attempt says of its replica is noted while its error is already on the way to the client.
+    eventually("the breaker opens", || {
+        ask_away("tide-fragile", "failing again").status == 503
+    });
+    assert!(
+        (2..5).contains(&engine.requests("failing again").len()),
+        "it opens after two failures"
+    );
+    let refused = ask_away("tide-fragile", "after it failed");
+    assert_error(
+        &refused,
+        Expected {
+            status: 503,
+            kind: "server_error",
+            param: None,
+            code: Some("overloaded"),
+        },
+    );
+    let wait: u64 = refused
+        .header("retry-after")
+        .expect("how long to wait")
+        .parse()
+        .expect("in whole seconds");
+    assert!((1..=2).contains(&wait), "{wait}");
+    assert!(
+        engine.requests("after it failed").is_empty(),
+        "an open breaker lets nothing through"
+    );
+    thread::sleep(Duration::from_secs(wait));
+    assert_eq!(ask_away("tide-fragile", "after it recovered").status, 200);
+    eventually("the breaker is closed", || {
+        ask_away("tide-fragile", "and again").status == 200
+    });
 }
 
 fn replica_that_saw(text: &str) -> &'static str {

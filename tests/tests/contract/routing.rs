@@ -6,13 +6,20 @@ use tidegate_tests::http::{Request, Response};
 use tidegate_tests::world::key;
 
 use crate::support::{
-    Expected, SHARED, ask, assert_error, chat, chat_stream, eventually, open_stream, post_chat, with,
+    Expected, SHARED, ask, ask_away, assert_error, chat, chat_stream, eventually, open_stream, post_chat, with,
 };
 
 #[test]
 fn the_nearest_cluster_serves() {
     // The configuration names the far one first.
     assert_eq!(served_by(&ask(&chat("tide-global", "near"))), "eu");
+}
+
+#[test]
+fn the_nearest_cluster_is_another_one_from_another_place() {
+    let response = ask_away("tide-global", "near to here");
+    assert_eq!(response.status, 200, "{}", response.text());
+    assert_eq!(response.header("x-tidegate-cluster"), Some("us"));
 }
 
 #[test]

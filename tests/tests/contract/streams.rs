@@ -9,7 +9,9 @@ use tidegate_tests::http::Response;
 use tidegate_tests::scripted::Script;
 use tidegate_tests::sse::Stream;
 
-use crate::support::{SHARED, ask, ask_stream, assert_error_object, chat, chat_stream, open_stream, scripted, with};
+use crate::support::{
+    SHARED, ask, ask_stream, assert_error_object, chat, chat_stream, chunk, open_stream, scripted, with,
+};
 
 #[test]
 fn the_first_byte_arrives_while_the_engine_still_writes() {
@@ -231,11 +233,4 @@ fn arrival(response: &Response, text: &str) -> Instant {
         .find(|piece| piece.end >= end)
         .expect("a piece")
         .at
-}
-
-/// A chunk with a text, as an event.
-pub fn chunk(text: &str) -> String {
-    format!(
-        "data: {{\"id\":\"x\",\"model\":\"m\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n"
-    )
 }

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tidegate_tests::gateway::FRANKFURT;
+use tidegate_tests::gateway::{FRANKFURT, WASHINGTON};
 use tidegate_tests::http::{Exchange, Request, Response};
 use tidegate_tests::scripted::Scripted;
 use tidegate_tests::sse::Stream;
@@ -16,6 +16,12 @@ pub static SHARED: LazyLock<World> = LazyLock::new(|| {
     let secrets = [("FRA_ENGINE_TOKEN", ENGINE_KEY_EU)];
     World::start_or_exit("shared", include_str!("../../worlds/shared.toml"), FRANKFURT, &secrets)
 });
+
+/// The world of worlds/away.toml, in Washington; its breakers open, and its configuration is replaced.
+pub static AWAY: LazyLock<World> = LazyLock::new(|| World::start_or_exit("away", AWAY_CONFIG, WASHINGTON, &[]));
+
+/// The configuration that the world in Washington starts with.
+pub const AWAY_CONFIG: &str = include_str!("../../worlds/away.toml");
 
 /// The upstream of model `tide-scripted`.
 pub fn scripted() -> &'static Scripted {
@@ -68,9 +74,21 @@ pub fn ask_stream(body: &Value) -> (Response, Stream) {
     (response, stream)
 }
 
+/// Asks the world in Washington for a chat completion.
+pub fn ask_away(model: &str, text: &str) -> Response {
+    AWAY.send(&post_chat(chat(model, text).to_string()))
+}
+
 /// Opens a streamed chat completion of the shared world and leaves the rest to the test.
 pub fn open_stream(body: &Value) -> Exchange {
     post_chat(body.to_string()).open(SHARED.gateway.address())
+}
+
+/// A chunk with a text, as an event.
+pub fn chunk(text: &str) -> String {
+    format!(
+        "data: {{\"id\":\"x\",\"model\":\"m\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n"
+    )
 }
 
 /// What an error must say.

@@ -1,106 +1,12 @@
-//! A small HTTP/1.1 client that shows what is on the wire: every byte of a body with the moment it arrived, whether
-//! the body was complete, and requests that a proper client would refuse to send.
+//! Answers, read as they arrive.
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io::Read;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// A request to be sent.
-#[derive(Clone, Debug)]
-pub struct Request {
-    method: String,
-    target: String,
-    headers: Vec<(String, String)>,
-    body: Option<Vec<u8>>,
-}
-
-impl Request {
-    /// A request without a body.
-    pub fn new(method: &str, target: &str) -> Self {
-        Self {
-            method: method.to_owned(),
-            target: target.to_owned(),
-            headers: Vec::new(),
-            body: None,
-        }
-    }
-
-    /// `GET target`.
-    pub fn get(target: &str) -> Self {
-        Self::new("GET", target)
-    }
-
-    /// `POST target` with a JSON body, sent exactly as given.
-    pub fn post(target: &str, body: impl Into<Vec<u8>>) -> Self {
-        Self::new("POST", target)
-            .header("content-type", "application/json")
-            .body(body)
-    }
-
-    /// Adds a header.
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Replaces a header.
-    pub fn replace(mut self, name: &str, value: &str) -> Self {
-        self.headers.retain(|(present, _)| !present.eq_ignore_ascii_case(name));
-        self.header(name, value)
-    }
-
-    /// Adds `authorization: Bearer key`.
-    pub fn key(self, key: &str) -> Self {
-        self.replace("authorization", &format!("Bearer {key}"))
-    }
-
-    /// Sets the body; `content-length` follows from it unless a header says how long it is.
-    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
-        self.body = Some(body.into());
-        self
-    }
-
-    /// The bytes that go over the wire to a server at `address`.
-    pub fn to_bytes(&self, address: &str) -> Vec<u8> {
-        let given = |name: &str| find_header(&self.headers, name).is_some();
-        let mut head = format!("{} {} HTTP/1.1\r\nhost: {address}\r\n", self.method, self.target);
-        for (name, value) in &self.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        if !given("connection") {
-            head.push_str("connection: close\r\n");
-        }
-        let body = self.body.as_deref().unwrap_or_default();
-        if self.body.is_some() && !given("content-length") && !given("transfer-encoding") {
-            head.push_str(&format!("content-length: {}\r\n", body.len()));
-        }
-        [head.as_bytes(), b"\r\n", body].concat()
-    }
-
-    /// Sends it and reads the whole answer.
-    pub fn send(&self, address: &str) -> Response {
-        self.open(address).finish()
-    }
-
-    /// Sends it and reads the head of the answer, which may come before everything is sent.
-    pub fn open(&self, address: &str) -> Exchange {
-        let mut connection = connect(address);
-        let _ = connection.write_all(&self.to_bytes(address));
-        Exchange::read(connection)
-    }
-}
-
-/// Opens a connection for bytes of the test's own choosing.
-pub fn connect(address: &str) -> TcpStream {
-    let connection = TcpStream::connect(address).expect("the server accepts connections");
-    connection.set_nodelay(true).expect("TCP_NODELAY can be set");
-    connection
-        .set_read_timeout(Some(PATIENCE))
-        .expect("a timeout can be set");
-    connection
-}
+use super::{PATIENCE, find_header};
 
 /// An answer whose head has arrived. Dropping it closes the connection: the client leaves.
 #[derive(Debug)]
@@ -238,11 +144,6 @@ impl Exchange {
         }
     }
 
-    /// Stops sending, as a client that goes away half way does, while it still listens.
-    pub fn stop_sending(&self) {
-        let _ = self.connection.shutdown(Shutdown::Write);
-    }
-
     /// Adds one piece to the body: `None` at its proper end, an error where the connection ends before that.
     fn read_piece(&mut self) -> Option<Result<(), ()>> {
         match self.framing {
@@ -346,74 +247,5 @@ impl Response {
     /// The body as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("not JSON ({error}): {:?}", self.text()))
-    }
-}
-
-fn find_header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    headers
-        .iter()
-        .find(|(present, _)| present.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value.as_str())
-}
-
-/// Longest silence that a test waits through; every limit of the gateways under test is far below it.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::scripted::{Script, Scripted};
-
-    fn answer(wire: &str) -> Response {
-        let server = Scripted::start();
-        server.on("marker", Script::raw(wire));
-        let address = server.url().replace("http://", "");
-        Request::post("/", "marker").send(&address)
-    }
-
-    #[test]
-    fn bodies_are_read_in_each_framing() {
-        for (head, body) in [("content-length: 5", "hello"), ("connection: close", "hello")] {
-            let response = answer(&format!("HTTP/1.1 201 Created\r\n{head}\r\n\r\n{body}"));
-            assert_eq!(
-                (response.status, response.text(), response.complete),
-                (201, "hello", true),
-                "{head}"
-            );
-        }
-        let chunks = "3\r\nhel\r\n2;extension\r\nlo\r\n0\r\n\r\n";
-        let response = answer(&format!(
-            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{chunks}"
-        ));
-        assert_eq!(
-            (response.text(), response.complete, response.pieces.len()),
-            ("hello", true, 2)
-        );
-    }
-
-    #[test]
-    fn a_body_that_is_cut_off_is_not_complete() {
-        for wire in [
-            "content-length: 9\r\n\r\nhello",
-            "transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n",
-        ] {
-            let response = answer(&format!("HTTP/1.1 200 OK\r\n{wire}"));
-            assert_eq!((response.text(), response.complete), ("hello", false), "{wire}");
-        }
-    }
-
-    #[test]
-    fn pieces_carry_the_moment_they_arrived() {
-        let server = Scripted::start();
-        let script = Script::raw("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\none")
-            .wait(100)
-            .then("two");
-        server.on("marker", script);
-        let response = Request::post("/", "marker").send(&server.url().replace("http://", ""));
-        let [first, second] = response.pieces[..] else {
-            panic!("{response:?}")
-        };
-        assert_eq!((first.end, second.end), (3, 6));
-        assert!(second.at - first.at >= Duration::from_millis(90));
     }
 }
