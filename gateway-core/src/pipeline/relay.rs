@@ -32,6 +32,9 @@ pub(super) struct Relay<P: Platform> {
     ended: bool,
     last_sent: Timestamp,
     last_renewed: Timestamp,
+    /// Since when the engine has been silent, moved on by the time that the client took to come for the next piece:
+    /// meanwhile nothing is read from the engine.
+    silent_since: Timestamp,
     alarm: Pin<Box<dyn Future<Output = Paused>>>,
 }
 
@@ -65,6 +68,7 @@ impl<P: Platform> Relay<P> {
             ended: false,
             last_sent: now,
             last_renewed: now,
+            silent_since: now,
             alarm,
         };
         if relay.chunks.is_done() {
@@ -78,6 +82,8 @@ impl<P: Platform> Relay<P> {
         if let Some(first) = self.first.take().filter(|first| !first.is_empty()) {
             return Some(first);
         }
+        let unread = self.exchange.platform.now().since(self.last_sent);
+        self.silent_since = self.silent_since.max(self.chunks.last_byte()) + unread;
         while !self.ended {
             let woken = match select(pin!(self.chunks.next()), &mut self.alarm).await {
                 Either::Left((chunk, _)) => Woken::Chunk(chunk),
@@ -108,7 +114,8 @@ impl<P: Platform> Relay<P> {
     fn on_alarm(&mut self) -> Option<Bytes> {
         let limits = &self.exchange.config.limits;
         let now = self.exchange.platform.now();
-        if now.since(self.chunks.last_byte()) >= limits.between_bytes {
+        let silent_since = self.silent_since.max(self.chunks.last_byte());
+        if now.since(silent_since) >= limits.between_bytes {
             return Some(self.fail(AttemptError::BetweenBytesTimeout));
         }
         if now.since(self.last_renewed) >= self.permit.renewal_period() {
@@ -118,7 +125,7 @@ impl<P: Platform> Relay<P> {
         let is_quiet = now.since(self.last_sent) >= limits.heartbeat;
         let since_sent = if is_quiet { now } else { self.last_sent };
         let due = [
-            self.chunks.last_byte() + limits.between_bytes,
+            silent_since + limits.between_bytes,
             self.last_renewed + self.permit.renewal_period(),
             since_sent + limits.heartbeat,
         ];

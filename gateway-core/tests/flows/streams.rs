@@ -118,6 +118,26 @@ fn good_chunks_go_out_before_the_error_that_came_with_them() {
 }
 
 #[test]
+fn a_client_that_reads_slowly_is_not_taken_for_a_silent_engine() {
+    let mut world = world(|_| {
+        sse(vec![
+            event("a"),
+            Piece::Wait(Duration::from_secs(1)),
+            event("b"),
+            done(),
+        ])
+    });
+    let mut body = streaming(world.post(CHAT, &chat("big", true)));
+    world.next(&mut body);
+    world.pass(Duration::from_secs(300));
+    let rest: Vec<_> = std::iter::from_fn(|| world.next(&mut body))
+        .filter(|piece| !piece.starts_with(':'))
+        .collect();
+    assert!(rest.concat().ends_with("data: [DONE]\n\n"), "{rest:?}");
+    assert_eq!(world.in_flight("near"), 0);
+}
+
+#[test]
 fn a_whole_answer_is_edited_like_a_chunk() {
     let answer = r#"{ "model":"org/big","usage":{"prompt_tokens":1,"completion_tokens":2}, "choices":[],"x":1.0}"#;
     let mut world = world(move |_| Reaction::Answer(200, "application/json", vec![Piece::Bytes(answer.to_owned())]));
