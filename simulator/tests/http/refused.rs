@@ -91,6 +91,15 @@ async fn fields_that_contradict_each_other_or_are_missing() {
         "`tools` must be set",
     )
     .await;
+    let no_stream = chat("x", json!({ "stream_options": { "include_usage": true } }));
+    check(CHAT, no_stream, 400, "Stream options can only be defined").await;
+    check(
+        CHAT,
+        chat("x", json!({ "top_logprobs": 2 })),
+        400,
+        "`logprobs` must be set",
+    )
+    .await;
     check(CHAT, json!({ "model": MODEL, "messages": [] }), 400, "messages").await;
     check(CHAT, json!({ "model": MODEL }), 400, "messages").await;
     check("/v1/completions", json!({ "model": MODEL }), 400, "prompt is required").await;

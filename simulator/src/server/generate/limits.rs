@@ -2,7 +2,7 @@
 
 use crate::language::answer::Limits;
 use crate::server::error::ApiError;
-use crate::server::wire::{GenerateRequest, OneOrMany};
+use crate::server::wire::{GenerateRequest, Logprobs, OneOrMany};
 
 /// Most choices per prompt.
 const MOST_CHOICES: u32 = 128;
@@ -17,6 +17,20 @@ pub(super) fn choices(request: &GenerateRequest) -> Result<u32, ApiError> {
         format!("n must be at least 1 and at most {MOST_CHOICES}, got {choices}."),
         "n",
     ))
+}
+
+/// What vLLM refuses because it makes no sense together.
+pub(super) fn check_combinations(request: &GenerateRequest) -> Result<(), ApiError> {
+    if request.stream_options.is_some() && request.stream != Some(true) {
+        let message = "Stream options can only be defined when `stream=True`.".to_owned();
+        return Err(invalid(message, "stream_options"));
+    }
+    let asks_for_logprobs = matches!(request.logprobs, Some(Logprobs::Flag(true) | Logprobs::Count(_)));
+    if request.top_logprobs.is_some_and(|top| top > 0) && !asks_for_logprobs {
+        let message = "when using `top_logprobs`, `logprobs` must be set to true.".to_owned();
+        return Err(invalid(message, "top_logprobs"));
+    }
+    Ok(())
 }
 
 /// The stop strings.

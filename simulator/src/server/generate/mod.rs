@@ -28,6 +28,7 @@ use super::wire::{GenerateRequest, decode};
 /// `POST /v1/chat/completions`.
 pub(super) async fn chat(shared: &Arc<Shared>, exchange: &Exchange, drawn: Drawn) -> Result<Reply, ApiError> {
     let request: GenerateRequest = decode(exchange.body())?;
+    limits::check_combinations(&request)?;
     let plan = chat::plan(shared, &request, &drawn, exchange)?;
     answer(shared, &request, plan, exchange, drawn).await
 }
@@ -35,6 +36,7 @@ pub(super) async fn chat(shared: &Arc<Shared>, exchange: &Exchange, drawn: Drawn
 /// `POST /v1/completions`.
 pub(super) async fn completion(shared: &Arc<Shared>, exchange: &Exchange, drawn: Drawn) -> Result<Reply, ApiError> {
     let request: GenerateRequest = decode(exchange.body())?;
+    limits::check_combinations(&request)?;
     let plan = completion::plan(shared, &request, &drawn, exchange)?;
     answer(shared, &request, plan, exchange, drawn).await
 }
