@@ -97,18 +97,6 @@ impl Engine {
         requests.iter().cloned().map(Received).collect()
     }
 
-    /// Sequences that it runs now.
-    pub fn running(&self) -> u64 {
-        let metrics = self.send(&Request::get("/metrics"));
-        let lines = metrics
-            .text()
-            .lines()
-            .filter(|line| line.starts_with("vllm:num_requests_running"));
-        lines
-            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-            .sum::<f64>() as u64
-    }
-
     fn send(&self, request: &Request) -> Response {
         request.send(self.0.address())
     }

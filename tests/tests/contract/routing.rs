@@ -63,20 +63,29 @@ fn a_model_that_is_served_elsewhere_only_is_forbidden() {
 }
 
 #[test]
-fn a_conversation_stays_with_its_replica() {
-    let opening = json!({"role": "user", "content": "the opening of a conversation"});
-    let answer = json!({"role": "assistant", "content": "yes?"});
-    let mut messages = vec![json!({"role": "system", "content": "You are brief."}), opening];
+fn a_conversation_stays_with_its_replica_where_its_prefix_is_warm() {
+    let opening = "the opening of a conversation ".repeat(20);
+    let mut messages = vec![
+        json!({"role": "system", "content": "You are brief."}),
+        json!({"role": "user", "content": opening}),
+    ];
+    let mut usage = Value::Null;
     for turn in 0..6 {
-        let body = json!({"model": "tide-pair", "messages": messages, "max_tokens": 4});
-        assert_eq!(ask(&body).status, 200);
-        messages.push(answer.clone());
+        let answer = ask(&json!({"model": "tide-pair", "messages": messages, "max_tokens": 4}));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        usage = answer.json()["usage"].clone();
+        messages.push(answer.json()["choices"][0]["message"].clone());
         messages.push(json!({"role": "user", "content": format!("turn {turn}")}));
     }
-    let mut shares =
-        ["eu-1", "eu-2"].map(|replica| SHARED.engine(replica).requests("the opening of a conversation").len());
+    let requests = |replica| SHARED.engine(replica).requests("the opening of a conversation").len();
+    let mut shares = ["eu-1", "eu-2"].map(requests);
     shares.sort_unstable();
     assert_eq!(shares, [0, 6], "all turns at one replica");
+    let cached = usage["prompt_tokens_details"]["cached_tokens"].as_u64();
+    assert!(
+        cached.is_some_and(|tokens| tokens > 100),
+        "the last turn found its prefix warm: {usage}"
+    );
 }
 
 #[test]

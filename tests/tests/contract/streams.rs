@@ -56,17 +56,13 @@ fn an_answer_is_not_begun_before_its_first_event() {
 #[test]
 fn a_slow_engine_is_waited_for_with_heartbeats() {
     let script = Script::stream()
-        .wait(1_300)
+        .wait(1_200)
         .then(chunk("at last"))
         .then("data: [DONE]\n\n");
     scripted().on("early-commit", script);
     let asked = Instant::now();
     let exchange = open_stream(&chat_stream("tide-scripted", "early-commit"));
-    let committed = asked.elapsed();
-    assert!(
-        (400..1_200).contains(&committed.as_millis()),
-        "committed after {committed:?}"
-    );
+    assert!(asked.elapsed() >= Duration::from_millis(400), "committed too early");
     assert_eq!(exchange.status, 200);
     assert_eq!(
         exchange.header("x-tidegate-cluster"),
@@ -76,10 +72,11 @@ fn a_slow_engine_is_waited_for_with_heartbeats() {
     let response = exchange.finish();
     let stream = Stream::parse(response.text());
     assert!(stream.comments.len() >= 3, "heartbeats and a label: {stream:?}");
-    let label = stream.comments.last().expect("comments");
-    assert_eq!(
-        label,
-        "tidegate cache=bypass cluster=scripted model=tide-scripted tier=0"
+    let label = ": tidegate cache=bypass cluster=scripted model=tide-scripted tier=0\n\ndata: {";
+    assert!(
+        response.text().contains(label),
+        "the label stands before the first event: {}",
+        response.text()
     );
     assert_eq!(stream.text(), "at last");
     assert!(stream.done);
@@ -89,7 +86,7 @@ fn a_slow_engine_is_waited_for_with_heartbeats() {
 fn a_quiet_stream_is_kept_alive_with_comments() {
     let script = Script::stream()
         .then(chunk("one"))
-        .wait(900)
+        .wait(700)
         .then(chunk("two"))
         .then("data: [DONE]\n\n");
     scripted().on("quiet-stream", script);
@@ -161,7 +158,7 @@ fn a_client_that_reads_slowly_slows_the_engine_down_and_loses_nothing() {
     let mut exchange = open_stream(&chat_stream("tide-scripted", "read-slowly"));
     exchange.read_until("choices");
     // Longer than an engine may be silent: the silence here is the client's.
-    thread::sleep(Duration::from_millis(1_500));
+    thread::sleep(Duration::from_millis(1_900));
     let written = scripted().seen("read-slowly")[0].steps_done;
     assert!(
         written < CHUNKS / 2,
