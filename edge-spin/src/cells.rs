@@ -12,14 +12,13 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use futures::future::{Either, select};
 use spin_sdk::wasip3::clocks::monotonic_clock;
 use tidegate_core::cells::{CellCommand, CellId, CellReply};
 use tidegate_core::cluster::ClusterCommand;
 use tidegate_core::platform::CellError;
 
 use crate::database::{Database, Replica};
-use crate::reply::Replier;
+use crate::reply::{Replier, reply};
 use crate::tasks;
 
 /// The cells that this instance has used.
@@ -57,23 +56,24 @@ impl Cells {
     /// When the database cannot be reached, or holds what this code does not read.
     pub(crate) async fn call(&self, id: &CellId, command: CellCommand) -> Result<CellReply, CellError> {
         let cell = self.cell(id);
-        let mut pause = may_wait(&command).then(|| Box::pin(monotonic_clock::wait_for(LONGEST_PAUSE_NS)));
-        let starts = pause.is_none() && cell.begin();
-        let (replier, mut reply) = if starts {
-            Replier::within_task()
-        } else {
-            Replier::across_tasks()
-        };
+        let can_wait = can_wait(&command);
+        let (replier, reply) = reply();
         cell.enqueue(Waiting { command, replier });
-        if let Some(pause) = &mut pause
-            && let Either::Left((reply, _)) = select(&mut reply, pause).await
-        {
-            return reply.unwrap_or_else(gone);
+        if can_wait {
+            monotonic_clock::wait_for(PAUSE_NS).await;
+            if let Some(reply) = reply.take() {
+                return reply;
+            }
         }
-        if starts || cell.begin() {
+        if cell.begin() {
             tasks::spawn(append_all(Rc::clone(&self.database), cell));
         }
-        reply.await.unwrap_or_else(gone)
+        let gone = || {
+            Err(CellError::Unreachable(
+                "the task that appends commands ended".to_owned(),
+            ))
+        };
+        reply.wait().await.unwrap_or_else(gone)
     }
 
     fn cell(&self, id: &CellId) -> Rc<Cell> {
@@ -143,21 +143,15 @@ async fn append(database: &Database, cell: &Cell, commands: Vec<CellCommand>) ->
     Ok(replies)
 }
 
-/// Whether nobody waits for the reply, so that the command can wait for others to be appended with.
-fn may_wait(command: &CellCommand) -> bool {
+/// Whether nobody waits for the reply, so that the command can wait for an urgent one to be appended with.
+fn can_wait(command: &CellCommand) -> bool {
     match command {
         CellCommand::Cluster(ClusterCommand::Acquire(_) | ClusterCommand::Status) => false,
         CellCommand::Cluster(ClusterCommand::Renew { .. } | ClusterCommand::Release(_)) => true,
     }
 }
 
-fn gone() -> Result<CellReply, CellError> {
-    Err(CellError::Unreachable(
-        "the task that appends commands ended".to_owned(),
-    ))
-}
-
 /// Commands that are appended by one statement. An instance seldom has more requests than this.
 const MOST_TOGETHER: usize = 256;
 /// How long a command waits that may: no more than figures of the moment are late by anyhow.
-const LONGEST_PAUSE_NS: u64 = 2_000_000;
+const PAUSE_NS: u64 = 2_000_000;

@@ -8,10 +8,9 @@ use std::cell::OnceCell;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use spin_sdk::sqlite::{Connection, Error, RowResult, Value};
 use spin_sdk::wasip3::random::random::get_random_u64;
-use tidegate_core::cells::{CellCommand, CellId, CellReply, CellState, decode, encode};
+use tidegate_core::cells::{CellCommand, CellId, CellReply, CellState};
 use tidegate_core::platform::CellError;
 use tidegate_core::time::Timestamp;
 
@@ -27,32 +26,32 @@ pub(crate) struct Replica {
     state: CellState,
 }
 
-/// What one entry holds.
+/// What one entry holds. It is written in a compact form, since every instance reads what any of them writes.
 #[derive(Serialize, Deserialize)]
 struct Entry {
-    /// The version of this format.
-    v: u32,
     /// When the commands are run.
     at: Timestamp,
     commands: Vec<CellCommand>,
 }
 
 impl Entry {
-    /// What `text` holds. An entry of another version counts as empty: what it held heals.
-    fn decode(text: &RawValue) -> Self {
-        match decode::<Self>(text.get().as_bytes()) {
-            Ok(entry) if entry.v == ENTRY_VERSION => entry,
-            Ok(Self { v, .. }) => Self::left_out(&format!("version {v}, this code reads {ENTRY_VERSION}")),
-            Err(error) => Self::left_out(&error.to_string()),
-        }
+    /// The version of the format, then the entry.
+    fn encode(&self) -> Result<Vec<u8>, CellError> {
+        let entry = postcard::to_allocvec(&(ENTRY_VERSION, self));
+        entry.map_err(|error| CellError::Malformed(error.to_string()))
     }
 
-    fn left_out(reason: &str) -> Self {
-        log::warn(&format!("an entry of a cell is left out: {reason}"));
-        Self {
-            v: ENTRY_VERSION,
-            at: Timestamp::default(),
-            commands: Vec::new(),
+    /// What `hex` holds. An entry of another version counts as empty: what it held heals.
+    fn decode(hex: &str) -> Self {
+        match from_hex(hex).map(|bytes| postcard::from_bytes::<(u8, Self)>(&bytes)) {
+            Some(Ok((ENTRY_VERSION, entry))) => entry,
+            Some(_) | None => {
+                log::warn("an entry of a cell is left out: it is damaged or of another version");
+                Self {
+                    at: Timestamp::default(),
+                    commands: Vec::new(),
+                }
+            }
         }
     }
 }
@@ -77,17 +76,16 @@ impl Database {
         commands: Vec<CellCommand>,
     ) -> Result<(Replica, Vec<CellReply>), CellError> {
         let entry = Entry {
-            v: ENTRY_VERSION,
             at: clock::now(),
             commands,
         };
-        let parameters = [key(id), text(&entry)?, Value::Integer(replica.number)];
-        let rows = self.run(APPEND, parameters).await?;
-        let Some([Value::Integer(number), others]) = first(&rows) else {
+        let parameters = [key(id), Value::Blob(entry.encode()?), Value::Integer(replica.number)];
+        let row = self.run(APPEND, parameters).await?;
+        let Some([Value::Integer(number), others]) = row.as_deref() else {
             return Err(CellError::Malformed(format!("appending to {}", id.key())));
         };
         let number = *number;
-        replica.replay(others)?;
+        replica.replay(others, Some(number));
         if replica.number != number - 1 {
             // The log was cut while this instance was away.
             replica = self.load_before(id, number).await?;
@@ -108,8 +106,8 @@ impl Database {
 
     /// The state before the entry `number`, as far as the snapshot is not later.
     async fn load_before(&self, id: &CellId, number: i64) -> Result<Replica, CellError> {
-        let rows = self.run(LOAD, [key(id), Value::Integer(number)]).await?;
-        let (mut replica, entries) = match first(&rows) {
+        let row = self.run(LOAD, [key(id), Value::Integer(number)]).await?;
+        let (mut replica, entries) = match row.as_deref() {
             Some([Value::Integer(number), Value::Blob(record), entries]) => (
                 Replica {
                     number: *number,
@@ -126,7 +124,7 @@ impl Database {
             ),
             _ => return Err(CellError::Malformed(format!("the snapshot of {}", id.key()))),
         };
-        replica.replay(entries)?;
+        replica.replay(entries, None);
         Ok(replica)
     }
 
@@ -139,7 +137,11 @@ impl Database {
         Ok(())
     }
 
-    async fn run<const N: usize>(&self, statement: &str, parameters: [Value; N]) -> Result<Vec<RowResult>, CellError> {
+    async fn run<const N: usize>(
+        &self,
+        statement: &str,
+        parameters: [Value; N],
+    ) -> Result<Option<Vec<Value>>, CellError> {
         let connection = match self.0.get() {
             Some(connection) => connection,
             None => {
@@ -147,24 +149,24 @@ impl Database {
                 self.0.get_or_init(|| connection)
             }
         };
-        execute(connection, statement, parameters).await.map_err(unreachable)
+        let row = execute(connection, statement, parameters).await.map_err(unreachable)?;
+        Ok(row.map(|row| row.values))
     }
 }
 
 impl Replica {
-    /// Applies entries as the statements return them: a list of pairs of number and entry, without brackets.
-    fn replay(&mut self, entries: &Value) -> Result<(), CellError> {
+    /// Applies the entries that end before the entry `number`, or the last ones, as the statements return them. Where
+    /// the log was cut, those in between are missing and nothing is applied.
+    fn replay(&mut self, entries: &Value, number: Option<i64>) {
         let Value::Text(entries) = entries else {
-            return Ok(());
+            return;
         };
-        let entries = format!("[{entries}]");
-        let entries: Vec<(i64, &RawValue)> = decode(entries.as_bytes())?;
-        for (number, entry) in entries {
-            if number == self.number + 1 {
-                self.apply(Entry::decode(entry));
-            }
+        let missing = number.map_or(0, |number| number - 1 - self.number - entries.split(' ').count() as i64);
+        if missing == 0 {
+            entries
+                .split(' ')
+                .for_each(|entry| drop(self.apply(Entry::decode(entry))));
         }
-        Ok(())
     }
 
     fn apply(&mut self, entry: Entry) -> Vec<CellReply> {
@@ -195,26 +197,33 @@ async fn open() -> Result<Connection, Error> {
     Ok(connection)
 }
 
+/// Runs a statement that returns at most one row.
 async fn execute<const N: usize>(
     connection: &Connection,
     statement: &str,
     parameters: [Value; N],
-) -> Result<Vec<RowResult>, Error> {
-    connection.execute(statement, parameters).await?.collect().await
-}
-
-fn first(rows: &[RowResult]) -> Option<&[Value]> {
-    rows.first().map(|row| &row.values[..])
+) -> Result<Option<RowResult>, Error> {
+    let mut result = connection.execute(statement, parameters).await?;
+    match result.next().await {
+        Some(row) => Ok(Some(row)),
+        None => result.result().await.map(|()| None),
+    }
 }
 
 fn key(id: &CellId) -> Value {
     Value::Text(id.key())
 }
 
-fn text(entry: &Entry) -> Result<Value, CellError> {
-    String::from_utf8(encode(entry)?)
-        .map(Value::Text)
-        .map_err(|error| CellError::Malformed(error.to_string()))
+fn from_hex(hex: &str) -> Option<Vec<u8>> {
+    let digit = |digit: u8| {
+        char::from(digit)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
+    hex.as_bytes()
+        .chunks(2)
+        .map(|pair| Some(digit(pair[0])? << 4 | digit(*pair.get(1)?)?))
+        .collect()
 }
 
 fn unreachable(error: Error) -> CellError {
@@ -229,7 +238,7 @@ const JOURNAL: &str = "PRAGMA journal_mode = WAL";
 const DO_NOT_SYNC: &str = "PRAGMA synchronous = OFF";
 const TABLES: [&str; 2] = [
     "CREATE TABLE IF NOT EXISTS tidegate_entries \
-     (key TEXT NOT NULL, number INTEGER NOT NULL, entry TEXT NOT NULL, PRIMARY KEY (key, number)) WITHOUT ROWID",
+     (key TEXT NOT NULL, number INTEGER NOT NULL, entry BLOB NOT NULL, PRIMARY KEY (key, number)) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS tidegate_snapshots \
      (key TEXT PRIMARY KEY, number INTEGER NOT NULL, state BLOB NOT NULL, used INTEGER NOT NULL)",
 ];
@@ -239,13 +248,13 @@ const APPEND: &str = "INSERT INTO tidegate_entries (key, number, entry) \
         (SELECT max(number) FROM tidegate_entries WHERE key = ?1), \
         (SELECT number FROM tidegate_snapshots WHERE key = ?1), 0), ?2 \
     RETURNING number, \
-        (SELECT group_concat('[' || other.number || ',' || other.entry || ']') FROM \
+        (SELECT group_concat(hex(other.entry), ' ') FROM \
             (SELECT number, entry FROM tidegate_entries \
              WHERE key = ?1 AND number > ?3 ORDER BY number) AS other \
          WHERE other.number < tidegate_entries.number)";
 /// Parameters: key, the number before which to stop. Returns the snapshot, and the entries since.
 const LOAD: &str = "SELECT snapshot.number, snapshot.state, \
-        (SELECT group_concat('[' || number || ',' || entry || ']') FROM \
+        (SELECT group_concat(hex(entry), ' ') FROM \
             (SELECT number, entry FROM tidegate_entries \
              WHERE key = ?1 AND number > coalesce(snapshot.number, 0) AND number < ?2 ORDER BY number)) \
     FROM (SELECT 1) LEFT JOIN tidegate_snapshots AS snapshot ON snapshot.key = ?1";
@@ -258,7 +267,7 @@ const CUT: &str = "DELETE FROM tidegate_entries WHERE key = ?1 AND number <= ?2"
 const FORGET: &str = "DELETE FROM tidegate_snapshots WHERE used < ?1";
 
 /// The version of the format of entries.
-const ENTRY_VERSION: u32 = 1;
+const ENTRY_VERSION: u8 = 1;
 /// Entries from one snapshot to the next.
 const SNAPSHOT_EVERY: i64 = 64;
 /// Entries that are kept behind a snapshot, for instances that were away.

@@ -1,61 +1,63 @@
 //! A reply that one request's task may get from another's.
 //!
 //! A waker of the SDK must not be called from another component task: without its feature for that it panics, and the
-//! feature traps on wasmtime 48. The host knows how to wake any task, though: by the end of a stream. So a reply from
-//! another task is put down as data, and then a stream without content is ended.
+//! feature traps on wasmtime 48. The host knows how to wake any task, though: by the end of a stream. So a reply is put
+//! down as data, and where somebody is waiting a stream without content is ended.
 
 use std::cell::Cell;
-use std::future::Future;
-use std::pin::Pin;
 use std::rc::Rc;
 
-use futures::channel::oneshot;
 use spin_sdk::wasip3::wit_bindgen::StreamWriter;
 use spin_sdk::wasip3::wit_stream;
 
-/// Where the reply comes from; `None` when whoever was to reply is gone.
-pub(crate) type Reply<T> = Pin<Box<dyn Future<Output = Option<T>>>>;
+/// Where a reply is picked up.
+pub(crate) struct Reply<T>(Rc<Slot<T>>);
 
-/// What gives the reply.
-pub(crate) enum Replier<T> {
-    /// To a future of the same component task.
-    Within(oneshot::Sender<T>),
-    /// To a future of another one, which waits for the end of the stream.
-    Across {
-        /// Where the reply is put down.
-        put_down: Rc<Cell<Option<T>>>,
-        /// Ends when it is dropped.
-        end: StreamWriter<u8>,
-    },
+/// What gives the reply; who drops it without one tells as much.
+pub(crate) struct Replier<T>(Rc<Slot<T>>);
+
+struct Slot<T> {
+    reply: Cell<Option<T>>,
+    /// Somebody is waiting for its end.
+    end: Cell<Option<StreamWriter<u8>>>,
 }
 
-impl<T: 'static> Replier<T> {
-    /// A replier in the component task that waits, and its reply.
-    pub(crate) fn within_task() -> (Self, Reply<T>) {
-        let (sender, receiver) = oneshot::channel();
-        (Self::Within(sender), Box::pin(async { receiver.await.ok() }))
-    }
+/// A reply to come, and what gives it.
+pub(crate) fn reply<T>() -> (Replier<T>, Reply<T>) {
+    let slot = Rc::new(Slot {
+        reply: Cell::new(None),
+        end: Cell::new(None),
+    });
+    (Replier(Rc::clone(&slot)), Reply(slot))
+}
 
-    /// A replier in another component task than the one that waits, and its reply.
-    pub(crate) fn across_tasks() -> (Self, Reply<T>) {
-        let put_down = Rc::new(Cell::new(None));
-        let (end, mut ended) = wit_stream::new();
-        let picked_up = Rc::clone(&put_down);
-        let reply = async move {
-            ended.read(Vec::with_capacity(1)).await;
-            picked_up.take()
-        };
-        (Self::Across { put_down, end }, Box::pin(reply))
-    }
-
+impl<T> Replier<T> {
     /// Replies. Whoever does not wait any more is not told.
     pub(crate) fn reply(self, reply: T) {
-        match self {
-            Self::Within(sender) => drop(sender.send(reply)),
-            Self::Across { put_down, end } => {
-                put_down.set(Some(reply));
-                drop(end);
-            }
+        self.0.reply.set(Some(reply));
+    }
+}
+
+impl<T> Drop for Replier<T> {
+    fn drop(&mut self) {
+        drop(self.0.end.take());
+    }
+}
+
+impl<T> Reply<T> {
+    /// The reply if it is here already.
+    pub(crate) fn take(&self) -> Option<T> {
+        self.0.reply.take()
+    }
+
+    /// The reply; `None` when nobody will give one.
+    pub(crate) async fn wait(self) -> Option<T> {
+        let is_given_or_gone = Rc::strong_count(&self.0) == 1;
+        if !is_given_or_gone {
+            let (end, mut ended) = wit_stream::new();
+            self.0.end.set(Some(end));
+            ended.read(Vec::with_capacity(1)).await;
         }
+        self.take()
     }
 }
