@@ -9,7 +9,7 @@ use crate::build::{self, Profile, Purpose};
 use crate::command::Run;
 use crate::dev::Gateway;
 use crate::error::TaskError;
-use crate::packages::{self, CONTRACT, selected};
+use crate::packages::CONTRACT;
 use crate::runtime::Runtime;
 use crate::setup::{WasmToolchain, node_modules, python_clients, wasm_toolchain};
 use crate::steps::{Outcome, Steps};
@@ -105,11 +105,8 @@ impl Suite {
     }
 
     fn contract<const N: usize>(&self, runtime: Runtime, artifacts: [(&str, &PathBuf); N]) -> Result<(), TaskError> {
-        let every = [packages::NATIVE, &[CONTRACT]].concat();
         Run::cargo()
-            .arg("test")
-            .args(selected(&every))
-            .args(["--test", "contract", "--"])
+            .args(["test", "--package", CONTRACT, "--test", "contract", "--"])
             .args(&self.only)
             .env("TIDEGATE_RUNTIME", runtime.name())
             .env("TIDEGATE_BIN", self.tidegate.get()?)
