@@ -29,8 +29,8 @@ pub struct Seen {
     pub head: String,
     /// The body's bytes.
     pub body: Vec<u8>,
-    /// How many steps of the script are done.
-    pub steps_done: usize,
+    /// When each step of the script was done, for those that are.
+    pub steps_done: Vec<Instant>,
     /// When the gateway closed the connection while the script was still running.
     pub left_at: Option<Instant>,
 }
@@ -137,7 +137,7 @@ impl Scripted {
             if !here {
                 return self.note(&request, |seen| seen.left_at = Some(Instant::now()));
             }
-            self.note(&request, |seen| seen.steps_done += 1);
+            self.note(&request, |seen| seen.steps_done.push(Instant::now()));
         }
     }
 
@@ -154,7 +154,7 @@ impl Scripted {
         script.seen.push(Seen {
             head,
             body,
-            steps_done: 0,
+            steps_done: Vec::new(),
             left_at: None,
         });
         Some((request, script.steps.clone()))

@@ -168,6 +168,7 @@ fn garbage_instead_of_an_answer_is_a_bad_gateway() {
         ("garbage-html", Script::answer("text/html", "<h1>It works!</h1>")),
         ("garbage-text", Script::answer("application/json", "not JSON")),
         ("garbage-list", Script::json("[1,2,3]")),
+        ("garbage-type", Script::answer("text/html", r#"{"choices":[]}"#)),
         ("garbage-empty", Script::json("")),
         ("garbage-half", Script::json(r#"{"choices":["#)),
         (

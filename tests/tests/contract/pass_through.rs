@@ -198,6 +198,30 @@ fn usage_does_not_come_for_those_who_do_not_ask() {
 }
 
 #[test]
+fn usage_within_a_chunk_of_text_is_taken_out_of_it_and_the_text_stays() {
+    let chunk = |usage: &str| {
+        format!(
+            "data: {{\"model\":\"m\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"x\"}}}}],\"usage\":{usage}}}\n\n"
+        )
+    };
+    let counted = chunk(r#"{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}"#);
+    let script = Script::stream()
+        .then(chunk("null"))
+        .then(&counted)
+        .then("data: [DONE]\n\n");
+    scripted().on("usage-within-chunks", script);
+    let asked = chat_stream("tide-scripted", "usage-within-chunks");
+    let (_, stream) = ask_stream(&asked);
+    assert_eq!(stream.text(), "xx");
+    assert!(
+        stream.chunks.iter().all(|chunk| chunk.get("usage").is_none()),
+        "{stream:?}"
+    );
+    let (_, stream) = ask_stream(&with(asked, json!({"stream_options": {"include_usage": true}})));
+    assert_eq!((stream.text().as_str(), stream.usages().len()), ("xx", 1));
+}
+
+#[test]
 fn an_empty_list_of_choices_without_usage_is_the_engines_own_and_passes() {
     let filter = r#"{"id":"x","model":"scripted-upstream-name","choices":[],"prompt_filter_results":[]}"#;
     let script = Script::stream()
