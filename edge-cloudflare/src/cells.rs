@@ -98,7 +98,7 @@ async fn tell(
 async fn send(env: &Env, cell: &CellAddress, key: &str, batch: Batch) -> Result<CellReply, CellError> {
     let commands = encode(&batch.commands)?;
     let commands = String::from_utf8(commands).map_err(|error| CellError::Malformed(error.to_string()))?;
-    let promise = glue::call_cell(env, key, location_hint(cell.near), &commands);
+    let promise = glue::call_cell(env, &format!("{key}\n{}\n{commands}", location_hint(cell.near)));
     let reply = JsFuture::from(promise.map_err(|error| unreachable_cell(&error))?).await;
     let reply = reply.map_err(|error| unreachable_cell(&error))?;
     batch.on_delivered();

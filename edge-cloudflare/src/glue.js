@@ -1,7 +1,20 @@
 // What is quicker in JavaScript than by calling JavaScript: each call out of wasm, and each string that goes along,
-// has its price. Headers cross as one text, a line for each name and each value.
+// has its price. So what belongs together crosses as one text of several lines; headers are a line for each name and
+// one for its value.
 
 import { DurableObject } from 'cloudflare:workers';
+
+// Every wait in Rust ends with a microtask. The runtime's own way to queue one takes six times as long as this.
+const settled = Promise.resolve();
+globalThis.queueMicrotask = (task) => {
+  settled.then(() => {
+    try {
+      task();
+    } catch (error) {
+      reportError(error);
+    }
+  });
+};
 
 // Derives the class of `cell` from the runtime's own, as its methods can be called from outside only then.
 export function makeCallable(cell) {
@@ -10,20 +23,30 @@ export function makeCallable(cell) {
   cell.free();
 }
 
-export function callCell(env, key, locationHint, command) {
-  return env.CELLS.getByName(key, { locationHint }).call(key, command);
+// Lines: key, location hint, commands.
+export function callCell(env, letter) {
+  const [key, locationHint, commands] = letter.split('\n');
+  return env.CELLS.getByName(key, { locationHint }).call(key, commands);
 }
 
-export function headersText(headers) {
-  let text = '';
-  for (const [name, value] of headers) text += `${name}\n${value}\n`;
-  return text;
+// Lines: method, URL, data centre, latitude, longitude, headers.
+export function requestHead(request) {
+  const { colo = '', latitude = '', longitude = '' } = request.cf ?? {};
+  return `${request.method}\n${request.url}\n${colo}\n${latitude}\n${longitude}\n${textOf(request.headers)}`;
 }
 
-export function send(url, method, headers, body, signal) {
+// Lines: status, headers.
+export function responseHead(response) {
+  return `${response.status}\n${textOf(response.headers)}`;
+}
+
+// Lines of `head`: method, URL, headers.
+export function send(head, body, signal) {
+  const lines = head.split('\n');
+  const [method, url] = lines;
   // A copy, since the view is into memory that moves.
   const whole = body.length > 0 ? body.slice() : undefined;
-  return fetch(url, { method, headers: headersOf(headers), body: whole, redirect: 'manual', signal });
+  return fetch(url, { method, headers: headersOf(lines, 2), body: whole, redirect: 'manual', signal });
 }
 
 // What is written at one end is read, natively, at the other.
@@ -32,13 +55,23 @@ export function channel() {
   return { readable, writer: writable.getWriter() };
 }
 
-export function respond(status, headers, body) {
-  return new Response(body, { status, headers: headersOf(headers) });
+// Lines of `head`: status, headers.
+export function respond(head, body) {
+  const lines = head.split('\n');
+  return new Response(body, { status: Number(lines[0]), headers: headersOf(lines, 1) });
 }
 
-function headersOf(text) {
-  const lines = text.split('\n');
+function textOf(headers) {
+  let text = '';
+  // Twice as quick as iterating.
+  headers.forEach((value, name) => {
+    text += `${name}\n${value}\n`;
+  });
+  return text;
+}
+
+function headersOf(lines, first) {
   const headers = new Headers();
-  for (let line = 0; line + 1 < lines.length; line += 2) headers.append(lines[line], lines[line + 1]);
+  for (let line = first; line + 1 < lines.length; line += 2) headers.append(lines[line], lines[line + 1]);
   return headers;
 }

@@ -1,10 +1,10 @@
-//! The functions of `glue.js`, and no decision.
+//! The functions of `glue.js`, which says what the lines of each text are.
 
 use js_sys::{Promise, Uint8Array};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use worker::Env;
-use worker::web_sys::{AbortSignal, Headers, ReadableStream, Response, WritableStreamDefaultWriter};
+use worker::web_sys::{AbortSignal, ReadableStream, Request, Response, WritableStreamDefaultWriter};
 
 use crate::cells::Cell;
 
@@ -16,28 +16,26 @@ extern "C" {
 
     /// Calls a cell; gives a promise of its reply.
     #[wasm_bindgen(catch, js_name = callCell)]
-    pub(crate) fn call_cell(env: &Env, key: &str, location_hint: &str, command: &str) -> Result<Promise, JsValue>;
+    pub(crate) fn call_cell(env: &Env, letter: &str) -> Result<Promise, JsValue>;
 
-    /// The headers as one text: a line for each name, and one for its value.
-    #[wasm_bindgen(js_name = headersText)]
-    pub(crate) fn headers_text(headers: &Headers) -> String;
+    /// All of a request but its body.
+    #[wasm_bindgen(js_name = requestHead)]
+    pub(crate) fn request_head(request: &Request) -> String;
 
-    /// Sends a request, its headers as one text; gives a promise of the response.
+    /// All of a response but its body.
+    #[wasm_bindgen(js_name = responseHead)]
+    pub(crate) fn response_head(response: &Response) -> String;
+
+    /// Sends a request; gives a promise of the response.
     #[wasm_bindgen(catch)]
-    pub(crate) fn send(
-        url: &str,
-        method: &str,
-        headers: &str,
-        body: &[u8],
-        signal: &AbortSignal,
-    ) -> Result<Promise, JsValue>;
+    pub(crate) fn send(head: &str, body: &[u8], signal: &AbortSignal) -> Result<Promise, JsValue>;
 
     /// A stream of bytes and the way into it.
     pub(crate) fn channel() -> Channel;
 
-    /// A response, its headers as one text; `body` is bytes, a stream, or null.
+    /// A response; `body` is bytes, a stream, or null.
     #[wasm_bindgen(catch)]
-    pub(crate) fn respond(status: u16, headers: &str, body: &JsValue) -> Result<Response, JsValue>;
+    pub(crate) fn respond(head: &str, body: &JsValue) -> Result<Response, JsValue>;
 }
 
 #[wasm_bindgen]

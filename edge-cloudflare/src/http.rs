@@ -6,28 +6,27 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use http::{Method, StatusCode, Uri};
 use js_sys::Uint8Array;
 use tidegate_core::Body;
+use tidegate_core::route::Location;
 use wasm_bindgen::{JsCast, JsValue};
 use worker::web_sys::{Request, Response};
 
 use crate::client::Client;
 use crate::glue;
-use crate::headers::{headers_in, headers_out};
+use crate::head::{self, RequestHead};
 use crate::incoming::Incoming;
 use crate::relay::relay;
 
-/// A client's request, its body still to be read.
-pub(crate) fn request_in(request: &Request) -> Result<http::Request<RequestBody>, JsValue> {
-    let headers = headers_in(&request.headers());
-    let body = Incoming::new(request.body(), &headers, || request.array_buffer())?;
+/// A client's request, its body still to be read, and where it came in.
+pub(crate) fn request_in(request: &Request) -> Result<(http::Request<RequestBody>, Location), JsValue> {
+    let head = RequestHead::parse(&glue::request_head(request));
+    let body = Incoming::new(request.body(), &head.headers, || request.array_buffer())?;
     let mut converted = http::Request::new(RequestBody(body));
-    *converted.method_mut() = Method::from_bytes(request.method().as_bytes()).unwrap_or_default();
-    // An address that is none to the core names nothing that the core serves.
-    *converted.uri_mut() = request.url().parse().unwrap_or(Uri::from_static("/unreadable"));
-    *converted.headers_mut() = headers;
-    Ok(converted)
+    *converted.method_mut() = head.method;
+    *converted.uri_mut() = head.uri;
+    *converted.headers_mut() = head.headers;
+    Ok((converted, head.location))
 }
 
 /// The response to a client that is still there, as far as anybody knows.
@@ -38,22 +37,17 @@ pub(crate) fn response_out(response: http::Response<Body>, client: Client) -> Re
         Body::Full(bytes) => Uint8Array::from(bytes.as_ref()).into(),
         Body::Stream(pieces) => relay(pieces, client).into(),
     };
-    glue::respond(head.status.as_u16(), &headers_out(&head.headers), &body)
+    glue::respond(&head::text(head.status.as_str(), &head.headers), &body)
 }
 
 /// The response to a client that has left: nobody reads it.
 pub(crate) fn abandoned() -> Result<Response, JsValue> {
-    glue::respond(CLIENT_CLOSED_REQUEST, "", &JsValue::NULL)
+    glue::respond(CLIENT_CLOSED_REQUEST, &JsValue::NULL)
 }
 
 /// The response when the bundled configuration is wrong.
 pub(crate) fn unconfigured() -> Result<Response, JsValue> {
-    let status = StatusCode::SERVICE_UNAVAILABLE.as_u16();
-    glue::respond(
-        status,
-        "content-type\napplication/json\n",
-        &JsValue::from_str(UNCONFIGURED),
-    )
+    glue::respond(UNCONFIGURED_HEAD, &JsValue::from_str(UNCONFIGURED))
 }
 
 /// What JavaScript says of an error.
@@ -78,5 +72,6 @@ impl Stream for RequestBody {
 }
 
 /// nginx's status for a client that left before the response.
-const CLIENT_CLOSED_REQUEST: u16 = 499;
+const CLIENT_CLOSED_REQUEST: &str = "499";
+const UNCONFIGURED_HEAD: &str = "503\ncontent-type\napplication/json\n";
 const UNCONFIGURED: &str = r#"{"error":{"message":"The gateway's configuration is wrong. Its log says what is.","type":"server_error","param":null,"code":"misconfigured"}}"#;

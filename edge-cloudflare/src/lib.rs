@@ -8,10 +8,9 @@ mod client;
 #[cfg(feature = "conformance")]
 mod conformance;
 mod glue;
-mod headers;
+mod head;
 mod http;
 mod incoming;
-mod location;
 mod outbox;
 mod platform;
 mod random;
@@ -24,6 +23,7 @@ use std::sync::{Arc, OnceLock};
 
 use futures::future::{Either, select};
 use tidegate_core::observe::{Event, Level};
+use tidegate_core::route::Location;
 use tidegate_core::{Body, Gateway};
 use worker::web_sys::{Request, Response};
 use worker::{Context, Env, ScheduleContext, ScheduledEvent, console_error, console_warn, event};
@@ -40,8 +40,7 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
     };
     let (platform, end) = CloudflarePlatform::new(env);
     context.wait_until(end);
-    let location = location::location(&request);
-    let request = http::request_in(&request)?;
+    let (request, location) = http::request_in(&request)?;
     let (response, client) = match select(Box::pin(serve(gateway, platform, location, request)), client).await {
         Either::Left((response, client)) => (response, client),
         // Nobody will read this. What the request was doing is dropped here, and settles.
@@ -69,7 +68,7 @@ fn start() {
 async fn serve(
     gateway: &Arc<Gateway>,
     platform: CloudflarePlatform,
-    location: tidegate_core::route::Location,
+    location: Location,
     request: ::http::Request<http::RequestBody>,
 ) -> ::http::Response<Body> {
     #[cfg(feature = "conformance")]

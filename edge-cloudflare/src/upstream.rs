@@ -5,8 +5,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
+use http::HeaderValue;
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH};
-use http::{HeaderValue, StatusCode};
 use js_sys::futures::JsFuture;
 use tidegate_core::ids::SecretName;
 use tidegate_core::platform::{SendError, UpstreamRequest};
@@ -15,7 +15,7 @@ use worker::Env;
 use worker::web_sys::{AbortController, Response};
 
 use crate::glue;
-use crate::headers::{headers_in, headers_out};
+use crate::head;
 use crate::http::error_text;
 use crate::incoming::Incoming;
 
@@ -30,11 +30,10 @@ pub(crate) async fn send(env: &Env, request: UpstreamRequest) -> Result<http::Re
         .entry(ACCEPT_ENCODING)
         .or_insert(HeaderValue::from_static("identity"));
     let canceller = AbortController::new().map_err(|error| connect_error(&error))?;
-    let url = head.uri.to_string();
-    let headers = headers_out(&head.headers);
     let signal = canceller.signal();
     let canceller = Canceller(Some(canceller));
-    let sent = glue::send(&url, head.method.as_str(), &headers, &body, &signal);
+    let head = head::text(&format!("{}\n{}", head.method, head.uri), &head.headers);
+    let sent = glue::send(&head, &body, &signal);
     let response = JsFuture::from(sent.map_err(|error| connect_error(&error))?).await;
     let response: Response = response.map_err(|error| connect_error(&error))?.unchecked_into();
     response_in(&response, canceller)
@@ -87,7 +86,7 @@ fn bearer(env: &Env, secret: SecretName) -> Result<HeaderValue, SendError> {
 }
 
 fn response_in(response: &Response, canceller: Canceller) -> Result<http::Response<UpstreamBody>, SendError> {
-    let mut headers = headers_in(&response.headers());
+    let (status, mut headers) = head::parse_response(&glue::response_head(response));
     if headers.remove(CONTENT_ENCODING).is_some() {
         // The runtime decodes bodies as they are read: what it says of their encoding and length is past.
         headers.remove(CONTENT_LENGTH);
@@ -95,7 +94,7 @@ fn response_in(response: &Response, canceller: Canceller) -> Result<http::Respon
     let pieces = Incoming::new(response.body(), &headers, || response.array_buffer());
     let pieces = pieces.map_err(|error| SendError::Broken(error_text(&error)))?;
     let mut converted = http::Response::new(UpstreamBody { pieces, canceller });
-    *converted.status_mut() = StatusCode::from_u16(response.status()).unwrap_or(StatusCode::BAD_GATEWAY);
+    *converted.status_mut() = status;
     *converted.headers_mut() = headers;
     Ok(converted)
 }
