@@ -6,6 +6,7 @@ use std::iter::Sum;
 use std::ops::{Add, AddAssign};
 use std::sync::Arc;
 
+use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 
 macro_rules! name {
@@ -112,8 +113,13 @@ impl RequestId {
         Self(format!("req_{high:016x}{low:016x}"))
     }
 
-    /// As it is sent in `x-request-id`.
+    /// As it is written.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// As it is sent in `x-request-id`.
+    pub fn to_header(&self) -> HeaderValue {
+        HeaderValue::from_str(&self.0).unwrap_or(HeaderValue::from_static("req_"))
     }
 }

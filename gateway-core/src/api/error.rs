@@ -124,6 +124,9 @@ pub enum Failure {
         /// In how long asking again may help.
         recovery: Option<Duration>,
     },
+    /// An answer that had begun broke off.
+    #[error("the answer broke off: {0}")]
+    BrokenOff(AttemptError),
     /// The configuration that an operator sent is wrong.
     #[error("{0}")]
     Config(String),
@@ -224,6 +227,7 @@ impl From<Failure> for ApiError {
                 retry_after: recovery,
                 ..of_attempt(error, message)
             },
+            Failure::BrokenOff(error) => of_attempt(error, message),
             Failure::Config(_) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, INVALID_REQUEST, message).code("invalid_configuration")
             }

@@ -69,11 +69,14 @@ impl<'de> Visitor<'de> for FieldsVisitor {
 #[derive(Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
+/// What stands at a place of a text, and what is to stand there instead.
+pub type Edit<'a> = (Range<usize>, Cow<'a, str>);
+
 /// Edits of one text, by places in it.
 #[derive(Debug)]
 pub struct Edits<'a> {
     text: &'a str,
-    edits: Vec<(Range<usize>, Cow<'a, str>)>,
+    edits: Vec<Edit<'a>>,
 }
 
 impl<'a> Edits<'a> {
@@ -83,6 +86,16 @@ impl<'a> Edits<'a> {
             text,
             edits: Vec::new(),
         }
+    }
+
+    /// The edits alone, for the same text at another time.
+    pub fn into_list(self) -> Vec<Edit<'a>> {
+        self.edits
+    }
+
+    /// Edits that were made for the same text.
+    pub fn of(text: &'a str, edits: Vec<Edit<'a>>) -> Self {
+        Self { text, edits }
     }
 
     /// Whether nothing is to be changed.
@@ -138,7 +151,8 @@ impl<'a> Edits<'a> {
         edited
     }
 
-    fn range(&self, value: &RawValue) -> Range<usize> {
+    /// Where `value` stands, which must have been borrowed from the text.
+    pub fn range(&self, value: &RawValue) -> Range<usize> {
         let start = self.offset(value.get());
         start..start + value.get().len()
     }

@@ -1,6 +1,7 @@
 //! What is read of a request to generate, and the body that an engine is sent in its stead.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -8,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::endpoint::Endpoint;
 use super::error::RequestError;
-use super::json::{Edits, Fields, nests_deeper_than};
+use super::json::{Edit, Edits, Fields, nests_deeper_than};
 
 /// A request to generate: the body as it came, and what the gateway has read of it.
 #[derive(Clone, Debug)]
@@ -30,6 +31,10 @@ pub struct Generation {
     /// What of the prompt tells where its prefix may be warm.
     pub prompt: Prompt,
     body: Bytes,
+    /// Where the model's name stands in the body.
+    model_at: Range<usize>,
+    /// What asks for the usage at the end of a stream.
+    usage_edit: Option<Edit<'static>>,
 }
 
 /// The parts of a prompt that requests of one conversation share, as places in the body.
@@ -80,6 +85,15 @@ impl Generation {
             reader.optional::<bool>("stream", "a boolean")?.unwrap_or(false) && endpoint != Endpoint::Embeddings;
         let (prompt, prompt_bytes) = read_prompt(endpoint, &reader, &body)?;
         let include_usage = include_usage.unwrap_or(false);
+        let mut edits = Edits::new(text);
+        let model_at = fields.get("model").map(|model| edits.range(model)).unwrap_or_default();
+        if stream {
+            ask_for_usage(text, &fields, &mut edits);
+        }
+        let usage_edit = edits
+            .into_list()
+            .pop()
+            .map(|(at, json)| (at, Cow::Owned(json.into_owned())));
         Ok(Self {
             endpoint,
             model,
@@ -90,29 +104,19 @@ impl Generation {
             prompt_bytes,
             prompt,
             body,
+            model_at,
+            usage_edit,
         })
     }
 
     /// The body for an engine: its own name of the model, and the usage asked for at the end of a stream. All else
     /// is as the client sent it, byte for byte.
     pub fn body_for(&self, served_name: &str) -> Bytes {
-        let Ok(text) = std::str::from_utf8(&self.body) else {
-            return self.body.clone();
-        };
-        let Ok(fields) = Fields::parse(text) else {
-            return self.body.clone();
-        };
-        let mut edits = Edits::new(text);
-        if let Some(model) = fields.get("model").filter(|_| served_name != self.model) {
-            edits.replace(model, quoted(served_name));
-        }
-        if self.stream {
-            ask_for_usage(text, &fields, &mut edits);
-        }
-        if edits.is_empty() {
-            self.body.clone()
-        } else {
-            edits.apply().into()
+        let renamed = (served_name != self.model).then(|| (self.model_at.clone(), Cow::Owned(quoted(served_name))));
+        let edits: Vec<_> = renamed.into_iter().chain(self.usage_edit.clone()).collect();
+        match std::str::from_utf8(&self.body) {
+            Ok(text) if !edits.is_empty() => Edits::of(text, edits).apply().into(),
+            Ok(_) | Err(_) => self.body.clone(),
         }
     }
 }

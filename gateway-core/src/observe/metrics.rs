@@ -4,8 +4,8 @@
 use std::fmt::Write;
 use std::sync::Mutex;
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -15,7 +15,7 @@ use prometheus_client::registry::Registry;
 use super::event::Event;
 use crate::api::Usage;
 use crate::cluster::{Outcome, ReplicaStatus};
-use crate::ids::{ClusterName, ModelName};
+use crate::ids::{ClusterName, ModelName, ReplicaName};
 use crate::ladder::AttemptError;
 
 /// Everything that is counted.
@@ -45,38 +45,50 @@ struct RequestLabels {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FailureLabels {
-    cluster: String,
+    cluster: ClusterName,
     error: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReleaseLabels {
-    cluster: String,
+    cluster: ClusterName,
     outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TokenLabels {
-    model: String,
+    model: ModelName,
     kind: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ModelLabels {
-    model: String,
+    model: ModelName,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ServedLabels {
-    cluster: String,
-    model: String,
+    cluster: ClusterName,
+    model: ModelName,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReplicaLabels {
-    cluster: String,
-    replica: String,
+    cluster: ClusterName,
+    replica: ReplicaName,
 }
+
+macro_rules! label {
+    ($($name:ty),*) => {
+        $(impl EncodeLabelValue for $name {
+            fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> std::fmt::Result {
+                EncodeLabelValue::encode(&self.as_str(), encoder)
+            }
+        })*
+    };
+}
+
+label!(ClusterName, ModelName, ReplicaName);
 
 impl Default for Metrics {
     fn default() -> Self {
@@ -177,8 +189,8 @@ impl Metrics {
             Event::Released { cluster, outcome } => self.on_released(cluster, *outcome),
             Event::FirstToken { cluster, model, after } => {
                 let labels = ServedLabels {
-                    cluster: cluster.to_string(),
-                    model: model.to_string(),
+                    cluster: (*cluster).clone(),
+                    model: (*model).clone(),
                 };
                 self.first_token.get_or_create(&labels).observe(after.as_secs_f64());
             }
@@ -186,7 +198,7 @@ impl Metrics {
             Event::Canned { model } => {
                 self.canned
                     .get_or_create(&ModelLabels {
-                        model: model.to_string(),
+                        model: (*model).clone(),
                     })
                     .inc();
             }
@@ -208,7 +220,7 @@ impl Metrics {
         };
         self.permits_released
             .get_or_create(&ReleaseLabels {
-                cluster: cluster.to_string(),
+                cluster: cluster.clone(),
                 outcome,
             })
             .inc();
@@ -218,7 +230,7 @@ impl Metrics {
         for (kind, tokens) in [("prompt", usage.prompt_tokens), ("completion", usage.completion_tokens)] {
             self.tokens
                 .get_or_create(&TokenLabels {
-                    model: model.to_string(),
+                    model: model.clone(),
                     kind,
                 })
                 .inc_by(tokens);
@@ -234,8 +246,8 @@ impl Metrics {
         for (cluster, replicas) in clusters {
             for status in replicas {
                 let labels = ReplicaLabels {
-                    cluster: cluster.to_string(),
-                    replica: status.replica.to_string(),
+                    cluster: cluster.clone(),
+                    replica: status.replica.clone(),
                 };
                 self.in_flight.get_or_create(&labels).set(status.running.into());
                 self.kv_tokens
@@ -256,7 +268,7 @@ impl Metrics {
 impl FailureLabels {
     fn new(cluster: &ClusterName, error: &AttemptError) -> Self {
         Self {
-            cluster: cluster.to_string(),
+            cluster: cluster.clone(),
             error: error.label(),
         }
     }

@@ -7,13 +7,14 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 
 use super::chunks::Chunks;
 use super::exchange::Exchange;
 use super::permit::Permit;
 use super::plan::Planned;
 use super::relay::Relay;
+use super::respond::X_REQUEST_ID;
 use crate::api::{Editor, NoAnswer};
 use crate::cluster::Outcome;
 use crate::config::{Model, Serving};
@@ -201,14 +202,14 @@ fn upstream_request<P: Platform>(
     } else {
         "application/json"
     };
-    let upstream = Request::builder()
-        .method(Method::POST)
-        .uri(format!("{replica}{}", request.endpoint.path()))
-        .header(CONTENT_TYPE, "application/json")
-        .header(ACCEPT, accept)
-        .header("x-request-id", exchange.id.as_str())
-        .body(request.body_for(&target.serving.served_name))
+    let mut upstream = Request::new(request.body_for(&target.serving.served_name));
+    *upstream.method_mut() = Method::POST;
+    *upstream.uri_mut() = Uri::try_from([replica.as_str(), request.endpoint.path()].concat())
         .map_err(|error| SendError::Connect(error.to_string()))?;
+    let headers = upstream.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(ACCEPT, HeaderValue::from_static(accept));
+    headers.insert(X_REQUEST_ID, exchange.id.to_header());
     let secret = target.serving.cluster.secret.clone();
     Ok(UpstreamRequest {
         request: upstream,

@@ -159,7 +159,7 @@ impl<P: Platform> Relay<P> {
         };
         self.permit.settle(outcome);
         self.permit.on_stream_failed(&error);
-        error_event(Failure::from(error))
+        error_event(Failure::BrokenOff(error))
     }
 }
 

@@ -10,7 +10,7 @@ use futures::StreamExt;
 use futures::future::{Either, select};
 use futures::stream::{self, unfold};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use super::body::Body;
 use super::descend::{Answer, Answered, ServedBy};
@@ -44,14 +44,9 @@ pub(super) fn error(error: &ApiError) -> Response<Body> {
         headers.insert(ALLOW, HeaderValue::from_static(allow));
     }
     if let Some(wait) = retry_after(error) {
-        headers.insert(
-            "retry-after-ms",
-            wait.as_millis()
-                .to_string()
-                .parse()
-                .unwrap_or(HeaderValue::from_static("0")),
-        );
-        headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_millis().div_ceil(1_000) as u64));
+        let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        headers.insert(RETRY_AFTER_MS, HeaderValue::from(millis));
+        headers.insert(RETRY_AFTER, HeaderValue::from(millis.div_ceil(1_000)));
     }
     response
 }
@@ -73,11 +68,7 @@ pub(super) fn answered<P: Platform>(answered: Answered<P>) -> Response<Body> {
             event_stream(Body::Stream(chunks.boxed_local()))
         }
     };
-    for (name, value) in served_by.labels() {
-        if let Ok(value) = value.parse() {
-            response.headers_mut().insert(name, value);
-        }
-    }
+    served_by.label(response.headers_mut());
     response
 }
 
@@ -146,25 +137,35 @@ impl<P: Platform> Committed<P> {
 }
 
 impl ServedBy {
-    fn labels(&self) -> Vec<(&'static str, String)> {
-        let mut labels = vec![("x-tidegate-cache", "bypass".to_owned())];
+    /// Says so in headers.
+    fn label(&self, headers: &mut HeaderMap) {
+        headers.insert(X_CACHE, HeaderValue::from_static("bypass"));
         match self {
-            Self::Engine { cluster, model, tier } => labels.extend([
-                ("x-tidegate-cluster", cluster.to_string()),
-                ("x-tidegate-model", model.to_string()),
-                ("x-tidegate-tier", tier.to_string()),
-            ]),
-            Self::Canned => labels.push(("x-tidegate-tier", "canned".to_owned())),
+            Self::Engine { cluster, model, tier } => {
+                headers.insert(X_CLUSTER, header_value(cluster.as_str()));
+                headers.insert(X_MODEL, header_value(model.as_str()));
+                headers.insert(X_TIER, HeaderValue::from(*tier));
+            }
+            Self::Canned => {
+                headers.insert(X_TIER, HeaderValue::from_static("canned"));
+            }
         }
-        labels
     }
 
-    /// The labels as a comment: `: tidegate cache=bypass cluster=… model=… tier=…`.
+    /// Says so in a comment: `: tidegate cache=bypass cluster=… model=… tier=…`.
     fn comment(&self) -> Bytes {
-        let labels = self.labels().into_iter();
-        let pairs = labels.map(|(name, value)| format!(" {}={value}", name.trim_start_matches("x-tidegate-")));
-        comment(&format!("tidegate{}", pairs.collect::<String>()))
+        match self {
+            Self::Engine { cluster, model, tier } => comment(&format!(
+                "tidegate cache=bypass cluster={cluster} model={model} tier={tier}"
+            )),
+            Self::Canned => comment("tidegate cache=bypass tier=canned"),
+        }
     }
+}
+
+/// A configured name; the configuration has none that a header cannot hold.
+fn header_value(name: &str) -> HeaderValue {
+    HeaderValue::from_str(name).unwrap_or(HeaderValue::from_static(""))
 }
 
 fn event_stream(body: Body) -> Response<Body> {
@@ -178,15 +179,22 @@ fn event_stream(body: Body) -> Response<Body> {
     response
 }
 
-/// What every response carries: the request's id, and the time that it took until here.
+/// What every response carries: the request's id, and the milliseconds that it took until here.
 pub(super) fn sign(response: &mut Response<Body>, id: &RequestId, after: Duration) {
-    let timing = format!("gateway;dur={:.1}", after.as_secs_f64() * 1_000.0);
-    for (name, value) in [("x-request-id", id.as_str()), ("server-timing", &timing)] {
-        if let Ok(value) = value.parse() {
-            response.headers_mut().insert(name, value);
-        }
-    }
+    let tenths = after.as_micros() / 100;
+    let timing = format!("gateway;dur={}.{}", tenths / 10, tenths % 10);
+    let headers = response.headers_mut();
+    headers.insert(X_REQUEST_ID, id.to_header());
+    headers.insert(SERVER_TIMING, header_value(&timing));
 }
 
+/// The request's id, in both directions.
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+const X_CACHE: HeaderName = HeaderName::from_static("x-tidegate-cache");
+const X_CLUSTER: HeaderName = HeaderName::from_static("x-tidegate-cluster");
+const X_MODEL: HeaderName = HeaderName::from_static("x-tidegate-model");
+const X_TIER: HeaderName = HeaderName::from_static("x-tidegate-tier");
 /// What to tell a client that asks when, and nothing is known.
 const UNKNOWN_RECOVERY: Duration = Duration::from_secs(1);
