@@ -153,5 +153,6 @@ fn can_wait(command: &CellCommand) -> bool {
 
 /// Commands that are appended by one statement. An instance seldom has more requests than this.
 const MOST_TOGETHER: usize = 256;
-/// How long a command waits that may: no more than figures of the moment are late by anyhow.
-const PAUSE_NS: u64 = 2_000_000;
+/// How long a command waits that can: a third of the time that an engine takes for one token, and a fraction of what a
+/// request takes.
+const PAUSE_NS: u64 = 10_000_000;

@@ -276,3 +276,80 @@ const KEPT: i64 = 256;
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 /// One in so many instances looks for cells to forget.
 const FORGETS_ONE_IN: u64 = 32;
+
+#[cfg(test)]
+mod tests {
+    use tidegate_core::cluster::{ClusterCommand, ClusterReply, Held, PermitId};
+    use tidegate_core::ids::Tokens;
+
+    use super::*;
+
+    fn renewal(permit: u64) -> Entry {
+        let held = Held {
+            permit: PermitId(permit),
+            replica: "http://a.test".into(),
+            kv_tokens: Tokens(7),
+        };
+        let ttl = Duration::from_secs(30);
+        let commands = vec![CellCommand::Cluster(ClusterCommand::Renew { held, ttl })];
+        Entry {
+            at: Timestamp::from_millis(1_000),
+            commands,
+        }
+    }
+
+    /// Entries as a statement returns them.
+    fn returned(entries: &[Entry]) -> Value {
+        let hex = |entry: &Entry| {
+            entry
+                .encode()
+                .expect("an entry")
+                .iter()
+                .map(|byte| format!("{byte:02X}"))
+                .collect()
+        };
+        Value::Text(entries.iter().map(hex).collect::<Vec<String>>().join(" "))
+    }
+
+    fn replica(number: i64) -> Replica {
+        Replica {
+            number,
+            state: CellState::new(&CellId::Cluster("a".into())),
+        }
+    }
+
+    fn running(replica: &mut Replica) -> u32 {
+        let status = CellCommand::Cluster(ClusterCommand::Status);
+        match replica.state.apply(Timestamp::from_millis(1_000), status) {
+            CellReply::Cluster(ClusterReply::Status(replicas)) => replicas.iter().map(|replica| replica.running).sum(),
+            CellReply::Cluster(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_others_appended_is_replayed_in_full() {
+        let mut replica = replica(4);
+        replica.replay(&returned(&[renewal(1), renewal(2)]), Some(7));
+        assert_eq!((replica.number, running(&mut replica)), (6, 2));
+        replica.replay(&Value::Null, Some(7));
+        assert_eq!(replica.number, 6);
+    }
+
+    #[test]
+    fn nothing_is_replayed_where_the_log_was_cut() {
+        let mut replica = replica(4);
+        replica.replay(&returned(&[renewal(1), renewal(2)]), Some(8));
+        assert_eq!((replica.number, running(&mut replica)), (4, 0));
+    }
+
+    #[test]
+    fn an_entry_that_is_not_understood_counts_but_does_nothing() {
+        let mut replica = replica(0);
+        let Value::Text(known) = returned(&[renewal(1)]) else {
+            panic!("text")
+        };
+        let other_version = format!("02{}", &known[2..]);
+        replica.replay(&Value::Text(format!("{other_version} xyz {known}")), None);
+        assert_eq!((replica.number, running(&mut replica)), (3, 1));
+    }
+}
