@@ -94,7 +94,7 @@ fn an_engine_that_hangs_is_given_up() {
 fn an_engine_that_hangs_under_a_committed_stream_ends_it_in_band() {
     SHARED.engine("solo-1").fault("engine hangs a stream", Fault::Hang);
     let (_, stream) = ask_stream(&chat_stream("tide-solo", "engine hangs a stream"));
-    assert!(!stream.comments.is_empty(), "heartbeats: {stream:?}");
+    assert!(stream.comments.len() >= 3, "heartbeats: {stream:?}");
     let error = stream.error().expect("an in-band error");
     assert_error_object(error);
     assert_eq!(error["code"], "upstream_timeout");
@@ -106,7 +106,7 @@ fn a_stall_within_a_stream_ends_it_in_band() {
     let (response, stream) = ask_stream(&long("tide-solo", "engine stalls"));
     assert!(!stream.text().is_empty(), "what came before the stall: {stream:?}");
     assert_error_object(stream.error().expect("an in-band error"));
-    assert!(response.took < Duration::from_secs(4), "{:?}", response.took);
+    assert!(response.took < Duration::from_secs(5), "{:?}", response.took);
 }
 
 #[test]

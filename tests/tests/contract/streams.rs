@@ -63,7 +63,7 @@ fn a_slow_engine_is_waited_for_with_heartbeats() {
     );
     let response = exchange.finish();
     let stream = Stream::parse(response.text());
-    assert!(stream.comments.len() >= 3, "heartbeats and a label: {stream:?}");
+    assert!(stream.comments.len() >= 2, "a heartbeat and a label: {stream:?}");
     let label = ": tidegate cache=bypass cluster=scripted model=tide-scripted tier=0\n\ndata: {";
     assert!(
         response.text().contains(label),
@@ -83,7 +83,7 @@ fn a_quiet_stream_is_kept_alive_with_comments() {
         .then("data: [DONE]\n\n");
     scripted().on("quiet-stream", script);
     let (response, stream) = ask_stream(&chat_stream("tide-scripted", "quiet-stream"));
-    assert!(stream.comments.len() >= 2, "{stream:?}");
+    assert!(!stream.comments.is_empty(), "{stream:?}");
     assert!(
         response.text().find("one") < response.text().find("\n: ").or(response.text().find("\n:")),
         "{response:?}"
@@ -143,17 +143,17 @@ fn a_stream_that_comes_in_crumbs_and_is_spelled_unusually_reads_the_same() {
 
 #[test]
 fn a_client_that_reads_slowly_slows_the_engine_down_and_loses_nothing() {
-    const CHUNKS: usize = 1_000;
+    const CHUNKS: usize = 512;
     let text = "x".repeat(64 << 10);
     let script = (0..CHUNKS).fold(Script::stream(), |script, _| script.then(chunk(&text)));
     scripted().on("read-slowly", script.then("data: [DONE]\n\n"));
     let mut exchange = open_stream(&chat_stream("tide-scripted", "read-slowly"));
     exchange.read_until("choices");
     // Longer than an engine may be silent: the silence here is the client's.
-    thread::sleep(Duration::from_millis(1_900));
+    thread::sleep(Duration::from_millis(2_400));
     let written = scripted().seen("read-slowly")[0].steps_done.len();
     assert!(
-        written < CHUNKS / 2,
+        written < CHUNKS * 3 / 4,
         "{written} of {CHUNKS} chunks are held between engine and client"
     );
     let stream = Stream::parse(exchange.finish().text());
