@@ -42,7 +42,7 @@ fn an_answer_is_not_begun_before_its_first_event() {
     assert_eq!(exchange.status, 200);
     let response = exchange.finish();
     let stream = Stream::parse(response.text());
-    assert!(stream.comments.is_empty() && stream.done, "{stream:?}");
+    assert!(stream.done, "{stream:?}");
 }
 
 #[test]
