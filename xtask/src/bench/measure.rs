@@ -5,8 +5,10 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use super::cpu;
 use crate::cli::BenchOptions;
 use crate::command::Run;
+use crate::dev::Child;
 use crate::error::TaskError;
 use crate::terminal;
 
@@ -33,6 +35,8 @@ pub struct Server<'a> {
     pub name: &'a str,
     url: &'a str,
     key: &'a str,
+    /// Its group of processes.
+    group: u32,
 }
 
 /// What to ask for.
@@ -46,17 +50,36 @@ pub enum Mode {
 
 /// Two medians.
 #[derive(Clone, Copy, Debug)]
-pub struct Measured {
+pub struct Measured<T> {
     /// Of what the gateway is compared with.
-    pub base: f64,
+    pub base: T,
     /// Of the gateway.
-    pub ours: f64,
+    pub ours: T,
+}
+
+/// How a server did under as much load as it takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Throughput {
+    /// Answers in a second.
+    pub per_s: f64,
+    /// Processor time for one answer, in microseconds; 0 where it cannot be told.
+    pub cpu_us: f64,
 }
 
 impl<'a> Server<'a> {
-    /// A server at `url` that takes `key`.
-    pub fn new(name: &'a str, url: &'a str, key: &'a str) -> Self {
-        Self { name, url, key }
+    /// A server of `process` that takes `key`.
+    pub fn new(name: &'a str, process: &'a Child, key: &'a str) -> Self {
+        Self {
+            name,
+            url: &process.url,
+            key,
+            group: process.group(),
+        }
+    }
+
+    /// The same server where it listens at `url` too.
+    pub fn at(self, url: &'a str) -> Self {
+        Self { url, ..self }
     }
 }
 
@@ -92,31 +115,60 @@ impl Meter {
         pinned(server, self.cores.map(|cores| cores.servers))
     }
 
-    /// How much both do in a second, at most; the median of the rounds' ratios goes with the median of the base.
+    /// How much both do in a second, at most. Shares are taken within each round: the median of the rounds' ratios
+    /// goes with the median of the base.
     ///
     /// # Errors
     /// When an answer is no success.
-    pub fn compare(&self, base: &Server, ours: &Server, mode: Mode) -> Result<Measured, TaskError> {
-        let per_s = |server: &Server| self.run(server, &Load { mode, rate: None }, "per_s");
-        // The first round warms both up and does not count.
+    pub fn compare(&self, base: &Server, ours: &Server, mode: Mode) -> Result<Measured<Throughput>, TaskError> {
         let mut rounds = Vec::new();
+        // The first round warms both up and does not count.
         for round in 0..=self.rounds {
             let pair = Measured {
-                base: per_s(base)?,
-                ours: per_s(ours)?,
+                base: self.throughput(base, mode)?,
+                ours: self.throughput(ours, mode)?,
             };
             if round > 0 {
+                let Measured {
+                    base: theirs,
+                    ours: our,
+                } = &pair;
                 terminal::note(&format!(
                     "{} {:.0}/s, {} {:.0}/s",
-                    base.name, pair.base, ours.name, pair.ours
+                    base.name, theirs.per_s, ours.name, our.per_s
                 ));
                 rounds.push(pair);
             }
         }
-        let base = median(rounds.iter().map(|round| round.base));
+        let medians = |figure: fn(&Throughput) -> f64| {
+            let base = median(rounds.iter().map(|round| figure(&round.base)));
+            Measured {
+                base,
+                ours: base * median(rounds.iter().map(|round| figure(&round.ours) / figure(&round.base))),
+            }
+        };
+        let (per_s, cpu_us) = (medians(|figures| figures.per_s), medians(|figures| figures.cpu_us));
+        let base = Throughput {
+            per_s: per_s.base,
+            cpu_us: cpu_us.base,
+        };
         Ok(Measured {
             base,
-            ours: base * median(rounds.iter().map(|round| round.ours / round.base)),
+            ours: Throughput {
+                per_s: per_s.ours,
+                cpu_us: cpu_us.ours,
+            },
+        })
+    }
+
+    fn throughput(&self, server: &Server, mode: Mode) -> Result<Throughput, TaskError> {
+        let before = cpu::used(server.group).unwrap_or_default();
+        let report = self.run(server, &Load { mode, rate: None })?;
+        let used = cpu::used(server.group).unwrap_or_default().saturating_sub(before);
+        let (per_s, answers) = (figure(&report, "per_s")?, figure(&report, "answers")?);
+        Ok(Throughput {
+            per_s,
+            cpu_us: used.as_secs_f64() * 1e6 / answers,
         })
     }
 
@@ -131,9 +183,9 @@ impl Meter {
         };
         let mut added = vec![Vec::new(); servers.len()];
         for _ in 0..self.rounds {
-            let direct = self.run(direct, &load, "us_p50")?;
+            let direct = figure(&self.run(direct, &load)?, "us_p50")?;
             for (server, added) in servers.iter().zip(&mut added) {
-                let through = self.run(server, &load, "us_p50")?;
+                let through = figure(&self.run(server, &load)?, "us_p50")?;
                 terminal::note(&format!("direct {direct:.0} us, {} {through:.0} us", server.name));
                 added.push(through - direct);
             }
@@ -141,8 +193,8 @@ impl Meter {
         Ok(added.into_iter().map(|added| median(added.into_iter())).collect())
     }
 
-    /// One figure of the load generator's report.
-    fn run(&self, server: &Server, load: &Load, figure: &str) -> Result<f64, TaskError> {
+    /// The load generator's report.
+    fn run(&self, server: &Server, load: &Load) -> Result<Value, TaskError> {
         let mut command = Command::new(&self.program);
         let address = server.url.trim_start_matches("http://").trim_end_matches('/');
         command.args([
@@ -164,19 +216,21 @@ impl Meter {
         };
         let command = pinned(&command, self.cores.map(|cores| cores.load));
         let printed = Run::new(command.get_program()).args(command.get_args()).quiet()?;
-        let report: Value = serde_json::from_str(&printed).unwrap_or_default();
-        let wanted = || {
-            TaskError::unmet(
-                "the load generator's report",
-                printed.clone(),
-                format!("it needs `{figure}`"),
-            )
-        };
-        report[figure]
-            .as_f64()
-            .filter(|figure| *figure > 0.0)
-            .ok_or_else(wanted)
+        let wanted = || TaskError::unmet("the load generator's report", printed.clone(), "it should be JSON");
+        serde_json::from_str(&printed).map_err(|_| wanted())
     }
+}
+
+/// One figure of a report.
+fn figure(report: &Value, name: &str) -> Result<f64, TaskError> {
+    let wanted = || {
+        TaskError::unmet(
+            "the load generator's report",
+            report.to_string(),
+            format!("it needs `{name}`"),
+        )
+    };
+    report[name].as_f64().filter(|figure| *figure > 0.0).ok_or_else(wanted)
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -6,6 +6,7 @@
 //! gets slow first.
 
 mod contenders;
+mod cpu;
 mod measure;
 mod nginx;
 mod table;
@@ -81,9 +82,10 @@ impl Bench {
     fn native(&self) -> Result<Vec<Row>, TaskError> {
         let nginx = terminal::step("start nginx and the native gateway", || nginx::Nginx::start(self))?;
         let tidegate = gateway(self, &build_of(Runtime::Native, self)?)?;
-        let [plain, streaming] = [&nginx.buffered, &nginx.streaming].map(|url| Server::new("nginx", url, "none"));
-        let ours = Server::new("tidegate", &tidegate.url, &self.key);
-        let direct = Server::new("direct", &self.upstream.url, "none");
+        let plain = Server::new("nginx", &nginx.process, "none");
+        let streaming = plain.at(&nginx.streaming);
+        let ours = Server::new("tidegate", &tidegate, &self.key);
+        let direct = Server::new("direct", &self.upstream, "none");
         let requests = terminal::step("native, requests", || self.meter.compare(&plain, &ours, Mode::Requests))?;
         let streams = terminal::step("native, streams", || {
             self.meter.compare(&streaming, &ours, Mode::Streams)
@@ -122,9 +124,9 @@ impl Bench {
                 javascript,
             ))
         })?;
-        let ours = Server::new("tidegate", &servers.0.url, &self.key);
-        let rust = Server::new("bare Worker", &servers.1.url, "none");
-        let javascript = Server::new("JavaScript", &servers.2.url, "none");
+        let ours = Server::new("tidegate", &servers.0, &self.key);
+        let rust = Server::new("bare Worker", &servers.1, "none");
+        let javascript = Server::new("JavaScript", &servers.2, "none");
         let mut rows = Vec::new();
         for (mode, what, of_js) in [
             (Mode::Requests, "workerd, requests/s", "  bare Worker, requests/s"),
@@ -145,8 +147,8 @@ impl Bench {
             let component = build::bare_spin(&wasm_toolchain()?)?;
             Ok((tidegate, bare(self, "bare-spin", &Bare::Component { component, host })?))
         })?;
-        let ours = Server::new("tidegate", &tidegate.url, &self.key);
-        let bare = Server::new("bare component", &component.url, "none");
+        let ours = Server::new("tidegate", &tidegate, &self.key);
+        let bare = Server::new("bare component", &component, "none");
         let modes = [(Mode::Requests, "Spin, requests/s"), (Mode::Streams, "Spin, streams/s")];
         let compare = |(mode, what)| {
             let measured = terminal::step(what, || self.meter.compare(&bare, &ours, mode))?;

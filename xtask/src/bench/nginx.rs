@@ -3,23 +3,21 @@
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use super::Bench;
 use crate::command::Run;
-use crate::dev::Daemon;
+use crate::dev::Child;
 use crate::error::TaskError;
 use crate::setup::with_packages;
-use crate::{http, workspace};
+use crate::workspace;
 
 /// A running nginx.
 #[derive(Debug)]
 pub struct Nginx {
-    /// The URL that buffers answers, nginx's default.
-    pub buffered: String,
+    /// Its URL buffers answers, nginx's default.
+    pub process: Child,
     /// The URL that does not, for streams.
     pub streaming: String,
-    _process: Daemon,
 }
 
 impl Nginx {
@@ -37,20 +35,9 @@ impl Nginx {
         workspace::write(&file, config(&folder, upstream, &buffered, &streaming))?;
         let mut command = Command::new(program);
         command.arg("-e").arg(folder.join("error.log")).arg("-c").arg(&file);
-        let process = Daemon::start("nginx", &bench.meter.server(&command), &bench.folder)?;
         let [buffered, streaming] = [buffered, streaming].map(|address| format!("http://{address}"));
-        let until = Instant::now() + Duration::from_secs(5);
-        while http::get(&streaming, "/health").is_err() {
-            if Instant::now() > until {
-                return Err(process.failure("does not answer within 5 s"));
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(Self {
-            buffered,
-            streaming,
-            _process: process,
-        })
+        let process = Child::start_at("nginx", &bench.meter.server(&command), &bench.folder, &buffered)?;
+        Ok(Self { process, streaming })
     }
 }
 

@@ -1,15 +1,15 @@
 //! The bench's table: figures, shares, and whether they are what the project promises.
 
-use super::measure::Measured;
+use super::measure::{Measured, Throughput};
 use crate::error::TaskError;
 
 /// One comparison.
 #[derive(Debug)]
 pub struct Row {
     what: &'static str,
+    /// What the gateway is compared with.
     base: String,
-    measured: Measured,
-    figure: Figure,
+    measured: Figures,
     target: Target,
 }
 
@@ -25,56 +25,52 @@ pub enum Target {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Figure {
-    PerSecond,
-    AddedUs,
+enum Figures {
+    Throughput(Measured<Throughput>),
+    /// In microseconds.
+    Added(Measured<f64>),
 }
 
 impl Row {
     /// Answers per second as a share of the base's.
-    pub fn share(what: &'static str, base: &str, measured: Measured, target: Target) -> Self {
+    pub fn share(what: &'static str, base: &str, measured: Measured<Throughput>, target: Target) -> Self {
         Self {
             what,
             base: base.to_owned(),
-            measured,
-            figure: Figure::PerSecond,
+            measured: Figures::Throughput(measured),
             target,
         }
     }
 
-    /// Added time, with the base's beside it.
-    pub fn added(what: &'static str, base: &str, measured: Measured, most_us: f64) -> Self {
+    /// Added time in microseconds, with the base's beside it.
+    pub fn added(what: &'static str, base: &str, measured: Measured<f64>, most_us: f64) -> Self {
         let target = Target::AtMostUs(most_us);
         Self {
             what,
             base: base.to_owned(),
-            measured,
-            figure: Figure::AddedUs,
+            measured: Figures::Added(measured),
             target,
         }
     }
 
-    fn ratio(&self) -> f64 {
-        self.measured.ours / self.measured.base
-    }
-
     fn is_met(&self) -> bool {
-        match self.target {
-            Target::AtLeast(share) => self.ratio() >= share,
-            Target::AtMostUs(most) => self.measured.ours <= most,
-            Target::None => true,
+        match (self.target, self.measured) {
+            (Target::AtLeast(share), Figures::Throughput(measured)) => share_of(&measured) >= share,
+            (Target::AtMostUs(most), Figures::Added(measured)) => measured.ours <= most,
+            (Target::None, Figures::Throughput(_) | Figures::Added(_)) => true,
+            (Target::AtLeast(_), Figures::Added(_)) | (Target::AtMostUs(_), Figures::Throughput(_)) => false,
         }
     }
 
     fn line(&self) -> String {
-        let unit = match self.figure {
-            Figure::PerSecond => "",
-            Figure::AddedUs => " us",
-        };
-        let [base, ours] = [self.measured.base, self.measured.ours].map(|figure| format!("{figure:.0}{unit}"));
-        let ratio = match self.figure {
-            Figure::PerSecond => format!("{:.0}%", self.ratio() * 100.0),
-            Figure::AddedUs => String::new(),
+        let figures = match &self.measured {
+            Figures::Throughput(measured) => {
+                let Measured { base, ours } = measured;
+                let share = share_of(measured) * 100.0;
+                let cpu = format!("{:.0} / {:.0} us", base.cpu_us, ours.cpu_us);
+                format!("{:>9.0} {:>9.0} {share:>5.0}% {cpu:>14}", base.per_s, ours.per_s)
+            }
+            Figures::Added(Measured { base, ours }) => format!("{base:>6.0} us {ours:>6.0} us {:>21}", ""),
         };
         let verdict = if self.is_met() { "PASS" } else { "MISS" };
         let target = match self.target {
@@ -82,12 +78,14 @@ impl Row {
             Target::AtMostUs(most) => format!("<= {most:.0} us  {verdict}"),
             Target::None => String::new(),
         };
-        let line = format!(
-            "{:<28} {:>15} {base:>10} {ours:>10} {ratio:>6}  {target}",
-            self.what, self.base
-        );
-        line.trim_end().to_owned()
+        format!("{:<28} {:>14} {figures}  {target}", self.what, self.base)
+            .trim_end()
+            .to_owned()
     }
+}
+
+fn share_of(measured: &Measured<Throughput>) -> f64 {
+    measured.ours.per_s / measured.base.per_s
 }
 
 /// Prints all rows.
@@ -118,11 +116,18 @@ mod tests {
 
     #[test]
     fn a_target_is_met_or_missed() {
-        let row = |ours, target| Row::share("x", "nginx", Measured { base: 1000.0, ours }, target);
+        let row = |per_s, target| {
+            let [base, ours] = [1000.0, per_s].map(|per_s| Throughput { per_s, cpu_us: 50.0 });
+            Row::share("x", "nginx", Measured { base, ours }, target)
+        };
         assert!(row(600.0, Target::AtLeast(0.6)).is_met());
         assert!(!row(590.0, Target::AtLeast(0.6)).is_met());
         assert!(row(1.0, Target::None).is_met());
-        assert!(row(590.0, Target::AtLeast(0.6)).line().ends_with("59%  >= 60%  MISS"));
+        assert!(
+            row(590.0, Target::AtLeast(0.6))
+                .line()
+                .ends_with("59%     50 / 50 us  >= 60%  MISS")
+        );
         assert!(
             Row::added(
                 "x",

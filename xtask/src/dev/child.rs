@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use crate::error::TaskError;
+use crate::http;
 use crate::processes::{self, Process};
 
 /// A running server that says when it is ready. Dropping it ends it.
@@ -20,7 +21,7 @@ pub struct Child {
 
 /// A running server. Dropping it ends it.
 #[derive(Debug)]
-pub struct Daemon {
+struct Daemon {
     name: String,
     log: PathBuf,
     process: Process,
@@ -39,6 +40,36 @@ impl Child {
         Ok(Self { daemon, url })
     }
 
+    /// Runs a `command` that says nothing, until `url` answers.
+    ///
+    /// # Errors
+    /// When it cannot be started, ends, or does not answer in time.
+    pub fn start_at(name: &str, command: &Command, folder: &Path, url: &str) -> Result<Self, TaskError> {
+        let mut daemon = Daemon::start(name, command, folder)?;
+        let until = Instant::now() + READY_WITHIN;
+        while http::get(url, "/").is_err() {
+            if let Some(error) = daemon.ended() {
+                return Err(error);
+            }
+            if processes::stopped() {
+                return Err(TaskError::Stopped);
+            }
+            if Instant::now() > until {
+                return Err(daemon.failure(&format!("does not answer within {} s", READY_WITHIN.as_secs())));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(Self {
+            daemon,
+            url: url.to_owned(),
+        })
+    }
+
+    /// The group of its processes.
+    pub fn group(&self) -> u32 {
+        self.daemon.process.child.id()
+    }
+
     /// The error to report when it has ended, which it should not on its own.
     pub fn ended(&mut self) -> Option<TaskError> {
         self.daemon.ended()
@@ -52,10 +83,7 @@ impl Child {
 
 impl Daemon {
     /// Starts `command`. Its standard error goes to `NAME.log` in `folder`.
-    ///
-    /// # Errors
-    /// When it cannot be started.
-    pub fn start(name: &str, command: &Command, folder: &Path) -> Result<Self, TaskError> {
+    fn start(name: &str, command: &Command, folder: &Path) -> Result<Self, TaskError> {
         let log = folder.join(format!("{name}.log"));
         let file = File::create(&log).map_err(TaskError::file(&log))?;
         let mut process =
@@ -78,7 +106,7 @@ impl Daemon {
     }
 
     /// The error to report when it has ended, which it should not on its own.
-    pub fn ended(&mut self) -> Option<TaskError> {
+    fn ended(&mut self) -> Option<TaskError> {
         loop {
             match self.lines.try_recv() {
                 Ok(_) => {}
@@ -92,7 +120,7 @@ impl Daemon {
     }
 
     /// What went wrong with it, and the end of its log.
-    pub fn failure(&self, found: &str) -> TaskError {
+    fn failure(&self, found: &str) -> TaskError {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         let last = lines[lines.len().saturating_sub(LOG_LINES)..]

@@ -13,7 +13,7 @@ use crate::cli::DevOptions;
 use crate::error::TaskError;
 use crate::{http, processes, terminal, workspace};
 
-pub use child::{Child, Daemon};
+pub use child::Child;
 pub use gateway::{Gateway, Place};
 pub use world::new_key;
 
