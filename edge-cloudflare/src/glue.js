@@ -49,6 +49,55 @@ export function send(head, body, signal) {
   return fetch(url, { method, headers: headersOf(lines, 2), body: whole, redirect: 'manual', signal });
 }
 
+// A stream, read a little ahead, so that what comes while the last pieces are still being dealt with comes as one. A
+// dense stream, whose pieces follow each other without a pause, costs a fraction of the time that way.
+export class Pieces {
+  constructor(stream) {
+    this.waiting = [];
+    this.bytes = 0;
+    this.ended = false;
+    this.error = undefined;
+    this.lastGiven = 0;
+    this.wake = () => {};
+    this.goOn = () => {};
+    this.readAhead(stream.getReader());
+  }
+
+  // The pieces that have come, as one; undefined at the end.
+  async next() {
+    while (this.waiting.length === 0) {
+      if (this.error !== undefined) throw this.error;
+      if (this.ended) return undefined;
+      await new Promise((wake) => (this.wake = wake));
+    }
+    // Gives what is on its way already the chance to arrive: no time passes but for that.
+    if (!this.ended && Date.now() - this.lastGiven < DENSE_MS) await scheduler.wait(0);
+    this.lastGiven = Date.now();
+    const pieces = this.waiting;
+    this.waiting = [];
+    this.bytes = 0;
+    this.goOn();
+    return pieces.length === 1 ? pieces[0] : joined(pieces);
+  }
+
+  async readAhead(reader) {
+    try {
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) break;
+        this.waiting.push(value);
+        this.bytes += value.length;
+        this.wake();
+        if (this.bytes >= MOST_BYTES_AHEAD) await new Promise((goOn) => (this.goOn = goOn));
+      }
+    } catch (error) {
+      this.error = error ?? new Error('the stream broke');
+    }
+    this.ended = true;
+    this.wake();
+  }
+}
+
 // What is written at one end is read, natively, at the other.
 export function channel() {
   const { readable, writable } = new IdentityTransformStream();
@@ -59,6 +108,16 @@ export function channel() {
 export function respond(head, body) {
   const lines = head.split('\n');
   return new Response(body, { status: Number(lines[0]), headers: headersOf(lines, 1) });
+}
+
+function joined(pieces) {
+  const whole = new Uint8Array(pieces.reduce((bytes, piece) => bytes + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
 }
 
 function textOf(headers) {
@@ -75,3 +134,8 @@ function headersOf(lines, first) {
   for (let line = first; line + 1 < lines.length; line += 2) headers.append(lines[line], lines[line + 1]);
   return headers;
 }
+
+// Beyond this a stream is read no faster than its pieces are taken.
+const MOST_BYTES_AHEAD = 1 << 16;
+// Pieces that follow each other within this time make a stream dense.
+const DENSE_MS = 10;

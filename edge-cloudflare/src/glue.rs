@@ -1,6 +1,6 @@
 //! The functions of `glue.js`, which says what the lines of each text are.
 
-use js_sys::{Promise, Uint8Array};
+use js_sys::Promise;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use worker::Env;
@@ -30,6 +30,17 @@ extern "C" {
     #[wasm_bindgen(catch)]
     pub(crate) fn send(head: &str, body: &[u8], signal: &AbortSignal) -> Result<Promise, JsValue>;
 
+    /// A stream, read a little ahead.
+    pub(crate) type Pieces;
+
+    /// Begins to read the stream.
+    #[wasm_bindgen(constructor)]
+    pub(crate) fn new(stream: &ReadableStream) -> Pieces;
+
+    /// A promise of the pieces that have come, as one array of bytes; of `undefined` at the end.
+    #[wasm_bindgen(method)]
+    pub(crate) fn next(this: &Pieces) -> Promise;
+
     /// A stream of bytes and the way into it.
     pub(crate) fn channel() -> Channel;
 
@@ -50,15 +61,4 @@ extern "C" {
     /// Where they go in. A write completes when it has been read.
     #[wasm_bindgen(method, getter)]
     pub(crate) fn writer(this: &Channel) -> WritableStreamDefaultWriter;
-
-    /// What a reader of a stream gives for each piece.
-    pub(crate) type Read;
-
-    /// Whether the stream has ended.
-    #[wasm_bindgen(method, getter)]
-    pub(crate) fn done(this: &Read) -> bool;
-
-    /// The piece, unless the stream has ended.
-    #[wasm_bindgen(method, getter)]
-    pub(crate) fn value(this: &Read) -> Uint8Array;
 }

@@ -10,9 +10,9 @@ use http::header::CONTENT_LENGTH;
 use js_sys::futures::JsFuture;
 use js_sys::{Promise, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
-use worker::web_sys::{ReadableStream, ReadableStreamDefaultReader};
+use worker::web_sys::ReadableStream;
 
-use crate::glue::Read;
+use crate::glue::Pieces;
 
 /// A body as it arrives.
 pub(crate) enum Incoming {
@@ -21,13 +21,12 @@ pub(crate) enum Incoming {
     /// A short one comes in one go: one wait instead of several.
     Short(JsFuture),
     /// Any other, piece by piece.
-    Long(Pieces),
-}
-
-/// A stream that is being read.
-pub(crate) struct Pieces {
-    reader: ReadableStreamDefaultReader,
-    next: Option<JsFuture>,
+    Long {
+        /// The pieces.
+        pieces: Pieces,
+        /// The next of them, when it has been asked for.
+        next: Option<JsFuture>,
+    },
 }
 
 impl Incoming {
@@ -44,8 +43,8 @@ impl Incoming {
         if announced.is_some_and(|length| length <= SHORT) {
             return Ok(Self::Short(whole()?.into()));
         }
-        let reader = stream.get_reader().unchecked_into();
-        Ok(Self::Long(Pieces { reader, next: None }))
+        let pieces = Pieces::new(&stream);
+        Ok(Self::Long { pieces, next: None })
     }
 
     /// Whether nothing more comes.
@@ -65,26 +64,22 @@ impl Stream for Incoming {
                 *self = Self::Ended;
                 return Poll::Ready(Some(buffer.map(|buffer| Uint8Array::new(&buffer).to_vec().into())));
             }
-            Self::Long(pieces) => ready!(pieces.poll(context)),
-        };
-        if !matches!(piece, Some(Ok(_))) {
-            *self = Self::Ended;
-        }
-        Poll::Ready(piece)
-    }
-}
-
-impl Pieces {
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, JsValue>>> {
-        let next = self.next.get_or_insert_with(|| self.reader.read().into());
-        let read = ready!(next.poll_unpin(context));
-        self.next = None;
-        Poll::Ready(match read {
-            Ok(read) => {
-                let read: Read = read.unchecked_into();
-                (!read.done()).then(|| Ok(read.value().to_vec().into()))
+            Self::Long { pieces, next } => {
+                let piece = ready!(next.get_or_insert_with(|| pieces.next().into()).poll_unpin(context));
+                *next = None;
+                piece
             }
-            Err(error) => Some(Err(error)),
+        };
+        Poll::Ready(match piece {
+            Ok(piece) if piece.is_undefined() => {
+                *self = Self::Ended;
+                None
+            }
+            Ok(piece) => Some(Ok(piece.unchecked_into::<Uint8Array>().to_vec().into())),
+            Err(error) => {
+                *self = Self::Ended;
+                Some(Err(error))
+            }
         })
     }
 }
