@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use wasmtime::component::{Component, Linker};
 use wasmtime::error::Context as _;
-use wasmtime::{Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Result};
+use wasmtime::{
+    Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, ProfilingStrategy, Result,
+};
 use wasmtime_wasi_http::handler::ProxyHandler;
 
 use crate::app::App;
@@ -14,12 +16,16 @@ use crate::bindings::{key_value, sqlite, variables};
 use crate::state::{Spin, State};
 use crate::worker::{Instances, Reuse};
 
-/// Loads the component at `path`.
+/// Loads the component at `path`. With `perf_map`, perf learns the names of its functions.
 ///
 /// # Errors
 /// When it cannot be read or compiled, or imports what this host does not offer.
-pub(crate) fn load(path: &Path, app: Arc<App>, reuse: Reuse) -> Result<ProxyHandler<Instances>> {
-    let engine = Engine::new(&config()?)?;
+pub(crate) fn load(path: &Path, app: Arc<App>, reuse: Reuse, perf_map: bool) -> Result<ProxyHandler<Instances>> {
+    let mut config = config()?;
+    if perf_map {
+        config.profiler(ProfilingStrategy::PerfMap);
+    }
+    let engine = Engine::new(&config)?;
     let component = Component::from_file(&engine, path).with_context(|| format!("cannot load {}", path.display()))?;
     let mut linker = Linker::new(&engine);
     wasmtime_wasi::p3::add_to_linker(&mut linker)?;

@@ -60,6 +60,9 @@ struct Arguments {
     /// Sets TCP_NODELAY on accepted and outbound connections, which Spin does not.
     #[arg(long)]
     nodelay: bool,
+    /// Tells `perf` the names of the component's functions, if it still has them, in /tmp/perf-PID.map.
+    #[arg(long)]
+    perf_map: bool,
     /// Requests that one instance serves in its life.
     #[arg(long, default_value_t = 128)]
     max_instance_reuse_count: usize,
@@ -100,7 +103,7 @@ async fn run(arguments: Arguments) -> wasmtime::Result<()> {
         most_at_once: arguments.max_instance_concurrent_reuse_count,
         idle_timeout: Duration::from_millis(arguments.idle_instance_timeout_ms),
     };
-    let handler = engine::load(&component, app, reuse)?;
+    let handler = engine::load(&component, app, reuse, arguments.perf_map)?;
     let listener = tokio::net::TcpListener::bind(&arguments.listen)
         .await
         .with_context(|| format!("cannot listen on {}", arguments.listen))?;
