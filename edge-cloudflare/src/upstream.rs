@@ -35,7 +35,7 @@ pub(crate) async fn send(env: &Env, request: UpstreamRequest) -> Result<http::Re
     let head = head::text(&format!("{}\n{}", head.method, head.uri), &head.headers);
     let sent = glue::send(&head, &body, &signal);
     let response = JsFuture::from(sent.map_err(|error| connect_error(&error))?).await;
-    let response: Response = response.map_err(|error| connect_error(&error))?.unchecked_into();
+    let response: Response = response.map_err(|error| broken(&error))?.unchecked_into();
     response_in(&response, canceller)
 }
 
@@ -53,7 +53,7 @@ impl Stream for UpstreamBody {
         if self.pieces.has_ended() {
             self.canceller.disarm();
         }
-        Poll::Ready(piece.map(|piece| piece.map_err(|error| SendError::Broken(error_text(&error)))))
+        Poll::Ready(piece.map(|piece| piece.map_err(|error| broken(&error))))
     }
 }
 
@@ -92,14 +92,19 @@ fn response_in(response: &Response, canceller: Canceller) -> Result<http::Respon
         headers.remove(CONTENT_LENGTH);
     }
     let pieces = Incoming::new(response.body(), &headers, || response.array_buffer());
-    let pieces = pieces.map_err(|error| SendError::Broken(error_text(&error)))?;
+    let pieces = pieces.map_err(|error| broken(&error))?;
     let mut converted = http::Response::new(UpstreamBody { pieces, canceller });
     *converted.status_mut() = status;
     *converted.headers_mut() = headers;
     Ok(converted)
 }
 
-/// Why `fetch` gave no response. The runtime does not tell a refused connection from one that broke.
+/// Nothing has been sent.
 fn connect_error(error: &JsValue) -> SendError {
     SendError::Connect(error_text(error))
+}
+
+/// The runtime does not tell a refused connection from one that broke: the engine may have seen the request.
+fn broken(error: &JsValue) -> SendError {
+    SendError::Broken(error_text(error))
 }
