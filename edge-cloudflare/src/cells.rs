@@ -152,3 +152,18 @@ const LOCATION_HINTS: &[(&str, f64, f64)] = &[
 const LINGER: Duration = Duration::from_millis(10);
 /// How often the sender of such a command looks how it fares before it gives up: for about ten seconds.
 const MOST_LOOKS: usize = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_hint_is_taken() {
+        let hint = |latitude, longitude| location_hint(Coordinates { latitude, longitude });
+        assert_eq!(hint(50.1, 8.7), "weur");
+        assert_eq!(hint(38.9, -77.0), "enam");
+        assert_eq!(hint(45.8, -119.7), "wnam");
+        assert_eq!(hint(1.35, 103.8), "apac");
+        assert_eq!(hint(-36.8, 174.8), "oc");
+    }
+}

@@ -76,3 +76,39 @@ fn coordinates(latitude: &str, longitude: &str) -> Option<Coordinates> {
 const LIKELY_BYTES: usize = 512;
 /// Room for the headers of most requests and responses.
 const LIKELY_HEADERS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_read_line_by_line() {
+        let head = RequestHead::parse("POST\nhttps://x/v1/models?a=b\nFRA\n50.1\n8.7\nhost\nx\nempty\n\nname\nä\n");
+        assert_eq!((head.method, head.uri.path()), (Method::POST, "/v1/models"));
+        assert_eq!(head.location.code, "FRA");
+        assert_eq!(head.location.coordinates.map(|there| there.longitude), Some(8.7));
+        assert_eq!(head.headers.len(), 3);
+        assert_eq!(head.headers["empty"], "");
+        assert_eq!(head.headers["name"].as_bytes(), "ä".as_bytes());
+    }
+
+    #[test]
+    fn what_is_missing_or_unreadable_is_left_out() {
+        let head = RequestHead::parse("GET\nhttps://x/\n\n91\n8.7\nno name\nx\ngood\n1\n");
+        assert_eq!(head.location, Location::default());
+        assert_eq!(
+            head.headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(),
+            ["good"]
+        );
+        assert_eq!(RequestHead::parse("GET\nhttp://x y/").uri.path(), "/unreadable");
+    }
+
+    #[test]
+    fn a_head_written_is_a_head_read() {
+        let mut headers = HeaderMap::new();
+        headers.append("a", HeaderValue::from_static("1"));
+        headers.append("a", HeaderValue::from_static("2"));
+        let (status, read) = parse_response(&text("429", &headers));
+        assert_eq!((status, read), (StatusCode::TOO_MANY_REQUESTS, headers));
+    }
+}

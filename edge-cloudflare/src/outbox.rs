@@ -74,3 +74,43 @@ thread_local! {
 
 /// Most letters that one message carries, some 150 bytes each.
 const FILL: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use tidegate_core::cluster::ClusterCommand;
+
+    use super::*;
+
+    fn command() -> CellCommand {
+        CellCommand::Cluster(ClusterCommand::Status)
+    }
+
+    #[test]
+    fn a_letter_goes_with_the_next_message_to_its_cell() {
+        let (mine, other) = (post("a letter", command()), post("elsewhere", command()));
+        let batch = collect("a letter");
+        assert_eq!(
+            (batch.commands.len(), mine.get(), other.get()),
+            (1, Fate::Taken, Fate::Waiting)
+        );
+        batch.on_delivered();
+        assert_eq!(mine.get(), Fate::Delivered);
+        assert!(collect("a letter").commands.is_empty());
+    }
+
+    #[test]
+    fn a_message_without_reply_is_lost() {
+        let mine = post("lost", command());
+        drop(collect("lost"));
+        assert_eq!(mine.get(), Fate::Lost);
+    }
+
+    #[test]
+    fn a_full_message_leaves_the_rest_for_the_next() {
+        let receipts: Vec<_> = (0..=FILL).map(|_| post("full", command())).collect();
+        let first = collect("full");
+        assert_eq!(first.commands.len(), FILL);
+        assert_eq!(receipts.last().map(|last| last.get()), Some(Fate::Waiting));
+        assert_eq!(collect("full").commands.len(), 1);
+    }
+}

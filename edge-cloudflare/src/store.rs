@@ -87,3 +87,29 @@ const CACHE_TTL: Duration = Duration::from_secs(30);
 const SHORTEST_TTL: Duration = Duration::from_secs(60);
 /// A noncharacter, which no text begins with.
 const BYTES_MARK: char = '\u{FFFF}';
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_comes_back_as_it_was() {
+        let all_bytes: Vec<u8> = (0..=255).collect();
+        let marked = format!("{BYTES_MARK}text");
+        for value in [
+            &b""[..],
+            b"text",
+            "täxt".as_bytes(),
+            &all_bytes,
+            marked.as_bytes(),
+            &[0xff, 0xfe],
+        ] {
+            assert_eq!(from_text(to_text(value)), value);
+        }
+    }
+
+    #[test]
+    fn text_is_kept_as_it_stands() {
+        assert_eq!(to_text("[[regions]] # täxt".as_bytes()), "[[regions]] # täxt");
+    }
+}
