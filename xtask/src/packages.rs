@@ -18,6 +18,8 @@ pub const WASM: &[&str] = &[
     "tidegate-bare-cloudflare",
     "tidegate-bare-spin",
 ];
+/// Those of them with tests of their own, which run on the machine itself.
+pub const WASM_ADAPTERS: &[&str] = &["tidegate-cloudflare", "tidegate-spin"];
 /// The tests' own host for Spin components.
 pub const SPIN_HOST: &str = "tidegate-spin-host";
 /// The profile that it is built, tested and linted in: it takes minutes to compile, so once has to be enough.

@@ -71,6 +71,11 @@ impl Scope {
 /// All tests that need no runtime: of units, of flows, of the binary, of examples in the documentation.
 fn unit_tests() -> Result<(), TaskError> {
     Run::cargo().arg("test").args(selected(packages::NATIVE)).shown()?;
+    Run::cargo()
+        .arg("test")
+        .args(selected(packages::WASM_ADAPTERS))
+        .arg("--lib")
+        .shown()?;
     Run::cargo().args(["test", "--package", CONTRACT, "--lib"]).shown()?;
     Run::cargo().args(["test", "--package", "xtask"]).shown()
 }
