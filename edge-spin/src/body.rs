@@ -31,10 +31,10 @@ pub(crate) enum Message {
 }
 
 enum Reading {
-    /// Nobody has read. Pieces of up to `piece` bytes are asked for.
+    /// Nobody has read.
     Unread {
         message: Message,
-        piece: usize,
+        length: Option<u64>,
     },
     /// A piece is on its way.
     Waiting(LocalBoxFuture<'static, Read>),
@@ -46,7 +46,9 @@ enum Reading {
 struct Reader {
     bytes: StreamReader<u8>,
     end: FutureReader<End>,
-    piece: usize,
+    /// Bytes still to come, where the message told its length: with the last of them the body has ended, and the host
+    /// need not be asked again.
+    left: Option<u64>,
 }
 
 enum Read {
@@ -55,12 +57,13 @@ enum Read {
 }
 
 impl IncomingBody {
-    /// The body of `message`, with room for all of it in one piece if its length is known and no more than
-    /// [`LARGEST_PIECE`].
+    /// The body of `message`, which has told its `length` or not.
     pub(crate) fn new(message: Message, length: Option<u64>) -> Self {
-        let length = length.and_then(|length| usize::try_from(length).ok());
-        let piece = length.unwrap_or(USUAL_PIECE).clamp(1, LARGEST_PIECE);
-        Self(Reading::Unread { message, piece })
+        Self(if length == Some(0) {
+            Reading::Ended
+        } else {
+            Reading::Unread { message, length }
+        })
     }
 }
 
@@ -72,7 +75,7 @@ impl Stream for IncomingBody {
             Reading::Ended => return Poll::Ready(None),
             Reading::Waiting(waiting) => waiting,
             Reading::Between(reader) => Box::pin(reader.read()),
-            Reading::Unread { message, piece } => Box::pin(message.reader(piece).read()),
+            Reading::Unread { message, length } => Box::pin(message.reader(length).read()),
         };
         let Poll::Ready(read) = waiting.as_mut().poll(context) else {
             self.0 = Reading::Waiting(waiting);
@@ -80,7 +83,9 @@ impl Stream for IncomingBody {
         };
         match read {
             Read::Piece(piece, reader) => {
-                self.0 = Reading::Between(reader);
+                if reader.left != Some(0) {
+                    self.0 = Reading::Between(reader);
+                }
                 Poll::Ready(Some(Ok(piece)))
             }
             Read::Ended(Ok(_)) => Poll::Ready(None),
@@ -90,22 +95,29 @@ impl Stream for IncomingBody {
 }
 
 impl Message {
-    fn reader(self, piece: usize) -> Reader {
+    fn reader(self, left: Option<u64>) -> Reader {
         // Tells the host how processing went when it is dropped; this side has no complaints.
         let (_, processed) = wit_future::new(|| Ok(()));
         let (bytes, end) = match self {
             Self::Request(request) => Request::consume_body(request, processed),
             Self::Response(response) => Response::consume_body(response, processed),
         };
-        Reader { bytes, end, piece }
+        Reader { bytes, end, left }
     }
 }
 
 impl Reader {
     async fn read(mut self) -> Read {
-        let (result, piece) = self.bytes.read(Vec::with_capacity(self.piece)).await;
+        let asked = self
+            .left
+            .and_then(|left| usize::try_from(left).ok())
+            .unwrap_or(USUAL_PIECE);
+        let (result, piece) = self.bytes.read(Vec::with_capacity(asked.min(LARGEST_PIECE))).await;
         match result {
-            StreamResult::Complete(_) => Read::Piece(piece.into(), self),
+            StreamResult::Complete(_) => {
+                self.left = self.left.map(|left| left.saturating_sub(piece.len() as u64));
+                Read::Piece(piece.into(), self)
+            }
             StreamResult::Dropped | StreamResult::Cancelled => Read::Ended(self.end.await),
         }
     }
