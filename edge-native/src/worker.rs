@@ -1,5 +1,5 @@
 //! One thread of the server: its own runtime, listening socket, connections to engines, and every request that comes
-//! in through them. Threads share only what [`Resources`](crate::platform::Resources) holds.
+//! in through them. Threads share only what [`Resources`] holds.
 
 use std::io::{self, ErrorKind};
 use std::rc::Rc;
