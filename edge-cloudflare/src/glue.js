@@ -98,6 +98,13 @@ export class Pieces {
   }
 }
 
+// Cancels a request whose response is no longer wanted, unless that has ended by itself, or is about to: a connection
+// that is read to its end can be used again.
+export async function cancelUnlessEnded(controller, pieces) {
+  if (!pieces.ended) await scheduler.wait(0);
+  if (!pieces.ended) controller.abort();
+}
+
 // What is written at one end is read, natively, at the other.
 export function channel() {
   const { readable, writable } = new IdentityTransformStream();

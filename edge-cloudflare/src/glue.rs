@@ -4,7 +4,7 @@ use js_sys::Promise;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use worker::Env;
-use worker::web_sys::{AbortSignal, ReadableStream, Request, Response, WritableStreamDefaultWriter};
+use worker::web_sys::{AbortController, AbortSignal, ReadableStream, Request, Response, WritableStreamDefaultWriter};
 
 use crate::cells::Cell;
 
@@ -41,8 +41,13 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub(crate) fn next(this: &Pieces) -> Promise;
 
+    /// Cancels a request, unless its response ends right now.
+    #[wasm_bindgen(js_name = cancelUnlessEnded)]
+    pub(crate) fn cancel_unless_ended(controller: &AbortController, pieces: &Pieces);
+
     /// A stream of bytes and the way into it.
-    pub(crate) fn channel() -> Channel;
+    #[wasm_bindgen(catch)]
+    pub(crate) fn channel() -> Result<Channel, JsValue>;
 
     /// A response; `body` is bytes, a stream, or null.
     #[wasm_bindgen(catch)]

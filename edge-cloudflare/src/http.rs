@@ -35,7 +35,7 @@ pub(crate) fn response_out(response: http::Response<Body>, client: Client) -> Re
     let body: JsValue = match body {
         Body::Full(bytes) if bytes.is_empty() => JsValue::NULL,
         Body::Full(bytes) => Uint8Array::from(bytes.as_ref()).into(),
-        Body::Stream(pieces) => relay(pieces, client).into(),
+        Body::Stream(pieces) => relay(pieces, client)?.into(),
     };
     glue::respond(&head::text(head.status.as_str(), &head.headers), &body)
 }

@@ -17,10 +17,10 @@ use crate::client::Client;
 use crate::glue;
 
 /// The body of the response that is made of `pieces`. They are dropped as soon as the client is known to have left.
-pub(crate) fn relay(pieces: LocalBoxStream<'static, Bytes>, client: Client) -> ReadableStream {
-    let channel = glue::channel();
+pub(crate) fn relay(pieces: LocalBoxStream<'static, Bytes>, client: Client) -> Result<ReadableStream, JsValue> {
+    let channel = glue::channel()?;
     spawn_local(write(pieces, client, channel.writer()));
-    channel.readable()
+    Ok(channel.readable())
 }
 
 async fn write(pieces: LocalBoxStream<'static, Bytes>, client: Client, writer: WritableStreamDefaultWriter) {

@@ -57,6 +57,17 @@ impl Stream for UpstreamBody {
     }
 }
 
+impl Drop for UpstreamBody {
+    fn drop(&mut self) {
+        // The core reads a stream to its last event, and drops it before its end has come.
+        if let Incoming::Long { pieces, .. } = &self.pieces
+            && let Some(controller) = self.canceller.0.take()
+        {
+            glue::cancel_unless_ended(&controller, pieces);
+        }
+    }
+}
+
 /// Cancels a request when it is dropped.
 struct Canceller(Option<AbortController>);
 
