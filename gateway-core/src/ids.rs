@@ -2,7 +2,6 @@
 
 use std::borrow::Borrow;
 use std::fmt;
-use std::iter::Sum;
 use std::ops::{Add, AddAssign};
 use std::sync::Arc;
 
@@ -88,12 +87,6 @@ impl Add for Tokens {
 impl AddAssign for Tokens {
     fn add_assign(&mut self, other: Self) {
         *self = *self + other;
-    }
-}
-
-impl Sum for Tokens {
-    fn sum<I: Iterator<Item = Self>>(tokens: I) -> Self {
-        tokens.fold(Self(0), Add::add)
     }
 }
 

@@ -4,12 +4,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use futures::StreamExt;
+use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 
 use super::chunks::Chunks;
+use super::collect::{CollectError, collect};
 use super::exchange::Exchange;
 use super::permit::Permit;
 use super::plan::Planned;
@@ -173,7 +173,7 @@ async fn open<P: Platform>(
         };
     }
     expect_content_type(&head.headers, "application/json")?;
-    let body = collect::<P>(body, limits.response_body_bytes).await?;
+    let body = whole::<P>(body, limits.response_body_bytes).await?;
     let text = std::str::from_utf8(&body).map_err(|_| Garbage::NotJson)?;
     let answer = editor.whole(text).map_err(|error| match error {
         NoAnswer::Error => AttemptError::InBand,
@@ -222,7 +222,7 @@ fn upstream_request<P: Platform>(
 async fn refusal<P: Platform>(status: StatusCode, headers: &HeaderMap, body: P::Body) -> AttemptError {
     let status = status.as_u16();
     match status {
-        400 | 413 | 415 | 422 => match collect::<P>(body, REFUSAL_BYTES).await {
+        400 | 413 | 415 | 422 => match whole::<P>(body, REFUSAL_BYTES).await {
             Ok(body) => AttemptError::Rejected { status, body },
             Err(error) => error,
         },
@@ -250,25 +250,11 @@ fn expect_content_type(headers: &HeaderMap, expected: &str) -> Result<(), Garbag
     }
 }
 
-async fn collect<P: Platform>(mut body: P::Body, limit: usize) -> Result<Bytes, AttemptError> {
-    let Some(first) = body.next().await.transpose()? else {
-        return Ok(Bytes::new());
-    };
-    if first.len() > limit {
-        return Err(Garbage::TooLarge.into());
-    }
-    let Some(second) = body.next().await.transpose()? else {
-        return Ok(first);
-    };
-    let mut whole = BytesMut::from(first.as_ref());
-    whole.extend_from_slice(&second);
-    while let Some(piece) = body.next().await.transpose()? {
-        whole.extend_from_slice(&piece);
-        if whole.len() > limit {
-            return Err(Garbage::TooLarge.into());
-        }
-    }
-    Ok(whole.freeze())
+async fn whole<P: Platform>(body: P::Body, limit: usize) -> Result<Bytes, AttemptError> {
+    collect(body, limit).await.map_err(|error| match error {
+        CollectError::TooLarge => Garbage::TooLarge.into(),
+        CollectError::Broken(error) => error.into(),
+    })
 }
 
 /// What an engine may say about a request that it rejects, in bytes.

@@ -7,6 +7,7 @@ mod admin;
 mod attempt;
 mod body;
 mod chunks;
+mod collect;
 mod descend;
 mod exchange;
 mod generate;
