@@ -54,6 +54,38 @@ proptest! {
     }
 }
 
+#[test]
+fn parts_of_a_long_piece_are_joined_only_where_they_fit() {
+    // A walk over pairs of letters, none of them twice. The last pair merges first: where tokens begin at the start of
+    // a piece depends on its end, and no two parts fit together.
+    let letters: Vec<String> = ('a'..='z').chain('A'..='Z').map(String::from).collect();
+    let (count, mut at) = (letters.len(), 0);
+    let mut walk: Vec<(&str, &str)> = Vec::new();
+    for step in 1..count / 2 {
+        for _ in 0..count {
+            let next = (at + step) % count;
+            if !walk.contains(&(&letters[at], &letters[next])) {
+                walk.push((&letters[at], &letters[next]));
+                at = next;
+            }
+        }
+    }
+    let merges: Vec<_> = walk.iter().rev().copied().collect();
+    let table = Table::open(toy::file(&toy::tokenizer_with(&merges))).unwrap();
+    for length in [600, 601, 700, 701] {
+        let piece: String = walk.iter().take(length).map(|(letter, _)| *letter).collect();
+        assert_eq!(piece.len(), length);
+        assert_eq!(
+            table.count(&piece).0,
+            toy::merge_by(&merges, &piece).len() as u64,
+            "{length}"
+        );
+        let mut found = 0;
+        table.encode(&piece, |_| found += 1);
+        assert_eq!(found, toy::merge_by(&merges, &piece).len());
+    }
+}
+
 /// The toy tokenizer's table, and how long its tokens are, by their ids.
 static TOY: LazyLock<(Table, BTreeMap<u32, usize>)> = LazyLock::new(|| {
     let tokenizer = toy::tokenizer();
