@@ -1,5 +1,7 @@
 //! How many tokens a request takes: an estimate from bytes, made before an engine is asked.
 
+pub mod template;
+
 use crate::api::Generation;
 use crate::ids::Tokens;
 
