@@ -1,6 +1,14 @@
 //! How many tokens a request takes: an estimate from bytes, made before an engine is asked.
 
+#[cfg(feature = "compile")]
+pub mod compile;
+mod encode;
+mod running;
+mod table;
 pub mod template;
+
+pub use running::Running;
+pub use table::{ChatSource, Table, TableError, Wrapping};
 
 use crate::api::Generation;
 use crate::ids::Tokens;

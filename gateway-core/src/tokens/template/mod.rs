@@ -21,6 +21,7 @@ mod to_json;
 mod tools;
 
 use minijinja::{Environment, ErrorKind};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
@@ -43,7 +44,7 @@ pub struct ChatTemplate {
 }
 
 /// How a template wants the content of messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ContentFormat {
     /// As text.
     Text,
