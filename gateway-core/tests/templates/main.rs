@@ -98,10 +98,6 @@ fn prompts_are_what_transformers_makes_of_the_same_conversations() {
             failed,
         } = tally;
         println!("{name:>40}: {rendered} rendered, {refused} refused, {failed} failed in Python");
-        assert!(
-            *rendered >= LEAST_RENDERED,
-            "{name}: only {rendered} prompts were compared"
-        );
     }
     assert!(!tallies.is_empty(), "there are no cases");
     let first: Vec<&str> = mismatches.iter().take(5).map(String::as_str).collect();
@@ -111,6 +107,13 @@ fn prompts_are_what_transformers_makes_of_the_same_conversations() {
         mismatches.len(),
         first.join("\n\n")
     );
+    for (name, tally) in &tallies {
+        let compared = tally.rendered;
+        assert!(
+            compared >= LEAST_RENDERED,
+            "{name}: only {compared} prompts were compared"
+        );
+    }
 }
 
 fn compile(header: &Header) -> ChatTemplate {

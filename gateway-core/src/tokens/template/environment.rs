@@ -29,6 +29,7 @@ pub fn of<'s>(
     });
     environment.add_filter("tojson", to_json::to_json);
     environment.add_filter("trim", python::trim);
+    environment.add_filter("capitalize", python::capitalize);
     environment.add_filter("indent", python::indent);
     environment.add_test("sequence", python::is_sequence);
     environment.add_test("iterable", python::is_iterable);

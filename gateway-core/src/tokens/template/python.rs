@@ -150,6 +150,7 @@ pub fn method(state: &mut State<'_, '_>, value: &Value, name: &str, args: &[Valu
         "rsplit" => rsplit(text, args),
         "splitlines" => splitlines(text, args),
         "title" => from_args(args).map(|()| Value::from(title(text))),
+        "capitalize" => from_args(args).map(|()| Value::from(capitalize(text))),
         "removeprefix" => {
             let (prefix,): (&str,) = from_args(args)?;
             Ok(Value::from(text.strip_prefix(prefix).unwrap_or(text)))
@@ -282,7 +283,7 @@ fn lines(text: &str, keep_ends: bool) -> Vec<&str> {
     lines
 }
 
-/// Every letter behind something that is none in upper case, the others in lower case.
+/// `str.title`: every letter behind something that has no case in upper case, the others in lower case.
 fn title(text: &str) -> String {
     let mut titled = String::with_capacity(text.len());
     let mut in_word = false;
@@ -290,11 +291,28 @@ fn title(text: &str) -> String {
         if in_word {
             titled.extend(character.to_lowercase());
         } else {
-            titled.extend(character.to_uppercase());
+            push_title_case(&mut titled, character);
         }
-        in_word = character.is_alphabetic();
+        in_word = character.is_lowercase() || character.is_uppercase();
     }
     titled
+}
+
+/// `str.capitalize`: the first character in upper case, the others in lower case.
+pub fn capitalize(text: &str) -> String {
+    let mut capitalized = String::with_capacity(text.len());
+    let mut characters = text.chars();
+    if let Some(first) = characters.next() {
+        push_title_case(&mut capitalized, first);
+    }
+    capitalized + &characters.as_str().to_lowercase()
+}
+
+/// A letter at the beginning of a word: of a ligature only the first letter is large.
+fn push_title_case(text: &mut String, character: char) {
+    let mut upper = character.to_uppercase();
+    text.extend(upper.next());
+    text.extend(upper.flat_map(char::to_lowercase));
 }
 
 /// A float that Python prints with an exponent, or that is no number.
@@ -359,6 +377,10 @@ mod tests {
         assert!(super::split("a", &[Value::from("")]).is_err());
         let lines = splitlines("a\r\nb\u{2028}c\n\n", &[]).unwrap();
         assert_eq!(lines.to_string(), "['a', 'b', 'c', '']");
-        assert_eq!(title("they're bill's 3rd"), "They'Re Bill'S 3Rd");
+        assert_eq!(
+            title("they're bill's 3rd ﬁn 晴れtrue"),
+            "They'Re Bill'S 3Rd Fin 晴れTrue"
+        );
+        assert_eq!(capitalize("ﬁN ÉT"), "Fin ét");
     }
 }
