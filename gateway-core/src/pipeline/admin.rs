@@ -10,6 +10,7 @@ use http::{HeaderValue, Response, StatusCode};
 use serde_json::json;
 
 use super::body::Body;
+use super::estimates::correction_in_cell;
 use super::exchange::Exchange;
 use super::permit::{address, command};
 use super::receive::receive;
@@ -73,7 +74,12 @@ pub(super) async fn metrics<P: Platform>(exchange: &Exchange<P>, head: &Parts) -
     for cluster in exchange.config.clusters.values() {
         clusters.push((cluster.name.clone(), replica_statuses(exchange, cluster).await));
     }
-    let text = exchange.gateway.metrics.scrape(&clusters);
+    let mut corrections = Vec::new();
+    for model in exchange.config.models.values().filter(|model| model.tokens.is_none()) {
+        let correction = correction_in_cell(&exchange.platform, model).await;
+        corrections.extend(correction.map(|correction| (model.name.clone(), correction)));
+    }
+    let text = exchange.gateway.metrics.scrape(&clusters, &corrections);
     Ok(respond::with_type(
         text.into(),
         "application/openmetrics-text; version=1.0.0; charset=utf-8",

@@ -3,12 +3,15 @@
 //! A request to generate goes down `generate.rs`: authenticate, receive, decode, count, plan. `descend.rs` loops over
 //! attempts, `attempt.rs` makes one, `relay.rs` loops over the chunks of the answer.
 
+mod account;
 mod admin;
 mod attempt;
 mod body;
 mod chunks;
 mod collect;
+mod count;
 mod descend;
+mod estimates;
 mod exchange;
 mod generate;
 mod live;
@@ -18,6 +21,7 @@ mod receive;
 mod relay;
 mod respond;
 mod stop;
+mod tokenize;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -28,6 +32,7 @@ use http::{Request, Response};
 
 pub use body::Body;
 
+use self::estimates::Estimates;
 use self::exchange::Exchange;
 use self::live::Live;
 use self::stop::Stop;
@@ -43,6 +48,7 @@ use crate::tokens::Tables;
 pub struct Gateway {
     live: Live,
     tables: Tables,
+    estimates: Estimates,
     loads: Mutex<BTreeMap<ClusterName, LoadSnapshot>>,
     metrics: Metrics,
     log: OnceLock<fn(&Event<'_>)>,
@@ -59,6 +65,7 @@ impl Gateway {
         Ok(Arc::new(Self {
             live: Live::new(bundled, &tables)?,
             tables,
+            estimates: Estimates::default(),
             loads: Mutex::default(),
             metrics: Metrics::new(),
             log: OnceLock::new(),
