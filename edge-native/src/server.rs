@@ -14,6 +14,7 @@ use tidegate_core::Gateway;
 use tidegate_core::config::ConfigErrors;
 use tidegate_core::platform::StoreError;
 use tidegate_core::route::Location;
+use tidegate_core::tokens::Tables;
 use tokio::sync::mpsc;
 use tracing::info;
 
@@ -119,7 +120,8 @@ impl Server {
             path: path.clone(),
             source,
         })?;
-        let gateway = Gateway::new(config_file.text()).map_err(|errors| ServeError::Config { path, errors })?;
+        let gateway = Gateway::new(config_file.text(), Tables::default())
+            .map_err(|errors| ServeError::Config { path, errors })?;
         gateway.set_log(events::log);
         let acceptor = tls.as_ref().map(tls::acceptor).transpose()?;
         let store = Arc::new(Store::open(data.as_deref())?);

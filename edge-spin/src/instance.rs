@@ -7,6 +7,7 @@ use std::sync::Arc;
 use spin_sdk::variables;
 use tidegate_core::Gateway;
 use tidegate_core::route::Location;
+use tidegate_core::tokens::Tables;
 
 use crate::cells::Cells;
 use crate::log;
@@ -38,7 +39,7 @@ impl Instance {
     /// What is wrong with the bundled configuration.
     pub(crate) fn gateway(&self) -> Result<&Arc<Gateway>, &String> {
         let make = || {
-            let gateway = Gateway::new(BUNDLED_CONFIG).map_err(|errors| errors.to_string())?;
+            let gateway = Gateway::new(BUNDLED_CONFIG, Tables::default()).map_err(|errors| errors.to_string())?;
             gateway.set_log(log::on_event);
             Ok(gateway)
         };

@@ -21,7 +21,7 @@ pub struct Args {
 /// # Errors
 /// When it cannot be read or is invalid.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let config = Config::parse(&read(args)?).map_err(|errors| {
+    let config = Config::parse(&read(args)?, None).map_err(|errors| {
         let count = errors.as_slice().len();
         Failure::failed(format!(
             "{} has {}:\n{errors}",

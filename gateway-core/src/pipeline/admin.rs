@@ -18,7 +18,7 @@ use crate::api::{Failure, RequestError, model_item, model_list};
 use crate::auth::{authenticate, authenticate_admin};
 use crate::cells::CellReply;
 use crate::cluster::{ClusterCommand, ClusterReply, ReplicaStatus};
-use crate::config::{Cluster, Config};
+use crate::config::Cluster;
 use crate::ids::Tokens;
 use crate::platform::Platform;
 
@@ -129,9 +129,9 @@ where
     authenticate_admin(&exchange.config.admin, &head.headers)?;
     let text = receive(&exchange.platform, &head.headers, body, &exchange.config.limits).await?;
     let not_text = |_| Failure::Config("the configuration is not UTF-8".to_owned());
-    let config = Config::parse(std::str::from_utf8(&text).map_err(not_text)?);
-    let version = config.map_err(|errors| Failure::Config(errors.to_string()))?.version;
     let gateway = &exchange.gateway;
+    let config = gateway.check_config(std::str::from_utf8(&text).map_err(not_text)?);
+    let version = config.map_err(|errors| Failure::Config(errors.to_string()))?.version;
     gateway.live.publish(gateway, &exchange.platform, text).await?;
     Ok(respond::json(json!({"version": version}).to_string().into()))
 }

@@ -31,16 +31,18 @@ pub use body::Body;
 use self::exchange::Exchange;
 use self::live::Live;
 use self::stop::Stop;
-use crate::config::ConfigErrors;
+use crate::config::{Config, ConfigErrors};
 use crate::ids::ClusterName;
 use crate::observe::{Event, Metrics};
 use crate::platform::Platform;
 use crate::route::{LoadSnapshot, Location};
+use crate::tokens::Tables;
 
 /// What a process, isolate or instance keeps between requests: data only, never I/O.
 #[derive(Debug)]
 pub struct Gateway {
     live: Live,
+    tables: Tables,
     loads: Mutex<BTreeMap<ClusterName, LoadSnapshot>>,
     metrics: Metrics,
     log: OnceLock<fn(&Event<'_>)>,
@@ -48,18 +50,28 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway that starts with the configuration `bundled`.
+    /// A gateway that starts with the configuration `bundled` and counts with these tables. No configuration may name
+    /// others, also none that comes later.
     ///
     /// # Errors
     /// All that is wrong with the configuration.
-    pub fn new(bundled: &str) -> Result<Arc<Self>, ConfigErrors> {
+    pub fn new(bundled: &str, tables: Tables) -> Result<Arc<Self>, ConfigErrors> {
         Ok(Arc::new(Self {
-            live: Live::new(bundled)?,
+            live: Live::new(bundled, &tables)?,
+            tables,
             loads: Mutex::default(),
             metrics: Metrics::new(),
             log: OnceLock::new(),
             stop: Stop::default(),
         }))
+    }
+
+    /// Whether `text` could be put in force here.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn check_config(&self, text: &str) -> Result<Config, ConfigErrors> {
+        Config::parse(text, Some(&self.tables.names()))
     }
 
     /// Has every event told to `log` as well. Only the first call counts.

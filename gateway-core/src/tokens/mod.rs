@@ -1,5 +1,11 @@
 //! How many tokens a request takes: an estimate from bytes, made before an engine is asked.
 
+mod placeholder;
+mod tables;
+
+pub use placeholder::{Chat, ChatSource, ChatTemplate, Rendered, Table, TableError, TemplateError, Wrapping};
+pub use tables::{TABLE_EXTENSION, Tables, Tokenizer};
+
 use crate::api::Generation;
 use crate::ids::Tokens;
 
