@@ -16,6 +16,7 @@ mod platform;
 mod random;
 mod relay;
 mod store;
+mod tables;
 mod timers;
 mod upstream;
 
@@ -24,7 +25,6 @@ use std::sync::{Arc, OnceLock};
 use futures::future::{Either, select};
 use tidegate_core::observe::{Event, Level};
 use tidegate_core::route::Location;
-use tidegate_core::tokens::Tables;
 use tidegate_core::{Body, Gateway};
 use worker::web_sys::{Request, Response};
 use worker::{Context, Env, ScheduleContext, ScheduledEvent, console_error, console_warn, event};
@@ -82,7 +82,7 @@ async fn serve(
 /// The isolate's gateway; `None` where the bundled configuration is wrong, which is told once.
 fn gateway() -> Option<&'static Arc<Gateway>> {
     static GATEWAY: OnceLock<Option<Arc<Gateway>>> = OnceLock::new();
-    let make = || match Gateway::new(BUNDLED_CONFIG, Tables::default()) {
+    let make = || match Gateway::new(BUNDLED_CONFIG, tables::tables()) {
         Ok(gateway) => {
             gateway.set_log(log);
             Some(gateway)

@@ -11,7 +11,7 @@ use crate::packages::{self, SPIN_HOST, SPIN_HOST_PROFILE, selected};
 use crate::runtime::Runtime;
 use crate::setup::{WASM_TARGET, WasmToolchain, wasm_toolchain};
 use crate::worker_build::{WorkerBuild, build_worker, tools_folder};
-use crate::{terminal, workspace};
+use crate::{carried, terminal, workspace};
 
 /// What an artifact is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,14 +34,15 @@ pub enum Profile {
 /// Builds what was asked for, and says where it is.
 pub fn run(options: &BuildOptions) -> Result<(), TaskError> {
     let wanted = options.runtime.or(options.on);
+    let tables = carried::by_operator();
     for runtime in Runtime::ALL
         .into_iter()
         .filter(|runtime| wanted.is_none_or(|wanted| wanted == *runtime))
     {
         let built = terminal::step(&format!("build {}", runtime.name()), || match runtime {
             Runtime::Native => native(Profile::Release, Purpose::Deployment),
-            Runtime::Cloudflare => cloudflare(&wasm_toolchain()?, Purpose::Deployment),
-            Runtime::Spin => spin(&wasm_toolchain()?, Purpose::Deployment),
+            Runtime::Cloudflare => cloudflare(&wasm_toolchain()?, Purpose::Deployment, tables.as_deref()),
+            Runtime::Spin => spin(&wasm_toolchain()?, Purpose::Deployment, tables.as_deref()),
         })?;
         terminal::note(&built.display().to_string());
     }
@@ -77,13 +78,14 @@ pub fn native(profile: Profile, purpose: Purpose) -> Result<PathBuf, TaskError> 
     }
 }
 
-/// The folder with the Worker.
-pub fn cloudflare(wasm: &WasmToolchain, purpose: Purpose) -> Result<PathBuf, TaskError> {
+/// The folder with the Worker, which carries the token tables of the folder `tables`.
+pub fn cloudflare(wasm: &WasmToolchain, purpose: Purpose, tables: Option<&Path>) -> Result<PathBuf, TaskError> {
     let out = match purpose {
         Purpose::Deployment => workspace::work_folder("cloudflare")?,
         Purpose::Conformance => workspace::work_folder("conformance/cloudflare")?,
     };
     worker("edge-cloudflare", &out, wasm, features(purpose))?;
+    carried::into_worker(tables, &out)?;
     Ok(out)
 }
 
@@ -94,20 +96,20 @@ pub fn bare_cloudflare(wasm: &WasmToolchain) -> Result<PathBuf, TaskError> {
     Ok(out)
 }
 
-/// The Spin component.
-pub fn spin(wasm: &WasmToolchain, purpose: Purpose) -> Result<PathBuf, TaskError> {
+/// The Spin component, which carries the token tables of the folder `tables`.
+pub fn spin(wasm: &WasmToolchain, purpose: Purpose, tables: Option<&Path>) -> Result<PathBuf, TaskError> {
     let out = match purpose {
         Purpose::Deployment => workspace::work_folder("spin")?.join("tidegate.wasm"),
         Purpose::Conformance => workspace::work_folder("conformance")?.join("tidegate.wasm"),
     };
-    component("tidegate-spin", &out, wasm, features(purpose))?;
+    component("tidegate-spin", &out, wasm, features(purpose), tables)?;
     Ok(out)
 }
 
 /// The bare pass-through component that the bench compares with.
 pub fn bare_spin(wasm: &WasmToolchain) -> Result<PathBuf, TaskError> {
     let out = workspace::work_folder("spin")?.join("bare.wasm");
-    component("tidegate-bare-spin", &out, wasm, &[])?;
+    component("tidegate-bare-spin", &out, wasm, &[], None)?;
     Ok(out)
 }
 
@@ -147,7 +149,13 @@ fn worker(folder: &str, out: &Path, wasm: &WasmToolchain, features: &[&str]) -> 
     Ok(build_worker(&build, &workspace::root())?)
 }
 
-fn component(package: &str, out: &Path, wasm: &WasmToolchain, features: &[&str]) -> Result<(), TaskError> {
+fn component(
+    package: &str,
+    out: &Path,
+    wasm: &WasmToolchain,
+    features: &[&str],
+    tables: Option<&Path>,
+) -> Result<(), TaskError> {
     Run::cargo()
         .args([
             "build",
@@ -160,6 +168,8 @@ fn component(package: &str, out: &Path, wasm: &WasmToolchain, features: &[&str])
         ])
         .args(["--features", &features.join(",")])
         .envs(environment(wasm))
+        .without_env(carried::TOKENS)
+        .envs(tables.map(|folder| (carried::TOKENS, folder)))
         .shown()?;
     let module = workspace::target()
         .join(WASM_TARGET)
@@ -176,4 +186,5 @@ fn copy(from: &Path, to: &Path) -> Result<(), TaskError> {
     std::fs::copy(from, to).map(drop).map_err(TaskError::file(from))
 }
 
-const CONFIG: &str = "TIDEGATE_CONFIG";
+/// Names the configuration that a build bundles.
+pub const CONFIG: &str = "TIDEGATE_CONFIG";

@@ -67,7 +67,7 @@ heartbeat_ms = 1_000
 fn the_example_is_sound() {
     let config = Config::parse(EXAMPLE, None).unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(config.limits, Limits::default(), "the example shows the defaults");
-    assert_eq!(config.model("gpt-4o-mini"), config.model("llama-3.1-8b"));
+    assert_eq!(config.model("gpt-4o-mini"), config.model("qwen3-8b"));
     assert_eq!(config.region("FRA"), config.region("fra"));
     assert!(config.model("gpt-4o-mini").is_some() && config.region("FRA").is_some());
     assert_eq!((config.model("canned"), config.region("")), (None, None));

@@ -55,8 +55,12 @@ pub(super) fn model<P: Platform>(exchange: &Exchange<P>, head: &Parts, asked: &s
 pub(super) fn readiness<P: Platform>(exchange: &Exchange<P>) -> Response<Body> {
     let draining = exchange.gateway.stop.is_draining();
     let status = if draining { "draining" } else { "ready" };
-    let refused = exchange.gateway.live.is_refusing();
-    let body = json!({"status": status, "config": exchange.config.version, "config_refused": refused});
+    let body = json!({
+        "status": status,
+        "config": exchange.config.version,
+        "config_refused": exchange.gateway.live.is_refusing(),
+        "token_tables": exchange.gateway.tables.names(),
+    });
     let mut response = respond::json(body.to_string().into());
     if draining {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;

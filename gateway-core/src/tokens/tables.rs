@@ -10,8 +10,14 @@ use bytes::Bytes;
 use super::placeholder::{ChatTemplate, Table, TableError, TemplateError};
 
 /// The tables of a deployment. `NAME.tokens` is there under `NAME`.
-#[derive(Clone, Debug, Default)]
-pub struct Tables(BTreeMap<String, Option<Arc<Tokenizer>>>);
+#[derive(Clone, Default)]
+pub struct Tables(BTreeMap<String, Arc<Entry>>);
+
+/// A table, opened when a request first needs it: an isolate or instance that counts nothing pays nothing for it.
+struct Entry {
+    file: Box<dyn Fn() -> Bytes + Send + Sync>,
+    opened: OnceLock<Result<Tokenizer, TableError>>,
+}
 
 /// An opened table with its chat template.
 pub struct Tokenizer {
@@ -21,29 +27,35 @@ pub struct Tokenizer {
 }
 
 impl Tables {
-    /// Opens a table and adds it under `name`, in place of one that has the name already.
-    ///
-    /// # Errors
-    /// When the bytes are no sound table. The name is known then all the same, so that a configuration which uses it
-    /// stays sound, and its models are counted by estimate.
-    pub fn add(&mut self, name: &str, bytes: Bytes) -> Result<(), TableError> {
-        let opened = Table::open(bytes);
-        let (tokenizer, result) = match opened {
-            Ok(table) => (Some(Arc::new(Tokenizer::new(table))), Ok(())),
-            Err(error) => (None, Err(error)),
+    /// Adds a table under `name`, in place of one that has the name already. `file` is asked once for its content,
+    /// when the table is first needed.
+    pub fn add(&mut self, name: &str, file: impl Fn() -> Bytes + Send + Sync + 'static) {
+        let entry = Entry {
+            file: Box::new(file),
+            opened: OnceLock::new(),
         };
-        self.0.insert(name.to_owned(), tokenizer);
-        result
+        self.0.insert(name.to_owned(), Arc::new(entry));
     }
 
-    /// The names of all tables, also of those that could not be opened, in order.
+    /// The names of all tables, in order.
     pub fn names(&self) -> Vec<&str> {
         self.0.keys().map(String::as_str).collect()
     }
 
-    /// The tokenizer of that name; `None` where the deployment has none, or could not open it.
-    pub fn get(&self, name: &str) -> Option<&Arc<Tokenizer>> {
-        self.0.get(name)?.as_ref()
+    /// The tokenizer of that name, opened if it was not; `None` where the deployment has none.
+    ///
+    /// # Errors
+    /// When the file is no sound table.
+    pub fn get(&self, name: &str) -> Option<Result<&Tokenizer, &TableError>> {
+        let Entry { file, opened } = &**self.0.get(name)?;
+        let open = || Table::open(file()).map(Tokenizer::new);
+        Some(opened.get_or_init(open).as_ref())
+    }
+}
+
+impl fmt::Debug for Tables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
     }
 }
 
@@ -81,3 +93,28 @@ impl fmt::Debug for Tokenizer {
 
 /// What the name of a table's file ends in.
 pub const TABLE_EXTENSION: &str = "tokens";
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_asked_for_once_and_not_before_it_is_needed() {
+        let asked = Arc::new(AtomicU32::new(0));
+        let counter = Arc::clone(&asked);
+        let mut tables = Tables::default();
+        tables.add("broken", move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+            Bytes::from_static(b"no table")
+        });
+        assert_eq!(tables.names(), ["broken"]);
+        assert!(tables.get("other").is_none());
+        assert_eq!(asked.load(Ordering::Relaxed), 0, "before it is needed");
+        for _ in 0..2 {
+            assert!(tables.get("broken").is_some_and(|opened| opened.is_err()));
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 1, "once");
+    }
+}

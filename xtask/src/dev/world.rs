@@ -78,7 +78,7 @@ pub fn config(replicas: &[Child], digest: &str) -> Result<String, TaskError> {
 }
 
 /// What clients ask for.
-pub const MODEL: &str = "llama-3.1-8b";
+pub const MODEL: &str = "qwen3-8b";
 /// The simulated hardware: an H100 with that model.
 const PROFILE: &str = "h100-8b";
 /// As the template names them.
