@@ -29,5 +29,5 @@ mod worker;
 pub use server::{ServeError, ServeOptions, Server};
 pub use shutdown::Ending;
 pub use store::StoreOpenError;
-pub use tables::TablesError;
+pub use tables::{TablesError, beside, read as read_tables};
 pub use tls::{TlsError, TlsFiles};

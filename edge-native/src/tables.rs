@@ -43,11 +43,13 @@ pub enum TablesError {
 pub fn read(folder: Option<&Path>, config: &Path) -> Result<Tables, TablesError> {
     match folder {
         Some(folder) => tables_in(folder),
-        None => match config.with_file_name(BESIDE_CONFIG) {
-            folder if folder.is_dir() => tables_in(&folder),
-            _ => Ok(Tables::default()),
-        },
+        None => beside(config).map_or_else(|| Ok(Tables::default()), |folder| tables_in(&folder)),
     }
+}
+
+/// The folder `tokens` beside the configuration, if there is one.
+pub fn beside(config: &Path) -> Option<PathBuf> {
+    Some(config.with_file_name(BESIDE_CONFIG)).filter(|folder| folder.is_dir())
 }
 
 fn tables_in(folder: &Path) -> Result<Tables, TablesError> {

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::endpoint::Endpoint;
 use super::json::Fields;
+use crate::tokens::template::Ending;
 
 /// A prompt before it is tokens.
 #[derive(Debug)]
@@ -46,10 +47,8 @@ pub struct Conversation<'a> {
     pub template_kwargs: Option<&'a RawValue>,
     /// How much the model is to think, which some templates read.
     pub reasoning_effort: Option<&'a RawValue>,
-    /// Whether the beginning of an answer follows.
-    pub add_generation_prompt: bool,
-    /// Whether the last message is left open, for the model to go on with it.
-    pub continue_final_message: bool,
+    /// How the prompt ends.
+    pub ending: Ending,
 }
 
 /// A parameter that cannot be read.
@@ -101,8 +100,11 @@ impl<'a> PromptSource<'a> {
             documents: some(fields, "documents"),
             template_kwargs: some(fields, "chat_template_kwargs"),
             reasoning_effort: some(fields, "reasoning_effort"),
-            add_generation_prompt: asked_to_begin.unwrap_or(true),
-            continue_final_message,
+            ending: match (continue_final_message, asked_to_begin.unwrap_or(true)) {
+                (true, _) => Ending::Continuation,
+                (false, true) => Ending::Answer,
+                (false, false) => Ending::Message,
+            },
         };
         Ok(Self {
             input: Input::Chat(conversation),

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::endpoint::Endpoint;
 use super::error::RequestError;
 use super::json::{Edit, Edits, Fields, nests_deeper_than};
-use super::prompt::{PromptSource, UnreadablePrompt};
+use super::prompt::{Input, PromptSource, UnreadablePrompt};
 
 /// A request to generate: the body as it came, and what the gateway has read of it.
 #[derive(Clone, Debug)]
@@ -119,6 +119,17 @@ impl Generation {
     /// The JSON that the prompt is made of.
     pub fn prompt_json(&self) -> impl Iterator<Item = &[u8]> {
         self.prompt_at.iter().filter_map(|at| self.body.get(at.clone()))
+    }
+
+    /// The lengths of prompts that are tokens already.
+    pub fn prompt_lengths(&self) -> Option<Vec<u64>> {
+        let json = self.prompt_json().next().filter(|_| self.endpoint != Endpoint::Chat)?;
+        let is_list = json.first() == Some(&b'[');
+        let source = is_list.then(|| self.prompt_source().ok())??;
+        match source.input {
+            Input::Tokens(lengths) if !source.only_engine_knows => Some(lengths),
+            Input::Tokens(_) | Input::Texts(_) | Input::Chat(_) => None,
+        }
     }
 
     /// What makes the prompt, read for counting it.

@@ -11,7 +11,7 @@ use crate::config::Model;
 use crate::ids::{ClusterName, Tokens};
 use crate::observe::Event;
 use crate::platform::Platform;
-use crate::tokens::{Basis, Count, Running, Tokenizer};
+use crate::tokens::{Basis, Count, Output, Tokenizer};
 
 /// The account of one answer.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl<P: Platform> Account<P> {
     }
 
     /// Closes the account of an answer that has ended, however it did.
-    pub fn close(&self, reported: Option<Usage>, written: &Running) {
+    pub fn close(&self, reported: Option<Usage>, written: &Output) {
         match reported {
             Some(usage) => self.on_reported(usage),
             None => {
@@ -84,12 +84,12 @@ impl<P: Platform> Account<P> {
     }
 }
 
-/// The running count of an answer of that model.
-pub(super) fn running<P: Platform>(exchange: &Exchange<P>, model: &Model) -> Running {
-    Running::new(tokenizer(exchange, model).cloned())
+/// Nothing of an answer of that model yet.
+pub(super) fn output<P: Platform>(exchange: &Exchange<P>, model: &Model) -> Output {
+    Output::new(tokenizer(exchange, model).map(|tokenizer| tokenizer.table().clone()))
 }
 
 /// The tokenizer of that model, where there is one here.
-pub(super) fn tokenizer<'a, P: Platform>(exchange: &'a Exchange<P>, model: &Model) -> Option<&'a Arc<Tokenizer>> {
-    exchange.gateway.tables.get(model.tokens.as_ref()?.as_str())
+pub(super) fn tokenizer<'a, P: Platform>(exchange: &'a Exchange<P>, model: &Model) -> Option<&'a Tokenizer> {
+    exchange.gateway.tables.get(model.tokens.as_ref()?.as_str())?.ok()
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 
-use super::account::{Account, running};
+use super::account::{Account, output};
 use super::chunks::Chunks;
 use super::collect::{CollectError, collect};
 use super::exchange::Exchange;
@@ -161,7 +161,7 @@ async fn open<P: Platform>(
     let editor = Editor::new(target.model.name.as_str(), request.include_usage);
     if request.stream {
         expect_content_type(&head.headers, "text/event-stream")?;
-        let written = running(exchange, target.model);
+        let written = output(exchange, target.model);
         let mut chunks = Chunks::new(body, editor, limits.event_bytes, exchange.platform.clone(), written);
         let first = chunks.next().await?;
         return if chunks.is_empty() {
@@ -177,7 +177,7 @@ async fn open<P: Platform>(
         NoAnswer::Error => AttemptError::InBand,
         NoAnswer::NotJson => Garbage::NotJson.into(),
     })?;
-    let mut written = running(exchange, target.model);
+    let mut written = output(exchange, target.model);
     if answer.usage.is_none() {
         written.on_said(&answer.said);
     }

@@ -7,7 +7,7 @@ use crate::api::{DONE_EVENT, Decoder, Editor, NoAnswer, Usage, data_event};
 use crate::ladder::{AttemptError, Garbage};
 use crate::platform::{Platform, SendError};
 use crate::time::Timestamp;
-use crate::tokens::Running;
+use crate::tokens::Output;
 
 /// Reads an engine's stream and edits its chunks. Nothing waits for anything: what one piece of the upstream
 /// completes goes out as one piece.
@@ -18,7 +18,7 @@ pub(super) struct Chunks<P: Platform> {
     decoder: Decoder,
     editor: Editor,
     usage: Option<Usage>,
-    written: Running,
+    written: Output,
     chunks: u64,
     /// What ended the stream, after the chunks before it have been handed out.
     end: Option<Result<(), AttemptError>>,
@@ -26,7 +26,7 @@ pub(super) struct Chunks<P: Platform> {
 }
 
 impl<P: Platform> Chunks<P> {
-    pub fn new(upstream: P::Body, editor: Editor, event_bytes: usize, platform: P, written: Running) -> Self {
+    pub fn new(upstream: P::Body, editor: Editor, event_bytes: usize, platform: P, written: Output) -> Self {
         let last_byte = platform.now();
         let decoder = Decoder::new(event_bytes);
         Self {
@@ -83,7 +83,7 @@ impl<P: Platform> Chunks<P> {
     }
 
     /// What has been written so far.
-    pub fn written(&self) -> &Running {
+    pub fn written(&self) -> &Output {
         &self.written
     }
 

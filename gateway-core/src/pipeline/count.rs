@@ -68,7 +68,10 @@ impl Counted {
 
     /// The prompt by the model's table, where it has one.
     fn measured<P: Platform>(&self, exchange: &Exchange<P>, model: &Model) -> Option<Result<Measured, Unmeasured>> {
-        let table = model.tokens.as_ref()?;
+        let Some(table) = &model.tokens else {
+            let lengths = self.decoded.request.prompt_lengths()?;
+            return Some(Ok(Measured::of_lengths(lengths.into_iter().map(Tokens))));
+        };
         let known = self
             .measured
             .borrow()
@@ -96,7 +99,8 @@ impl Counted {
             .request
             .prompt_source()
             .map_err(|_| Unmeasured::Unreadable)?;
-        let tokenizer = exchange.gateway.tables.get(table.as_str()).ok_or(Unmeasured::NoTable)?;
+        let tokenizer = exchange.gateway.tables.get(table.as_str());
+        let tokenizer = tokenizer.and_then(Result::ok).ok_or(Unmeasured::NoTable)?;
         tokens::measure(tokenizer, &source, exchange.arrived)
     }
 

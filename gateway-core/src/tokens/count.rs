@@ -3,7 +3,7 @@
 use super::estimate::{Correction, Estimate};
 use super::scripts::Scripts;
 use super::tables::Tokenizer;
-use super::{Chat, TemplateError};
+use super::template::{Chat, Media, Reader, Rendered, TemplateError};
 use crate::api::{Conversation, Generation, Input, PromptSource};
 use crate::config::PartTokens;
 use crate::ids::Tokens;
@@ -64,12 +64,8 @@ pub struct Measured {
     pub longest: Tokens,
     /// How many prompts there are.
     pub prompts: u64,
-    /// Images in it.
-    pub images: u32,
-    /// Pieces of audio in it.
-    pub audios: u32,
-    /// Videos in it.
-    pub videos: u32,
+    /// What is in it beside text.
+    pub media: Media,
 }
 
 /// Why a prompt is not measured by its model's table.
@@ -175,11 +171,7 @@ pub fn encode(tokenizer: &Tokenizer, source: &PromptSource<'_>, now: Timestamp) 
 ///
 /// # Errors
 /// When there is no template, or it makes nothing of the conversation.
-fn render(
-    tokenizer: &Tokenizer,
-    conversation: &Conversation<'_>,
-    now: Timestamp,
-) -> Result<super::Rendered, Unmeasured> {
+fn render(tokenizer: &Tokenizer, conversation: &Conversation<'_>, now: Timestamp) -> Result<Rendered, Unmeasured> {
     let template = match tokenizer.template() {
         Some(Ok(template)) => template,
         Some(Err(_)) => return Err(Unmeasured::NotCompiled),
@@ -190,12 +182,13 @@ fn render(
         tools: conversation.tools,
         documents: conversation.documents,
         chat_template_kwargs: conversation.template_kwargs,
-        add_generation_prompt: conversation.add_generation_prompt,
-        continue_final_message: conversation.continue_final_message,
+        reasoning_effort: conversation.reasoning_effort,
+        ending: conversation.ending,
+        reader: Reader::Vllm,
     };
     template.render(&chat, now).map_err(|error| match error {
-        TemplateError::Raised { message } => Unmeasured::Refused(message),
-        TemplateError::Unrenderable { .. } => Unmeasured::NotRendered,
+        TemplateError::Refused { message } => Unmeasured::Refused(message),
+        TemplateError::Fuel => Unmeasured::NotRendered,
     })
 }
 
@@ -210,23 +203,21 @@ impl Measured {
         })
     }
 
-    fn of_chat(text: Tokens, rendered: &super::Rendered) -> Self {
+    fn of_chat(text: Tokens, rendered: &Rendered) -> Self {
         Self {
             text,
             longest: text,
             prompts: 1,
-            images: rendered.images,
-            audios: rendered.audios,
-            videos: rendered.videos,
+            media: rendered.media,
         }
     }
 
     /// All of its tokens for a model that counts its parts so, and whether the engine will report the same.
     pub fn prompt(&self, parts: &PartTokens) -> (Tokens, bool) {
-        let others = parts.image.0 * u64::from(self.images)
-            + parts.audio.0 * u64::from(self.audios)
-            + parts.video.0 * u64::from(self.videos);
-        let is_exact = self.images + self.audios + self.videos == 0;
+        let Media { images, audios, videos } = self.media;
+        let others =
+            parts.image.0 * u64::from(images) + parts.audio.0 * u64::from(audios) + parts.video.0 * u64::from(videos);
+        let is_exact = self.media == Media::default();
         (self.text + Tokens(others), is_exact)
     }
 

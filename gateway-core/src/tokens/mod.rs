@@ -3,14 +3,14 @@
 
 mod count;
 mod estimate;
+mod output;
 mod placeholder;
-mod running;
 mod scripts;
 mod tables;
 
 pub use count::{Basis, Count, Encoded, Measured, Unmeasured, encode, estimate, likely, measure};
 pub use estimate::{Correction, Estimate, Observed};
-pub use placeholder::{Chat, ChatSource, ChatTemplate, Rendered, Table, TableError, TemplateError, Wrapping};
-pub use running::Running;
+pub use output::Output;
+pub use placeholder::{ChatSource, Running, Table, TableError, Wrapping, template};
 pub use scripts::Scripts;
 pub use tables::{TABLE_EXTENSION, Tables, Tokenizer};

@@ -2,11 +2,9 @@
 #![expect(missing_docs, reason = "goes away with the merge")]
 
 use bytes::Bytes;
-use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::ids::Tokens;
-use crate::time::Timestamp;
 
 #[derive(Clone, Debug)]
 pub struct Table;
@@ -55,44 +53,94 @@ impl Wrapping<'_> {
 
 pub struct ChatSource<'a> {
     pub template: &'a str,
-    pub special_tokens: Vec<(String, String)>,
+    pub special_tokens: &'a [(String, String)],
+    pub content: template::ContentFormat,
 }
 
-#[derive(Clone, Debug)]
-pub struct ChatTemplate;
+pub mod template {
+    use serde_json::value::RawValue;
+    use thiserror::Error;
 
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum TemplateError {
-    #[error("{message}")]
-    Raised { message: String },
-    #[error("the template cannot be rendered: {detail}")]
-    Unrenderable { detail: String },
-}
+    use crate::time::Timestamp;
 
-impl ChatTemplate {
-    pub fn compile(_source: &str, _special_tokens: &[(String, String)]) -> Result<Self, TemplateError> {
-        Ok(Self)
+    #[derive(Debug)]
+    pub struct ChatTemplate;
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum ContentFormat {
+        Text,
+        Parts,
     }
 
-    pub fn render(&self, _chat: &Chat<'_>, _now: Timestamp) -> Result<Rendered, TemplateError> {
-        Err(TemplateError::Unrenderable {
-            detail: "not here yet".to_owned(),
-        })
+    #[derive(Clone, Copy, Debug)]
+    pub struct Chat<'a> {
+        pub messages: &'a RawValue,
+        pub tools: Option<&'a RawValue>,
+        pub documents: Option<&'a RawValue>,
+        pub chat_template_kwargs: Option<&'a RawValue>,
+        pub reasoning_effort: Option<&'a RawValue>,
+        pub ending: Ending,
+        pub reader: Reader,
+    }
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Ending {
+        Message,
+        Answer,
+        Continuation,
+    }
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Reader {
+        Transformers,
+        Vllm,
+    }
+
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Rendered {
+        pub text: String,
+        pub media: Media,
+    }
+
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Media {
+        pub images: u32,
+        pub audios: u32,
+        pub videos: u32,
+    }
+
+    #[derive(Clone, Debug, PartialEq, Eq, Error)]
+    pub enum TemplateError {
+        #[error("{message}")]
+        Refused { message: String },
+        #[error("failed")]
+        Fuel,
+    }
+
+    impl ChatTemplate {
+        pub fn compile<'s>(
+            _source: &str,
+            _special_tokens: impl IntoIterator<Item = (&'s str, &'s str)>,
+            _content: ContentFormat,
+        ) -> Result<Self, TemplateError> {
+            Ok(Self)
+        }
+
+        pub fn render(&self, _chat: &Chat<'_>, _now: Timestamp) -> Result<Rendered, TemplateError> {
+            Err(TemplateError::Fuel)
+        }
     }
 }
 
-pub struct Chat<'a> {
-    pub messages: &'a RawValue,
-    pub tools: Option<&'a RawValue>,
-    pub documents: Option<&'a RawValue>,
-    pub chat_template_kwargs: Option<&'a RawValue>,
-    pub add_generation_prompt: bool,
-    pub continue_final_message: bool,
-}
+#[derive(Clone, Debug, Default)]
+pub struct Running(String);
 
-pub struct Rendered {
-    pub text: String,
-    pub images: u32,
-    pub audios: u32,
-    pub videos: u32,
+impl Running {
+    pub fn push(&mut self, _table: &Table, part: &str) {
+        self.0.push_str(part);
+    }
+
+    pub fn total(&self, table: &Table) -> Tokens {
+        table.count(&self.0)
+    }
 }

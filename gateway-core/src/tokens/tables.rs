@@ -7,7 +7,8 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use super::placeholder::{ChatTemplate, Table, TableError, TemplateError};
+use super::template::{ChatTemplate, TemplateError};
+use super::{Table, TableError};
 
 /// The tables of a deployment. `NAME.tokens` is there under `NAME`.
 #[derive(Clone, Default)]
@@ -79,7 +80,11 @@ impl Tokenizer {
     pub fn template(&self) -> Option<Result<&ChatTemplate, &TemplateError>> {
         let compile = || {
             let source = self.table.chat()?;
-            Some(ChatTemplate::compile(source.template, &source.special_tokens))
+            let special_tokens = source
+                .special_tokens
+                .iter()
+                .map(|(name, text)| (name.as_str(), text.as_str()));
+            Some(ChatTemplate::compile(source.template, special_tokens, source.content))
         };
         self.template.get_or_init(compile).as_ref().map(Result::as_ref)
     }
