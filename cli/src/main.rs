@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{check, engine, keys, schema, serve};
+use commands::{check, engine, keys, schema, serve, tokens};
 use mimalloc::MiMalloc;
 
 /// A request makes some seventy small allocations, all freed on the same thread: with this allocator it takes about a
@@ -38,6 +38,9 @@ enum Command {
     Check(check::Args),
     /// Print the JSON Schema of gateway.toml, with which editors complete and check it.
     Schema,
+    /// Make token tables of tokenizers, and count with them.
+    #[command(subcommand)]
+    Tokens(tokens::Command),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Command::Keys(command) => keys::run(&command),
         Command::Check(args) => check::run(&args),
         Command::Schema => schema::run(),
+        Command::Tokens(command) => tokens::run(&command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

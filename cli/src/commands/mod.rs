@@ -5,3 +5,4 @@ pub mod engine;
 pub mod keys;
 pub mod schema;
 pub mod serve;
+pub mod tokens;

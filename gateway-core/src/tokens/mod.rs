@@ -1,16 +1,23 @@
 //! How many tokens a request takes, told before an engine is asked: exactly, where the deployment carries the model's
 //! table, and by an estimate with a known error, where it does not.
 
+#[cfg(feature = "compile")]
+pub mod compile;
 mod count;
+mod encode;
 mod estimate;
 mod output;
 mod placeholder;
+mod running;
 mod scripts;
+mod table;
 mod tables;
 
 pub use count::{Basis, Count, Encoded, Measured, Unmeasured, encode, estimate, likely, measure};
 pub use estimate::{Correction, Estimate, Observed};
 pub use output::Output;
-pub use placeholder::{ChatSource, Running, Table, TableError, Wrapping, template};
+pub use placeholder::template;
+pub use running::Running;
 pub use scripts::Scripts;
+pub use table::{ChatSource, Table, TableError, Wrapping};
 pub use tables::{TABLE_EXTENSION, Tables, Tokenizer};

@@ -1,0 +1,98 @@
+//! The vocabulary as bytes, and what a table holds of it.
+
+use std::collections::BTreeMap;
+
+use super::error::CompileError;
+use super::merges::Merges;
+use super::written::TokenizerFile;
+use crate::tokens::table::{MAX_ID, MAX_TOKEN_BYTES, UNMERGED};
+
+/// Tokens by their bytes.
+pub(super) type Tokens = BTreeMap<Vec<u8>, u32>;
+
+/// A token as it stands in a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub bytes: Vec<u8>,
+    /// The id; with the bit of [`UNMERGED`] in its third byte where merges never make it.
+    pub id: u32,
+}
+
+/// The tokens of a byte-level vocabulary. What is written with other characters than those that stand for bytes is
+/// left out: no text can come to it, other than as an added token.
+pub(super) fn tokens(tokenizer: &TokenizerFile) -> Result<Tokens, CompileError> {
+    check_model(tokenizer)?;
+    let bytes_of = bytes_of_chars();
+    let mut tokens = Tokens::new();
+    for (written, id) in &tokenizer.model.vocab {
+        let bytes: Option<Vec<u8>> = written.chars().map(|char| bytes_of.get(&char).copied()).collect();
+        let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) else {
+            continue;
+        };
+        if *id > MAX_ID || bytes.len() > MAX_TOKEN_BYTES {
+            return Err(CompileError::TooLarge {
+                id: *id,
+                bytes: bytes.len(),
+                max_id: MAX_ID,
+                max_bytes: MAX_TOKEN_BYTES,
+            });
+        }
+        tokens.insert(bytes, *id);
+    }
+    match (0..=u8::MAX).find(|byte| !tokens.contains_key(&[*byte][..])) {
+        Some(byte) => Err(CompileError::MissingByte { byte }),
+        None => Ok(tokens),
+    }
+}
+
+fn check_model(tokenizer: &TokenizerFile) -> Result<(), CompileError> {
+    let model = &tokenizer.model;
+    let unknown = |found: &str| {
+        Err(CompileError::Unknown {
+            part: "model",
+            found: found.to_owned(),
+            known: "byte-level BPE without dropout, prefixes, suffixes and byte fallback",
+        })
+    };
+    let marks_words = |affix: &Option<String>| affix.as_deref().is_some_and(|affix| !affix.is_empty());
+    match &model.kind {
+        Some(kind) if kind != "BPE" => unknown(kind),
+        Some(_) | None if model.byte_fallback => unknown("BPE with byte fallback, as SentencePiece makes it"),
+        Some(_) | None if model.dropout.is_some_and(|dropout| dropout > 0.0) => unknown("BPE with dropout"),
+        Some(_) | None if marks_words(&model.continuing_subword_prefix) || marks_words(&model.end_of_word_suffix) => {
+            unknown("BPE with marks inside or at the ends of words")
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// What a table holds: every token that text can come to.
+pub(super) fn entries(tokens: &Tokens, merges: &Merges, ignore_merges: bool) -> Result<Vec<Entry>, CompileError> {
+    let mut entries = Vec::with_capacity(tokens.len());
+    for (bytes, id) in tokens {
+        if merges.make(bytes, *id) {
+            entries.push(Entry {
+                bytes: bytes.clone(),
+                id: *id,
+            });
+        } else if ignore_merges {
+            let id = *id | u32::from(UNMERGED) << 16;
+            entries.push(Entry {
+                bytes: bytes.clone(),
+                id,
+            });
+        }
+    }
+    Ok(entries)
+}
+
+/// The characters that stand for bytes: printable ones for themselves, the others from U+0100 on, in order (GPT-2,
+/// `bytes_to_unicode`).
+fn bytes_of_chars() -> BTreeMap<char, u8> {
+    let for_themselves = |byte: &u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
+    let printable = (0..=u8::MAX)
+        .filter(for_themselves)
+        .map(|byte| (char::from(byte), byte));
+    let others = (0..=u8::MAX).filter(|byte| !for_themselves(byte));
+    printable.chain(('\u{100}'..).zip(others)).collect()
+}

@@ -1,0 +1,101 @@
+//! Finding added tokens in text: the leftmost, and of those that begin at one place the longest.
+
+use crate::tokens::table::AddedToken;
+
+/// The added tokens of one pass.
+#[derive(Debug)]
+pub(in crate::tokens) struct AddedTokens {
+    /// In the order of their contents, so that those with a common beginning stand together.
+    sorted: Vec<AddedToken>,
+    /// The bytes that they begin with.
+    begins: [bool; 256],
+}
+
+/// One of them in a text, with the white space that belongs to it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub start: usize,
+    pub end: usize,
+    pub id: u32,
+}
+
+impl AddedTokens {
+    /// The passes over a text: first those tokens that are looked for in text as it came, then those looked for in
+    /// what is left of it. Passes without tokens are left out.
+    pub fn passes(tokens: &[AddedToken]) -> Vec<Self> {
+        let of = |normalized| {
+            tokens
+                .iter()
+                .filter(move |token| token.normalized == normalized && !token.content.is_empty())
+        };
+        let passes = [of(false).cloned().collect::<Vec<_>>(), of(true).cloned().collect()];
+        passes
+            .into_iter()
+            .filter(|tokens| !tokens.is_empty())
+            .map(Self::new)
+            .collect()
+    }
+
+    fn new(mut tokens: Vec<AddedToken>) -> Self {
+        tokens.sort_by(|a, b| a.content.cmp(&b.content));
+        let mut begins = [false; 256];
+        for token in &tokens {
+            begins[usize::from(token.content.as_bytes()[0])] = true;
+        }
+        Self { sorted: tokens, begins }
+    }
+
+    /// The first token in `text` at or behind `from`. White space before it is its own only down to `from`.
+    pub(super) fn find(&self, text: &str, from: usize) -> Option<Found> {
+        let bytes = text.as_bytes();
+        let mut at = from;
+        loop {
+            at += bytes
+                .get(at..)?
+                .iter()
+                .position(|byte| self.begins[usize::from(*byte)])?;
+            if let Some(token) = self.longest_at(&bytes[at..]) {
+                return Some(found(token, text, from, at));
+            }
+            at += 1;
+        }
+    }
+
+    /// The longest token that `bytes` begin with. Looks among the tokens that begin like `bytes`, ever fewer.
+    fn longest_at(&self, bytes: &[u8]) -> Option<&AddedToken> {
+        let mut alike = &self.sorted[..];
+        let mut longest = None;
+        for (depth, byte) in bytes.iter().enumerate() {
+            let at_depth = |token: &AddedToken| token.content.as_bytes().get(depth).copied();
+            let first = alike.partition_point(|token| at_depth(token) < Some(*byte));
+            let last = alike.partition_point(|token| at_depth(token) <= Some(*byte));
+            alike = &alike[first..last];
+            match alike.first() {
+                None => break,
+                // Of tokens that begin alike the shortest stands first.
+                Some(token) if token.content.len() == depth + 1 => longest = Some(token),
+                Some(_) => {}
+            }
+        }
+        longest
+    }
+}
+
+fn found(token: &AddedToken, text: &str, from: usize, at: usize) -> Found {
+    let (before, rest) = (&text[from..at], &text[at + token.content.len()..]);
+    let stripped_before = if token.lstrip {
+        before.len() - before.trim_end().len()
+    } else {
+        0
+    };
+    let stripped_behind = if token.rstrip {
+        rest.len() - rest.trim_start().len()
+    } else {
+        0
+    };
+    Found {
+        start: at - stripped_before,
+        end: at + token.content.len() + stripped_behind,
+        id: token.id,
+    }
+}

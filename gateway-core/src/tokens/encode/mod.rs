@@ -1,0 +1,17 @@
+//! From text to tokens, with a table: added tokens are found first, the text between them is cut into windows,
+//! normalized, split into pieces, and each piece is one token or is merged from its bytes.
+//!
+//! Memory does not grow with the text: a window is some kilobytes, unless the text has a longer run in which no cut
+//! is known to be safe (`windows.rs`).
+
+mod added;
+mod encoder;
+mod merge;
+mod sink;
+mod split;
+mod windows;
+
+pub(super) use added::AddedTokens;
+pub(super) use encoder::Encoder;
+pub(super) use sink::{Counter, Ids};
+pub(super) use windows::last_cut;

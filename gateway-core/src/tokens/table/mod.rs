@@ -1,0 +1,151 @@
+//! One tokenizer in one file, used where it lies: nothing is parsed or copied that grows with the vocabulary.
+//!
+//! `tidegate tokens compile` makes such files (`compile/`). A file that does not fit together is refused when it is
+//! opened; what is read afterwards is read with its bounds checked, so that not even a forged one does more than
+//! count wrongly.
+
+mod error;
+mod hash;
+mod layout;
+mod vocabulary;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+pub use error::TableError;
+#[cfg(feature = "compile")]
+pub(crate) use hash::{bucket, hash, slot};
+#[cfg(feature = "compile")]
+pub(crate) use layout::assemble;
+pub(crate) use layout::{AddedToken, Details, MAX_TOKEN_BYTES, Normalizer, Splitter};
+pub(crate) use vocabulary::Vocabulary;
+#[cfg(feature = "compile")]
+pub(crate) use vocabulary::{GroupSize, MAX_ID, UNMERGED};
+
+use self::vocabulary::{Extent, Group};
+use super::encode::{AddedTokens, Counter, Encoder, Ids};
+use crate::ids::Tokens;
+
+/// One tokenizer, opened. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Table {
+    opened: Arc<Opened>,
+}
+
+#[derive(Debug)]
+struct Opened {
+    file: Bytes,
+    vocabulary_at: usize,
+    extent: Extent,
+    groups: Vec<Group>,
+    added: Vec<AddedTokens>,
+    details: Details,
+}
+
+/// The ids that a tokenizer puts around a plain prompt when it is asked to add special tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wrapping<'a> {
+    /// Before the prompt, such as the beginning of a text.
+    pub before: &'a [u32],
+    /// Behind it.
+    pub after: &'a [u32],
+}
+
+impl Wrapping<'_> {
+    /// How many they are.
+    pub fn count(&self) -> Tokens {
+        Tokens((self.before.len() + self.after.len()) as u64)
+    }
+}
+
+/// A chat template as the tokenizer brings it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChatSource<'a> {
+    /// The template, in Jinja.
+    pub template: &'a str,
+    /// Variables that it may use, such as `bos_token`, with their texts.
+    pub special_tokens: &'a [(String, String)],
+}
+
+impl Table {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// When it is no table, one of another format, or damaged.
+    pub fn open(file: impl Into<Bytes>) -> Result<Self, TableError> {
+        let file = file.into();
+        let damaged = |what| TableError::Damaged { what };
+        let parts = layout::parts(&file)?;
+        let details: Details =
+            postcard::from_bytes(parts.details).map_err(|_| damaged("its details cannot be read"))?;
+        if details.groups.len() > MAX_TOKEN_BYTES + 1 {
+            return Err(damaged("it has tokens longer than any table may have"));
+        }
+        let laid_out = Extent::of(&details.groups);
+        let (extent, groups) = laid_out.ok_or_else(|| damaged("its vocabulary is larger than any file"))?;
+        if parts.vocabulary_at.checked_add(extent.bytes().unwrap_or(usize::MAX)) != Some(file.len()) {
+            return Err(damaged("its vocabulary has another length than its details say"));
+        }
+        let vocabulary_at = parts.vocabulary_at;
+        let added = AddedTokens::passes(&details.added);
+        Ok(Self {
+            opened: Arc::new(Opened {
+                vocabulary_at,
+                extent,
+                groups,
+                added,
+                details,
+                file,
+            }),
+        })
+    }
+
+    /// How many tokens `text` is, without special tokens around it. Special tokens inside of it count as such.
+    pub fn count(&self, text: &str) -> Tokens {
+        let mut counter = Counter::default();
+        self.visit(|encoder| encoder.encode(text, &mut counter), text.len());
+        Tokens(counter.0)
+    }
+
+    /// Tells `each` token of `text` by its id, in order, without special tokens around it.
+    pub fn encode(&self, text: &str, each: impl FnMut(u32)) {
+        self.visit(|encoder| encoder.encode(text, &mut Ids(each)), text.len());
+    }
+
+    /// What stands around a plain prompt.
+    pub fn wrapping(&self) -> Wrapping<'_> {
+        let details = &self.opened.details;
+        Wrapping {
+            before: &details.before,
+            after: &details.after,
+        }
+    }
+
+    /// How a chat becomes a prompt, where the tokenizer says it.
+    pub fn chat(&self) -> Option<ChatSource<'_>> {
+        let details = &self.opened.details;
+        details.chat_template.as_deref().map(|template| ChatSource {
+            template,
+            special_tokens: &details.special_tokens,
+        })
+    }
+
+    fn visit(&self, encode: impl FnOnce(&mut Encoder<'_>), text_bytes: usize) {
+        let opened = &*self.opened;
+        let bytes = opened.file.get(opened.vocabulary_at..).unwrap_or_default();
+        // The lengths were compared when the table was opened.
+        if let Some(vocabulary) = Vocabulary::split(bytes, opened.extent, &opened.groups) {
+            let Details {
+                normalizer, splitter, ..
+            } = opened.details;
+            encode(&mut Encoder::new(
+                vocabulary,
+                normalizer,
+                splitter,
+                &opened.added,
+                text_bytes,
+            ));
+        }
+    }
+}

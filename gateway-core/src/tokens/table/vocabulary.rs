@@ -1,0 +1,165 @@
+//! The vocabulary inside a table: every token's bytes and id, found by hash, read where they lie.
+//!
+//! Tokens stand in groups by length, so that a group's records have one size and need no offsets. In a group a token
+//! stands in the slot that a hash-and-displace function gives it (Pibiri and Trani, "PTHash", 2021): its hash chooses
+//! a bucket, the bucket's pilot, a byte, chooses the slot. To look a piece up takes one pilot, one record, and one
+//! comparison. A slot that no token fell into repeats a token of another slot, which no lookup can find there.
+
+use serde::{Deserialize, Serialize};
+
+use super::hash::{bucket, hash, slot};
+
+/// How many slots and buckets the tokens of one length take.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+pub(crate) struct GroupSize {
+    pub slots: u32,
+    pub buckets: u32,
+}
+
+/// Where the tokens of one length stand.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Group {
+    size: GroupSize,
+    first_slot: usize,
+    first_pilot: usize,
+    first_record: usize,
+}
+
+/// How long the parts of a vocabulary are, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Extent {
+    slots: usize,
+    pilots: usize,
+    records: usize,
+}
+
+impl Extent {
+    /// Lays out groups, of which the one at index n holds tokens of n bytes. [`None`] when they are too large for any
+    /// file.
+    pub fn of(sizes: &[GroupSize]) -> Option<(Self, Vec<Group>)> {
+        let mut extent = Self::default();
+        let mut groups = Vec::with_capacity(sizes.len());
+        for (length, size) in sizes.iter().enumerate() {
+            groups.push(Group {
+                size: *size,
+                first_slot: extent.slots,
+                first_pilot: extent.pilots,
+                first_record: extent.records,
+            });
+            let slots = usize::try_from(size.slots).ok()?;
+            extent.slots = extent.slots.checked_add(slots)?;
+            extent.pilots = extent.pilots.checked_add(usize::try_from(size.buckets).ok()?)?;
+            extent.records = extent.records.checked_add(slots.checked_mul(length)?)?;
+        }
+        Some((extent, groups))
+    }
+
+    /// Bytes of all parts together.
+    pub fn bytes(self) -> Option<usize> {
+        let ids = self.slots.checked_mul(LOW_BYTES + HIGH_BYTES)?;
+        ids.checked_add(self.pilots)?.checked_add(self.records)
+    }
+}
+
+/// A vocabulary, borrowed from its table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Vocabulary<'a> {
+    groups: &'a [Group],
+    pilots: &'a [u8],
+    records: &'a [u8],
+    ids_low: &'a [u8],
+    ids_high: &'a [u8],
+}
+
+/// Where a token stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot(usize);
+
+impl<'a> Vocabulary<'a> {
+    /// Reads the parts, which stand one behind the other in `bytes`: pilots, records, ids' low halves, ids' high
+    /// bytes. [`None`] when they are not as long as `extent` says.
+    pub(super) fn split(bytes: &'a [u8], extent: Extent, groups: &'a [Group]) -> Option<Self> {
+        let (pilots, rest) = bytes.split_at_checked(extent.pilots)?;
+        let (records, rest) = rest.split_at_checked(extent.records)?;
+        let (ids_low, rest) = rest.split_at_checked(extent.slots.checked_mul(LOW_BYTES)?)?;
+        let (ids_high, _) = rest.split_at_checked(extent.slots)?;
+        Some(Self {
+            groups,
+            pilots,
+            records,
+            ids_low,
+            ids_high,
+        })
+    }
+
+    /// Where the token of exactly these bytes stands.
+    #[inline]
+    pub fn find(&self, piece: &[u8]) -> Option<Slot> {
+        let group = self.groups.get(piece.len())?;
+        if group.size.slots == 0 {
+            return None;
+        }
+        let hash = hash(piece);
+        let pilot = *self
+            .pilots
+            .get(group.first_pilot + bucket(hash, group.size.buckets) as usize)?;
+        let index = slot(hash, pilot, group.size.slots) as usize;
+        let record = self
+            .records
+            .get(group.first_record + index * piece.len()..)?
+            .get(..piece.len())?;
+        same(record, piece).then_some(Slot(group.first_slot + index))
+    }
+
+    /// The token's id.
+    #[inline]
+    pub fn id(&self, slot: Slot) -> u32 {
+        self.low(slot) | u32::from(self.high(slot) & !UNMERGED) << 16
+    }
+
+    /// The id of the token that merges make of exactly these bytes; it is the merge's rank as well.
+    #[inline]
+    pub fn merged(&self, bytes: &[u8]) -> Option<u32> {
+        let slot = self.find(bytes)?;
+        let high = self.high(slot);
+        (high & UNMERGED == 0).then(|| self.low(slot) | u32::from(high) << 16)
+    }
+
+    #[inline]
+    fn low(&self, slot: Slot) -> u32 {
+        let bytes = self.ids_low.get(slot.0 * LOW_BYTES..).and_then(<[u8]>::first_chunk);
+        u32::from(bytes.map_or(0, |bytes| u16::from_le_bytes(*bytes)))
+    }
+
+    #[inline]
+    fn high(&self, slot: Slot) -> u8 {
+        self.ids_high.get(slot.0).copied().unwrap_or_default()
+    }
+}
+
+/// Whether two slices of one length are equal. Tokens are short: a call of the library's comparison costs more than
+/// the comparison, in WebAssembly several times more.
+#[inline]
+fn same(record: &[u8], piece: &[u8]) -> bool {
+    let (mut left, mut right) = (record, piece);
+    while let (Some((a, left_rest)), Some((b, right_rest))) = (left.split_first_chunk::<8>(), right.split_first_chunk())
+    {
+        if u64::from_le_bytes(*a) != u64::from_le_bytes(*b) {
+            return false;
+        }
+        (left, right) = (left_rest, right_rest);
+    }
+    if let (Some(a), Some(b)) = (record.last_chunk::<8>(), piece.last_chunk()) {
+        return u64::from_le_bytes(*a) == u64::from_le_bytes(*b);
+    }
+    left.iter().zip(right).all(|(a, b)| a == b)
+}
+
+/// Bytes of an id in the part of the low halves. Split in two, ids compress to three quarters.
+pub(crate) const LOW_BYTES: usize = 2;
+/// Bytes of an id in the part of the high bytes.
+pub(crate) const HIGH_BYTES: usize = 1;
+/// In an id's high byte: the token is found as a whole piece only, merges never make it.
+pub(crate) const UNMERGED: u8 = 0x80;
+/// The largest id that a table can hold.
+pub(crate) const MAX_ID: u32 = 0x007f_ffff;
