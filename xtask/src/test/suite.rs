@@ -58,12 +58,12 @@ impl Suite {
         let cloudflare = scope.runtimes.contains(&Runtime::Cloudflare).then(|| Cloudflare {
             miniflare: steps.run("workerd", || node_modules(&tests.join("miniflare"))),
             worker: steps.run("build cloudflare", || {
-                build::cloudflare(wasm.get()?, Purpose::Deployment, Some(tables.get()?))
+                build::cloudflare(wasm.get()?, Purpose::Deployment, tables.get()?)
             }),
         });
         let spin = scope.runtimes.contains(&Runtime::Spin).then(|| Spin {
             component: steps.run("build spin", || {
-                build::spin(wasm.get()?, Purpose::Deployment, Some(tables.get()?))
+                build::spin(wasm.get()?, Purpose::Deployment, tables.get()?)
             }),
             host: steps.run("build the Spin host", build::spin_host),
         });
@@ -134,14 +134,14 @@ impl Suite {
         if let Some(Cloudflare { miniflare, .. }) = &self.cloudflare {
             steps.run("conformance, cloudflare", || {
                 miniflare.get()?;
-                let worker = build::cloudflare(self.wasm.get()?, Purpose::Conformance, Some(self.tables.get()?))?;
+                let worker = build::cloudflare(self.wasm.get()?, Purpose::Conformance, self.tables.get()?)?;
                 conformance::run(&Gateway::Cloudflare { worker }, self.tidegate.get()?)
             });
         }
         if let Some(Spin { host, .. }) = &self.spin {
             steps.run("conformance, spin", || {
                 let host = host.get()?.clone();
-                let component = build::spin(self.wasm.get()?, Purpose::Conformance, Some(self.tables.get()?))?;
+                let component = build::spin(self.wasm.get()?, Purpose::Conformance, self.tables.get()?)?;
                 conformance::run(&Gateway::Spin { component, host }, self.tidegate.get()?)
             });
         }
