@@ -11,7 +11,7 @@ use crate::dev::Gateway;
 use crate::error::TaskError;
 use crate::packages::CONTRACT;
 use crate::runtime::Runtime;
-use crate::setup::{WasmToolchain, node_modules, python_clients, tested_tables, wasm_toolchain};
+use crate::setup::{WasmToolchain, node_modules, python_clients, tested_tables, tokenizers, wasm_toolchain};
 use crate::steps::{Outcome, Steps};
 use crate::{check, size, workspace};
 
@@ -116,6 +116,7 @@ impl Suite {
             .env("TIDEGATE_RUNTIME", runtime.name())
             .env("TIDEGATE_BIN", self.tidegate.get()?)
             .env("TIDEGATE_TOKENS", self.tables.get()?)
+            .env("TIDEGATE_TOKENIZERS", tokenizers()?)
             .env("TIDEGATE_NODE_MODULES", self.node_sdk.get()?)
             .env("TIDEGATE_PYTHON", self.python_sdk.get()?)
             .envs(artifacts.map(|(name, path)| (name, OsString::from(path))))
