@@ -29,7 +29,9 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let text = read(args)?;
     let folder = args.tokens.clone().or_else(|| beside(&args.config));
-    let tables = folder.map(|folder| read_tables(Some(&folder), &args.config)).transpose();
+    let tables = folder
+        .map(|folder| read_tables(Some(&folder), &args.config))
+        .transpose();
     let tables = tables.map_err(Failure::usage)?;
     let names = tables.as_ref().map(Tables::names);
     let config = Config::parse(&text, names.as_deref()).map_err(|errors| {

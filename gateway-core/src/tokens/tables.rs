@@ -84,7 +84,11 @@ impl Tokenizer {
                 .special_tokens
                 .iter()
                 .map(|(name, text)| (name.as_str(), text.as_str()));
-            Some(ChatTemplate::compile(source.template, special_tokens, ContentFormat::Text))
+            Some(ChatTemplate::compile(
+                source.template,
+                special_tokens,
+                ContentFormat::Text,
+            ))
         };
         self.template.get_or_init(compile).as_ref().map(Result::as_ref)
     }

@@ -46,9 +46,18 @@ fn what_engines_report_corrects_the_estimate_and_its_error_is_shown() {
     let taught = world.post(CHAT, &long_chat("big", 100));
     assert_eq!(header(&taught, "x-tidegate-prompt-tokens"), "333;estimated");
     let metrics = metrics(&mut world);
-    assert!(metrics.contains("tidegate_prompt_counts_total{model=\"big\",basis=\"estimated\"}"), "{metrics}");
-    assert!(metrics.contains("tidegate_estimate_error_ratio{model=\"big\"}"), "{metrics}");
-    assert!(metrics.contains("tidegate_estimate_factor{model=\"small\"} 1.0\n"), "{metrics}");
+    assert!(
+        metrics.contains("tidegate_prompt_counts_total{model=\"big\",basis=\"estimated\"}"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("tidegate_estimate_error_ratio{model=\"big\"}"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("tidegate_estimate_factor{model=\"small\"} 1.0\n"),
+        "{metrics}"
+    );
 }
 
 #[test]
@@ -66,10 +75,16 @@ fn an_estimate_refuses_what_is_surely_too_long_and_nothing_else() {
     assert_eq!(error["error"]["param"], "messages");
     let message = error["error"]["message"].as_str().unwrap();
     assert!(
-        message.starts_with("This model's maximum context length is 8192 tokens. However, your messages resulted in at least "),
+        message.starts_with(
+            "This model's maximum context length is 8192 tokens. However, your messages resulted in at least "
+        ),
         "{message}"
     );
-    assert_eq!(world.post(CHAT, &long_chat("big", 7_500)).status(), 200, "near enough to fit");
+    assert_eq!(
+        world.post(CHAT, &long_chat("big", 7_500)).status(),
+        200,
+        "near enough to fit"
+    );
 }
 
 #[test]
@@ -80,11 +95,17 @@ fn prompts_that_are_tokens_already_are_counted_exactly_also_without_a_table() {
         format!(r#"{{"model":"big","prompt":[{tokens}],"max_tokens":{bound}}}"#)
     };
     let fits = world.post("/v1/completions", &body(3, 8_189));
-    assert_eq!((fits.status().as_u16(), header(&fits, "x-tidegate-prompt-tokens")), (200, "3"));
+    assert_eq!(
+        (fits.status().as_u16(), header(&fits, "x-tidegate-prompt-tokens")),
+        (200, "3")
+    );
     let refused = world.post("/v1/completions", &body(3, 8_190));
     assert_eq!(refused.status(), 400);
     let text = world.rest(refused.into_body());
-    assert!(text.contains("you requested 8193 tokens (3 in the prompt, 8190 in the completion)"), "{text}");
+    assert!(
+        text.contains("you requested 8193 tokens (3 in the prompt, 8190 in the completion)"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -93,8 +114,14 @@ fn a_count_that_differs_from_the_engines_is_an_alarm() {
     world.post("/v1/completions", r#"{"model":"big","prompt":[1,2,3]}"#);
     let metrics = metrics(&mut world);
     let labels = "{cluster=\"near\",model=\"big\"}";
-    assert!(metrics.contains(&format!("tidegate_prompt_tokens_mismatch_total{labels} 1\n")), "{metrics}");
-    assert!(metrics.contains(&format!("tidegate_prompt_tokens_mismatch_tokens_total{labels} 2\n")), "{metrics}");
+    assert!(
+        metrics.contains(&format!("tidegate_prompt_tokens_mismatch_total{labels} 1\n")),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains(&format!("tidegate_prompt_tokens_mismatch_tokens_total{labels} 2\n")),
+        "{metrics}"
+    );
 }
 
 #[test]
@@ -113,7 +140,10 @@ fn what_was_written_is_counted_where_no_engine_tells() {
         line.map_or(0, |count| count.parse::<u64>().unwrap())
     };
     assert!(completion(&whole) >= 3, "{whole}");
-    assert!(completion(&left) > completion(&whole), "also of a client that left: {left}");
+    assert!(
+        completion(&left) > completion(&whole),
+        "also of a client that left: {left}"
+    );
 }
 
 #[test]
@@ -125,7 +155,11 @@ fn a_lower_tier_that_cannot_hold_the_prompt_is_passed_over() {
     let mut world = World::new(&small, |_| Reaction::Refuse);
     let response = world.post("/v1/completions", r#"{"model":"big","prompt":[1,2,3]}"#);
     assert_eq!(header(&response, "x-tidegate-tier"), "canned");
-    assert!(world.sent().iter().all(|(_, body)| body.contains("org/big")), "{:?}", world.sent());
+    assert!(
+        world.sent().iter().all(|(_, body)| body.contains("org/big")),
+        "{:?}",
+        world.sent()
+    );
 }
 
 #[test]
@@ -144,8 +178,18 @@ fn an_early_committed_stream_tells_the_count_in_its_comment() {
 fn tokenize_answers_estimates_that_say_so() {
     let mut world = world(|_| answer(1));
     for (key, body, status, expected) in [
-        ("key", r#"{"model":"gpt","prompt":"one two three"}"#, 200, "\"estimated\":true"),
-        ("key", r#"{"model":"big","messages":[{"role":"user","content":"hi"}]}"#, 200, "\"tokens\":null"),
+        (
+            "key",
+            r#"{"model":"gpt","prompt":"one two three"}"#,
+            200,
+            "\"estimated\":true",
+        ),
+        (
+            "key",
+            r#"{"model":"big","messages":[{"role":"user","content":"hi"}]}"#,
+            200,
+            "\"tokens\":null",
+        ),
         ("key", r#"{"model":"big"}"#, 400, "`prompt`"),
         ("key", r#"{"model":"none","prompt":"a"}"#, 404, "model_not_found"),
         ("nobody", r#"{"model":"big","prompt":"a"}"#, 401, "invalid_api_key"),
