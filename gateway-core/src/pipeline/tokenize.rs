@@ -52,11 +52,11 @@ fn answer<P: Platform>(
     match (tokenizer, encoded) {
         (Some(tokenizer), Some(Ok(Encoded { tokens, measured }))) => {
             let (prompt, is_exact) = measured.prompt(&model.part_tokens);
-            let texts = || tokens.iter().map(|token| tokenizer.table().text_of(*token)).collect();
+            let spell = || tokenizer.table().spellings(&tokens);
             Ok(TokenizeResponse {
                 count: prompt,
                 max_model_len: model.context_length,
-                token_strs: (is_exact && request.return_token_strs).then(texts),
+                token_strs: (is_exact && request.return_token_strs).then(spell),
                 tokens: is_exact.then_some(tokens),
                 estimated: !is_exact,
                 error: None,

@@ -188,7 +188,8 @@ fn render(tokenizer: &Tokenizer, conversation: &Conversation<'_>, now: Timestamp
     };
     template.render(&chat, now).map_err(|error| match error {
         TemplateError::Refused { message } => Unmeasured::Refused(message),
-        TemplateError::Fuel => Unmeasured::NotRendered,
+        TemplateError::Unreadable { .. } | TemplateError::Message { .. } => Unmeasured::Unreadable,
+        TemplateError::Syntax { .. } | TemplateError::Fuel | TemplateError::Failed { .. } => Unmeasured::NotRendered,
     })
 }
 

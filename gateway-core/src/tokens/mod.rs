@@ -7,16 +7,15 @@ mod count;
 mod encode;
 mod estimate;
 mod output;
-mod placeholder;
 mod running;
 mod scripts;
 mod table;
 mod tables;
+pub mod template;
 
 pub use count::{Basis, Count, Encoded, Measured, Unmeasured, encode, estimate, likely, measure};
 pub use estimate::{Correction, Estimate, Observed};
 pub use output::Output;
-pub use placeholder::template;
 pub use running::Running;
 pub use scripts::Scripts;
 pub use table::{ChatSource, Table, TableError, Wrapping};

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tidegate_core::time::Timestamp;
-use tidegate_core::tokens::template::{Chat, ChatTemplate, ContentFormat, Ending, Reader, TemplateError};
+use tidegate_core::tokens::template::{Chat, ChatTemplate, Ending, Reader, TemplateError, content_format};
 use tokenizers::pipeline::{EncodeOptions, PipelineTokenizer};
 use tokenizers::{canonicalize_str, from_json};
 
@@ -161,13 +161,7 @@ fn template(config: &Value) -> Result<Option<ChatTemplate>, TemplateError> {
         let token = &config[name];
         Some((*name, token.as_str().or_else(|| token["content"].as_str())?))
     });
-    // vLLM finds out by looking whether the template goes through the parts of a message's content.
-    let content = if source.contains("in message.content") || source.contains("in message['content']") {
-        ContentFormat::Parts
-    } else {
-        ContentFormat::Text
-    };
-    ChatTemplate::compile(source, special_tokens, content).map(Some)
+    ChatTemplate::compile(source, special_tokens, content_format(source)).map(Some)
 }
 
 /// What transformers hands to templates by name.
