@@ -7,6 +7,7 @@
 mod error;
 mod hash;
 mod layout;
+mod spelling;
 mod vocabulary;
 
 use std::sync::Arc;
@@ -133,9 +134,7 @@ impl Table {
 
     fn visit(&self, encode: impl FnOnce(&mut Encoder<'_>), text_bytes: usize) {
         let opened = &*self.opened;
-        let bytes = opened.file.get(opened.vocabulary_at..).unwrap_or_default();
-        // The lengths were compared when the table was opened.
-        if let Some(vocabulary) = Vocabulary::split(bytes, opened.extent, &opened.groups) {
+        self.with_vocabulary(|vocabulary| {
             let Details {
                 normalizer, splitter, ..
             } = opened.details;
@@ -146,6 +145,15 @@ impl Table {
                 &opened.added,
                 text_bytes,
             ));
+        });
+    }
+
+    fn with_vocabulary(&self, work: impl FnOnce(Vocabulary<'_>)) {
+        let opened = &*self.opened;
+        let bytes = opened.file.get(opened.vocabulary_at..).unwrap_or_default();
+        // The lengths were compared when the table was opened.
+        if let Some(vocabulary) = Vocabulary::split(bytes, opened.extent, &opened.groups) {
+            work(vocabulary);
         }
     }
 }

@@ -32,6 +32,7 @@ pub fn uniform(message: &Members, format: ContentFormat, media: &mut Media) -> R
             let calls = find(message, "tool_calls").map(tools::calls).transpose()?;
             keep("tool_calls", calls.flatten());
             let reasoning = find(message, "reasoning").or_else(|| find(message, "reasoning_content"));
+            let reasoning = reasoning.filter(|_| !loses_reasoning(message));
             keep("reasoning", reasoning.cloned());
             keep("reasoning_content", reasoning.cloned());
         }
@@ -42,6 +43,17 @@ pub fn uniform(message: &Members, format: ContentFormat, media: &mut Media) -> R
     keep("name", text("name"));
     keep("task", text("task"));
     Ok(uniform)
+}
+
+/// Whether vLLM drops the reasoning of an assistant's message. Its endpoint takes a message for one of the OpenAI SDK's
+/// type, which has no reasoning, or for one of its own type, which has it: whichever fits (only the SDK's allows a
+/// content of null, only its own a null for the calls), and of two that fit the one that knows more of the members,
+/// the SDK's first.
+fn loses_reasoning(message: &Members) -> bool {
+    let member = |name: &str| message.iter().rev().find(|(key, _)| key.as_str() == Some(name));
+    let is_null = |name: &str| member(name).is_some_and(|(_, value)| value.is_none());
+    let only_in_sdk = ["refusal", "audio", "function_call"];
+    !is_null("tool_calls") && (is_null("content") || only_in_sdk.iter().any(|name| member(name).is_some()))
 }
 
 /// Where the template knows no developers, they become the system, and all of the system's messages become one.
@@ -99,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_message_keeps_what_vllm_knows() {
-        let assistant = r#"{"x":1,"content":null,"role":"assistant","refusal":null,"reasoning_content":"so","name":"n",
+        let assistant = r#"{"x":1,"role":"assistant","reasoning_content":"so","name":"n",
             "tool_calls":[{"type":"function","x":2,"function":{"name":"f","arguments":"{\"b\":1,\"a\":[2.0]}"},"id":"1"}]}"#;
         assert_eq!(
             uniform(assistant, ContentFormat::Text),
