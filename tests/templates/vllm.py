@@ -56,10 +56,11 @@ def message(given, parts):
 
 def loses_reasoning(given):
     """Whether pydantic takes the message for one of the OpenAI SDK's own type, which has no reasoning in it."""
-    if "tool_calls" in given and given["tool_calls"] is None:
-        return False
-    null = "content" in given and given["content"] is None
-    return null or any(name in given for name in ["refusal", "audio", "function_call"])
+    content, calls = given.get("content"), given.get("tool_calls")
+    if "content" in given and content is None:
+        return True
+    fits_better = calls or ("tool_calls" in given and calls is None) or (isinstance(content, list) and content)
+    return not fits_better and any(name in given for name in ["refusal", "audio", "function_call"])
 
 
 def part_of(part):

@@ -46,14 +46,16 @@ pub fn uniform(message: &Members, format: ContentFormat, media: &mut Media) -> R
 }
 
 /// Whether vLLM drops the reasoning of an assistant's message. Its endpoint takes a message for one of the OpenAI SDK's
-/// type, which has no reasoning, or for one of its own type, which has it: whichever fits (only the SDK's allows a
-/// content of null, only its own a null for the calls), and of two that fit the one that knows more of the members,
-/// the SDK's first.
+/// type, which has no reasoning, or for one of its own, which has it, as pydantic's unions do: by what fits (content
+/// may be null in the SDK's type only, calls in its own only), then by what fits without conversion (the SDK's has no
+/// lists), then by how many members it knows, the SDK's first.
 fn loses_reasoning(message: &Members) -> bool {
     let member = |name: &str| message.iter().rev().find(|(key, _)| key.as_str() == Some(name));
-    let is_null = |name: &str| member(name).is_some_and(|(_, value)| value.is_none());
+    let is = |name: &str, test: fn(&Value) -> bool| member(name).is_some_and(|(_, value)| test(value));
+    let has_items = |value: &Value| value.kind() == ValueKind::Seq && value.len() != Some(0);
+    let fits_better = is("tool_calls", Value::is_none) || is("tool_calls", has_items) || is("content", has_items);
     let only_in_sdk = ["refusal", "audio", "function_call"];
-    !is_null("tool_calls") && (is_null("content") || only_in_sdk.iter().any(|name| member(name).is_some()))
+    is("content", Value::is_none) || (!fits_better && only_in_sdk.iter().any(|name| member(name).is_some()))
 }
 
 /// Where the template knows no developers, they become the system, and all of the system's messages become one.

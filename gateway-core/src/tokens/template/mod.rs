@@ -361,7 +361,7 @@ mod tests {
         #[test]
         fn no_conversation_panics(
             messages in prop::collection::vec(message(), 0..4),
-            other in r#"(\{"a":\[1.5,"b",null\]\}|null|\[\]|\[\{"function":\{"name":"f"\}\}\]|7)"#,
+            other in r#"(\{"a":\[1,"b",null\]\}|null|\[\]|\[\{"function":\{"name":"f"\}\}\]|7)"#,
             ending in prop::sample::select(vec![Ending::Message, Ending::Answer, Ending::Continuation]),
             reader in prop::sample::select(vec![Reader::Transformers, Reader::Vllm]),
             format in prop::sample::select(vec![ContentFormat::Text, ContentFormat::Parts]),
