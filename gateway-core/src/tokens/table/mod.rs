@@ -26,6 +26,7 @@ pub(crate) use vocabulary::{GroupSize, MAX_ID, UNMERGED};
 
 use self::vocabulary::{Extent, Group};
 use super::encode::{AddedTokens, Counter, Encoder, Ids};
+use super::template::ContentFormat;
 use crate::ids::Tokens;
 
 /// One tokenizer, opened. Clones share it.
@@ -67,6 +68,8 @@ pub struct ChatSource<'a> {
     pub template: &'a str,
     /// Variables that it may use, such as `bos_token`, with their texts.
     pub special_tokens: &'a [(String, String)],
+    /// How it wants the content of messages.
+    pub content: ContentFormat,
 }
 
 impl Table {
@@ -129,6 +132,7 @@ impl Table {
         details.chat_template.as_deref().map(|template| ChatSource {
             template,
             special_tokens: &details.special_tokens,
+            content: details.content,
         })
     }
 
