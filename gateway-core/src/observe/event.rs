@@ -8,8 +8,9 @@ use http::StatusCode;
 use crate::api::Usage;
 use crate::cluster::Outcome;
 use crate::config::ConfigErrors;
-use crate::ids::{ClusterName, ModelName, ReplicaName, RequestId};
+use crate::ids::{ClusterName, ModelName, ReplicaName, RequestId, Tokens};
 use crate::ladder::AttemptError;
+use crate::tokens::Basis;
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -44,6 +45,44 @@ pub enum Event<'a> {
         model: &'a ModelName,
         /// Time since the request arrived.
         after: Duration,
+    },
+    /// The tokens of a request's prompt are counted.
+    Counted {
+        /// The model that it asks for.
+        model: &'a ModelName,
+        /// What the count rests on.
+        basis: Basis,
+    },
+    /// A model has a table, and a prompt could not be counted by it.
+    Uncounted {
+        /// The request.
+        id: &'a RequestId,
+        /// The model.
+        model: &'a ModelName,
+        /// Why, in one word.
+        reason: &'static str,
+    },
+    /// A count that claimed to be exact is not what the engine reported.
+    Miscounted {
+        /// The request.
+        id: &'a RequestId,
+        /// Which cluster answered.
+        cluster: &'a ClusterName,
+        /// As which model.
+        model: &'a ModelName,
+        /// The prompt as it was counted here.
+        counted: Tokens,
+        /// The prompt as the engine reported it.
+        reported: Tokens,
+    },
+    /// An answer ended without a report of what it took; these are the gateway's own counts.
+    Unreported {
+        /// Which model it was.
+        model: &'a ModelName,
+        /// The prompt.
+        prompt: Tokens,
+        /// What had been written.
+        completion: Tokens,
     },
     /// An engine reported what an answer took.
     Used {
@@ -105,10 +144,14 @@ impl Event<'_> {
         match self {
             Self::Responded { .. }
             | Self::FirstToken { .. }
+            | Self::Counted { .. }
             | Self::Used { .. }
+            | Self::Unreported { .. }
             | Self::Released { .. }
             | Self::ConfigApplied { .. } => Level::Info,
             Self::AttemptFailed { .. }
+            | Self::Uncounted { .. }
+            | Self::Miscounted { .. }
             | Self::StreamFailed { .. }
             | Self::Canned { .. }
             | Self::ConfigRefused { .. }
@@ -153,6 +196,32 @@ impl fmt::Display for Event<'_> {
                     after.as_millis()
                 )
             }
+            Self::Counted { model, basis } => write!(f, "counted model={model} basis={}", basis.label()),
+            Self::Uncounted { id, model, reason } => {
+                write!(
+                    f,
+                    "prompt not counted request={} model={model} reason={reason}",
+                    id.as_str()
+                )
+            }
+            Self::Miscounted {
+                id,
+                cluster,
+                model,
+                counted,
+                reported,
+            } => {
+                write!(
+                    f,
+                    "prompt miscounted request={} cluster={cluster} model={model} counted={counted} reported={reported}",
+                    id.as_str()
+                )
+            }
+            Self::Unreported {
+                model,
+                prompt,
+                completion,
+            } => write!(f, "unreported model={model} prompt={prompt} completion={completion}"),
             Self::Used { model, usage } => {
                 write!(
                     f,
