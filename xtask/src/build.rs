@@ -34,15 +34,15 @@ pub enum Profile {
 /// Builds what was asked for, and says where it is.
 pub fn run(options: &BuildOptions) -> Result<(), TaskError> {
     let wanted = options.runtime.or(options.on);
-    let tables = carried::by_operator();
+    let tables = carried::by_operator()?;
     for runtime in Runtime::ALL
         .into_iter()
         .filter(|runtime| wanted.is_none_or(|wanted| wanted == *runtime))
     {
         let built = terminal::step(&format!("build {}", runtime.name()), || match runtime {
             Runtime::Native => native(Profile::Release, Purpose::Deployment),
-            Runtime::Cloudflare => cloudflare(&wasm_toolchain()?, Purpose::Deployment, tables.as_deref()),
-            Runtime::Spin => spin(&wasm_toolchain()?, Purpose::Deployment, tables.as_deref()),
+            Runtime::Cloudflare => cloudflare(&wasm_toolchain()?, Purpose::Deployment, &tables),
+            Runtime::Spin => spin(&wasm_toolchain()?, Purpose::Deployment, &tables),
         })?;
         terminal::note(&built.display().to_string());
     }
@@ -79,12 +79,12 @@ pub fn native(profile: Profile, purpose: Purpose) -> Result<PathBuf, TaskError> 
 }
 
 /// The folder with the Worker, which carries the token tables of the folder `tables`.
-pub fn cloudflare(wasm: &WasmToolchain, purpose: Purpose, tables: Option<&Path>) -> Result<PathBuf, TaskError> {
+pub fn cloudflare(wasm: &WasmToolchain, purpose: Purpose, tables: &Path) -> Result<PathBuf, TaskError> {
     let out = match purpose {
         Purpose::Deployment => workspace::work_folder("cloudflare")?,
         Purpose::Conformance => workspace::work_folder("conformance/cloudflare")?,
     };
-    worker("edge-cloudflare", &out, wasm, features(purpose))?;
+    worker("edge-cloudflare", &out, wasm, features(purpose), Some(tables))?;
     carried::into_worker(tables, &out)?;
     Ok(out)
 }
@@ -92,17 +92,17 @@ pub fn cloudflare(wasm: &WasmToolchain, purpose: Purpose, tables: Option<&Path>)
 /// The folder with the bare pass-through Worker that the bench compares with.
 pub fn bare_cloudflare(wasm: &WasmToolchain) -> Result<PathBuf, TaskError> {
     let out = workspace::work_folder("bench/bare-cloudflare")?;
-    worker("tests/bare/cloudflare", &out, wasm, &[])?;
+    worker("tests/bare/cloudflare", &out, wasm, &[], None)?;
     Ok(out)
 }
 
 /// The Spin component, which carries the token tables of the folder `tables`.
-pub fn spin(wasm: &WasmToolchain, purpose: Purpose, tables: Option<&Path>) -> Result<PathBuf, TaskError> {
+pub fn spin(wasm: &WasmToolchain, purpose: Purpose, tables: &Path) -> Result<PathBuf, TaskError> {
     let out = match purpose {
         Purpose::Deployment => workspace::work_folder("spin")?.join("tidegate.wasm"),
         Purpose::Conformance => workspace::work_folder("conformance")?.join("tidegate.wasm"),
     };
-    component("tidegate-spin", &out, wasm, features(purpose), tables)?;
+    component("tidegate-spin", &out, wasm, features(purpose), Some(tables))?;
     Ok(out)
 }
 
@@ -128,23 +128,31 @@ fn features(purpose: Purpose) -> &'static [&'static str] {
     }
 }
 
-/// The compiler's variables, and `TIDEGATE_CONFIG`, the configuration to bundle, as a path that is right in any folder.
-fn environment(wasm: &WasmToolchain) -> Vec<(&'static str, OsString)> {
+/// The compiler's variables; `TIDEGATE_CONFIG`, the configuration to bundle, as a path that is right in any folder; and
+/// `TIDEGATE_TOKENS`, the folder of the tables.
+fn environment(wasm: &WasmToolchain, tables: Option<&Path>) -> Vec<(&'static str, OsString)> {
     let config = std::env::var_os(CONFIG).and_then(|path| std::path::absolute(path).ok());
     wasm.env
         .iter()
         .cloned()
         .chain(config.map(|path| (CONFIG, path.into_os_string())))
+        .chain(tables.map(|folder| (carried::TOKENS, folder.as_os_str().to_owned())))
         .collect()
 }
 
-fn worker(folder: &str, out: &Path, wasm: &WasmToolchain, features: &[&str]) -> Result<(), TaskError> {
+fn worker(
+    folder: &str,
+    out: &Path,
+    wasm: &WasmToolchain,
+    features: &[&str],
+    tables: Option<&Path>,
+) -> Result<(), TaskError> {
     let build = WorkerBuild {
         crate_folder: &workspace::root().join(folder),
         out,
         tools: &tools_folder(),
         features,
-        environment: &environment(wasm),
+        environment: &environment(wasm, tables),
     };
     Ok(build_worker(&build, &workspace::root())?)
 }
@@ -167,9 +175,7 @@ fn component(
             package,
         ])
         .args(["--features", &features.join(",")])
-        .envs(environment(wasm))
-        .without_env(carried::TOKENS)
-        .envs(tables.map(|folder| (carried::TOKENS, folder)))
+        .envs(environment(wasm, tables))
         .shown()?;
     let module = workspace::target()
         .join(WASM_TARGET)

@@ -8,25 +8,31 @@ use crate::error::TaskError;
 use crate::setup::TABLE;
 use crate::workspace;
 
-/// Tells the Spin component's build the folder with its tables, and `cargo xtask build` another folder than usual.
+/// Tells the adapters' builds the folder with the tables that they carry.
 pub const TOKENS: &str = "TIDEGATE_TOKENS";
 
 /// The folder with the tables of an operator's build: the one that `TIDEGATE_TOKENS` names, or else the folder `tokens`
-/// beside the configuration, if there is one.
-pub fn by_operator() -> Option<PathBuf> {
+/// beside the configuration, which may be missing.
+///
+/// # Errors
+/// When the working directory is gone.
+pub fn by_operator() -> Result<PathBuf, TaskError> {
+    let absolute = |path: PathBuf| std::path::absolute(&path).map_err(TaskError::file(&path));
     if let Some(folder) = std::env::var_os(TOKENS) {
-        return std::path::absolute(folder).ok();
+        return absolute(folder.into());
     }
     let config = std::env::var_os(CONFIG).map_or_else(|| workspace::root().join("gateway.toml"), PathBuf::from);
-    let beside = std::path::absolute(config).ok()?.with_file_name("tokens");
-    beside.is_dir().then_some(beside)
+    Ok(absolute(config)?.with_file_name("tokens"))
 }
 
-/// The tables in `folder`, in the order of their names.
+/// The tables in `folder`, in the order of their names; none when there is no such folder.
 ///
 /// # Errors
 /// When it cannot be read.
 pub fn tables_in(folder: &Path) -> Result<Vec<PathBuf>, TaskError> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
     let entries = std::fs::read_dir(folder).map_err(TaskError::file(folder))?;
     let paths: Result<Vec<PathBuf>, _> = entries.map(|entry| entry.map(|entry| entry.path())).collect();
     let mut paths = paths.map_err(TaskError::file(folder))?;
@@ -40,12 +46,12 @@ pub fn tables_in(folder: &Path) -> Result<Vec<PathBuf>, TaskError> {
 ///
 /// # Errors
 /// When a file cannot be read or written.
-pub fn into_worker(folder: Option<&Path>, worker: &Path) -> Result<(), TaskError> {
+pub fn into_worker(folder: &Path, worker: &Path) -> Result<(), TaskError> {
     for old in tables_in(worker)? {
         std::fs::remove_file(&old).map_err(TaskError::file(&old))?;
     }
     let mut names = Vec::new();
-    for table in folder.map(tables_in).transpose()?.unwrap_or_default() {
+    for table in tables_in(folder)? {
         let name = table.file_name().unwrap_or_default();
         std::fs::copy(&table, worker.join(name)).map_err(TaskError::file(&table))?;
         names.push(name.to_string_lossy().into_owned());

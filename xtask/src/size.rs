@@ -18,9 +18,9 @@ pub fn run() -> Result<(), TaskError> {
     let tidegate = terminal::step("build tidegate", || build::native(Profile::Debug, Purpose::Deployment))?;
     let tables = terminal::step("token tables", || tested_tables(&tidegate))?;
     let worker = terminal::step("build cloudflare", || {
-        build::cloudflare(&wasm, Purpose::Deployment, Some(&tables))
+        build::cloudflare(&wasm, Purpose::Deployment, &tables)
     })?;
-    let component = terminal::step("build spin", || build::spin(&wasm, Purpose::Deployment, Some(&tables)))?;
+    let component = terminal::step("build spin", || build::spin(&wasm, Purpose::Deployment, &tables))?;
     check(&worker, &component)
 }
 

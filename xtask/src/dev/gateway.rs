@@ -46,11 +46,11 @@ impl Gateway {
             Runtime::Cloudflare => terminal::step("build the Worker", || {
                 node_modules(&harness_folder())?;
                 Ok(Self::Cloudflare {
-                    worker: build::cloudflare(&wasm_toolchain()?, Purpose::Deployment, Some(tables))?,
+                    worker: build::cloudflare(&wasm_toolchain()?, Purpose::Deployment, tables)?,
                 })
             }),
             Runtime::Spin => terminal::step("build the Spin component and its host", || {
-                let component = build::spin(&wasm_toolchain()?, Purpose::Deployment, Some(tables))?;
+                let component = build::spin(&wasm_toolchain()?, Purpose::Deployment, tables)?;
                 Ok(Self::Spin {
                     component,
                     host: build::spin_host()?,

@@ -11,7 +11,7 @@ use crate::dev::Gateway;
 use crate::error::TaskError;
 use crate::packages::CONTRACT;
 use crate::runtime::Runtime;
-use crate::setup::{WasmToolchain, node_modules, python_clients, tested_tables, wasm_toolchain};
+use crate::setup::{WasmToolchain, node_modules, python_clients, tested_tables, tokenizers, wasm_toolchain};
 use crate::steps::{Outcome, Steps};
 use crate::{check, size, workspace};
 
@@ -58,12 +58,12 @@ impl Suite {
         let cloudflare = scope.runtimes.contains(&Runtime::Cloudflare).then(|| Cloudflare {
             miniflare: steps.run("workerd", || node_modules(&tests.join("miniflare"))),
             worker: steps.run("build cloudflare", || {
-                build::cloudflare(wasm.get()?, Purpose::Deployment, Some(tables.get()?))
+                build::cloudflare(wasm.get()?, Purpose::Deployment, tables.get()?)
             }),
         });
         let spin = scope.runtimes.contains(&Runtime::Spin).then(|| Spin {
             component: steps.run("build spin", || {
-                build::spin(wasm.get()?, Purpose::Deployment, Some(tables.get()?))
+                build::spin(wasm.get()?, Purpose::Deployment, tables.get()?)
             }),
             host: steps.run("build the Spin host", build::spin_host),
         });
@@ -116,6 +116,7 @@ impl Suite {
             .env("TIDEGATE_RUNTIME", runtime.name())
             .env("TIDEGATE_BIN", self.tidegate.get()?)
             .env("TIDEGATE_TOKENS", self.tables.get()?)
+            .env("TIDEGATE_TOKENIZERS", tokenizers()?)
             .env("TIDEGATE_NODE_MODULES", self.node_sdk.get()?)
             .env("TIDEGATE_PYTHON", self.python_sdk.get()?)
             .envs(artifacts.map(|(name, path)| (name, OsString::from(path))))
@@ -134,14 +135,14 @@ impl Suite {
         if let Some(Cloudflare { miniflare, .. }) = &self.cloudflare {
             steps.run("conformance, cloudflare", || {
                 miniflare.get()?;
-                let worker = build::cloudflare(self.wasm.get()?, Purpose::Conformance, Some(self.tables.get()?))?;
+                let worker = build::cloudflare(self.wasm.get()?, Purpose::Conformance, self.tables.get()?)?;
                 conformance::run(&Gateway::Cloudflare { worker }, self.tidegate.get()?)
             });
         }
         if let Some(Spin { host, .. }) = &self.spin {
             steps.run("conformance, spin", || {
                 let host = host.get()?.clone();
-                let component = build::spin(self.wasm.get()?, Purpose::Conformance, Some(self.tables.get()?))?;
+                let component = build::spin(self.wasm.get()?, Purpose::Conformance, self.tables.get()?)?;
                 conformance::run(&Gateway::Spin { component, host }, self.tidegate.get()?)
             });
         }
