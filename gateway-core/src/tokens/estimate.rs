@@ -176,7 +176,7 @@ mod tests {
     fn a_tokenizer_that_is_steadily_off_is_soon_hit() {
         let correction = taught(&[(100.0, 130); 400]);
         let estimate = correction.estimate(1_000.0);
-        assert_eq!(estimate.tokens, Tokens(1_300));
+        assert!((1_300..=1_301).contains(&estimate.tokens.0), "{estimate:?}");
         assert!(estimate.error.unwrap() < 0.01, "{estimate:?}");
         assert!(estimate.at_least >= Tokens(1_200), "{estimate:?}");
     }
