@@ -73,12 +73,18 @@ fn the_example_is_sound() {
 
 #[test]
 fn a_table_that_the_deployment_does_not_carry_is_refused_with_those_it_has() {
-    let text = SOUND.replace("name = \"small\"\n", "name = \"small\"\ntokens = \"qwen3\"\nimage_tokens = 1_500\n");
+    let text = SOUND.replace(
+        "name = \"small\"\n",
+        "name = \"small\"\ntokens = \"qwen3\"\nimage_tokens = 1_500\n",
+    );
     let read = |tables: &[&str]| Config::parse(&text, Some(tables)).map_err(|errors| errors.to_string());
     let config = read(&["gpt-oss", "qwen3"]).unwrap();
     let (large, small) = (&config.models["large"], &config.models["small"]);
     assert_eq!((&large.tokens, &small.tokens), (&None, &Some(TableName::from("qwen3"))));
-    assert_eq!((large.part_tokens.image, small.part_tokens.image), (Tokens(1_024), Tokens(1_500)));
+    assert_eq!(
+        (large.part_tokens.image, small.part_tokens.image),
+        (Tokens(1_024), Tokens(1_500))
+    );
     let refusal = "gateway.toml:28: models[1].tokens: this deployment carries no table `qwen3`; it carries ";
     for (tables, rest) in [
         (&["gpt-oss", "llama"][..], "one of `gpt-oss`, `llama`"),
@@ -86,7 +92,10 @@ fn a_table_that_the_deployment_does_not_carry_is_refused_with_those_it_has() {
     ] {
         assert_eq!(read(tables).unwrap_err(), format!("{refusal}{rest}"));
     }
-    assert!(Config::parse(&text, None).is_ok(), "where it is not known which there are");
+    assert!(
+        Config::parse(&text, None).is_ok(),
+        "where it is not known which there are"
+    );
 }
 
 #[test]

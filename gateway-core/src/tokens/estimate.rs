@@ -46,7 +46,7 @@ impl Correction {
         let error = self.error();
         let sure = error.map_or(0.0, |error| 1.0 - SURE * error.max(LEAST_ERROR));
         Estimate {
-            tokens: Tokens(tokens.ceil() as u64),
+            tokens: Tokens(tokens.round() as u64),
             at_least: Tokens((tokens * sure).max(0.0) as u64),
             error,
         }

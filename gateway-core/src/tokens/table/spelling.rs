@@ -22,7 +22,9 @@ impl Table {
                 spelling.clone_from(&added.content);
             }
         }
-        ids.iter().map(|id| wanted.get(id).cloned().unwrap_or_default()).collect()
+        ids.iter()
+            .map(|id| wanted.get(id).cloned().unwrap_or_default())
+            .collect()
     }
 }
 
@@ -43,7 +45,10 @@ mod tests {
 
     #[test]
     fn every_byte_has_a_character_of_its_own() {
-        assert_eq!([b'a', b' ', b'\n', 0xAD, 0x7F, 0xA0, 0xFF].map(character), ['a', 'Ġ', 'Ċ', 'Ń', 'ġ', 'ł', 'ÿ']);
+        assert_eq!(
+            [b'a', b' ', b'\n', 0xAD, 0x7F, 0xA0, 0xFF].map(character),
+            ['a', 'Ġ', 'Ċ', 'Ń', 'ġ', 'ł', 'ÿ']
+        );
         let all: std::collections::BTreeSet<char> = (0..=u8::MAX).map(character).collect();
         assert_eq!(all.len(), 256);
     }
