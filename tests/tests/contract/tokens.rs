@@ -158,7 +158,7 @@ fn what_the_template_refuses_no_engine_sees() {
     TOKENS.scripted("scripted").on("unopened", Script::json("{}"));
     let body = json!({
         "model": "scripted", "user": "unopened", "continue_final_message": true, "add_generation_prompt": false,
-        "messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "tool_calls": []}],
+        "messages": [{"role": "user", "content": "hi"}, {"role": "critic", "content": "Unheard by the template"}],
     });
     let response = TOKENS.send(&post("/v1/chat/completions", body.to_string()));
     assert_error(&response, invalid_request(400, Some("messages"), Some("chat_template")));
