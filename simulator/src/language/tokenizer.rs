@@ -116,7 +116,11 @@ impl Tokenizer {
     /// A token as the vocabulary spells it.
     #[must_use]
     pub fn spelling(&self, token: TokenId) -> Option<String> {
-        self.pipeline.id_to_token(token)
+        let added = self.pipeline.get_added_vocabulary().get_added_tokens_decoder();
+        match added.get(&token) {
+            Some(added) => Some(added.content.clone()),
+            None => self.pipeline.get_model().id_to_token(token),
+        }
     }
 
     /// The prompt that a chat request of this body makes.
