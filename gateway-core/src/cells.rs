@@ -158,3 +158,38 @@ struct RecordIn {
     v: u32,
     state: CellState,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_read_as_they_are_written() {
+        for id in [CellId::Cluster("eu".into()), CellId::Estimate("org/model/v1".into())] {
+            assert_eq!(CellId::from_key(&id.key()), Some(id));
+        }
+        for key in ["estimate/", "estimate", "other/eu"] {
+            assert_eq!(CellId::from_key(key), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_command_to_another_kind_of_cell_changes_nothing() {
+        let now = Timestamp::default();
+        let mut cell = CellState::new(&CellId::Estimate("model".into()));
+        let before = cell.clone();
+        let reply = cell.apply(now, CellCommand::Cluster(ClusterCommand::Status));
+        assert_eq!((reply, cell), (CellReply::AnotherKind, before));
+    }
+
+    #[test]
+    fn an_estimate_is_a_record_like_any_state() {
+        let now = Timestamp::default();
+        let mut cell = CellState::new(&CellId::Estimate("model".into()));
+        let observed = Correction::default().observe(100.0, crate::ids::Tokens(130)).unwrap();
+        cell.apply(now, CellCommand::Estimate(observed));
+        let record = cell.to_record().unwrap();
+        assert_eq!(CellState::from_record(&record), Ok(cell));
+        assert!(record.len() < 256, "{}", String::from_utf8_lossy(&record));
+    }
+}

@@ -112,7 +112,8 @@ impl Engine {
         requests.iter().cloned().map(Received).collect()
     }
 
-    fn send(&self, request: &Request) -> Response {
+    /// The engine's own answer to a request.
+    pub fn send(&self, request: &Request) -> Response {
         request.send(self.0.address())
     }
 }

@@ -54,6 +54,14 @@ impl World {
             .unwrap_or_else(|| panic!("no engine `{name}` in this world"))
     }
 
+    /// The engine with the tokenizer of that name.
+    pub fn tokenizing(&self, tokenizer: &str) -> &Engine {
+        self.upstreams
+            .tokenizing
+            .get(tokenizer)
+            .unwrap_or_else(|| panic!("no engine with the tokenizer `{tokenizer}` in this world"))
+    }
+
     /// An upstream that tests write answers for, by the name that the template gives it.
     pub fn scripted(&self, name: &str) -> &Scripted {
         self.upstreams

@@ -71,13 +71,7 @@ impl Generation {
             Some(options) => Reader { fields: options }.optional::<bool>("include_usage", "a boolean")?,
             None => None,
         };
-        let bounds = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
-        let (mut max_output, mut least_output) = (None, None::<u64>);
-        for bound in bounds {
-            let asked = reader.optional::<u64>(bound, "a whole number, at least 0")?;
-            max_output = max_output.max(asked);
-            least_output = least_output.into_iter().chain(asked).min();
-        }
+        let bounds = reader.output_bounds()?;
         let choices = reader.optional::<u64>("n", "a whole number, at least 1")?.unwrap_or(1);
         if choices == 0 {
             return Err(RequestError::WrongType {
@@ -105,8 +99,8 @@ impl Generation {
             model,
             stream,
             include_usage,
-            max_output,
-            least_output,
+            max_output: bounds.iter().copied().max(),
+            least_output: bounds.iter().copied().min(),
             choices,
             prompt,
             body,
@@ -258,6 +252,15 @@ impl<'a> Reader<'_, 'a> {
         } else {
             Err(RequestError::WrongType { param, expected })
         }
+    }
+
+    /// Every bound on output tokens.
+    fn output_bounds(&self) -> Result<Vec<u64>, RequestError> {
+        let mut bounds = Vec::new();
+        for bound in ["max_tokens", "max_completion_tokens", "max_output_tokens"] {
+            bounds.extend(self.optional::<u64>(bound, "a whole number, at least 0")?);
+        }
+        Ok(bounds)
     }
 
     /// The messages of a conversation, at least one, each with its role.

@@ -51,6 +51,10 @@ impl Said<'_> {
             }
         };
         on(Part::Content, self.text.and_then(string));
+        let plain = self.message.and_then(plain_content);
+        if plain.is_some() {
+            return on(Part::Content, plain.map(Cow::Borrowed));
+        }
         let message = self
             .message
             .and_then(|json| serde_json::from_str::<Message<'_>>(json).ok());
@@ -64,6 +68,13 @@ impl Said<'_> {
             on(Part::ToolCall, function.arguments);
         }
     }
+}
+
+/// The text of a message that holds a plain text and nothing else, as most pieces of a stream do: found without
+/// parsing, for it is done with every token.
+fn plain_content(message: &str) -> Option<&str> {
+    let text = message.strip_prefix("{\"content\":\"")?.strip_suffix("\"}")?;
+    memchr::memchr2(b'"', b'\\', text.as_bytes()).is_none().then_some(text)
 }
 
 fn raw(value: Option<&RawValue>) -> Option<Cow<'_, str>> {
@@ -134,6 +145,24 @@ mod tests {
             (2, Part::ToolCall, "{\"a\":1}".to_owned()),
         ];
         assert_eq!(texts(&said), expected);
+    }
+
+    #[test]
+    fn a_plain_piece_is_what_parsing_would_make_of_it() {
+        for (message, expected) in [
+            (r#"{"content":" tide"}"#, " tide"),
+            (r#"{"content":""}"#, ""),
+            (r#"{"content":"a\"}"}"#, "a\"}"),
+            (r#"{"content":"a\u00e9"}"#, "a\u{e9}"),
+            (r#"{"content":"a","x":"b"}"#, "a"),
+        ] {
+            let said = Said {
+                message: Some(message),
+                ..Said::default()
+            };
+            let text: String = texts(&said).into_iter().map(|(_, _, text)| text).collect();
+            assert_eq!(text, expected, "{message}");
+        }
     }
 
     #[test]

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::counting::Counting;
 use crate::api::Usage;
 use crate::cluster::Outcome;
 use crate::config::ConfigErrors;
-use crate::ids::{ClusterName, ModelName, ReplicaName, RequestId, Tokens};
+use crate::ids::{ClusterName, ModelName, ReplicaName, RequestId};
 use crate::ladder::AttemptError;
-use crate::tokens::Basis;
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -46,44 +46,8 @@ pub enum Event<'a> {
         /// Time since the request arrived.
         after: Duration,
     },
-    /// The tokens of a request's prompt are counted.
-    Counted {
-        /// The model that it asks for.
-        model: &'a ModelName,
-        /// What the count rests on.
-        basis: Basis,
-    },
-    /// A model has a table, and a prompt could not be counted by it.
-    Uncounted {
-        /// The request.
-        id: &'a RequestId,
-        /// The model.
-        model: &'a ModelName,
-        /// Why, in one word.
-        reason: &'static str,
-    },
-    /// A count that claimed to be exact is not what the engine reported.
-    Miscounted {
-        /// The request.
-        id: &'a RequestId,
-        /// Which cluster answered.
-        cluster: &'a ClusterName,
-        /// As which model.
-        model: &'a ModelName,
-        /// The prompt as it was counted here.
-        counted: Tokens,
-        /// The prompt as the engine reported it.
-        reported: Tokens,
-    },
-    /// An answer ended without a report of what it took; these are the gateway's own counts.
-    Unreported {
-        /// Which model it was.
-        model: &'a ModelName,
-        /// The prompt.
-        prompt: Tokens,
-        /// What had been written.
-        completion: Tokens,
-    },
+    /// Something about the counting of tokens.
+    Counting(Counting<'a>),
     /// An engine reported what an answer took.
     Used {
         /// Which model it was.
@@ -142,16 +106,13 @@ impl Event<'_> {
     /// How much it matters.
     pub fn level(&self) -> Level {
         match self {
+            Self::Counting(counting) => counting.level(),
             Self::Responded { .. }
             | Self::FirstToken { .. }
-            | Self::Counted { .. }
             | Self::Used { .. }
-            | Self::Unreported { .. }
             | Self::Released { .. }
             | Self::ConfigApplied { .. } => Level::Info,
             Self::AttemptFailed { .. }
-            | Self::Uncounted { .. }
-            | Self::Miscounted { .. }
             | Self::StreamFailed { .. }
             | Self::Canned { .. }
             | Self::ConfigRefused { .. }
@@ -196,32 +157,7 @@ impl fmt::Display for Event<'_> {
                     after.as_millis()
                 )
             }
-            Self::Counted { model, basis } => write!(f, "counted model={model} basis={}", basis.label()),
-            Self::Uncounted { id, model, reason } => {
-                write!(
-                    f,
-                    "prompt not counted request={} model={model} reason={reason}",
-                    id.as_str()
-                )
-            }
-            Self::Miscounted {
-                id,
-                cluster,
-                model,
-                counted,
-                reported,
-            } => {
-                write!(
-                    f,
-                    "prompt miscounted request={} cluster={cluster} model={model} counted={counted} reported={reported}",
-                    id.as_str()
-                )
-            }
-            Self::Unreported {
-                model,
-                prompt,
-                completion,
-            } => write!(f, "unreported model={model} prompt={prompt} completion={completion}"),
+            Self::Counting(counting) => counting.fmt(f),
             Self::Used { model, usage } => {
                 write!(
                     f,

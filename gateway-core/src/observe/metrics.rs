@@ -3,7 +3,6 @@
 
 use std::fmt::Write;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
@@ -13,6 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::counting_metrics::CountingMetrics;
 use super::event::Event;
 use crate::api::Usage;
 use crate::cluster::{Outcome, ReplicaStatus};
@@ -29,13 +29,7 @@ pub struct Metrics {
     streams_failed: Family<FailureLabels, Counter>,
     permits_released: Family<ReleaseLabels, Counter>,
     tokens: Family<TokenLabels, Counter>,
-    unreported: Family<TokenLabels, Counter>,
-    counts: Family<CountLabels, Counter>,
-    uncounted: Family<UncountedLabels, Counter>,
-    mismatches: Family<ServedLabels, Counter>,
-    mismatched_tokens: Family<ServedLabels, Counter>,
-    estimate_error: Family<ModelLabels, Gauge<f64, AtomicU64>>,
-    estimate_factor: Family<ModelLabels, Gauge<f64, AtomicU64>>,
+    counting: CountingMetrics,
     canned: Family<ModelLabels, Counter>,
     first_token: Family<ServedLabels, Histogram, fn() -> Histogram>,
     config_refused: Gauge,
@@ -65,32 +59,20 @@ struct ReleaseLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct TokenLabels {
-    model: ModelName,
-    kind: &'static str,
+pub(super) struct TokenLabels {
+    pub model: ModelName,
+    pub kind: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CountLabels {
-    model: ModelName,
-    basis: &'static str,
+pub(super) struct ModelLabels {
+    pub model: ModelName,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct UncountedLabels {
-    model: ModelName,
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ModelLabels {
-    model: ModelName,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ServedLabels {
-    cluster: ClusterName,
-    model: ModelName,
+pub(super) struct ServedLabels {
+    pub cluster: ClusterName,
+    pub model: ModelName,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -127,13 +109,7 @@ impl Metrics {
             streams_failed: Family::default(),
             permits_released: Family::default(),
             tokens: Family::default(),
-            unreported: Family::default(),
-            counts: Family::default(),
-            uncounted: Family::default(),
-            mismatches: Family::default(),
-            mismatched_tokens: Family::default(),
-            estimate_error: Family::default(),
-            estimate_factor: Family::default(),
+            counting: CountingMetrics::default(),
             canned: Family::default(),
             first_token: Family::new_with_constructor(|| Histogram::new(TTFT_BUCKETS_S)),
             config_refused: Gauge::default(),
@@ -165,8 +141,7 @@ impl Metrics {
             self.permits_released.clone(),
         );
         r.register("tokens", "Tokens that engines reported", self.tokens.clone());
-        self.register_counts();
-        let r = &mut self.registry;
+        self.counting.register(r);
         r.register("canned", "Canned answers by the model asked for", self.canned.clone());
         r.register(
             "time_to_first_token_seconds",
@@ -192,45 +167,6 @@ impl Metrics {
             "cluster_available",
             "1 where the breaker of a replica lets requests pass",
             self.available.clone(),
-        );
-    }
-
-    fn register_counts(&mut self) {
-        let r = &mut self.registry;
-        r.register(
-            "tokens_unreported",
-            "Tokens of answers whose engines reported none, as counted here",
-            self.unreported.clone(),
-        );
-        r.register(
-            "prompt_counts",
-            "Prompts by what their count rests on",
-            self.counts.clone(),
-        );
-        r.register(
-            "prompts_uncounted",
-            "Prompts that a model's table could not count",
-            self.uncounted.clone(),
-        );
-        r.register(
-            "prompt_tokens_mismatch",
-            "Exact counts of prompts that differ from what the engine reported: the table or the template is not the engine's",
-            self.mismatches.clone(),
-        );
-        r.register(
-            "prompt_tokens_mismatch_tokens",
-            "Tokens by which they differ",
-            self.mismatched_tokens.clone(),
-        );
-        r.register(
-            "estimate_error_ratio",
-            "Mean error of estimated prompts as a share of the reported count, over all locations",
-            self.estimate_error.clone(),
-        );
-        r.register(
-            "estimate_factor",
-            "What reports have taught to multiply estimates by, over all locations",
-            self.estimate_factor.clone(),
         );
     }
 
@@ -264,41 +200,7 @@ impl Metrics {
                 self.first_token.get_or_create(&labels).observe(after.as_secs_f64());
             }
             Event::Used { model, usage } => on_tokens(&self.tokens, model, *usage),
-            Event::Unreported {
-                model,
-                prompt,
-                completion,
-            } => {
-                let usage = Usage {
-                    prompt_tokens: prompt.0,
-                    completion_tokens: completion.0,
-                };
-                on_tokens(&self.unreported, model, usage);
-            }
-            Event::Counted { model, basis } => {
-                let (model, basis) = ((*model).clone(), basis.label());
-                self.counts.get_or_create(&CountLabels { model, basis }).inc();
-            }
-            Event::Uncounted { model, reason, .. } => {
-                let model = (*model).clone();
-                self.uncounted.get_or_create(&UncountedLabels { model, reason }).inc();
-            }
-            Event::Miscounted {
-                cluster,
-                model,
-                counted,
-                reported,
-                ..
-            } => {
-                let labels = ServedLabels {
-                    cluster: (*cluster).clone(),
-                    model: (*model).clone(),
-                };
-                self.mismatches.get_or_create(&labels).inc();
-                self.mismatched_tokens
-                    .get_or_create(&labels)
-                    .inc_by(counted.0.abs_diff(reported.0));
-            }
+            Event::Counting(counting) => self.counting.on(counting),
             Event::Canned { model } => {
                 self.canned
                     .get_or_create(&ModelLabels {
@@ -338,7 +240,7 @@ impl Metrics {
         corrections: &[(ModelName, Correction)],
     ) -> String {
         let _alone = self.scrape.lock();
-        self.fill_estimates(corrections);
+        self.counting.fill(corrections);
         for gauge in [&self.in_flight, &self.kv_tokens, &self.available] {
             gauge.clear();
         }
@@ -364,21 +266,7 @@ impl Metrics {
     }
 }
 
-impl Metrics {
-    fn fill_estimates(&self, corrections: &[(ModelName, Correction)]) {
-        self.estimate_error.clear();
-        self.estimate_factor.clear();
-        for (model, correction) in corrections {
-            let labels = ModelLabels { model: model.clone() };
-            self.estimate_factor.get_or_create(&labels).set(correction.factor());
-            if let Some(error) = correction.error() {
-                self.estimate_error.get_or_create(&labels).set(error);
-            }
-        }
-    }
-}
-
-fn on_tokens(family: &Family<TokenLabels, Counter>, model: &ModelName, usage: Usage) {
+pub(super) fn on_tokens(family: &Family<TokenLabels, Counter>, model: &ModelName, usage: Usage) {
     for (kind, tokens) in [("prompt", usage.prompt_tokens), ("completion", usage.completion_tokens)] {
         let model = model.clone();
         family.get_or_create(&TokenLabels { model, kind }).inc_by(tokens);

@@ -9,7 +9,7 @@ use super::exchange::Exchange;
 use crate::api::Usage;
 use crate::config::Model;
 use crate::ids::{ClusterName, Tokens};
-use crate::observe::Event;
+use crate::observe::{Counting, Event};
 use crate::platform::Platform;
 use crate::tokens::{Basis, Count, Output, Tokenizer};
 
@@ -53,11 +53,11 @@ impl<P: Platform> Account<P> {
                         .factor(),
                     None => 1.0,
                 };
-                self.exchange.gateway.tell(&Event::Unreported {
+                self.exchange.gateway.tell(&Event::Counting(Counting::Unreported {
                     model: &self.model.name,
                     prompt: self.count.prompt,
                     completion: written.count(factor),
-                });
+                }));
             }
         }
     }
@@ -73,13 +73,13 @@ impl<P: Platform> Account<P> {
                 .on_reported(&self.exchange, &self.model, likely, reported);
         }
         if self.count.basis.is_exact() && reported != self.count.prompt {
-            gateway.tell(&Event::Miscounted {
+            gateway.tell(&Event::Counting(Counting::Miscounted {
                 id: &self.exchange.id,
                 cluster: &self.cluster,
                 model,
                 counted: self.count.prompt,
                 reported,
-            });
+            }));
         }
     }
 }

@@ -8,7 +8,7 @@ use super::generate::Decoded;
 use crate::api::{PromptLength, RequestError};
 use crate::config::Model;
 use crate::ids::{TableName, Tokens};
-use crate::observe::Event;
+use crate::observe::{Counting, Event};
 use crate::platform::Platform;
 use crate::tokens::{self, Count, Measured, Unmeasured};
 
@@ -34,10 +34,10 @@ pub(super) fn count<P: Platform>(exchange: &Exchange<P>, decoded: Decoded) -> Re
         likely: OnceCell::new(),
     };
     let count = counted.count_for(exchange, &counted.decoded.model)?;
-    exchange.gateway.tell(&Event::Counted {
+    exchange.gateway.tell(&Event::Counting(Counting::Counted {
         model: &counted.decoded.model.name,
         basis: count.basis,
-    });
+    }));
     Ok(counted)
 }
 
@@ -83,11 +83,11 @@ impl Counted {
         }
         let measured = self.measure(exchange, table);
         if let Err(reason) = &measured {
-            exchange.gateway.tell(&Event::Uncounted {
+            exchange.gateway.tell(&Event::Counting(Counting::Uncounted {
                 id: &exchange.id,
                 model: &model.name,
                 reason: reason.label(),
-            });
+            }));
         }
         self.measured.borrow_mut().push((table.clone(), measured.clone()));
         Some(measured)

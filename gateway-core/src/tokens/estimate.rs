@@ -46,7 +46,7 @@ impl Correction {
         let error = self.error();
         let sure = error.map_or(0.0, |error| 1.0 - SURE * error.max(LEAST_ERROR));
         Estimate {
-            tokens: Tokens(tokens.ceil() as u64),
+            tokens: Tokens(tokens.round() as u64),
             at_least: Tokens((tokens * sure).max(0.0) as u64),
             error,
         }
@@ -176,7 +176,7 @@ mod tests {
     fn a_tokenizer_that_is_steadily_off_is_soon_hit() {
         let correction = taught(&[(100.0, 130); 400]);
         let estimate = correction.estimate(1_000.0);
-        assert_eq!(estimate.tokens, Tokens(1_300));
+        assert!((1_300..=1_301).contains(&estimate.tokens.0), "{estimate:?}");
         assert!(estimate.error.unwrap() < 0.01, "{estimate:?}");
         assert!(estimate.at_least >= Tokens(1_200), "{estimate:?}");
     }

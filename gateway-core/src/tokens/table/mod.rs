@@ -140,30 +140,26 @@ impl Table {
         })
     }
 
-    fn encode_into<S: Sink>(&self, text: &str, sink: &mut S) {
-        let opened = &*self.opened;
-        self.with_vocabulary(|vocabulary| {
-            let mut memory = opened.memories().pop().unwrap_or_default();
-            let encoder = Encoder {
-                vocabulary,
-                normalizer: opened.details.normalizer,
-                splitter: opened.details.splitter,
-                passes: &opened.added,
-            };
-            encoder.encode(text, &mut memory, sink);
-            let mut memories = opened.memories();
-            if memory.is_small() && memories.len() < KEPT_MEMORIES {
-                memories.push(memory);
-            }
-        });
+    /// The vocabulary, where it lies. Its parts' lengths were compared when the table was opened.
+    fn vocabulary(&self) -> Option<Vocabulary<'_>> {
+        let bytes = self.opened.file.get(self.opened.vocabulary_at..)?;
+        Vocabulary::split(bytes, self.opened.extent, &self.opened.groups)
     }
 
-    fn with_vocabulary(&self, work: impl FnOnce(Vocabulary<'_>)) {
+    fn encode_into<S: Sink>(&self, text: &str, sink: &mut S) {
         let opened = &*self.opened;
-        let bytes = opened.file.get(opened.vocabulary_at..).unwrap_or_default();
-        // The lengths were compared when the table was opened.
-        if let Some(vocabulary) = Vocabulary::split(bytes, opened.extent, &opened.groups) {
-            work(vocabulary);
+        let Some(vocabulary) = self.vocabulary() else { return };
+        let mut memory = opened.memories().pop().unwrap_or_default();
+        let encoder = Encoder {
+            vocabulary,
+            normalizer: opened.details.normalizer,
+            splitter: opened.details.splitter,
+            passes: &opened.added,
+        };
+        encoder.encode(text, &mut memory, sink);
+        let mut memories = opened.memories();
+        if memory.is_small() && memories.len() < KEPT_MEMORIES {
+            memories.push(memory);
         }
     }
 }

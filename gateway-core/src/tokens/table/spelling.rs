@@ -3,20 +3,18 @@
 
 use std::collections::BTreeMap;
 
-use super::Table;
+use super::{Table, Vocabulary};
 
 impl Table {
     /// The spelling of each id, in order; nothing for an id that is no token. It goes through the whole vocabulary
     /// once, for an id tells nothing of where its token stands.
     pub fn spellings(&self, ids: &[u32]) -> Vec<String> {
         let mut wanted: BTreeMap<u32, String> = ids.iter().map(|id| (*id, String::new())).collect();
-        self.with_vocabulary(|vocabulary| {
-            for (token, id) in vocabulary.tokens() {
-                if let Some(spelling) = wanted.get_mut(&id) {
-                    *spelling = token.iter().map(|byte| character(*byte)).collect();
-                }
+        for (token, id) in self.vocabulary().into_iter().flat_map(Vocabulary::tokens) {
+            if let Some(spelling) = wanted.get_mut(&id) {
+                *spelling = token.iter().map(|byte| character(*byte)).collect();
             }
-        });
+        }
         for added in &self.opened.details.added {
             if let Some(spelling) = wanted.get_mut(&added.id) {
                 spelling.clone_from(&added.content);
