@@ -38,19 +38,29 @@ def message(given, parts):
     content = [part for part in map(part_of, content) if part is not None]
     as_text = not parts or (role == "tool" and all(part["type"] == "text" for part in content))
     if as_text:
-        content = "\n".join(part["text"] for part in content if part["type"] == "text")
+        texts = [part["text"] for part in content if part["type"] == "text"]
+        content = "\n".join(text for text in texts if text or parts)
     result = {"role": role, "content": content}
     if role == "assistant":
         if given.get("tool_calls"):
             result["tool_calls"] = [call(item) for item in given["tool_calls"]]
         reasoning = given.get("reasoning") if given.get("reasoning") is not None else given.get("reasoning_content")
-        if reasoning is not None:
+        if reasoning is not None and not loses_reasoning(given):
             result["reasoning"] = result["reasoning_content"] = reasoning
     if role == "tool" and "tool_call_id" in given:
         result["tool_call_id"] = given["tool_call_id"]
     if isinstance(given.get("name"), str):
         result["name"] = given["name"]
     return result
+
+
+def loses_reasoning(given):
+    """Whether pydantic takes the message for one of the OpenAI SDK's own type, which has no reasoning in it."""
+    content, calls = given.get("content"), given.get("tool_calls")
+    if "content" in given and content is None:
+        return True
+    fits_better = calls or ("tool_calls" in given and calls is None) or (isinstance(content, list) and content)
+    return not fits_better and any(name in given for name in ["refusal", "audio", "function_call"])
 
 
 def part_of(part):

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use super::template::{ChatTemplate, ContentFormat, TemplateError};
+use super::template::{ChatTemplate, TemplateError};
 use super::{Table, TableError};
 
 /// The tables of a deployment. `NAME.tokens` is there under `NAME`.
@@ -84,11 +84,7 @@ impl Tokenizer {
                 .special_tokens
                 .iter()
                 .map(|(name, text)| (name.as_str(), text.as_str()));
-            Some(ChatTemplate::compile(
-                source.template,
-                special_tokens,
-                ContentFormat::Text,
-            ))
+            Some(ChatTemplate::compile(source.template, special_tokens, source.content))
         };
         self.template.get_or_init(compile).as_ref().map(Result::as_ref)
     }

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
-use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -65,7 +64,6 @@ struct Tally {
     rendered: usize,
     refused: usize,
     failed: usize,
-    took: Duration,
 }
 
 #[test]
@@ -98,13 +96,8 @@ fn prompts_are_what_transformers_makes_of_the_same_conversations() {
             rendered,
             refused,
             failed,
-            took,
         } = tally;
-        println!("{name:>40}: {rendered} rendered, {refused} refused, {failed} failed in Python; {took:?}");
-        assert!(
-            *rendered >= LEAST_RENDERED,
-            "{name}: only {rendered} prompts were compared"
-        );
+        println!("{name:>40}: {rendered} rendered, {refused} refused, {failed} failed in Python");
     }
     assert!(!tallies.is_empty(), "there are no cases");
     let first: Vec<&str> = mismatches.iter().take(5).map(String::as_str).collect();
@@ -114,6 +107,13 @@ fn prompts_are_what_transformers_makes_of_the_same_conversations() {
         mismatches.len(),
         first.join("\n\n")
     );
+    for (name, tally) in &tallies {
+        let compared = tally.rendered;
+        assert!(
+            compared >= LEAST_RENDERED,
+            "{name}: only {compared} prompts were compared"
+        );
+    }
 }
 
 fn compile(header: &Header) -> ChatTemplate {
@@ -150,9 +150,7 @@ fn compare(case: &Case<'_>, template: &ChatTemplate, now_micros: u64, tally: &mu
             _ => Reader::Transformers,
         },
     };
-    let begun = Instant::now();
     let ours = template.render(&chat, Timestamp::from_micros(now_micros));
-    tally.took += begun.elapsed();
     match (&case.outcome, ours) {
         (Outcome::Rendered(theirs), Ok(Rendered { text, .. })) if *theirs == text => tally.rendered += 1,
         (Outcome::Rendered(theirs), Ok(Rendered { text, .. })) => return Err(difference(theirs, &text)),

@@ -27,7 +27,16 @@ pub struct TokenizerFiles {
 /// A tokenizer and its chat template.
 pub struct Tokenizer {
     pipeline: PipelineTokenizer,
+    /// What stands around a prompt, where the configuration says it and not the tokenizer.
+    wrapping: Option<Wrapping>,
     template: Option<ChatTemplate>,
+}
+
+/// Tokens around a prompt.
+#[derive(Debug)]
+struct Wrapping {
+    before: Option<TokenId>,
+    after: Option<TokenId>,
 }
 
 /// Why a tokenizer cannot be used.
@@ -83,28 +92,36 @@ impl Tokenizer {
         let canonical = canonicalize_str(&read(&files.tokenizer)?)
             .map_err(|error| malformed(&files.tokenizer, error.to_string()))?;
         let pipeline = from_json(&canonical).map_err(|error| malformed(&files.tokenizer, error.to_string()))?;
-        let template = match &files.config {
-            Some(path) => {
-                let config: Value =
-                    serde_json::from_str(&read(path)?).map_err(|error| malformed(path, error.to_string()))?;
-                template(&config).map_err(|error| malformed(path, error.to_string()))?
-            }
-            None => None,
+        let Some(path) = &files.config else {
+            return Ok(Self {
+                pipeline,
+                wrapping: None,
+                template: None,
+            });
         };
-        Ok(Self { pipeline, template })
+        let config: Value = serde_json::from_str(&read(path)?).map_err(|error| malformed(path, error.to_string()))?;
+        Ok(Self {
+            wrapping: wrapping(&config, &pipeline),
+            template: template(&config).map_err(|error| malformed(path, error.to_string()))?,
+            pipeline,
+        })
     }
 
     /// The tokens of `text`, with the tokenizer's own around it if they are asked for.
     #[must_use]
     pub fn encode(&self, text: &str, add_special_tokens: bool) -> Vec<TokenId> {
         let options = EncodeOptions {
-            add_special_tokens,
+            add_special_tokens: add_special_tokens && self.wrapping.is_none(),
             ..EncodeOptions::default()
         };
         let mut tokens = Vec::new();
         let encoded = self.pipeline.encode_into(text, &options, &mut tokens);
         debug_assert!(encoded.is_ok(), "a byte-level tokenizer encodes any text");
-        tokens.iter().map(|token| token.id()).collect()
+        let wrapping = self.wrapping.as_ref().filter(|_| add_special_tokens);
+        let before = wrapping.and_then(|wrapping| wrapping.before);
+        let after = wrapping.and_then(|wrapping| wrapping.after);
+        let tokens = tokens.iter().map(|token| token.id());
+        before.into_iter().chain(tokens).chain(after).collect()
     }
 
     /// The text of tokens.
@@ -156,15 +173,39 @@ fn read(path: &Path) -> Result<String, TokenizerError> {
     })
 }
 
+/// What transformers' `LlamaTokenizerFast` puts in place of the tokenizer's own post-processor.
+fn wrapping(config: &Value, pipeline: &PipelineTokenizer) -> Option<Wrapping> {
+    config["tokenizer_class"]
+        .as_str()
+        .filter(|class| class.starts_with("LlamaTokenizer"))?;
+    let added = pipeline.get_added_vocabulary().get_added_tokens_decoder();
+    let id = |name: &str| {
+        let text = special_token(config, name)?;
+        added
+            .iter()
+            .find_map(|(id, token)| (token.content == text).then_some(*id))
+    };
+    let adds = |key: &str, default: bool| config[key].as_bool().unwrap_or(default);
+    Some(Wrapping {
+        before: id("bos_token").filter(|_| adds("add_bos_token", true)),
+        after: id("eos_token").filter(|_| adds("add_eos_token", false)),
+    })
+}
+
+/// A special token's text, which is written in one of two ways.
+fn special_token<'a>(config: &'a Value, name: &str) -> Option<&'a str> {
+    let token = &config[name];
+    token.as_str().or_else(|| token["content"].as_str())
+}
+
 /// The template of a `tokenizer_config.json`, with the special tokens that it may name.
 fn template(config: &Value) -> Result<Option<ChatTemplate>, TemplateError> {
     let Some(source) = config["chat_template"].as_str() else {
         return Ok(None);
     };
-    let special_tokens = SPECIAL_TOKENS.iter().filter_map(|name| {
-        let token = &config[name];
-        Some((*name, token.as_str().or_else(|| token["content"].as_str())?))
-    });
+    let special_tokens = SPECIAL_TOKENS
+        .iter()
+        .filter_map(|name| Some((*name, special_token(config, name)?)));
     ChatTemplate::compile(source, special_tokens, content_format(source)).map(Some)
 }
 

@@ -13,6 +13,6 @@ mod wasm_debian;
 pub use apt::with_packages;
 pub use cargo_tool::{CargoTool, cargo_tool};
 pub use node::node_modules;
-pub use python::python_clients;
+pub use python::python_with;
 pub use tables::{TABLE, tested_tables, token_tables, tokenizers};
 pub use wasm::{WASM_TARGET, WasmToolchain, wasm_toolchain};

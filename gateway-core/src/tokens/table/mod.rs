@@ -27,6 +27,7 @@ pub(crate) use vocabulary::{GroupSize, MAX_ID, UNMERGED};
 
 use self::vocabulary::{Extent, Group};
 use super::encode::{AddedTokens, Counter, Encoder, Ids, Memory, Sink};
+use super::template::ContentFormat;
 use crate::ids::Tokens;
 
 /// One tokenizer, opened. Clones share it.
@@ -70,6 +71,8 @@ pub struct ChatSource<'a> {
     pub template: &'a str,
     /// Variables that it may use, such as `bos_token`, with their texts.
     pub special_tokens: &'a [(String, String)],
+    /// How it wants the content of messages.
+    pub content: ContentFormat,
 }
 
 impl Table {
@@ -133,6 +136,7 @@ impl Table {
         details.chat_template.as_deref().map(|template| ChatSource {
             template,
             special_tokens: &details.special_tokens,
+            content: details.content,
         })
     }
 

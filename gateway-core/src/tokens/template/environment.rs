@@ -29,10 +29,11 @@ pub fn of<'s>(
     });
     environment.add_filter("tojson", to_json::to_json);
     environment.add_filter("trim", python::trim);
+    environment.add_filter("capitalize", python::capitalize);
+    environment.add_filter("indent", python::indent);
     environment.add_test("sequence", python::is_sequence);
-    environment.add_test("number", |value: &Value| {
-        python::as_float(value).is_some() || value.is_number() || value.is_true() || value == &Value::from(false)
-    });
+    environment.add_test("iterable", python::is_iterable);
+    environment.add_test("number", python::is_number);
     environment.add_test("float", |value: &Value| python::as_float(value).is_some());
     environment.add_function("raise_exception", raise_exception);
     for (name, text) in special_tokens {

@@ -32,6 +32,7 @@ pub fn uniform(message: &Members, format: ContentFormat, media: &mut Media) -> R
             let calls = find(message, "tool_calls").map(tools::calls).transpose()?;
             keep("tool_calls", calls.flatten());
             let reasoning = find(message, "reasoning").or_else(|| find(message, "reasoning_content"));
+            let reasoning = reasoning.filter(|_| !loses_reasoning(message));
             keep("reasoning", reasoning.cloned());
             keep("reasoning_content", reasoning.cloned());
         }
@@ -42,6 +43,19 @@ pub fn uniform(message: &Members, format: ContentFormat, media: &mut Media) -> R
     keep("name", text("name"));
     keep("task", text("task"));
     Ok(uniform)
+}
+
+/// Whether vLLM drops the reasoning of an assistant's message. Its endpoint takes a message for one of the OpenAI SDK's
+/// type, which has no reasoning, or for one of its own, which has it, as pydantic's unions do: by what fits (content
+/// may be null in the SDK's type only, calls in its own only), then by what fits without conversion (the SDK's has no
+/// lists), then by how many members it knows, the SDK's first.
+fn loses_reasoning(message: &Members) -> bool {
+    let member = |name: &str| message.iter().rev().find(|(key, _)| key.as_str() == Some(name));
+    let is = |name: &str, test: fn(&Value) -> bool| member(name).is_some_and(|(_, value)| test(value));
+    let has_items = |value: &Value| value.kind() == ValueKind::Seq && value.len() != Some(0);
+    let fits_better = is("tool_calls", Value::is_none) || is("tool_calls", has_items) || is("content", has_items);
+    let only_in_sdk = ["refusal", "audio", "function_call"];
+    is("content", Value::is_none) || (!fits_better && only_in_sdk.iter().any(|name| member(name).is_some()))
 }
 
 /// Where the template knows no developers, they become the system, and all of the system's messages become one.
@@ -99,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_message_keeps_what_vllm_knows() {
-        let assistant = r#"{"x":1,"content":null,"role":"assistant","refusal":null,"reasoning_content":"so","name":"n",
+        let assistant = r#"{"x":1,"role":"assistant","reasoning_content":"so","name":"n",
             "tool_calls":[{"type":"function","x":2,"function":{"name":"f","arguments":"{\"b\":1,\"a\":[2.0]}"},"id":"1"}]}"#;
         assert_eq!(
             uniform(assistant, ContentFormat::Text),

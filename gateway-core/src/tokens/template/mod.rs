@@ -21,6 +21,7 @@ mod to_json;
 mod tools;
 
 use minijinja::{Environment, ErrorKind};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
@@ -43,7 +44,7 @@ pub struct ChatTemplate {
 }
 
 /// How a template wants the content of messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ContentFormat {
     /// As text.
     Text,
@@ -234,9 +235,10 @@ fn failure(error: &minijinja::Error) -> TemplateError {
 
 /// What any conversation may cost: a step of the engine, or 64 bytes that it writes, cost 1. Bounds both time and
 /// memory.
-const FUEL: u64 = 100_000;
-/// What each byte of a conversation may cost beside that. The dearest template known takes less than a quarter.
-const FUEL_PER_BYTE: u64 = 16;
+const FUEL: u64 = 500_000;
+/// What each byte of a conversation may cost beside that. Of 84 templates of real models none took 10; some look at all
+/// later messages for every call of a tool.
+const FUEL_PER_BYTE: u64 = 32;
 
 #[cfg(test)]
 mod tests {
@@ -360,7 +362,7 @@ mod tests {
         #[test]
         fn no_conversation_panics(
             messages in prop::collection::vec(message(), 0..4),
-            other in r#"(\{"a":\[1.5,"b",null\]\}|null|\[\]|\[\{"function":\{"name":"f"\}\}\]|7)"#,
+            other in r#"(\{"a":\[1,"b",null\]\}|null|\[\]|\[\{"function":\{"name":"f"\}\}\]|7)"#,
             ending in prop::sample::select(vec![Ending::Message, Ending::Answer, Ending::Continuation]),
             reader in prop::sample::select(vec![Reader::Transformers, Reader::Vllm]),
             format in prop::sample::select(vec![ContentFormat::Text, ContentFormat::Parts]),

@@ -34,7 +34,9 @@ pub fn content(
         ContentFormat::Parts if !(only_text && role.as_str() == Some("tool")) => {
             Ok(parts.into_iter().map(Part::into_member).collect())
         }
-        ContentFormat::Parts | ContentFormat::Text => Ok(joined(parts)),
+        ContentFormat::Parts => Ok(joined(parts)),
+        // Where it writes text, vLLM leaves out parts that are empty.
+        ContentFormat::Text => Ok(joined(parts.into_iter().filter(|part| !part.is_empty()).collect())),
     }
 }
 
@@ -78,6 +80,13 @@ impl Part {
             "audio" | "audio_url" | "input_audio" | "audio_embeds" => Some(Self::Audio),
             "video" | "video_url" | "video_embeds" => Some(Self::Video),
             _ => None,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Text(text) | Self::ToolReference(text) => text.as_str() == Some(""),
+            Self::Image | Self::Audio | Self::Video => false,
         }
     }
 
@@ -181,7 +190,7 @@ mod tests {
     #[test]
     fn parts_become_what_the_template_wants() {
         let parts = r#"[{"type":"text","text":"a","cache_control":{}},{"type":"image_url","image_url":{"url":"x"}},"b",
-            {"type":"input_audio","input_audio":{}},{"video_url":"x"},{"type":"refusal","refusal":null}]"#;
+            {"type":"input_audio","input_audio":{}},{"video_url":"x"},{"type":"refusal","refusal":null},{"type":"text","text":""}]"#;
         let media = Media {
             images: 1,
             audios: 1,
@@ -192,7 +201,7 @@ mod tests {
             content(parts, ContentFormat::Parts),
             (
                 "[{'type': 'text', 'text': 'a'}, {'type': 'image'}, {'type': 'text', 'text': 'b'}, {'type': 'audio'}, \
-                 {'type': 'video'}]"
+                 {'type': 'video'}, {'type': 'text', 'text': ''}]"
                     .to_owned(),
                 media
             )

@@ -60,6 +60,74 @@ pub fn is_sequence(value: &Value) -> bool {
     )
 }
 
+/// Jinja's test `number`, which truth values pass too.
+pub fn is_number(value: &Value) -> bool {
+    value.is_number() || value.kind() == ValueKind::Bool || as_float(value).is_some()
+}
+
+/// Jinja's test `iterable`. The engine goes through `None` as if it were empty, Python does not.
+pub fn is_iterable(value: &Value) -> bool {
+    !value.is_none() && value.try_iter().is_ok()
+}
+
+/// The `indent` filter: every line but the first, and those that are empty, behind `width` spaces or that text.
+///
+/// # Errors
+/// When it is indented too far.
+pub fn indent(
+    state: &State<'_, '_>,
+    value: &Value,
+    width: Option<Value>,
+    first: Option<bool>,
+    named: Kwargs,
+) -> Result<String, Error> {
+    let width = width.map_or_else(|| named.get("width"), |width| Ok(Some(width)))?;
+    let first = first.map_or_else(|| named.get("first"), |first| Ok(Some(first)))?;
+    let blank: Option<bool> = named.get("blank")?;
+    named.assert_all_used()?;
+    let indention = match &width {
+        None => " ".repeat(4),
+        Some(width) => match width.as_str() {
+            Some(text) => text.to_owned(),
+            None => spaces(width)?,
+        },
+    };
+    // The line break that Jinja adds: text that ends in one keeps it.
+    let text = format!("{}\n", print::text(state, value)?);
+    let lines = lines(&text, false);
+    state.consume_fuel((lines.len() * indention.len()) as u64 / BYTES_PER_FUEL)?;
+    let mut indented = String::with_capacity(text.len() + lines.len() * indention.len());
+    for (index, line) in lines.iter().enumerate() {
+        let (is_first, is_blank) = (index == 0, line.is_empty());
+        if !is_first {
+            indented.push('\n');
+        }
+        let wanted = if is_first {
+            first.unwrap_or(false)
+        } else {
+            !is_blank || blank.unwrap_or(false)
+        };
+        if wanted {
+            indented.push_str(&indention);
+        }
+        indented.push_str(line);
+    }
+    Ok(indented)
+}
+
+/// That many spaces.
+///
+/// # Errors
+/// When `width` is no number, or a large one.
+pub fn spaces(width: &Value) -> Result<String, Error> {
+    let unfit = || Error::new(ErrorKind::InvalidOperation, "no width, or a large one");
+    let width = usize::try_from(width.as_i64().ok_or_else(unfit)?).unwrap_or(0);
+    if width > MAX_INDENT {
+        return Err(unfit());
+    }
+    Ok(" ".repeat(width))
+}
+
 /// The `trim` filter: `str.strip` of what `value` prints as.
 ///
 /// # Errors
@@ -82,6 +150,7 @@ pub fn method(state: &mut State<'_, '_>, value: &Value, name: &str, args: &[Valu
         "rsplit" => rsplit(text, args),
         "splitlines" => splitlines(text, args),
         "title" => from_args(args).map(|()| Value::from(title(text))),
+        "capitalize" => from_args(args).map(|()| Value::from(capitalize(text))),
         "removeprefix" => {
             let (prefix,): (&str,) = from_args(args)?;
             Ok(Value::from(text.strip_prefix(prefix).unwrap_or(text)))
@@ -179,7 +248,6 @@ fn words(text: &str, most: usize) -> Value {
     Value::from(words)
 }
 
-/// Lines, which end in any of the ways that `str.splitlines` knows.
 fn splitlines(text: &str, args: &[Value]) -> Result<Value, Error> {
     let (keep_ends, named): (Option<bool>, Kwargs) = from_args(args)?;
     let keep_ends = match keep_ends {
@@ -187,6 +255,11 @@ fn splitlines(text: &str, args: &[Value]) -> Result<Value, Error> {
         None => named.get::<Option<bool>>("keepends")?.unwrap_or(false),
     };
     named.assert_all_used()?;
+    Ok(lines(text, keep_ends).into_iter().map(Value::from).collect())
+}
+
+/// Lines, which end in any of the ways that `str.splitlines` knows.
+fn lines(text: &str, keep_ends: bool) -> Vec<&str> {
     let ends = |character: char| {
         matches!(
             character,
@@ -195,23 +268,22 @@ fn splitlines(text: &str, args: &[Value]) -> Result<Value, Error> {
     };
     let mut lines = Vec::new();
     let mut rest = text;
-    while let Some(end) = rest.find(ends) {
+    while let Some((end, character)) = rest.char_indices().find(|(_, character)| ends(*character)) {
         let width = if rest[end..].starts_with("\r\n") {
             2
         } else {
-            rest[end..].chars().next().map_or(0, char::len_utf8)
+            character.len_utf8()
         };
-        let line = if keep_ends { end + width } else { end };
-        lines.push(Value::from(&rest[..line]));
+        lines.push(&rest[..if keep_ends { end + width } else { end }]);
         rest = &rest[end + width..];
     }
     if !rest.is_empty() {
-        lines.push(Value::from(rest));
+        lines.push(rest);
     }
-    Ok(Value::from(lines))
+    lines
 }
 
-/// Every letter behind something that is none in upper case, the others in lower case.
+/// `str.title`: every letter behind something that has no case in upper case, the others in lower case.
 fn title(text: &str) -> String {
     let mut titled = String::with_capacity(text.len());
     let mut in_word = false;
@@ -219,11 +291,28 @@ fn title(text: &str) -> String {
         if in_word {
             titled.extend(character.to_lowercase());
         } else {
-            titled.extend(character.to_uppercase());
+            push_title_case(&mut titled, character);
         }
-        in_word = character.is_alphabetic();
+        in_word = character.is_lowercase() || character.is_uppercase();
     }
     titled
+}
+
+/// `str.capitalize`: the first character in upper case, the others in lower case.
+pub fn capitalize(text: &str) -> String {
+    let mut capitalized = String::with_capacity(text.len());
+    let mut characters = text.chars();
+    if let Some(first) = characters.next() {
+        push_title_case(&mut capitalized, first);
+    }
+    capitalized + &characters.as_str().to_lowercase()
+}
+
+/// A letter at the beginning of a word: of a ligature only the first letter is large.
+fn push_title_case(text: &mut String, character: char) {
+    let mut upper = character.to_uppercase();
+    text.extend(upper.next());
+    text.extend(upper.flat_map(char::to_lowercase));
 }
 
 /// A float that Python prints with an exponent, or that is no number.
@@ -248,6 +337,10 @@ impl Object for Float {
 /// From here on, and below [`LARGEST_PLAIN`], Python writes no exponent (`float_repr_style`, format code `r`).
 const SMALLEST_PLAIN: f64 = 1e-4;
 const LARGEST_PLAIN: f64 = 1e16;
+/// Templates indent by 2, 4 or 8.
+const MAX_INDENT: usize = 64;
+/// What the engine itself charges for bytes that it writes.
+const BYTES_PER_FUEL: u64 = 64;
 
 #[cfg(test)]
 mod tests {
@@ -284,6 +377,10 @@ mod tests {
         assert!(super::split("a", &[Value::from("")]).is_err());
         let lines = splitlines("a\r\nb\u{2028}c\n\n", &[]).unwrap();
         assert_eq!(lines.to_string(), "['a', 'b', 'c', '']");
-        assert_eq!(title("they're bill's 3rd"), "They'Re Bill'S 3Rd");
+        assert_eq!(
+            title("they're bill's 3rd ﬁn 晴れtrue"),
+            "They'Re Bill'S 3Rd Fin 晴れTrue"
+        );
+        assert_eq!(capitalize("ﬁN ÉT"), "Fin ét");
     }
 }

@@ -55,12 +55,7 @@ fn indent(given: Option<Value>) -> Result<Option<String>, Error> {
     if let Some(text) = given.as_str() {
         return Ok(Some(text.to_owned()));
     }
-    let width = given.as_i64().ok_or_else(|| unfit("indent is a number or text"))?;
-    let width = usize::try_from(width).unwrap_or(0);
-    if width > MAX_INDENT {
-        return Err(unfit("indented too far"));
-    }
-    Ok(Some(" ".repeat(width)))
+    python::spaces(&given).map(Some)
 }
 
 struct Writer<'a> {
@@ -233,8 +228,6 @@ fn unfit(reason: &'static str) -> Error {
 
 /// Far below Python's own limit on recursion, and above what a request's body may nest.
 const MAX_DEPTH: usize = 256;
-/// Templates ask for 2 or 4.
-const MAX_INDENT: usize = 64;
 /// What the engine itself charges for bytes that it writes.
 const BYTES_PER_FUEL: u64 = 64;
 
@@ -279,6 +272,6 @@ mod tests {
     #[test]
     fn what_is_no_json_is_an_error() {
         assert!(written("{}", "attr('x') | tojson").starts_with("could not serialize"));
-        assert!(written("1", "tojson(indent=100)").starts_with("could not serialize"));
+        assert!(written("1", "tojson(indent=100)").starts_with("invalid operation"));
     }
 }
