@@ -142,20 +142,17 @@ impl<'a> Input<'a> {
                 let texts: Vec<Text<'_>> = serde_json::from_str(json).ok()?;
                 Some(Self::Texts(texts.into_iter().map(|text| text.0).collect()))
             }
-            (1, '0'..='9') => Some(Self::Tokens(vec![length(
-                &serde_json::from_str::<Vec<u32>>(json).ok()?,
-            )])),
+            (1, '0'..='9') => {
+                let tokens: Vec<u32> = serde_json::from_str(json).ok()?;
+                Some(Self::Tokens(vec![tokens.len() as u64]))
+            }
             (2, '0'..='9') => {
                 let prompts: Vec<Vec<u32>> = serde_json::from_str(json).ok()?;
-                Some(Self::Tokens(prompts.iter().map(length).collect()))
+                Some(Self::Tokens(prompts.iter().map(|tokens| tokens.len() as u64).collect()))
             }
             _ => None,
         }
     }
-}
-
-fn length(tokens: &Vec<u32>) -> u64 {
-    tokens.len() as u64
 }
 
 /// Text that is borrowed unless it holds escapes.

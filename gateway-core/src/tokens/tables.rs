@@ -49,7 +49,7 @@ impl Tables {
     /// When the file is no sound table.
     pub fn get(&self, name: &str) -> Option<Result<&Tokenizer, &TableError>> {
         let Entry { file, opened } = &**self.0.get(name)?;
-        let open = || Table::open(file()).map(Tokenizer::new);
+        let open = || Tokenizer::open(file());
         Some(opened.get_or_init(open).as_ref())
     }
 }
@@ -61,11 +61,15 @@ impl fmt::Debug for Tables {
 }
 
 impl Tokenizer {
-    fn new(table: Table) -> Self {
-        Self {
-            table,
+    /// Opens a table's file.
+    ///
+    /// # Errors
+    /// When it is no sound table.
+    pub fn open(file: impl Into<Bytes>) -> Result<Self, TableError> {
+        Ok(Self {
+            table: Table::open(file)?,
             template: OnceLock::new(),
-        }
+        })
     }
 
     /// The table.
