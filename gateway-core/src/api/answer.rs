@@ -7,7 +7,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-use super::json::Edits;
+use super::alike::Alike;
+use super::json::{Edits, Fields};
 use super::request::quoted;
 
 /// Tokens that an engine reports to have read and written.
@@ -28,6 +29,8 @@ pub struct Editor {
     model: String,
     /// Whether the usage stays in a stream's chunks.
     keep_usage: bool,
+    /// The stream's last chunk that was read in full.
+    last: Option<Alike>,
 }
 
 /// A whole answer, or one chunk of a stream, as the client is to see it.
@@ -56,6 +59,7 @@ impl Editor {
         Self {
             model: quoted(model),
             keep_usage,
+            last: None,
         }
     }
 
@@ -63,34 +67,34 @@ impl Editor {
     ///
     /// # Errors
     /// When it is none.
-    pub fn whole<'a>(&'a self, text: &'a str) -> Result<Answer<'a>, NoAnswer> {
-        self.edit(text, true)
+    pub fn whole<'a>(&self, text: &'a str) -> Result<Answer<'a>, NoAnswer> {
+        let read = Read::of(text)?;
+        Ok(Answer {
+            json: Some(edited(text, &self.edits(text, &read, true))),
+            usage: read.usage(),
+        })
     }
 
-    /// Edits one chunk of a stream.
+    /// Edits the next chunk of a stream.
     ///
     /// # Errors
     /// When it is none.
-    pub fn chunk<'a>(&'a self, text: &'a str) -> Result<Answer<'a>, NoAnswer> {
-        self.edit(text, self.keep_usage)
-    }
-
-    fn edit<'a>(&'a self, text: &'a str, keep_usage: bool) -> Result<Answer<'a>, NoAnswer> {
-        // serde would read a struct from an array as well.
-        if !text.trim_start().starts_with('{') {
-            return Err(NoAnswer::NotJson);
+    pub fn chunk<'a>(&mut self, text: &'a str) -> Result<Answer<'a>, NoAnswer> {
+        if let Some(answer) = self.last.as_ref().and_then(|last| last.edit(text)) {
+            return Ok(answer);
         }
-        let read: Read<'a> = serde_json::from_str(text).map_err(|_| NoAnswer::NotJson)?;
-        if read.error.is_some_and(is_truthy) {
-            return Err(NoAnswer::Error);
-        }
-        let usage = read
-            .usage
-            .and_then(|usage| serde_json::from_str::<Option<Usage>>(usage.get()).ok().flatten());
-        let choices = read.choices.unwrap_or_default();
-        if !keep_usage && usage.is_some() && choices.is_empty() {
+        let read = Read::of(text)?;
+        let usage = read.usage();
+        if !self.keep_usage && usage.is_some() && read.choices().is_empty() {
             return Ok(Answer { json: None, usage });
         }
+        let edits = self.edits(text, &read, self.keep_usage);
+        let json = Some(edited(text, &edits));
+        self.last = read.text().map(|text| Alike::new(&edits, text, usage));
+        Ok(Answer { json, usage })
+    }
+
+    fn edits<'a>(&'a self, text: &'a str, read: &Read<'_>, keep_usage: bool) -> Edits<'a> {
         let mut edits = Edits::new(text);
         if let Some(model) = read.model.filter(|model| model.get() != self.model) {
             edits.replace(model, self.model.as_str());
@@ -98,20 +102,12 @@ impl Editor {
         if let Some(usage) = read.usage.filter(|_| !keep_usage) {
             edits.remove("usage", usage);
         }
-        for reason in choices.iter().filter_map(|choice| choice.finish_reason) {
+        for reason in read.choices().iter().filter_map(|choice| choice.finish_reason) {
             if let Some(known) = known_reason(reason.get()) {
                 edits.replace(reason, known);
             }
         }
-        let json = if edits.is_empty() {
-            Cow::Borrowed(text)
-        } else {
-            Cow::Owned(edits.apply())
-        };
-        Ok(Answer {
-            json: Some(json),
-            usage,
-        })
+        edits
     }
 }
 
@@ -145,6 +141,53 @@ struct Read<'a> {
 struct Choice<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
     finish_reason: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    delta: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    text: Option<&'a RawValue>,
+}
+
+impl<'a> Read<'a> {
+    fn of(text: &'a str) -> Result<Self, NoAnswer> {
+        // serde would read a struct from an array as well.
+        if !text.trim_start().starts_with('{') {
+            return Err(NoAnswer::NotJson);
+        }
+        let read: Self = serde_json::from_str(text).map_err(|_| NoAnswer::NotJson)?;
+        if read.error.is_some_and(is_truthy) {
+            return Err(NoAnswer::Error);
+        }
+        Ok(read)
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        serde_json::from_str::<Option<Usage>>(self.usage?.get()).ok().flatten()
+    }
+
+    fn choices(&self) -> &[Choice<'a>] {
+        self.choices.as_deref().unwrap_or_default()
+    }
+
+    /// What the engine has written since the last chunk, as the JSON string that it came in: a completion's text, or
+    /// the last text of a chat's delta, behind its role.
+    fn text(&self) -> Option<&'a str> {
+        let choice = self.choices().first()?;
+        let is_string = |value: &&RawValue| value.get().starts_with('"');
+        let text = choice.text.filter(is_string).or_else(|| {
+            let delta = Fields::parse(choice.delta?.get()).ok()?;
+            delta.values().rev().find(is_string)
+        });
+        text.map(RawValue::get)
+    }
+}
+
+/// `text` with the edits made.
+fn edited<'a>(text: &'a str, edits: &Edits<'_>) -> Cow<'a, str> {
+    if edits.is_empty() {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(edits.apply())
+    }
 }
 
 /// A value that is there, also when it is null: it may have to be edited.
@@ -170,10 +213,12 @@ fn known_reason(reason: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn chunk(keep_usage: bool, text: &str) -> (Option<String>, Option<Usage>) {
-        let editor = Editor::new("public", keep_usage);
+        let mut editor = Editor::new("public", keep_usage);
         let answer = editor.chunk(text).unwrap();
         (answer.json.map(Cow::into_owned), answer.usage)
     }
@@ -227,7 +272,7 @@ mod tests {
 
     #[test]
     fn errors_and_garbage_are_no_answers() {
-        let editor = Editor::new("public", false);
+        let mut editor = Editor::new("public", false);
         assert_eq!(
             editor.chunk(r#"{"error":{"message":"out of memory"}}"#),
             Err(NoAnswer::Error)
@@ -237,5 +282,60 @@ mod tests {
         for garbage in ["", "hello", "[1]", "{\"a\":", "\"x\"", "{\"choices\":7}"] {
             assert_eq!(editor.whole(garbage), Err(NoAnswer::NotJson), "{garbage}");
         }
+    }
+
+    /// One of the chunks that a stream may hold, and now and then one that is no JSON.
+    fn any_chunk() -> impl Strategy<Value = String> {
+        let text = prop_oneof![
+            "[a-c ]{0,2}".prop_map(|text| quoted(&text)),
+            "(?s).{0,2}".prop_map(|text| quoted(&text)),
+            prop::sample::select(vec!["null", "7", "\"a", "\"a\" \"", "\"\\x\"", "\"a\",\"b\":\"c\""])
+                .prop_map(str::to_owned),
+        ];
+        let model = prop::sample::select(vec!["public", "served"]);
+        let role = prop::sample::select(vec!["", "\"role\":\"assistant\", "]);
+        let choice = prop::sample::select(vec!["\"delta\":{ROLE\"content\":TEXT}", "\"text\":TEXT"]);
+        let reason = prop::sample::select(vec!["", ",\"finish_reason\":null", ",\"finish_reason\":\"eos_token\""]);
+        let usage = prop::sample::select(vec![
+            "",
+            ",\"usage\":null",
+            ",\"usage\":{\"prompt_tokens\":3}",
+            ",\"error\":1",
+        ]);
+        (text, model, role, choice, reason, usage).prop_map(|(text, model, role, choice, reason, usage)| {
+            let choice = choice.replace("ROLE", role).replace("TEXT", &text);
+            format!("{{\"model\":\"{model}\",\"choices\":[{{{choice}{reason}}}]{usage}}}")
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+        #[test]
+        fn chunks_that_are_alike_are_edited_as_if_each_came_alone(
+            keep_usage in any::<bool>(),
+            chunks in prop::collection::vec((any_chunk(), 1..3_usize), 1..6),
+        ) {
+            let mut editor = Editor::new("public", keep_usage);
+            for chunk in chunks.iter().flat_map(|(chunk, times)| std::iter::repeat_n(chunk, *times)) {
+                let mut fresh = Editor::new("public", keep_usage);
+                prop_assert_eq!(editor.chunk(chunk), fresh.chunk(chunk), "{}", chunk);
+            }
+        }
+    }
+
+    #[test]
+    fn a_chunk_like_the_last_one_is_not_read_again() {
+        let chunk = |text: &str| format!(r#"{{"choices":[{{"delta":{{"content":{text}}}}}],"usage":null}}"#);
+        let mut editor = Editor::new("public", false);
+        assert!(editor.chunk(&chunk("\"a\"")).is_ok());
+        let last = editor.last.clone().expect("it has a text");
+        let (like, other) = (chunk("\"\\n\""), chunk("\"b\"").replace("null", "7"));
+        let expected = r#"{"choices":[{"delta":{"content":"\n"}}]}"#;
+        assert_eq!(
+            last.edit(&like).and_then(|answer| answer.json).as_deref(),
+            Some(expected)
+        );
+        assert_eq!(last.edit(&other), None);
     }
 }

@@ -1,6 +1,7 @@
 //! OpenAI's API on the wire: what is read of requests and answers, and how both are edited without touching a byte
 //! that the gateway does not have to.
 
+mod alike;
 mod answer;
 mod canned;
 mod endpoint;
@@ -16,4 +17,4 @@ pub use endpoint::{Endpoint, Route};
 pub use error::{ApiError, Failure, RequestError, error_event};
 pub use models::{model_item, model_list};
 pub use request::{Generation, Prompt};
-pub use sse::{DONE_EVENT, Decoder, Event, EventTooLarge, comment, data_event};
+pub use sse::{DONE_EVENT, Decoder, EventTooLarge, comment, data_event};

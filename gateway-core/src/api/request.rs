@@ -86,7 +86,10 @@ impl Generation {
         let (prompt, prompt_bytes) = read_prompt(endpoint, &reader, &body)?;
         let include_usage = include_usage.unwrap_or(false);
         let mut edits = Edits::new(text);
-        let model_at = fields.get("model").map(|model| edits.range(model)).unwrap_or_default();
+        let model_at = fields
+            .get("model")
+            .map(|model| edits.range(model.get()))
+            .unwrap_or_default();
         if stream {
             ask_for_usage(text, &fields, &mut edits);
         }
