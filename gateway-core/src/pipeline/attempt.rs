@@ -275,3 +275,26 @@ async fn whole<P: Platform>(body: P::Body, limit: usize) -> Result<Bytes, Attemp
 
 /// What an engine may say about a request that it rejects, in bytes.
 const REFUSAL_BYTES: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_stands_below_the_base_url() {
+        let cases = [
+            ("http://10.0.0.7:8000", "http://10.0.0.7:8000/v1/chat/completions"),
+            (
+                "https://gpu.example/a/v2",
+                "https://gpu.example/a/v2/v1/chat/completions",
+            ),
+        ];
+        for (base, expected) in cases {
+            let base = base.parse().expect("a URL");
+            assert_eq!(
+                url_at(&base, Endpoint::Chat).map(|url| url.to_string()).ok().as_deref(),
+                Some(expected)
+            );
+        }
+    }
+}
