@@ -20,6 +20,8 @@ pub enum Task {
     Test(TestOptions),
     /// Builds what is deployed: all of it, or one runtime's.
     Build(BuildOptions),
+    /// Makes the token tables of tokenizers with open licences: target/tokens/NAME.tokens.
+    Tokens,
     /// Prints what the wasm bundles weigh, and fails when one is over its budget.
     Size,
     /// Compares the gateway on each runtime with the least that a proxy there can cost, and fails when it is too slow.

@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Task::Dev(options) => dev::run(&options),
         Task::Test(options) => test::run(&options),
         Task::Build(options) => build::run(&options),
+        Task::Tokens => tokens(),
         Task::Size => size::run(),
         Task::Bench(options) => bench::run(&options),
         Task::Check => check::run(),
@@ -46,6 +47,15 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn tokens() -> Result<(), TaskError> {
+    let tidegate = terminal::step("build tidegate", || {
+        build::native(build::Profile::Debug, build::Purpose::Deployment)
+    })?;
+    let tables = terminal::step("token tables", || setup::token_tables(&tidegate))?;
+    terminal::note(&tables.display().to_string());
+    Ok(())
 }
 
 /// What shells report for a command that an interrupt ended.

@@ -6,6 +6,7 @@ mod cargo_tool;
 mod node;
 mod python;
 mod stamp;
+mod tables;
 mod wasm;
 mod wasm_debian;
 
@@ -13,4 +14,5 @@ pub use apt::with_packages;
 pub use cargo_tool::{CargoTool, cargo_tool};
 pub use node::node_modules;
 pub use python::python_clients;
+pub use tables::token_tables;
 pub use wasm::{WASM_TARGET, WasmToolchain, wasm_toolchain};

@@ -33,7 +33,7 @@ pub fn node_modules(folder: &Path) -> Result<PathBuf, TaskError> {
 fn node_version() -> Result<String, TaskError> {
     let missing = |remedy: String| TaskError::Missing {
         need: format!("Node {NODE_MAJOR} or newer, with npm,"),
-        purpose: "to run Cloudflare's workerd and the OpenAI SDK for Node".to_owned(),
+        purpose: "to run Cloudflare's workerd and the OpenAI SDK for Node, and to fetch tokenizers".to_owned(),
         remedy,
     };
     let version = Run::new("node").arg("--version").probe();

@@ -26,5 +26,8 @@ pub fn once(folder: &Path, sources: &[&str], make: impl FnOnce() -> Result<(), T
 }
 
 fn stamp_file(folder: &Path) -> PathBuf {
-    folder.join(".tidegate-made-of")
+    folder.join(NAME)
 }
+
+/// The stamp's name in its folder.
+pub const NAME: &str = ".tidegate-made-of";
