@@ -3,6 +3,7 @@
 
 mod apt;
 mod cargo_tool;
+mod corpus;
 mod node;
 mod python;
 mod stamp;
@@ -12,7 +13,8 @@ mod wasm_debian;
 
 pub use apt::with_packages;
 pub use cargo_tool::{CargoTool, cargo_tool};
+pub use corpus::corpus;
 pub use node::node_modules;
-pub use python::python_clients;
+pub use python::python_environment;
 pub use tables::token_tables;
 pub use wasm::{WASM_TARGET, WasmToolchain, wasm_toolchain};

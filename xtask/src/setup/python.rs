@@ -1,4 +1,5 @@
-//! A Python environment with the official OpenAI SDK, for the tests that use it as a client.
+//! Python environments: with the official OpenAI SDK for the tests that use it as a client, with the libraries that
+//! token counts are compared with.
 
 use std::path::{Path, PathBuf};
 
@@ -7,12 +8,12 @@ use crate::command::Run;
 use crate::error::TaskError;
 use crate::{terminal, workspace};
 
-/// Makes the environment that the requirements describe, and returns its Python.
+/// Makes the environment that the requirements describe, and returns its Python. `purpose` says what for, beginning
+/// with "to".
 ///
 /// # Errors
 /// When Python is missing or pip fails.
-pub fn python_clients(requirements: &Path) -> Result<PathBuf, TaskError> {
-    let purpose = "to test with the OpenAI SDK for Python";
+pub fn python_environment(requirements: &Path, purpose: &str) -> Result<PathBuf, TaskError> {
     let base = apt::with_packages(
         "Python 3.9 or newer",
         purpose,
