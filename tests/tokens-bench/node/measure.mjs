@@ -1,0 +1,83 @@
+// Measures the libraries in V8, and writes a line of JSON per figure, as the native program does; memory is that of the
+// module's instance.
+//
+//     node measure.mjs MODULE_FOLDER TABLES TEXTS ROUNDS
+
+import { readFileSync, readdirSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join, resolve } from "node:path";
+
+const [folder, tables, texts, rounds] = process.argv.slice(2);
+const LIBRARIES = ["tidegate", "tokenizers", "kitoken"];
+const TOKENIZERS = ["qwen3", "deepseek-v3", "gpt-oss"];
+const PROMPT_BYTES = 2048;
+const PROMPT_CALLS = 200;
+const OPENINGS = 3;
+
+/** A fresh instance of the module: with one that was used before, memory would be hidden that it took then. */
+function instance() {
+  const require = createRequire(import.meta.url);
+  const path = resolve(folder, "tidegate_tokens_bench.js");
+  delete require.cache[path];
+  return require(path);
+}
+
+function source(library, tokenizer) {
+  const path = library === "tidegate" ? `${tokenizer}.tokens` : join("sources", tokenizer, "tokenizer.json");
+  return readFileSync(join(tables, path));
+}
+
+function median(values) {
+  return values.sort((a, b) => a - b)[Math.floor(values.length / 2)];
+}
+
+const read = Object.fromEntries(
+  readdirSync(texts).map((file) => [file.replace(/\.txt$/, ""), readFileSync(join(texts, file), "utf8")]),
+);
+const prompt = Buffer.from(read.markdown).subarray(0, PROMPT_BYTES).toString();
+
+for (const tokenizer of TOKENIZERS) {
+  const figures = {};
+  const add = (library, what, value) => ((figures[library] ??= {})[what] ??= []).push(value);
+  const contenders = [];
+  for (const library of LIBRARIES) {
+    const file = source(library, tokenizer);
+    const module = instance();
+    for (let opening = 0; opening < OPENINGS; opening++) {
+      const begun = performance.now();
+      const opened = new module.Bench(library, file);
+      add(library, "open_ms", performance.now() - begun);
+      opened.free();
+    }
+    const measured = instance();
+    const before = measured.memory_bytes();
+    const bench = new measured.Bench(library, file);
+    add(library, "heap_open_kb", (measured.memory_bytes() - before) / 1000);
+    contenders.push({ library, bench, module: measured });
+  }
+  for (let round = 0; round < rounds; round++) {
+    for (const [name, text] of Object.entries(read)) {
+      for (const { library, bench, module } of contenders) {
+        bench.take(text);
+        const memory = module.memory_bytes();
+        const begun = performance.now();
+        bench.count(1);
+        const took = performance.now() - begun;
+        add(library, `mb_s ${name}`, Buffer.byteLength(text) / 1000 / took);
+        add(library, "heap_count_kb", (module.memory_bytes() - memory) / 1000);
+      }
+    }
+    for (const { library, bench } of contenders) {
+      bench.take(prompt);
+      const begun = performance.now();
+      bench.count(PROMPT_CALLS);
+      add(library, "prompt_us", ((performance.now() - begun) * 1000) / PROMPT_CALLS);
+    }
+  }
+  for (const [library, byWhat] of Object.entries(figures)) {
+    for (const [what, values] of Object.entries(byWhat)) {
+      const value = what === "heap_count_kb" ? Math.max(...values) : median(values);
+      console.log(JSON.stringify({ library, tokenizer, what, value }));
+    }
+  }
+}
