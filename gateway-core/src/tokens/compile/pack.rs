@@ -67,7 +67,7 @@ fn arrange<'a>(tokens: &[&'a Entry]) -> Option<Arranged<'a>> {
 fn arrange_in<'a>(tokens: &[&'a Entry], size: GroupSize) -> Option<Arranged<'a>> {
     let mut buckets = vec![Vec::new(); size.buckets as usize];
     for token in tokens {
-        let hash = hash(&token.bytes);
+        let hash = hash(&token.bytes, 0..token.bytes.len());
         buckets[bucket(hash, size.buckets) as usize].push((hash, *token));
     }
     let mut order: Vec<usize> = (0..buckets.len()).collect();

@@ -1,5 +1,7 @@
 //! Finding added tokens in text: the leftmost, and of those that begin at one place the longest.
 
+use memchr::memchr;
+
 use crate::tokens::table::AddedToken;
 
 /// The added tokens of one pass.
@@ -7,8 +9,8 @@ use crate::tokens::table::AddedToken;
 pub(in crate::tokens) struct AddedTokens {
     /// In the order of their contents, so that those with a common beginning stand together.
     sorted: Vec<AddedToken>,
-    /// The bytes that they begin with.
-    begins: [bool; 256],
+    /// The byte that they all begin with, where there is one: it is `<` in most tokenizers.
+    begin: Option<u8>,
 }
 
 /// One of them in a text, with the white space that belongs to it.
@@ -38,11 +40,11 @@ impl AddedTokens {
 
     fn new(mut tokens: Vec<AddedToken>) -> Self {
         tokens.sort_by(|a, b| a.content.cmp(&b.content));
-        let mut begins = [false; 256];
-        for token in &tokens {
-            begins[usize::from(token.content.as_bytes()[0])] = true;
-        }
-        Self { sorted: tokens, begins }
+        let begin = |token: &AddedToken| token.content.as_bytes().first().copied();
+        // They are sorted: when the first and the last begin alike, all do.
+        let (first, last) = (tokens.first().and_then(begin), tokens.last().and_then(begin));
+        let begin = first.filter(|_| first == last);
+        Self { sorted: tokens, begin }
     }
 
     /// The first token in `text` at or behind `from`. White space before it is its own only down to `from`.
@@ -50,11 +52,10 @@ impl AddedTokens {
         let bytes = text.as_bytes();
         let mut at = from;
         loop {
-            at += bytes
-                .get(at..)?
-                .iter()
-                .position(|byte| self.begins[usize::from(*byte)])?;
-            if let Some(token) = self.longest_at(&bytes[at..]) {
+            if let Some(begin) = self.begin {
+                at += memchr(begin, bytes.get(at..)?)?;
+            }
+            if let Some(token) = self.longest_at(bytes.get(at..)?) {
                 return Some(found(token, text, from, at));
             }
             at += 1;

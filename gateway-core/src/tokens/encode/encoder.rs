@@ -11,71 +11,65 @@ use super::split::Scratch;
 use super::windows::{WINDOW_BYTES, window};
 use crate::tokens::table::{Normalizer, Splitter, Vocabulary};
 
-/// A table, and the memory that encoding takes.
+/// What of a table encoding takes.
 #[derive(Debug)]
 pub(in crate::tokens) struct Encoder<'a> {
-    vocabulary: Vocabulary<'a>,
-    normalizer: Normalizer,
-    splitter: Splitter,
-    passes: &'a [AddedTokens],
+    pub vocabulary: Vocabulary<'a>,
+    pub normalizer: Normalizer,
+    pub splitter: Splitter,
+    pub passes: &'a [AddedTokens],
+}
+
+/// What encoding takes besides: less than 256 KiB, but for a text with a long run that has no safe cut.
+#[derive(Debug, Default)]
+pub(in crate::tokens) struct Memory {
     scratch: Scratch,
     merger: Merger,
 }
 
-impl<'a> Encoder<'a> {
-    /// An encoder for a text of `text_bytes`.
-    pub fn new(
-        vocabulary: Vocabulary<'a>,
-        normalizer: Normalizer,
-        splitter: Splitter,
-        passes: &'a [AddedTokens],
-        text_bytes: usize,
-    ) -> Self {
-        Self {
-            vocabulary,
-            normalizer,
-            splitter,
-            passes,
-            scratch: Scratch::for_windows_of(text_bytes.min(WINDOW_BYTES)),
-            merger: Merger::default(),
-        }
+impl Memory {
+    /// Whether it is worth keeping.
+    pub fn is_small(&self) -> bool {
+        self.scratch.window_bytes() <= WINDOW_BYTES
     }
+}
 
+impl Encoder<'_> {
     /// Tells the tokens of `text`.
-    pub fn encode<S: Sink>(&mut self, text: &str, sink: &mut S) {
-        self.pass(self.passes, text, sink);
+    pub fn encode<S: Sink>(&self, text: &str, memory: &mut Memory, sink: &mut S) {
+        self.pass(self.passes, text, memory, sink);
     }
 
-    fn pass<S: Sink>(&mut self, passes: &[AddedTokens], text: &str, sink: &mut S) {
+    fn pass<S: Sink>(&self, passes: &[AddedTokens], text: &str, memory: &mut Memory, sink: &mut S) {
         let Some((pass, later)) = passes.split_first() else {
-            return self.plain(text, sink);
+            return self.plain(text, memory, sink);
         };
         let mut from = 0;
         while let Some(found) = pass.find(text, from) {
-            self.pass(later, &text[from..found.start], sink);
+            self.pass(later, &text[from..found.start], memory, sink);
             sink.token(|| found.id);
             from = found.end;
         }
-        self.pass(later, &text[from..], sink);
+        self.pass(later, &text[from..], memory, sink);
     }
 
     /// Text without added tokens.
-    fn plain<S: Sink>(&mut self, text: &str, sink: &mut S) {
+    fn plain<S: Sink>(&self, text: &str, memory: &mut Memory, sink: &mut S) {
         let mut rest = text;
         while !rest.is_empty() {
             let (head, tail) = rest.split_at(window(rest));
-            self.pieces(&normalized(head, self.normalizer), sink);
+            self.pieces(&normalized(head, self.normalizer), memory, sink);
             rest = tail;
         }
     }
 
-    fn pieces<S: Sink>(&mut self, text: &str, sink: &mut S) {
-        let Self { vocabulary, .. } = self;
-        for span in self.splitter.split(text, &mut self.scratch) {
-            let piece = &text.as_bytes()[span.range()];
-            match vocabulary.find(piece) {
+    fn pieces<S: Sink>(&self, text: &str, memory: &mut Memory, sink: &mut S) {
+        let (vocabulary, bytes) = (&self.vocabulary, text.as_bytes());
+        let Memory { scratch, merger } = memory;
+        for span in self.splitter.split(text, scratch) {
+            match vocabulary.find(bytes, span.range()) {
                 Some(slot) => sink.token(|| vocabulary.id(slot)),
-                None => self.merger.merge(vocabulary, piece, sink),
+                None => merger.merge(vocabulary, bytes, span.range(), sink),
             }
         }
     }

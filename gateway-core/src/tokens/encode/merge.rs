@@ -6,19 +6,31 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::ops::Range;
 
+use super::recent::Recent;
 use super::sink::Sink;
 use crate::tokens::table::Vocabulary;
 
 /// Merges pieces; it keeps its memory between them.
 #[derive(Debug, Default)]
 pub(super) struct Merger {
-    /// Where the tokens of the piece end.
+    /// Where the tokens of the piece end, counted from its start.
     ends: Vec<u32>,
     /// Ids that neighbours merge to: of the tokens that end at `ends[n]` and `ends[n + 1]`.
     ranks: Vec<u32>,
     queue: BinaryHeap<Reverse<Merge>>,
     symbols: Vec<Symbol>,
+    recent: Recent,
+}
+
+/// A piece of a text.
+#[derive(Clone, Copy, Debug)]
+struct Piece<'a> {
+    vocabulary: &'a Vocabulary<'a>,
+    text: &'a [u8],
+    start: usize,
+    length: usize,
 }
 
 /// A merge that is possible, ordered as it is done: by rank, then from the left.
@@ -39,45 +51,49 @@ struct Symbol {
 }
 
 impl Merger {
-    /// Tells the tokens of `piece`.
-    pub fn merge<S: Sink>(&mut self, vocabulary: &Vocabulary<'_>, piece: &[u8], sink: &mut S) {
-        if piece.len() <= SHORT {
-            self.merge_by_scanning(vocabulary, piece);
-        } else if piece.len() <= PART || self.merge_in_parts(vocabulary, piece).is_none() {
-            self.ends.clear();
-            self.merge_by_queue(vocabulary, piece);
+    /// Tells the tokens of a piece of `text`.
+    pub fn merge<S: Sink>(&mut self, vocabulary: &Vocabulary<'_>, text: &[u8], range: Range<usize>, sink: &mut S) {
+        if !S::WANTS_IDS && range.len() <= Recent::LONGEST {
+            let count = self.recent.get(text, range.clone());
+            let count = count.unwrap_or_else(|| {
+                self.find_ends(Piece::new(vocabulary, text, range.clone()));
+                self.recent.put(text, range, self.ends.len());
+                self.ends.len()
+            });
+            return (0..count).for_each(|_| sink.token(|| 0));
         }
+        let piece = Piece::new(vocabulary, text, range);
+        self.find_ends(piece);
         let mut start = 0;
         for end in &self.ends {
-            let end = *end as usize;
-            sink.token(|| {
-                vocabulary
-                    .find(&piece[start..end])
-                    .map_or(0, |slot| vocabulary.id(slot))
-            });
-            start = end;
+            sink.token(|| piece.id(start, *end));
+            start = *end;
+        }
+    }
+
+    fn find_ends(&mut self, piece: Piece<'_>) {
+        if piece.length <= SHORT {
+            self.merge_by_scanning(piece);
+        } else if piece.length <= PART || self.merge_in_parts(piece).is_none() {
+            self.merge_by_queue(piece);
         }
     }
 
     /// Looks for the best merge anew each time: the quickest for few bytes.
-    fn merge_by_scanning(&mut self, vocabulary: &Vocabulary<'_>, piece: &[u8]) {
+    fn merge_by_scanning(&mut self, piece: Piece<'_>) {
         let Self { ends, ranks, .. } = self;
+        let rank = |start, end| piece.rank(start, end).unwrap_or(NO_MERGE);
         ends.clear();
-        ends.extend((1..).take(piece.len()));
+        ends.extend((1..).take(piece.length));
         ranks.clear();
-        ranks.extend(piece.windows(2).map(|pair| vocabulary.merged(pair).unwrap_or(NO_MERGE)));
-        while let Some((best, rank)) = ranks.iter().copied().enumerate().min_by_key(|(_, rank)| *rank) {
-            if rank == NO_MERGE {
+        ranks.extend((2..).take(piece.length - 1).map(|end| rank(end - 2, end)));
+        while let Some((best, lowest)) = ranks.iter().copied().enumerate().min_by_key(|(_, rank)| *rank) {
+            if lowest == NO_MERGE {
                 break;
             }
             ends.remove(best);
             ranks.remove(best);
-            let rank_of = |pair: usize| {
-                let start = pair.checked_sub(1).map_or(0, |before| ends[before] as usize);
-                vocabulary
-                    .merged(&piece[start..ends[pair + 1] as usize])
-                    .unwrap_or(NO_MERGE)
-            };
+            let rank_of = |pair: usize| rank(pair.checked_sub(1).map_or(0, |before| ends[before]), ends[pair + 1]);
             if best < ranks.len() {
                 ranks[best] = rank_of(best);
             }
@@ -87,18 +103,18 @@ impl Merger {
         }
     }
 
-    /// Encodes a long piece part by part, in memory and time that do not depend on how parts hang together. Each part
-    /// begins with a token of the part before; when it is encoded as the same token again, the two fit together.
-    /// [`None`] when a part fits to none of several tokens, which no tokenizer in use was seen to bring about.
-    fn merge_in_parts(&mut self, vocabulary: &Vocabulary<'_>, piece: &[u8]) -> Option<()> {
+    /// Encodes a long piece part by part, so that time grows with its length only. Each part begins with a token of
+    /// the part before; when it is encoded as the same token again, the two fit together. [`None`] when a part fits
+    /// to none of several tokens, which no tokenizer in use was seen to bring about.
+    fn merge_in_parts(&mut self, piece: Piece<'_>) -> Option<()> {
         let mut settled = Vec::new();
-        let mut part = self.part(vocabulary, piece, 0);
-        while part.last().is_some_and(|end| (*end as usize) < piece.len()) {
+        let mut part = self.part(piece, 0);
+        while part.last().is_some_and(|end| (*end as usize) < piece.length) {
             let latest = part.len() * 3 / 4;
             let mut anchors = (1..=latest).rev().take(ANCHORS);
             let (anchor, next) = anchors.find_map(|anchor| {
-                let next = self.part(vocabulary, piece, part[anchor - 1]);
-                (next[0] == part[anchor]).then_some((anchor, next))
+                let next = self.part(piece, part[anchor - 1]);
+                (next.first() == part.get(anchor)).then_some((anchor, next))
             })?;
             settled.extend_from_slice(&part[..anchor]);
             part = next;
@@ -109,27 +125,29 @@ impl Merger {
     }
 
     /// Where the tokens end of the part of `piece` that begins at `from`.
-    fn part(&mut self, vocabulary: &Vocabulary<'_>, piece: &[u8], from: u32) -> Vec<u32> {
-        let rest = &piece[from as usize..];
-        self.ends.clear();
-        self.merge_by_queue(vocabulary, &rest[..rest.len().min(PART)]);
+    fn part(&mut self, piece: Piece<'_>, from: u32) -> Vec<u32> {
+        self.merge_by_queue(Piece {
+            start: piece.start + from as usize,
+            length: PART.min(piece.length - from as usize),
+            ..piece
+        });
         self.ends.iter().map(|end| from + end).collect()
     }
 
-    /// Appends where the tokens of `piece` end. Keeps possible merges in a queue: n log n steps for n bytes.
+    /// Keeps possible merges in a queue: n log n steps for n bytes.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "a piece is shorter than 4 GiB, as a span's ends are"
     )]
-    fn merge_by_queue(&mut self, vocabulary: &Vocabulary<'_>, piece: &[u8]) {
+    fn merge_by_queue(&mut self, piece: Piece<'_>) {
         let Self {
             queue, symbols, ends, ..
         } = self;
-        let possible = |start: u32, end: u32| {
-            let rank = vocabulary.merged(&piece[start as usize..end as usize])?;
+        let possible = |start, end| {
+            let rank = piece.rank(start, end)?;
             Some(Reverse(Merge { rank, start, end }))
         };
-        let length = piece.len() as u32;
+        let length = piece.length as u32;
         symbols.clear();
         symbols.extend((0..length).map(|at| Symbol {
             before: at.saturating_sub(1),
@@ -153,7 +171,34 @@ impl Merger {
                 queue.extend(possible(before, end));
             }
         }
+        ends.clear();
         ends.extend(symbols.iter().map(|symbol| symbol.end).filter(|end| *end != MERGED));
+    }
+}
+
+impl<'a> Piece<'a> {
+    fn new(vocabulary: &'a Vocabulary<'a>, text: &'a [u8], range: Range<usize>) -> Self {
+        Self {
+            vocabulary,
+            text,
+            start: range.start,
+            length: range.len(),
+        }
+    }
+
+    /// The rank of the merge that makes a token of these of its bytes.
+    fn rank(self, start: u32, end: u32) -> Option<u32> {
+        self.vocabulary.merged(self.text, self.range(start, end))
+    }
+
+    /// The id of the token that these of its bytes are.
+    fn id(self, start: u32, end: u32) -> u32 {
+        let slot = self.vocabulary.find(self.text, self.range(start, end));
+        slot.map_or(0, |slot| self.vocabulary.id(slot))
+    }
+
+    fn range(self, start: u32, end: u32) -> Range<usize> {
+        self.start + start as usize..self.start + end as usize
     }
 }
 
@@ -164,6 +209,6 @@ const MERGED: u32 = 0;
 /// Up to so many bytes, looking for the best merge takes less time than keeping a queue.
 const SHORT: usize = 48;
 /// How many bytes a part of a long piece has: several times the longest tokens in use.
-const PART: usize = 2048;
+const PART: usize = 512;
 /// How many tokens are tried for the next part to begin with.
 const ANCHORS: usize = 16;

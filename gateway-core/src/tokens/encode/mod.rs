@@ -7,11 +7,12 @@
 mod added;
 mod encoder;
 mod merge;
+mod recent;
 mod sink;
 mod split;
 mod windows;
 
 pub(super) use added::AddedTokens;
-pub(super) use encoder::Encoder;
-pub(super) use sink::{Counter, Ids};
+pub(super) use encoder::{Encoder, Memory};
+pub(super) use sink::{Counter, Ids, Sink};
 pub(super) use windows::last_cut;

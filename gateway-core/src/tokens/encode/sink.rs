@@ -2,6 +2,9 @@
 
 /// Takes tokens in order.
 pub(in crate::tokens) trait Sink {
+    /// Whether `id` is ever called.
+    const WANTS_IDS: bool;
+
     /// One more token; its id is looked up only where it is wanted.
     fn token(&mut self, id: impl FnOnce() -> u32);
 }
@@ -11,6 +14,8 @@ pub(in crate::tokens) trait Sink {
 pub(in crate::tokens) struct Counter(pub u64);
 
 impl Sink for Counter {
+    const WANTS_IDS: bool = false;
+
     #[inline]
     fn token(&mut self, _: impl FnOnce() -> u32) {
         self.0 += 1;
@@ -21,6 +26,8 @@ impl Sink for Counter {
 pub(in crate::tokens) struct Ids<F>(pub F);
 
 impl<F: FnMut(u32)> Sink for Ids<F> {
+    const WANTS_IDS: bool = true;
+
     fn token(&mut self, id: impl FnOnce() -> u32) {
         (self.0)(id());
     }

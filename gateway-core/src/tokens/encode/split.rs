@@ -16,11 +16,9 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// Scratch for windows of up to `bytes`; it grows where one is larger.
-    pub fn for_windows_of(bytes: usize) -> Self {
-        let mut scratch = Self::default();
-        scratch.grow(bytes);
-        scratch
+    /// Bytes of the largest window so far.
+    pub fn window_bytes(&self) -> usize {
+        self.tags.len()
     }
 
     fn grow(&mut self, bytes: usize) {

@@ -1,40 +1,46 @@
-//! The hash by which a table finds a piece of text, the same in the compiler and in every reader. It is made for keys
-//! of some bytes to some hundred, and for machines without a wide multiplication, as WebAssembly is.
+//! The hash by which a table finds a piece of text, the same in the compiler and in every reader. It takes eight bytes
+//! at a time, and is made for machines without a wide multiplication, as WebAssembly is.
 
-/// Mixes the bytes of `piece`. Pieces of different lengths are never compared, so the length takes no part.
-#[inline]
-pub(crate) fn hash(piece: &[u8]) -> u64 {
-    let mut state = SEED;
-    let mut rest = piece;
-    while let Some((word, more)) = rest.split_first_chunk::<8>() {
-        state = mix(state ^ u64::from_le_bytes(*word));
-        rest = more;
-    }
-    mix(state ^ tail(rest, piece))
-}
+use std::ops::Range;
 
-/// The last bytes as one number. Where the piece is long enough they overlap what came before: one load, not eight.
+/// One to eight bytes of `text` from `at` on as one number, padded with zeros.
 #[inline]
-fn tail(rest: &[u8], piece: &[u8]) -> u64 {
-    match (piece.last_chunk::<8>(), rest) {
-        (_, []) => 0,
-        (Some(last), _) => u64::from_le_bytes(*last),
-        (None, _) => short(rest),
+pub(crate) fn word(text: &[u8], at: usize, length: usize) -> u64 {
+    match text.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        Some(bytes) => u64::from_le_bytes(*bytes) & (u64::MAX >> (64 - 8 * length)),
+        None => at_the_end(text, at, length),
     }
 }
 
-/// Up to seven bytes as one number, injectively for each length.
+/// The same where fewer than eight bytes follow.
+#[cold]
+fn at_the_end(text: &[u8], at: usize, length: usize) -> u64 {
+    let bytes = text.iter().skip(at).take(length).rev();
+    bytes.fold(0, |word, byte| word << 8 | u64::from(*byte))
+}
+
+/// The words of a piece of `text`, at least one: where each begins, and its bytes.
 #[inline]
-fn short(bytes: &[u8]) -> u64 {
-    match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>(), bytes) {
-        (Some(first), Some(last), _) => {
-            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
-        }
-        (_, _, &[a, b, c]) => u64::from(a) | u64::from(b) << 8 | u64::from(c) << 16,
-        (_, _, &[a, b]) => u64::from(a) | u64::from(b) << 8,
-        (_, _, &[a]) => u64::from(a),
-        (_, _, _) => 0,
-    }
+pub(crate) fn words(piece: Range<usize>) -> impl Iterator<Item = (usize, usize)> {
+    let mut at = piece.start;
+    std::iter::from_fn(move || {
+        let begin = at;
+        at += 8;
+        (begin < piece.end).then(|| (begin, (piece.end - begin).min(8)))
+    })
+}
+
+/// Mixes the bytes of `piece`, which is a part of `text`. Pieces of different lengths are never compared, so the length
+/// takes no part.
+#[inline]
+pub(crate) fn hash(text: &[u8], piece: Range<usize>) -> u64 {
+    words(piece).fold(SEED, |state, (at, length)| mix(state ^ word(text, at, length)))
+}
+
+/// [`hash`] of a piece that is this one word.
+#[inline]
+pub(crate) fn hash_word(word: u64) -> u64 {
+    mix(SEED ^ word)
 }
 
 /// Where among `slots` a key with this hash stands, when its bucket's pilot is `pilot`.
@@ -49,14 +55,15 @@ pub(crate) fn bucket(hash: u64, buckets: u32) -> u32 {
     reduce(hash, buckets)
 }
 
-/// `hash` as a number below `bound`, by its upper half (Lemire, "A fast alternative to the modulo reduction", 2016).
+/// `hash` as a number below `bound`, by its upper half (Lemire, "Fast random integer generation in an interval",
+/// 2019).
 #[inline]
 #[expect(
     clippy::cast_possible_truncation,
     reason = "a half times a number below 2^32, halved again"
 )]
 fn reduce(hash: u64, bound: u32) -> u32 {
-    ((hash >> 32) * u64::from(bound) >> 32) as u32
+    (((hash >> 32) * u64::from(bound)) >> 32) as u32
 }
 
 #[inline]

@@ -9,13 +9,14 @@ mod hash;
 mod layout;
 mod vocabulary;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
 pub use error::TableError;
 #[cfg(feature = "compile")]
-pub(crate) use hash::{bucket, hash, slot};
+pub(crate) use hash::slot;
+pub(crate) use hash::{bucket, hash, word, words};
 #[cfg(feature = "compile")]
 pub(crate) use layout::assemble;
 pub(crate) use layout::{AddedToken, Details, MAX_TOKEN_BYTES, Normalizer, Splitter};
@@ -24,7 +25,7 @@ pub(crate) use vocabulary::Vocabulary;
 pub(crate) use vocabulary::{GroupSize, MAX_ID, UNMERGED};
 
 use self::vocabulary::{Extent, Group};
-use super::encode::{AddedTokens, Counter, Encoder, Ids};
+use super::encode::{AddedTokens, Counter, Encoder, Ids, Memory, Sink};
 use crate::ids::Tokens;
 
 /// One tokenizer, opened. Clones share it.
@@ -41,6 +42,8 @@ struct Opened {
     groups: Vec<Group>,
     added: Vec<AddedTokens>,
     details: Details,
+    /// What encoding takes, kept from one text to the next.
+    memories: Mutex<Vec<Memory>>,
 }
 
 /// The ids that a tokenizer puts around a plain prompt when it is asked to add special tokens.
@@ -97,6 +100,7 @@ impl Table {
                 added,
                 details,
                 file,
+                memories: Mutex::default(),
             }),
         })
     }
@@ -104,13 +108,13 @@ impl Table {
     /// How many tokens `text` is, without special tokens around it. Special tokens inside of it count as such.
     pub fn count(&self, text: &str) -> Tokens {
         let mut counter = Counter::default();
-        self.visit(|encoder| encoder.encode(text, &mut counter), text.len());
+        self.encode_into(text, &mut counter);
         Tokens(counter.0)
     }
 
     /// Tells `each` token of `text` by its id, in order, without special tokens around it.
     pub fn encode(&self, text: &str, each: impl FnMut(u32)) {
-        self.visit(|encoder| encoder.encode(text, &mut Ids(each)), text.len());
+        self.encode_into(text, &mut Ids(each));
     }
 
     /// What stands around a plain prompt.
@@ -131,21 +135,33 @@ impl Table {
         })
     }
 
-    fn visit(&self, encode: impl FnOnce(&mut Encoder<'_>), text_bytes: usize) {
+    fn encode_into<S: Sink>(&self, text: &str, sink: &mut S) {
         let opened = &*self.opened;
         let bytes = opened.file.get(opened.vocabulary_at..).unwrap_or_default();
         // The lengths were compared when the table was opened.
-        if let Some(vocabulary) = Vocabulary::split(bytes, opened.extent, &opened.groups) {
-            let Details {
-                normalizer, splitter, ..
-            } = opened.details;
-            encode(&mut Encoder::new(
-                vocabulary,
-                normalizer,
-                splitter,
-                &opened.added,
-                text_bytes,
-            ));
+        let Some(vocabulary) = Vocabulary::split(bytes, opened.extent, &opened.groups) else {
+            return;
+        };
+        let mut memory = opened.memories().pop().unwrap_or_default();
+        let encoder = Encoder {
+            vocabulary,
+            normalizer: opened.details.normalizer,
+            splitter: opened.details.splitter,
+            passes: &opened.added,
+        };
+        encoder.encode(text, &mut memory, sink);
+        let mut memories = opened.memories();
+        if memory.is_small() && memories.len() < KEPT_MEMORIES {
+            memories.push(memory);
         }
     }
 }
+
+impl Opened {
+    fn memories(&self) -> MutexGuard<'_, Vec<Memory>> {
+        self.memories.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many texts at once find memory ready: more than threads count at the same time. On Workers and Spin one does.
+const KEPT_MEMORIES: usize = 8;

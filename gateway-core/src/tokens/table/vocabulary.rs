@@ -5,9 +5,11 @@
 //! a bucket, the bucket's pilot, a byte, chooses the slot. To look a piece up takes one pilot, one record, and one
 //! comparison. A slot that no token fell into repeats a token of another slot, which no lookup can find there.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
-use super::hash::{bucket, hash, slot};
+use super::hash::{bucket, hash, hash_word, slot, word, words};
 
 /// How many slots and buckets the tokens of one length take.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
@@ -92,23 +94,36 @@ impl<'a> Vocabulary<'a> {
         })
     }
 
-    /// Where the token of exactly these bytes stands.
+    /// Where the token stands that is exactly this piece of `text`.
     #[inline]
-    pub fn find(&self, piece: &[u8]) -> Option<Slot> {
-        let group = self.groups.get(piece.len())?;
-        if group.size.slots == 0 {
-            return None;
+    pub fn find(&self, text: &[u8], piece: Range<usize>) -> Option<Slot> {
+        let length = piece.end - piece.start;
+        let group = self.groups.get(length)?;
+        // Nearly all pieces are one word.
+        if length <= 8 && length > 0 {
+            let piece = word(text, piece.start, length);
+            let index = self.index(group, hash_word(piece))?;
+            let record = group.first_record + index * length;
+            return (word(self.records, record, length) == piece).then_some(Slot(group.first_slot + index));
         }
-        let hash = hash(piece);
-        let pilot = *self
-            .pilots
-            .get(group.first_pilot + bucket(hash, group.size.buckets) as usize)?;
-        let index = slot(hash, pilot, group.size.slots) as usize;
-        let record = self
-            .records
-            .get(group.first_record + index * piece.len()..)?
-            .get(..piece.len())?;
-        same(record, piece).then_some(Slot(group.first_slot + index))
+        self.find_long(text, piece, group)
+    }
+
+    fn find_long(&self, text: &[u8], piece: Range<usize>, group: &Group) -> Option<Slot> {
+        let index = self.index(group, hash(text, piece.clone()))?;
+        let record = group.first_record + index * piece.len();
+        let mut words = words(0..piece.len());
+        let is_same =
+            words.all(|(at, length)| word(self.records, record + at, length) == word(text, piece.start + at, length));
+        is_same.then_some(Slot(group.first_slot + index))
+    }
+
+    /// Where in its group a token with this hash stands, if it is one. [`None`] in an empty group.
+    #[inline]
+    fn index(&self, group: &Group, hash: u64) -> Option<usize> {
+        let pilot = group.first_pilot + bucket(hash, group.size.buckets) as usize;
+        let pilot = *self.pilots.get(pilot).filter(|_| group.size.slots > 0)?;
+        Some(slot(hash, pilot, group.size.slots) as usize)
     }
 
     /// The token's id.
@@ -117,10 +132,10 @@ impl<'a> Vocabulary<'a> {
         self.low(slot) | u32::from(self.high(slot) & !UNMERGED) << 16
     }
 
-    /// The id of the token that merges make of exactly these bytes; it is the merge's rank as well.
+    /// The id of the token that merges make of exactly this piece of `text`; it is the merge's rank as well.
     #[inline]
-    pub fn merged(&self, bytes: &[u8]) -> Option<u32> {
-        let slot = self.find(bytes)?;
+    pub fn merged(&self, text: &[u8], piece: Range<usize>) -> Option<u32> {
+        let slot = self.find(text, piece)?;
         let high = self.high(slot);
         (high & UNMERGED == 0).then(|| self.low(slot) | u32::from(high) << 16)
     }
@@ -135,24 +150,6 @@ impl<'a> Vocabulary<'a> {
     fn high(&self, slot: Slot) -> u8 {
         self.ids_high.get(slot.0).copied().unwrap_or_default()
     }
-}
-
-/// Whether two slices of one length are equal. Tokens are short: a call of the library's comparison costs more than
-/// the comparison, in WebAssembly several times more.
-#[inline]
-fn same(record: &[u8], piece: &[u8]) -> bool {
-    let (mut left, mut right) = (record, piece);
-    while let (Some((a, left_rest)), Some((b, right_rest))) = (left.split_first_chunk::<8>(), right.split_first_chunk())
-    {
-        if u64::from_le_bytes(*a) != u64::from_le_bytes(*b) {
-            return false;
-        }
-        (left, right) = (left_rest, right_rest);
-    }
-    if let (Some(a), Some(b)) = (record.last_chunk::<8>(), piece.last_chunk()) {
-        return u64::from_le_bytes(*a) == u64::from_le_bytes(*b);
-    }
-    left.iter().zip(right).all(|(a, b)| a == b)
 }
 
 /// Bytes of an id in the part of the low halves. Split in two, ids compress to three quarters.
