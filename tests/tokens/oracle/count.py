@@ -4,7 +4,8 @@
 
 For each tokenizer, out/NAME/CLASS.txt has a line per sample of CLASS.jsonl: how many ids, their digest, and the digest
 of the text as the tokenizer normalizes it, or "-" when it does not. A digest is the first eight bytes of the SHA-256 in
-hexadecimal; for one of ids each is four bytes, least significant first. Special tokens are not added.
+hexadecimal; for one of ids each is four bytes, least significant first. Special tokens are not added. unassigned.txt
+has a line for each range of characters that the library takes for unassigned: the first and the last, in hexadecimal.
 
 Its splitters run on Oniguruma, as those of the engines do that use this library: other code than the gateway's, and
 than what the gateway's tables are compiled and checked with.
@@ -28,6 +29,8 @@ def main():
     parser.add_argument("--out", required=True)
     parser.add_argument("tokenizers", nargs="+", metavar="NAME=TOKENIZER_JSON")
     options = parser.parse_args()
+    pathlib.Path(options.out).mkdir(parents=True, exist_ok=True)
+    pathlib.Path(options.out, "unassigned.txt").write_text(unassigned(), encoding="ascii")
     for pair in options.tokenizers:
         name, path = pair.split("=", 1)
         tokenizer = tokenizers.Tokenizer.from_file(path)
@@ -40,6 +43,13 @@ def main():
                     for text, encoding in zip(texts, encodings):
                         ids = digest(as_bytes(encoding.ids))
                         lines.write(f"{len(encoding.ids)} {ids} {normalized(tokenizer, text)}\n")
+
+
+def unassigned():
+    points = [*range(0xD800), *range(0xE000, 0x110000)]
+    splitter = tokenizers.pre_tokenizers.Split(tokenizers.Regex(r"\p{Cn}+"), "removed", invert=True)
+    found = splitter.pre_tokenize_str("".join(map(chr, points)))
+    return "".join(f"{points[start]:x} {points[end - 1]:x}\n" for _, (start, end) in found)
 
 
 def batches(path):

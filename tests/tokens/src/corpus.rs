@@ -1,6 +1,7 @@
 //! The corpus: classes of texts, a file of JSON lines each.
 
 use std::io::{BufRead as _, BufReader};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -79,6 +80,22 @@ fn expected(line: &str) -> Option<Expected> {
         ids: words.next()?.to_owned(),
         normalized: words.next().filter(|word| *word != "-").map(str::to_owned),
     })
+}
+
+/// Characters that Python's `tokenizers` takes for unassigned, as ranges in their order.
+///
+/// # Panics
+/// When the oracle was not asked.
+pub fn unassigned() -> Vec<RangeInclusive<char>> {
+    let range = |line: &str| {
+        let (first, last) = line.split_once(' ')?;
+        let point = |digits| char::from_u32(u32::from_str_radix(digits, 16).ok()?);
+        Some(point(first)?..=point(last)?)
+    };
+    let ranges: Option<Vec<_>> = lines(&folder().join("python/unassigned.txt")).map(|line| range(&line)).collect();
+    let ranges = ranges.expect("each line has two characters");
+    assert!(!ranges.is_empty(), "some characters are always unassigned");
+    ranges
 }
 
 fn folder() -> PathBuf {

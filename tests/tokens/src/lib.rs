@@ -9,6 +9,6 @@ mod corpus;
 mod sealed;
 mod tokenizer;
 
-pub use corpus::{Class, Expected, Sample, classes, oracle};
+pub use corpus::{Class, Expected, Sample, classes, oracle, unassigned};
 pub use sealed::sealed;
 pub use tokenizer::{Tokenizer, digest, digest_of_ids, tokenizers};
