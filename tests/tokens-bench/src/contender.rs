@@ -99,7 +99,9 @@ impl Contender {
             Self::Kitoken(tokenizer) => {
                 // It panics on some long texts, where its regular expressions run out of stack.
                 let encoded = catch_unwind(AssertUnwindSafe(|| tokenizer.encode(text, true)));
-                let ids = encoded.map_err(|_| "it panics".to_owned())?.map_err(|error| error.to_string())?;
+                let ids = encoded
+                    .map_err(|_| "it panics".to_owned())?
+                    .map_err(|error| error.to_string())?;
                 Ok(ids.len() as u64)
             }
             #[cfg(not(target_family = "wasm"))]

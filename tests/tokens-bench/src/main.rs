@@ -39,7 +39,13 @@ fn measure(tables: &Path, tokenizer: &str, texts: &BTreeMap<String, String>, rou
         figures.entry((library.name(), what)).or_default().push(value);
     };
     let mut contenders = Vec::new();
-    for library in Library::ALL.iter().copied().filter(|library| takes_part(*library, tokenizer)) {
+    for library in Library::ALL
+        .iter()
+        .copied()
+        .filter(|library| takes_part(*library, tokenizer))
+    {
+        // The file itself counts: a library may keep it.
+        let before = HEAP.current_usage();
         let file = source(tables, library, tokenizer)?;
         for _ in 0..rounds.min(OPENINGS) {
             let file = file.clone();
@@ -48,9 +54,12 @@ fn measure(tables: &Path, tokenizer: &str, texts: &BTreeMap<String, String>, rou
             add(library, "open_ms".to_owned(), begun.elapsed().as_secs_f64() * 1e3);
             drop(opened);
         }
-        let before = HEAP.current_usage();
         let contender = Contender::open(library, file)?;
-        add(library, "heap_open_kb".to_owned(), kilobytes(before, HEAP.current_usage()));
+        add(
+            library,
+            "heap_open_kb".to_owned(),
+            kilobytes(before, HEAP.current_usage()),
+        );
         contenders.push((library, contender));
     }
     for _ in 0..rounds {
@@ -64,20 +73,39 @@ fn measure(tables: &Path, tokenizer: &str, texts: &BTreeMap<String, String>, rou
                     continue;
                 }
                 let took = begun.elapsed();
-                add(*library, format!("mb_s {name}"), text.len() as f64 / 1e6 / took.as_secs_f64());
-                add(*library, "heap_count_kb".to_owned(), kilobytes(before, HEAP.peak_usage()));
+                add(
+                    *library,
+                    format!("mb_s {name}"),
+                    text.len() as f64 / 1e6 / took.as_secs_f64(),
+                );
+                add(
+                    *library,
+                    "heap_count_kb".to_owned(),
+                    kilobytes(before, HEAP.peak_usage()),
+                );
             }
         }
         let prompt = prompt(texts)?;
         for (library, contender) in &mut contenders {
-            add(*library, "prompt_us".to_owned(), repeated(|| contender.count(prompt))?.as_secs_f64() * 1e6);
+            add(
+                *library,
+                "prompt_us".to_owned(),
+                repeated(|| contender.count(prompt))?.as_secs_f64() * 1e6,
+            );
         }
     }
     for ((library, what), mut values) in figures {
         values.sort_by(f64::total_cmp);
         // Memory counts at its largest, all else in the middle.
-        let at = if what == "heap_count_kb" { values.len() - 1 } else { values.len() / 2 };
-        println!("{}", json!({ "library": library, "tokenizer": tokenizer, "what": what, "value": values[at] }));
+        let at = if what == "heap_count_kb" {
+            values.len() - 1
+        } else {
+            values.len() / 2
+        };
+        println!(
+            "{}",
+            json!({ "library": library, "tokenizer": tokenizer, "what": what, "value": values[at] })
+        );
     }
     Ok(())
 }

@@ -29,9 +29,8 @@ impl Class {
     /// When the file cannot be read.
     pub fn samples(&self) -> impl Iterator<Item = Sample> {
         let path = self.path.clone();
-        lines(&self.path).map(move |line| {
-            serde_json::from_str(&line).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-        })
+        lines(&self.path)
+            .map(move |line| serde_json::from_str(&line).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
     }
 }
 
@@ -92,7 +91,9 @@ pub fn unassigned() -> Vec<RangeInclusive<char>> {
         let point = |digits| char::from_u32(u32::from_str_radix(digits, 16).ok()?);
         Some(point(first)?..=point(last)?)
     };
-    let ranges: Option<Vec<_>> = lines(&folder().join("python/unassigned.txt")).map(|line| range(&line)).collect();
+    let ranges: Option<Vec<_>> = lines(&folder().join("python/unassigned.txt"))
+        .map(|line| range(&line))
+        .collect();
     let ranges = ranges.expect("each line has two characters");
     assert!(!ranges.is_empty(), "some characters are always unassigned");
     ranges

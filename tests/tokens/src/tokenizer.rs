@@ -31,7 +31,9 @@ impl Tokenizer {
     /// When the library fails.
     pub fn reference_ids(&self, text: &str) -> Vec<u32> {
         let mut tokens: Vec<PipelineToken> = Vec::new();
-        let encoded = self.reference.encode_into(text, &EncodeOptions::no_specials(), &mut tokens);
+        let encoded = self
+            .reference
+            .encode_into(text, &EncodeOptions::no_specials(), &mut tokens);
         encoded.unwrap_or_else(|error| panic!("the reference of {} fails: {error}", self.name));
         tokens.into_iter().map(PipelineToken::id).collect()
     }
@@ -61,7 +63,8 @@ impl Tokenizer {
 /// # Panics
 /// When there are none, or one cannot be opened.
 pub fn tokenizers() -> Vec<Tokenizer> {
-    let folder = PathBuf::from(std::env::var_os("TIDEGATE_TOKENS").expect("TIDEGATE_TOKENS names the folder of tables"));
+    let folder =
+        PathBuf::from(std::env::var_os("TIDEGATE_TOKENS").expect("TIDEGATE_TOKENS names the folder of tables"));
     let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
         .flatten()
@@ -77,7 +80,8 @@ fn open(folder: &Path, path: PathBuf) -> Tokenizer {
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let source = folder.join("sources").join(&name).join("tokenizer.json");
-    let canonical = tokenizers::canonicalize_file(&source).unwrap_or_else(|error| panic!("{}: {error}", source.display()));
+    let canonical =
+        tokenizers::canonicalize_file(&source).unwrap_or_else(|error| panic!("{}: {error}", source.display()));
     Tokenizer {
         table: Table::open(bytes).unwrap_or_else(|error| panic!("{name}: {error}")),
         reference: tokenizers::from_json(&canonical).unwrap_or_else(|error| panic!("{name}: {error}")),
@@ -94,5 +98,9 @@ pub fn digest_of_ids(ids: &[u32]) -> String {
 
 /// The first eight bytes of the SHA-256, in hexadecimal.
 pub fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

@@ -12,7 +12,9 @@ fn the_same_ids_as_the_rust_library() {
     for tokenizer in tokenizers() {
         for class in classes() {
             for sample in class.samples() {
-                let compared = tokenizer.disagreement(&sample.text).map_or(Compared::Same, Compared::Differs);
+                let compared = tokenizer
+                    .disagreement(&sample.text)
+                    .map_or(Compared::Same, Compared::Differs);
                 report.add(&class.name, &sample.name, compared);
             }
         }
@@ -29,9 +31,17 @@ fn the_same_ids_as_the_python_library() {
             let mut expected = oracle(&tokenizer.name, &class.name);
             for sample in class.samples() {
                 let expected = expected.next().expect("the oracle has a line for every sample");
-                report.add(&class.name, &sample.name, compare(&tokenizer, &sample.text, &expected, &unassigned));
+                report.add(
+                    &class.name,
+                    &sample.name,
+                    compare(&tokenizer, &sample.text, &expected, &unassigned),
+                );
             }
-            assert!(expected.next().is_none(), "the oracle has a line too many for {}", class.name);
+            assert!(
+                expected.next().is_none(),
+                "the oracle has a line too many for {}",
+                class.name
+            );
         }
     }
     report.conclude();
@@ -55,7 +65,10 @@ fn compare(tokenizer: &Tokenizer, text: &str, expected: &Expected, unassigned: &
 fn libraries_differ(text: &str, expected: &Expected, unassigned: &[RangeInclusive<char>]) -> bool {
     let composed = || digest(text.nfc().collect::<String>().as_bytes());
     text.contains("'ſ")
-        || expected.normalized.as_ref().is_some_and(|normalized| *normalized != composed())
+        || expected
+            .normalized
+            .as_ref()
+            .is_some_and(|normalized| *normalized != composed())
         || text.chars().any(|character| is_in(character, unassigned))
 }
 
@@ -99,11 +112,22 @@ impl Report {
     }
 
     fn conclude(self) {
-        let Self { compared, set_apart, differing, shown } = self;
+        let Self {
+            compared,
+            set_apart,
+            differing,
+            shown,
+        } = self;
         println!("{compared} samples compared, in {set_apart} the libraries differ from each other");
         assert!(compared >= LEAST_SAMPLES, "only {compared} samples were compared");
-        assert!(set_apart <= compared / 500, "{set_apart} of {compared} samples were set apart");
-        assert!(differing == 0, "{differing} of {compared} samples differ, such as:\n{shown}");
+        assert!(
+            set_apart <= compared / 500,
+            "{set_apart} of {compared} samples were set apart"
+        );
+        assert!(
+            differing == 0,
+            "{differing} of {compared} samples differ, such as:\n{shown}"
+        );
     }
 }
 

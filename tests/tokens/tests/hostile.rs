@@ -10,9 +10,17 @@ fn a_cut_table_is_refused() {
         let mut random = Random(1);
         let places = (0..200).chain(std::iter::repeat_with(|| random.below(file.len())).take(200));
         for length in places.chain([file.len() - 1]) {
-            assert!(Table::open(file[..length].to_vec()).is_err(), "{} cut to {length} bytes", tokenizer.name);
+            assert!(
+                Table::open(file[..length].to_vec()).is_err(),
+                "{} cut to {length} bytes",
+                tokenizer.name
+            );
             // Also with a checksum that fits what is left.
-            assert!(Table::open(sealed(file[..length].to_vec())).is_err(), "{} forged to {length} bytes", tokenizer.name);
+            assert!(
+                Table::open(sealed(file[..length].to_vec())).is_err(),
+                "{} forged to {length} bytes",
+                tokenizer.name
+            );
         }
     }
 }
@@ -26,7 +34,11 @@ fn a_table_with_one_bit_flipped_is_refused() {
         for at in places.collect::<Vec<_>>() {
             let bit = 1 << random.below(8);
             file[at] ^= bit;
-            assert!(Table::open(file.clone()).is_err(), "{} with bits {bit:#x} of byte {at} flipped", tokenizer.name);
+            assert!(
+                Table::open(file.clone()).is_err(),
+                "{} with bits {bit:#x} of byte {at} flipped",
+                tokenizer.name
+            );
             file[at] ^= bit;
         }
     }
@@ -41,7 +53,11 @@ fn a_forged_table_at_worst_counts_wrongly() {
         for _ in 0..FORGERIES {
             opened += usize::from(count_with(forged(&file, &mut random)).is_ok());
         }
-        assert!(opened > FORGERIES / 10, "only {opened} forged tables of {} could be opened", tokenizer.name);
+        assert!(
+            opened > FORGERIES / 10,
+            "only {opened} forged tables of {} could be opened",
+            tokenizer.name
+        );
         assert!(opened < FORGERIES, "no forged table of {} was refused", tokenizer.name);
     }
 }
@@ -50,7 +66,11 @@ fn a_forged_table_at_worst_counts_wrongly() {
 fn forged(file: &[u8], random: &mut Random) -> Vec<u8> {
     let mut forged = file.to_vec();
     for _ in 0..=random.below(6) {
-        let end = if random.below(2) == 0 { file.len().min(4096) } else { file.len() };
+        let end = if random.below(2) == 0 {
+            file.len().min(4096)
+        } else {
+            file.len()
+        };
         let at = LENGTH_OF_DETAILS_AT + random.below(end - LENGTH_OF_DETAILS_AT);
         match random.below(4) {
             0 => forged[at] ^= 1 << random.below(8),

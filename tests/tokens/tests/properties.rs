@@ -32,7 +32,11 @@ fn any_row_of_tokens_has_the_ids_of_the_reference() {
 
 #[test]
 fn any_part_of_a_text_has_the_ids_of_the_reference() {
-    let text: String = [include_str!("../corpus/synthetic.py"), include_str!("../corpus/make.py")].concat();
+    let text: String = [
+        include_str!("../corpus/synthetic.py"),
+        include_str!("../corpus/make.py"),
+    ]
+    .concat();
     let characters: Vec<char> = text.chars().collect();
     each_tokenizer(|tokenizer| {
         let characters = characters.clone();
@@ -51,31 +55,44 @@ fn any_tokenizer_is_represented_exactly_or_refused() {
     let cases = 3000;
     let draws = vec((any::<Index>(), any::<Index>()), 1..40);
     let texts = vec(vec(select(ALPHABET.to_vec()), 0..300), 8);
-    let repeated = (vec(select(ALPHABET.to_vec()), 1..6), 1000..4000_usize).prop_map(|(unit, times)| unit.repeat(times));
+    let repeated =
+        (vec(select(ALPHABET.to_vec()), 1..6), 1000..4000_usize).prop_map(|(unit, times)| unit.repeat(times));
     runner(cases)
-        .run(&(draws, any::<bool>(), texts, repeated), |(draws, ignore_merges, mut texts, long)| {
-            let written = tokenizer_json(&draws, ignore_merges).to_string();
-            let source = Source { tokenizer: &written, config: None, chat_template: None };
-            let Ok(file) = compile(&source) else { return Ok(()) };
-            accepted.set(accepted.get() + 1);
-            let table = Table::open(file).expect("what was compiled can be opened");
-            let canonical = tokenizers::canonicalize_str(&written).expect("the reference knows the form");
-            let reference = tokenizers::from_json(&canonical).expect("the reference reads it");
-            texts.push(long);
-            for text in texts {
-                let text: String = text.into_iter().collect();
-                let (mut ours, mut theirs) = (Vec::new(), Vec::<PipelineToken>::new());
-                table.encode(&text, |id| ours.push(id));
-                reference.encode_into(&text, &EncodeOptions::no_specials(), &mut theirs).expect("it encodes");
-                let theirs: Vec<u32> = theirs.into_iter().map(PipelineToken::id).collect();
-                prop_assert_eq!(&ours, &theirs, "{:?} with {}", text, written);
-                prop_assert_eq!(table.count(&text).0, theirs.len() as u64);
-            }
-            Ok(())
-        })
+        .run(
+            &(draws, any::<bool>(), texts, repeated),
+            |(draws, ignore_merges, mut texts, long)| {
+                let written = tokenizer_json(&draws, ignore_merges).to_string();
+                let source = Source {
+                    tokenizer: &written,
+                    config: None,
+                    chat_template: None,
+                };
+                let Ok(file) = compile(&source) else { return Ok(()) };
+                accepted.set(accepted.get() + 1);
+                let table = Table::open(file).expect("what was compiled can be opened");
+                let canonical = tokenizers::canonicalize_str(&written).expect("the reference knows the form");
+                let reference = tokenizers::from_json(&canonical).expect("the reference reads it");
+                texts.push(long);
+                for text in texts {
+                    let text: String = text.into_iter().collect();
+                    let (mut ours, mut theirs) = (Vec::new(), Vec::<PipelineToken>::new());
+                    table.encode(&text, |id| ours.push(id));
+                    reference
+                        .encode_into(&text, &EncodeOptions::no_specials(), &mut theirs)
+                        .expect("it encodes");
+                    let theirs: Vec<u32> = theirs.into_iter().map(PipelineToken::id).collect();
+                    prop_assert_eq!(&ours, &theirs, "{:?} with {}", text, written);
+                    prop_assert_eq!(table.count(&text).0, theirs.len() as u64);
+                }
+                Ok(())
+            },
+        )
         .unwrap_or_else(|error| panic!("{error}"));
     let accepted = accepted.get();
-    assert!(accepted > cases / 20, "only {accepted} of {cases} tokenizers were accepted");
+    assert!(
+        accepted > cases / 20,
+        "only {accepted} of {cases} tokenizers were accepted"
+    );
 }
 
 fn each_tokenizer(check: impl Fn(&Tokenizer)) {
@@ -92,17 +109,28 @@ fn agrees(tokenizer: &Tokenizer, texts: impl Strategy<Value = String>) {
 }
 
 fn runner(cases: u32) -> TestRunner {
-    TestRunner::new(ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() })
+    TestRunner::new(ProptestConfig {
+        cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })
 }
 
 /// What the tokens stand for, as text; what is cut inside of a character shows as U+FFFD.
 fn pieces(tokenizer: &Tokenizer) -> Vec<String> {
-    let source = tokenizer.path.with_file_name("sources").join(&tokenizer.name).join("tokenizer.json");
+    let source = tokenizer
+        .path
+        .with_file_name("sources")
+        .join(&tokenizer.name)
+        .join("tokenizer.json");
     let written = std::fs::read_to_string(source).expect("the tokenizer stands beside its table");
     let written: Value = serde_json::from_str(&written).expect("it is JSON");
     let bytes: BTreeMap<char, u8> = byte_characters().zip(0..=u8::MAX).collect();
     let piece = |token: &String| {
-        let bytes: Vec<u8> = token.chars().filter_map(|character| bytes.get(&character).copied()).collect();
+        let bytes: Vec<u8> = token
+            .chars()
+            .filter_map(|character| bytes.get(&character).copied())
+            .collect();
         String::from_utf8_lossy(&bytes).into_owned()
     };
     let vocabulary = written["model"]["vocab"].as_object().expect("it has a vocabulary");
@@ -114,7 +142,10 @@ fn pieces(tokenizer: &Tokenizer) -> Vec<String> {
 /// A tokenizer of all bytes, and of merges of tokens that there are by then.
 fn tokenizer_json(draws: &[(Index, Index)], ignore_merges: bool) -> Value {
     let mut vocabulary: Vec<String> = byte_characters().map(String::from).collect();
-    let mut merged: Vec<String> = ALPHABET.iter().map(|letter| letter.to_string().replace(' ', "Ġ")).collect();
+    let mut merged: Vec<String> = ALPHABET
+        .iter()
+        .map(|letter| letter.to_string().replace(' ', "Ġ"))
+        .collect();
     let mut merges = Vec::new();
     for (left, right) in draws {
         let (left, right) = (left.get(&merged).clone(), right.get(&merged).clone());
@@ -147,7 +178,10 @@ fn byte_characters() -> impl Iterator<Item = char> {
     let mut next = 0x100..;
     (0..=u8::MAX).map(move |byte| match byte {
         b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff => char::from(byte),
-        _ => next.next().and_then(char::from_u32).expect("there are enough characters"),
+        _ => next
+            .next()
+            .and_then(char::from_u32)
+            .expect("there are enough characters"),
     })
 }
 

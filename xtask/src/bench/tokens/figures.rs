@@ -49,8 +49,9 @@ impl Figures {
     /// Takes the lines that a program wrote.
     pub fn read(&mut self, place: Place, lines: &str) -> Result<(), TaskError> {
         for line in lines.lines() {
-            let (key, library, value) = parse(place, line)
-                .ok_or_else(|| TaskError::unmet("bench tokens", format!("the line {line}"), "each should be a figure"))?;
+            let (key, library, value) = parse(place, line).ok_or_else(|| {
+                TaskError::unmet("bench tokens", format!("the line {line}"), "each should be a figure")
+            })?;
             self.measured.entry(key).or_default().insert(library, value);
         }
         Ok(())
@@ -64,7 +65,8 @@ impl Figures {
             let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
             let compressed = encoder.write_all(&bytes).and_then(|()| encoder.finish());
             let weights = [bytes.len(), compressed.map_err(TaskError::file(&path))?.len()];
-            self.weights.insert(tokenizer.clone(), weights.map(|bytes| bytes as f64 / 1000.0));
+            self.weights
+                .insert(tokenizer.clone(), weights.map(|bytes| bytes as f64 / 1000.0));
         }
         Ok(())
     }
@@ -86,22 +88,37 @@ impl Figures {
         }
         for (tokenizer, [plain, gzip]) in &self.weights {
             // The promise is for 150,000 tokens; the largest of these tables has a third more.
-            let target = if tokenizer == "gpt-oss" { Target::None } else { Target::AtMost(TABLE_KB) };
+            let target = if tokenizer == "gpt-oss" {
+                Target::None
+            } else {
+                Target::AtMost(TABLE_KB)
+            };
             let verdict = verdict(target, *gzip, &mut missed);
-            println!("{:<40}{plain:>12.0}{gzip:>12.0}  {verdict}", format!("{tokenizer}: table, KB and KB gzip"));
+            println!(
+                "{:<40}{plain:>12.0}{gzip:>12.0}  {verdict}",
+                format!("{tokenizer}: table, KB and KB gzip")
+            );
         }
         if missed == 0 {
             return Ok(());
         }
         let found = format!("{missed} targets missed");
-        Err(TaskError::unmet("bench tokens", found, "every line with a target should say PASS"))
+        Err(TaskError::unmet(
+            "bench tokens",
+            found,
+            "every line with a target should say PASS",
+        ))
     }
 }
 
 fn parse(place: Place, line: &str) -> Option<((Place, String, String), String, f64)> {
     let figure: Value = serde_json::from_str(line).ok()?;
     let text = |name: &str| Some(figure[name].as_str()?.to_owned());
-    Some(((place, text("tokenizer")?, text("what")?), text("library")?, figure["value"].as_f64()?))
+    Some((
+        (place, text("tokenizer")?, text("what")?),
+        text("library")?,
+        figure["value"].as_f64()?,
+    ))
 }
 
 /// What is promised of a figure of the gateway. `peer` is what the library has that the counter must not fall behind.
@@ -144,11 +161,23 @@ mod tests {
     #[test]
     fn a_target_is_met_or_missed() {
         let mut missed = 0;
-        assert_eq!(verdict(target(Place::V8, "open_ms", None), 0.9, &mut missed), "<= 1  PASS");
-        assert_eq!(verdict(target(Place::V8, "mb_s markdown", None), 59.0, &mut missed), ">= 60  MISS");
-        assert_eq!(verdict(target(Place::Native, "mb_s code", Some(50.0)), 49.0, &mut missed), ">= 50  MISS");
+        assert_eq!(
+            verdict(target(Place::V8, "open_ms", None), 0.9, &mut missed),
+            "<= 1  PASS"
+        );
+        assert_eq!(
+            verdict(target(Place::V8, "mb_s markdown", None), 59.0, &mut missed),
+            ">= 60  MISS"
+        );
+        assert_eq!(
+            verdict(target(Place::Native, "mb_s code", Some(50.0)), 49.0, &mut missed),
+            ">= 50  MISS"
+        );
         assert_eq!(verdict(target(Place::Native, "mb_s code", None), 1.0, &mut missed), "");
-        assert_eq!(verdict(target(Place::V8, "heap_count_kb", None), f64::NAN, &mut missed), "<= 256  MISS");
+        assert_eq!(
+            verdict(target(Place::V8, "heap_count_kb", None), f64::NAN, &mut missed),
+            "<= 256  MISS"
+        );
         assert_eq!(missed, 3);
     }
 

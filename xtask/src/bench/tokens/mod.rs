@@ -46,11 +46,23 @@ fn native() -> Result<PathBuf, TaskError> {
 /// Builds the module as the gateway is built for Workers, with the same use of SIMD.
 fn module(wasm: &WasmToolchain) -> Result<PathBuf, TaskError> {
     Run::cargo()
-        .args(["build", "--lib", "--package", TOKENS_BENCH, "--profile", "edge", "--target", WASM_TARGET])
+        .args([
+            "build",
+            "--lib",
+            "--package",
+            TOKENS_BENCH,
+            "--profile",
+            "worker",
+            "--target",
+            WASM_TARGET,
+        ])
         .envs(wasm.env.iter().map(|(name, value)| (name, value)))
-        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", "-Ctarget-feature=+simd128")
+        .env(
+            "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS",
+            "-Ctarget-feature=+simd128",
+        )
         .shown()?;
-    let built = workspace::target().join(WASM_TARGET).join("edge").join(file_name());
+    let built = workspace::target().join(WASM_TARGET).join("worker").join(file_name());
     let out = workspace::work_folder("bench/tokens/module")?;
     Run::new(wasm_bindgen(&tools_folder(), &workspace::root())?)
         .args(["--target", "nodejs", "--out-dir"])

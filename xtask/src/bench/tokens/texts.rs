@@ -10,7 +10,17 @@ use crate::workspace;
 
 /// What is measured: `markdown` has a target of its own, the last five have no border that a splitter could use.
 pub const NAMES: [&str; 11] = [
-    "markdown", "code", "chinese", "russian", "json", "emoji", "one-letter", "letters", "spaces", "digits", "one-emoji",
+    "markdown",
+    "code",
+    "chinese",
+    "russian",
+    "json",
+    "emoji",
+    "one-letter",
+    "letters",
+    "spaces",
+    "digits",
+    "one-emoji",
 ];
 
 /// Writes `NAME.txt` for each of [`NAMES`] into `folder`, a megabyte each where the corpus has as much.
@@ -20,7 +30,11 @@ pub fn write(corpus: &Path, folder: &Path) -> Result<(), TaskError> {
         let text = named(&json, name);
         let messages: BTreeMap<String, String> =
             serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| {
-                TaskError::unmet("the corpus", format!("{name}: {error}"), "it should hold a compiler's messages")
+                TaskError::unmet(
+                    "the corpus",
+                    format!("{name}: {error}"),
+                    "it should hold a compiler's messages",
+                )
             })?;
         Ok(messages.into_values().collect::<Vec<_>>().join("\n"))
     };
@@ -36,7 +50,10 @@ pub fn write(corpus: &Path, folder: &Path) -> Result<(), TaskError> {
             "letters" => drawn(b"abcdefghijklmnopqrstuvwxyz"),
             _ => drawn(b"0123456789"),
         };
-        workspace::write(&folder.join(format!("{name}.txt")), &text[..text.floor_char_boundary(BYTES)])?;
+        workspace::write(
+            &folder.join(format!("{name}.txt")),
+            &text[..text.floor_char_boundary(BYTES)],
+        )?;
     }
     Ok(())
 }
@@ -58,7 +75,11 @@ fn joined(samples: &[(String, String)]) -> String {
 }
 
 fn named(samples: &[(String, String)], wanted: &str) -> String {
-    samples.iter().filter(|(name, _)| name == wanted).map(|(_, text)| text.as_str()).collect()
+    samples
+        .iter()
+        .filter(|(name, _)| name == wanted)
+        .map(|(_, text)| text.as_str())
+        .collect()
 }
 
 /// Letters in an order that no token table knows: the high bits of a linear congruential generator, with the
@@ -66,7 +87,9 @@ fn named(samples: &[(String, String)], wanted: &str) -> String {
 fn drawn(letters: &[u8]) -> String {
     let mut state = 1_u64;
     let draw = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         char::from(letters[(state >> 33) as usize % letters.len()])
     };
     std::iter::repeat_with(draw).take(BYTES).collect()
