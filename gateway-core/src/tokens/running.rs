@@ -38,3 +38,34 @@ impl Running {
 const PENDING_BYTES: usize = 512;
 /// The most that is kept for want of a safe cut.
 const MOST_PENDING_BYTES: usize = 8 * 1024;
+
+#[cfg(all(test, feature = "compile"))]
+mod tests {
+    use super::super::compile::toy;
+    use super::*;
+
+    #[test]
+    fn parts_of_any_size_count_as_the_whole() {
+        let table = toy::table();
+        let text = "abba baab, cab aabb\n".repeat(200);
+        for size in [1, 7, 100, 600, 5000] {
+            let mut running = Running::default();
+            for part in text.as_bytes().chunks(size) {
+                running.push(&table, std::str::from_utf8(part).unwrap());
+                assert!(running.pending.len() < PENDING_BYTES + size);
+            }
+            assert_eq!(running.total(&table), table.count(&text), "{size}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_cut_is_not_kept_for_ever() {
+        let (table, mut running) = (toy::table(), Running::default());
+        for _ in 0..10_000 {
+            running.push(&table, "aaaa");
+            assert!(running.pending.len() <= MOST_PENDING_BYTES);
+        }
+        let (found, exact) = (running.total(&table).0, table.count(&"aaaa".repeat(10_000)).0);
+        assert!(found.abs_diff(exact) <= 5, "{found} {exact}");
+    }
+}

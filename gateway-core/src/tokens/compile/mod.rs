@@ -7,6 +7,10 @@ mod error;
 mod merges;
 mod pack;
 mod recognize;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) mod toy;
 mod vocabulary;
 mod written;
 

@@ -100,3 +100,53 @@ fn found(token: &AddedToken, text: &str, from: usize, at: usize) -> Found {
         id: token.id,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(content: &str, id: u32) -> AddedToken {
+        AddedToken {
+            content: content.to_owned(),
+            id,
+            lstrip: false,
+            rstrip: false,
+            normalized: false,
+        }
+    }
+
+    fn all(tokens: &[AddedToken], text: &str) -> Vec<(usize, usize, u32)> {
+        let passes = AddedTokens::passes(tokens);
+        let mut found = Vec::new();
+        let mut from = 0;
+        while let Some(Found { start, end, id }) = passes[0].find(text, from) {
+            found.push((start, end, id));
+            from = end;
+        }
+        found
+    }
+
+    #[test]
+    fn the_leftmost_and_of_those_the_longest_is_found() {
+        let tokens = [token("<a", 1), token("<a><b>", 2), token("<a>", 3), token("<", 4)];
+        assert_eq!(
+            all(&tokens, "<<a><a><b<a><b><a"),
+            [(0, 1, 4), (1, 4, 3), (4, 7, 3), (7, 8, 4), (9, 15, 2), (15, 17, 1)]
+        );
+        let mixed = [token("<x>", 1), token("[y]", 2)];
+        assert_eq!(all(&mixed, "a[y]<x>[y"), [(1, 4, 2), (4, 7, 1)]);
+    }
+
+    #[test]
+    fn white_space_goes_to_tokens_that_strip_it() {
+        let strips = |lstrip, rstrip| AddedToken {
+            lstrip,
+            rstrip,
+            ..token("<x>", 1)
+        };
+        let text = "a \n<x> \t<x>";
+        assert_eq!(all(&[strips(false, false)], text), [(3, 6, 1), (8, 11, 1)]);
+        assert_eq!(all(&[strips(true, false)], text), [(1, 6, 1), (6, 11, 1)]);
+        assert_eq!(all(&[strips(false, true)], text), [(3, 8, 1), (8, 11, 1)]);
+    }
+}

@@ -63,3 +63,29 @@ fn padded(text: &[u8], piece: Range<usize>) -> [u64; 3] {
 
 /// 128 KiB of them.
 const ENTRIES: u32 = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_is_never_taken_for_another() {
+        let mut recent = Recent::default();
+        // Of each two, one is the other with a zero byte behind it.
+        let pieces: Vec<String> = (0..20_000)
+            .map(|n| format!("{:x}{}", n / 2, "\0".repeat(n % 2)))
+            .collect();
+        let tokens = |piece: &str| piece.len() + usize::from(piece.as_bytes()[0]) % 7;
+        let mut known = 0;
+        for piece in &pieces {
+            recent.put(piece.as_bytes(), 0..piece.len(), tokens(piece));
+            assert_eq!(recent.get(piece.as_bytes(), 0..piece.len()), Some(tokens(piece)));
+        }
+        for piece in &pieces {
+            let found = recent.get(piece.as_bytes(), 0..piece.len());
+            assert!(found.is_none_or(|found| found == tokens(piece)), "{piece:?}");
+            known += usize::from(found.is_some());
+        }
+        assert!((2_000..=ENTRIES as usize).contains(&known), "{known}");
+    }
+}

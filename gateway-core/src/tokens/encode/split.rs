@@ -2,6 +2,7 @@
 
 use bitcannon::Span;
 use bitcannon::classify::classify;
+use memchr::memmem;
 
 use crate::tokens::table::Splitter;
 
@@ -36,7 +37,26 @@ impl Scratch {
 impl Splitter {
     /// The pieces of `text`, in order; together they are all of it.
     pub(super) fn split<'s>(self, text: &str, scratch: &'s mut Scratch) -> &'s [Span] {
-        let bytes = text.as_bytes();
+        if self.folds_case() && memmem::find(text.as_bytes(), LONG_S.as_bytes()).is_some() {
+            let replaced = text.replace(LONG_S, SHORT_S);
+            let pieces = self.run(replaced.as_bytes(), scratch);
+            let pieces = &mut scratch.spans[..pieces];
+            widen(pieces, text);
+            return pieces;
+        }
+        let pieces = self.run(text.as_bytes(), scratch);
+        &scratch.spans[..pieces]
+    }
+
+    /// Whether contractions such as `'s` are split off in any case.
+    fn folds_case(self) -> bool {
+        match self {
+            Self::Cl100k | Self::Qwen | Self::O200k => true,
+            Self::Gpt2 | Self::Tekken | Self::DeepSeek => false,
+        }
+    }
+
+    fn run(self, bytes: &[u8], scratch: &mut Scratch) -> usize {
         scratch.grow(bytes.len());
         let Scratch {
             tags,
@@ -47,14 +67,63 @@ impl Splitter {
         } = scratch;
         let tags = &mut tags[..bytes.len()];
         classify(bytes, tags);
-        let pieces = match self {
+        match self {
             Self::Gpt2 => bitcannon::bitcannon_byte_level(bytes, tags, starts, flags, spans),
             Self::Cl100k => bitcannon::bitcannon_cl100k(bytes, tags, starts, flags, spans),
             Self::Qwen => bitcannon::bitcannon_qwen(bytes, tags, starts, flags, spans),
             Self::O200k => bitcannon::bitcannon_o200k(bytes, tags, starts, flags, later, spans),
             Self::Tekken => bitcannon::bitcannon_tekken(bytes, tags, starts, flags, later, spans),
             Self::DeepSeek => bitcannon::bitcannon_deepseek(bytes, tags, starts, spans),
-        };
-        &spans[..pieces]
+        }
+    }
+}
+
+/// Turns pieces of a text in which each [`LONG_S`] was replaced by a [`SHORT_S`], a byte shorter, into pieces of
+/// `text`.
+fn widen(pieces: &mut [Span], text: &str) {
+    let mut long = memmem::find_iter(text.as_bytes(), LONG_S.as_bytes())
+        .enumerate()
+        .peekable();
+    let mut added = 0;
+    let mut wide = |at: u32| {
+        // The letter of the one found n-th stands n bytes sooner in the replaced text, behind its apostrophe.
+        while long.next_if(|(nth, found)| found + 1 - nth < at as usize).is_some() {
+            added += 1;
+        }
+        at + added
+    };
+    for piece in pieces {
+        *piece = Span::new(wide(piece.start), wide(piece.end));
+    }
+}
+
+/// A contraction with a long s (U+017F), for which regular expressions without regard to case take it, and engines
+/// split by those. `bitcannon` does not, and is shown the short one, which is a lower-case letter as well.
+const LONG_S: &str = "'\u{17f}";
+const SHORT_S: &str = "'s";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_s_makes_contractions_where_case_does_not_matter() {
+        for (splitter, text, expected) in [
+            (
+                Splitter::Qwen,
+                "it'ſabc 'ſ ſ",
+                &["it", "'ſ", "abc", " '", "ſ", " ſ"][..],
+            ),
+            (Splitter::O200k, "it'ſabc we'ſ", &["it'ſ", "abc", " we'ſ"]),
+            (Splitter::Gpt2, "it'ſabc", &["it", "'", "ſabc"]),
+        ] {
+            let mut scratch = Scratch::default();
+            let pieces: Vec<_> = splitter
+                .split(text, &mut scratch)
+                .iter()
+                .map(|span| &text[span.range()])
+                .collect();
+            assert_eq!(pieces, expected, "{splitter:?}");
+        }
     }
 }

@@ -14,15 +14,14 @@
 /// How many bytes of `text` make the next window: about [`WINDOW_BYTES`], and more only where no safe cut comes
 /// sooner. At least one byte of a text that has any.
 pub(super) fn window(text: &str) -> usize {
-    let (mut searched, mut limit) = (0, WINDOW_BYTES);
-    while limit < text.len() {
-        let cut = (searched + 1..=limit).rev().find(|at| is_safe_cut(text, *at));
-        if let Some(cut) = cut {
-            return cut;
-        }
-        (searched, limit) = (limit, limit * 2);
+    if text.len() <= WINDOW_BYTES {
+        return text.len();
     }
-    text.len()
+    let is_safe = |at: &usize| is_safe_cut(text, *at);
+    let before = (1..=WINDOW_BYTES).rev().find(is_safe);
+    before
+        .or_else(|| (WINDOW_BYTES + 1..text.len()).find(is_safe))
+        .unwrap_or(text.len())
 }
 
 /// The last safe cut of `text`, if there is any.
@@ -63,3 +62,107 @@ fn is_east_asian_letter(letter: char) -> bool {
 
 /// Splitting takes ten bytes of memory for each: 80 KiB.
 pub(super) const WINDOW_BYTES: usize = 8 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use unicode_normalization::UnicodeNormalization as _;
+
+    use super::super::split::Scratch;
+    use super::*;
+    use crate::tokens::table::Splitter;
+
+    const SPLITTERS: [Splitter; 6] = [
+        Splitter::Gpt2,
+        Splitter::Cl100k,
+        Splitter::Qwen,
+        Splitter::O200k,
+        Splitter::Tekken,
+        Splitter::DeepSeek,
+    ];
+
+    fn pieces(splitter: Splitter, text: &str) -> Vec<&str> {
+        let mut scratch = Scratch::default();
+        let spans = splitter.split(text, &mut scratch);
+        spans.iter().map(|span| &text[span.range()]).collect()
+    }
+
+    /// Text in which cuts, and what may go wrong at them, are frequent.
+    fn text() -> impl Strategy<Value = String> {
+        let bits = prop::sample::select(vec![
+            " ",
+            "  ",
+            "\n",
+            "\r\n",
+            "\r",
+            "\u{b}",
+            "\t",
+            "\u{a0}",
+            "\u{3000}",
+            "a",
+            "B",
+            "s",
+            "'s",
+            "'S",
+            "'ſ",
+            "'re",
+            "'",
+            "1",
+            "23",
+            "½",
+            ".",
+            "!",
+            "/",
+            "_",
+            "-",
+            "(",
+            "é",
+            "e\u{301}",
+            "\u{301}",
+            "ж",
+            "中",
+            "文",
+            "。",
+            "，",
+            "か",
+            "か\u{3099}",
+            "カ",
+            "한",
+            "\u{1112}\u{1161}\u{11ab}",
+            "ㄱ",
+            "😀",
+            "\u{200d}",
+            "\u{7f}",
+            "\u{e000}",
+            "ǅ",
+            "ª",
+        ]);
+        prop::collection::vec(bits, 0..40).prop_map(|bits| bits.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn no_piece_and_no_composition_goes_across_a_safe_cut(text in text()) {
+            for at in (1..text.len()).filter(|at| is_safe_cut(&text, *at)) {
+                let (head, tail) = text.split_at(at);
+                for splitter in SPLITTERS {
+                    let apart = [pieces(splitter, head), pieces(splitter, tail)].concat();
+                    prop_assert_eq!(pieces(splitter, &text), apart, "{:?} at {}", splitter, at);
+                }
+                let apart: String = head.nfc().chain(tail.nfc()).collect();
+                prop_assert_eq!(text.nfc().collect::<String>(), apart);
+            }
+        }
+    }
+
+    #[test]
+    fn windows_are_small_where_a_cut_is_near_and_whole_where_there_is_none() {
+        let prose = "word ".repeat(10_000);
+        assert!((WINDOW_BYTES - 8..=WINDOW_BYTES).contains(&window(&prose)));
+        let run = "x".repeat(50_000);
+        assert_eq!(window(&run), run.len());
+        assert_eq!(window(&[&run, " ", &prose].concat()), run.len());
+        assert_eq!(last_cut("no cut in here"), Some(9));
+        assert_eq!(last_cut("don't"), None);
+    }
+}
