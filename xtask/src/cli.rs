@@ -27,6 +27,8 @@ pub enum Task {
     /// Compares the gateway on each runtime with the least that a proxy there can cost, or its token counter with other
     /// libraries, and fails when it is too slow.
     Bench(BenchOptions),
+    /// Looks for inputs that break what reads bytes from elsewhere.
+    Fuzz(FuzzOptions),
     /// Format, lints, documentation, licences: what needs no test run.
     Check,
 }
@@ -82,6 +84,16 @@ pub enum BenchOf {
         #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
         rounds: u32,
     },
+}
+
+#[derive(Args, Debug)]
+pub struct FuzzOptions {
+    /// Only this target.
+    #[arg(value_parser = crate::fuzz::TARGETS)]
+    pub target: Option<String>,
+    /// How long each target runs.
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub seconds: u64,
 }
 
 #[derive(Args, Debug)]

@@ -54,9 +54,11 @@ fn any_tokenizer_is_represented_exactly_or_refused() {
     let accepted = Cell::new(0);
     let cases = 3000;
     let draws = vec((any::<Index>(), any::<Index>()), 1..40);
-    let texts = vec(vec(select(ALPHABET.to_vec()), 0..300), 8);
-    let repeated =
-        (vec(select(ALPHABET.to_vec()), 1..6), 1000..4000_usize).prop_map(|(unit, times)| unit.repeat(times));
+    let words = vec(select(ALPHABET.to_vec()), 0..300);
+    // Long enough to be encoded part by part.
+    let long_word = vec(select(LETTERS.to_vec()), 500..3000);
+    let texts = vec(prop_oneof![words.boxed(), long_word.boxed()], 8);
+    let repeated = (vec(select(LETTERS.to_vec()), 1..6), 500..2000_usize).prop_map(|(unit, times)| unit.repeat(times));
     runner(cases)
         .run(
             &(draws, any::<bool>(), texts, repeated),
@@ -185,6 +187,7 @@ fn byte_characters() -> impl Iterator<Item = char> {
     })
 }
 
+const LETTERS: [char; 3] = ['a', 'b', 'c'];
 const ALPHABET: [char; 4] = ['a', 'b', 'c', ' '];
 /// Of each property, with each tokenizer.
 const CASES: u32 = 2000;
