@@ -19,7 +19,10 @@ pub fn run(options: &FuzzOptions) -> Result<(), TaskError> {
     let tables = terminal::step("token tables", || {
         token_tables(&build::native(Profile::Debug, Purpose::Deployment)?)
     })?;
-    for target in TARGETS.iter().filter(|target| options.target.as_ref().is_none_or(|only| only == *target)) {
+    for target in TARGETS
+        .iter()
+        .filter(|target| options.target.as_ref().is_none_or(|only| only == *target))
+    {
         terminal::step(&format!("fuzz {target}"), || {
             Run::new(&fuzz)
                 // The code has nothing unsafe that a sanitizer would watch, and without one any compiler will do.

@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::tables::{TOKENIZERS, tokenizers};
-use super::{node_modules, python_environment, stamp};
+use super::{node_modules, python_with, stamp, tokenizers};
 use crate::command::Run;
 use crate::error::TaskError;
 use crate::{terminal, workspace};
@@ -15,7 +14,7 @@ use crate::{terminal, workspace};
 /// When a package cannot be fetched, or Python fails.
 pub fn corpus() -> Result<PathBuf, TaskError> {
     let tests = workspace::root().join("tests/tokens");
-    let python = python_environment(&tests.join("oracle/requirements.txt"), "to test token counts")?;
+    let python = python_with(&tests.join("oracle/requirements.txt"), "to test token counts")?;
     let texts = workspace::work_folder("corpus")?;
     let made_of = made_of(&tests)?;
     let sources = tokenizers()?;
@@ -40,7 +39,8 @@ fn made_of(tests: &Path) -> Result<[String; 6], TaskError> {
 }
 
 fn make(tests: &Path, python: &Path, sources: &Path, texts: &Path) -> Result<(), TaskError> {
-    let files = TOKENIZERS.map(|(name, _)| (name, sources.join(name).join("tokenizer.json")));
+    let tokenizers = names(sources)?;
+    let file = |name: &String| sources.join(name).join("tokenizer.json");
     let modules = node_modules(&tests.join("corpus"))?;
     terminal::note("gathering texts");
     Run::new(python)
@@ -49,15 +49,27 @@ fn make(tests: &Path, python: &Path, sources: &Path, texts: &Path) -> Result<(),
         .arg(&modules)
         .arg("--out")
         .arg(texts)
-        .args(files.iter().map(|(_, path)| path))
+        .args(tokenizers.iter().map(file))
         .shown()?;
     terminal::note("counting with tokenizers for Python");
+    let named = |name: &String| format!("{name}={}", file(name).display());
     Run::new(python)
         .arg(tests.join("oracle/count.py"))
         .arg("--corpus")
         .arg(texts)
         .arg("--out")
         .arg(texts.join("python"))
-        .args(files.iter().map(|(name, path)| format!("{name}={}", path.display())))
+        .args(tokenizers.iter().map(named))
         .shown()
+}
+
+/// The tokenizers that have a folder, in the order of their names.
+fn names(sources: &Path) -> Result<Vec<String>, TaskError> {
+    let entries = std::fs::read_dir(sources).map_err(TaskError::file(sources))?;
+    let folders = entries.flatten().filter(|entry| entry.path().is_dir());
+    let mut names: Vec<String> = folders
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    Ok(names)
 }

@@ -15,6 +15,6 @@ pub use apt::with_packages;
 pub use cargo_tool::{CargoTool, cargo_tool};
 pub use corpus::corpus;
 pub use node::node_modules;
-pub use python::python_environment;
-pub use tables::token_tables;
+pub use python::python_with;
+pub use tables::{TABLE, tested_tables, token_tables, tokenizers};
 pub use wasm::{WASM_TARGET, WasmToolchain, wasm_toolchain};

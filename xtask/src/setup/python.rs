@@ -1,5 +1,5 @@
-//! Python environments: with the official OpenAI SDK for the tests that use it as a client, with the libraries that
-//! token counts are compared with.
+//! Python environments: with the official OpenAI SDK, for the tests that use it as a client; with transformers, which
+//! says how chats become prompts.
 
 use std::path::{Path, PathBuf};
 
@@ -8,14 +8,13 @@ use crate::command::Run;
 use crate::error::TaskError;
 use crate::{terminal, workspace};
 
-/// Makes the environment that the requirements describe, and returns its Python. `purpose` says what for, beginning
-/// with "to".
+/// Makes the environment that the requirements describe, and returns its Python. `purpose`: `to test with X`.
 ///
 /// # Errors
 /// When Python is missing or pip fails.
-pub fn python_environment(requirements: &Path, purpose: &str) -> Result<PathBuf, TaskError> {
+pub fn python_with(requirements: &Path, purpose: &str) -> Result<PathBuf, TaskError> {
     let base = apt::with_packages(
-        "Python 3.9 or newer",
+        "Python 3.11 or newer",
         purpose,
         &["python3", "python3-venv"],
         find_python,
@@ -49,7 +48,7 @@ struct Python {
 
 /// The Python on the `PATH` when it is new enough.
 fn find_python() -> Option<Python> {
-    let script = "import sys; assert sys.version_info >= (3, 9); print(sys.version, sys.executable)";
+    let script = "import sys; assert sys.version_info >= (3, 11); print(sys.version, sys.executable)";
     Run::new("python3")
         .args(["-c", script])
         .probe()

