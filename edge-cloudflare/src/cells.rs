@@ -114,7 +114,7 @@ fn reply_to_come(command: &CellCommand) -> Option<CellReply> {
         CellCommand::Cluster(ClusterCommand::Release(_) | ClusterCommand::Renew { .. }) => {
             Some(CellReply::Cluster(ClusterReply::Done))
         }
-        CellCommand::Cluster(ClusterCommand::Acquire(_) | ClusterCommand::Status) => None,
+        CellCommand::Cluster(ClusterCommand::Acquire(_) | ClusterCommand::Status) | CellCommand::Estimate(_) => None,
     }
 }
 

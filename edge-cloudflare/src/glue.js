@@ -23,6 +23,15 @@ export function makeCallable(cell) {
   cell.free();
 }
 
+// A line for each name. The build puts the declaration of `tokenTables`, by name their contents, before the script.
+export function tableNames() {
+  return Object.keys(tokenTables).join('\n');
+}
+
+export function table(name) {
+  return new Uint8Array(tokenTables[name]);
+}
+
 // Lines: key, location hint, commands.
 export function callCell(env, letter) {
   const [key, locationHint, commands] = letter.split('\n');

@@ -14,6 +14,13 @@ extern "C" {
     #[wasm_bindgen(js_name = makeCallable)]
     pub(crate) fn make_callable(cell: Cell);
 
+    /// The names of the token tables.
+    #[wasm_bindgen(js_name = tableNames)]
+    pub(crate) fn table_names() -> String;
+
+    /// The file of the table with this name, which must be one of them.
+    pub(crate) fn table(name: &str) -> Vec<u8>;
+
     /// Calls a cell; gives a promise of its reply.
     #[wasm_bindgen(catch, js_name = callCell)]
     pub(crate) fn call_cell(env: &Env, letter: &str) -> Result<Promise, JsValue>;

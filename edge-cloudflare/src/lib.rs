@@ -16,6 +16,7 @@ mod platform;
 mod random;
 mod relay;
 mod store;
+mod tables;
 mod timers;
 mod upstream;
 
@@ -81,7 +82,7 @@ async fn serve(
 /// The isolate's gateway; `None` where the bundled configuration is wrong, which is told once.
 fn gateway() -> Option<&'static Arc<Gateway>> {
     static GATEWAY: OnceLock<Option<Arc<Gateway>>> = OnceLock::new();
-    let make = || match Gateway::new(BUNDLED_CONFIG) {
+    let make = || match Gateway::new(BUNDLED_CONFIG, tables::tables()) {
         Ok(gateway) => {
             gateway.set_log(log);
             Some(gateway)

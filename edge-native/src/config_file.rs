@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_core::Gateway;
-use tidegate_core::config::Config;
 use tidegate_core::platform::StoreError;
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
@@ -82,7 +81,7 @@ impl ConfigFile {
 
     async fn offer(&self, gateway: &Arc<Gateway>, platform: &NativePlatform) {
         let file = self.path.display();
-        if let Err(errors) = Config::parse(&self.settled) {
+        if let Err(errors) = gateway.check_config(&self.settled) {
             error!(%file, "the changed configuration is refused, the old one stays in force:\n{errors}");
             return;
         }

@@ -26,6 +26,7 @@ use crate::listener;
 use crate::platform::Resources;
 use crate::shutdown::{Ending, Supervisor};
 use crate::store::{Store, StoreOpenError};
+use crate::tables::{self, TablesError};
 use crate::tls::{self, TlsError, TlsFiles};
 use crate::worker::Worker;
 
@@ -34,6 +35,9 @@ use crate::worker::Worker;
 pub struct ServeOptions {
     /// The configuration file, `gateway.toml`.
     pub config: PathBuf,
+    /// The folder of the token tables, `NAME.tokens`; `None` is the folder `tokens` beside the configuration, if it is
+    /// there.
+    pub tokens: Option<PathBuf>,
     /// Where to listen. Port 0 lets the system choose.
     pub listen: SocketAddr,
     /// The directory of the store; `None` keeps it in memory.
@@ -67,6 +71,9 @@ pub enum ServeError {
         /// Everything that is wrong with it.
         errors: ConfigErrors,
     },
+    /// A token table cannot be used.
+    #[error(transparent)]
+    Tables(#[from] TablesError),
     /// The store cannot be opened.
     #[error(transparent)]
     StoreOpen(#[from] StoreOpenError),
@@ -108,6 +115,7 @@ impl Server {
     pub fn bind(options: ServeOptions) -> Result<Self, ServeError> {
         let ServeOptions {
             config: path,
+            tokens,
             listen,
             data,
             location,
@@ -119,7 +127,8 @@ impl Server {
             path: path.clone(),
             source,
         })?;
-        let gateway = Gateway::new(config_file.text()).map_err(|errors| ServeError::Config { path, errors })?;
+        let tables = tables::read(tokens.as_deref(), &path)?;
+        let gateway = Gateway::new(config_file.text(), tables).map_err(|errors| ServeError::Config { path, errors })?;
         gateway.set_log(events::log);
         let acceptor = tls.as_ref().map(tls::acceptor).transpose()?;
         let store = Arc::new(Store::open(data.as_deref())?);

@@ -143,11 +143,12 @@ async fn append(database: &Database, cell: &Cell, commands: Vec<CellCommand>) ->
     Ok(replies)
 }
 
-/// Whether nobody waits for the reply, so that the command can wait for an urgent one to be appended with.
+/// Whether no request waits for the reply, so that the command can wait for an urgent one to be appended with.
 fn can_wait(command: &CellCommand) -> bool {
     match command {
         CellCommand::Cluster(ClusterCommand::Acquire(_) | ClusterCommand::Status) => false,
         CellCommand::Cluster(ClusterCommand::Renew { .. } | ClusterCommand::Release(_)) => true,
+        CellCommand::Estimate(_) => true,
     }
 }
 

@@ -4,9 +4,11 @@ use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use spin_sdk::variables;
 use tidegate_core::Gateway;
 use tidegate_core::route::Location;
+use tidegate_core::tokens::Tables;
 
 use crate::cells::Cells;
 use crate::log;
@@ -38,7 +40,7 @@ impl Instance {
     /// What is wrong with the bundled configuration.
     pub(crate) fn gateway(&self) -> Result<&Arc<Gateway>, &String> {
         let make = || {
-            let gateway = Gateway::new(BUNDLED_CONFIG).map_err(|errors| errors.to_string())?;
+            let gateway = Gateway::new(BUNDLED_CONFIG, tables()).map_err(|errors| errors.to_string())?;
             gateway.set_log(log::on_event);
             Ok(gateway)
         };
@@ -60,7 +62,17 @@ impl Instance {
     }
 }
 
+/// The bundled tables, used where they lie in the component.
+fn tables() -> Tables {
+    let mut tables = Tables::default();
+    for (name, file) in BUNDLED_TABLES {
+        tables.add(name, || Bytes::from_static(file));
+    }
+    tables
+}
+
 const BUNDLED_CONFIG: &str = include_str!(concat!(env!("OUT_DIR"), "/gateway.toml"));
+const BUNDLED_TABLES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/tables.rs"));
 
 thread_local! {
     static INSTANCE: Rc<Instance> = Rc::default();

@@ -4,10 +4,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::{ClusterCell, ClusterCommand, ClusterReply};
-use crate::ids::ClusterName;
+use crate::ids::{ClusterName, ModelName};
 use crate::platform::CellError;
 use crate::route::Coordinates;
 use crate::time::Timestamp;
+use crate::tokens::{Correction, Observed};
 
 /// Which cell, and where on Earth it is best kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +24,8 @@ pub struct CellAddress {
 pub enum CellId {
     /// In-flight requests and kv_cache of one cluster.
     Cluster(ClusterName),
+    /// What engines' reports have taught about the tokens of one model.
+    Estimate(ModelName),
 }
 
 impl CellId {
@@ -30,6 +33,7 @@ impl CellId {
     pub fn key(&self) -> String {
         match self {
             Self::Cluster(name) => format!("cluster/{name}"),
+            Self::Estimate(model) => format!("estimate/{model}"),
         }
     }
 
@@ -37,6 +41,7 @@ impl CellId {
     pub fn from_key(key: &str) -> Option<Self> {
         match key.split_once('/')? {
             ("cluster", name) if !name.is_empty() => Some(Self::Cluster(name.into())),
+            ("estimate", model) if !model.is_empty() => Some(Self::Estimate(model.into())),
             _ => None,
         }
     }
@@ -48,6 +53,8 @@ impl CellId {
 pub enum CellCommand {
     /// To a cluster cell.
     Cluster(ClusterCommand),
+    /// To a model's estimate: learn from these reports. Empty ones only ask.
+    Estimate(Observed),
 }
 
 /// A cell's reply to a command of its kind.
@@ -56,6 +63,10 @@ pub enum CellCommand {
 pub enum CellReply {
     /// From a cluster cell.
     Cluster(ClusterReply),
+    /// From a model's estimate: what holds now.
+    Estimate(Correction),
+    /// The command is for cells of another kind; nothing was done.
+    AnotherKind,
 }
 
 /// The state of a cell of any kind.
@@ -64,6 +75,8 @@ pub enum CellReply {
 pub enum CellState {
     /// Of a cluster cell.
     Cluster(ClusterCell),
+    /// Of a model's estimate.
+    Estimate(Correction),
 }
 
 impl CellState {
@@ -71,6 +84,7 @@ impl CellState {
     pub fn new(id: &CellId) -> Self {
         match id {
             CellId::Cluster(_) => Self::Cluster(ClusterCell::default()),
+            CellId::Estimate(_) => Self::Estimate(Correction::default()),
         }
     }
 
@@ -78,6 +92,13 @@ impl CellState {
     pub fn apply(&mut self, now: Timestamp, command: CellCommand) -> CellReply {
         match (self, command) {
             (Self::Cluster(cell), CellCommand::Cluster(command)) => CellReply::Cluster(cell.apply(now, command)),
+            (Self::Estimate(correction), CellCommand::Estimate(observed)) => {
+                correction.learn(&observed);
+                CellReply::Estimate(*correction)
+            }
+            (Self::Cluster(_), CellCommand::Estimate(_)) | (Self::Estimate(_), CellCommand::Cluster(_)) => {
+                CellReply::AnotherKind
+            }
         }
     }
 
@@ -136,4 +157,39 @@ struct RecordOut<'a> {
 struct RecordIn {
     v: u32,
     state: CellState,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_read_as_they_are_written() {
+        for id in [CellId::Cluster("eu".into()), CellId::Estimate("org/model/v1".into())] {
+            assert_eq!(CellId::from_key(&id.key()), Some(id));
+        }
+        for key in ["estimate/", "estimate", "other/eu"] {
+            assert_eq!(CellId::from_key(key), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_command_to_another_kind_of_cell_changes_nothing() {
+        let now = Timestamp::default();
+        let mut cell = CellState::new(&CellId::Estimate("model".into()));
+        let before = cell.clone();
+        let reply = cell.apply(now, CellCommand::Cluster(ClusterCommand::Status));
+        assert_eq!((reply, cell), (CellReply::AnotherKind, before));
+    }
+
+    #[test]
+    fn an_estimate_is_a_record_like_any_state() {
+        let now = Timestamp::default();
+        let mut cell = CellState::new(&CellId::Estimate("model".into()));
+        let observed = Correction::default().observe(100.0, crate::ids::Tokens(130)).unwrap();
+        cell.apply(now, CellCommand::Estimate(observed));
+        let record = cell.to_record().unwrap();
+        assert_eq!(CellState::from_record(&record), Ok(cell));
+        assert!(record.len() < 256, "{}", String::from_utf8_lossy(&record));
+    }
 }

@@ -297,8 +297,10 @@ async fn call<P: Platform>(platform: &P, cell: &CellAddress, command: ClusterCom
         .cell_call(cell, CellCommand::Cluster(command))
         .await
         .map_err(|error| error.to_string())?;
-    let CellReply::Cluster(reply) = reply;
-    Ok(reply)
+    match reply {
+        CellReply::Cluster(reply) => Ok(reply),
+        other @ (CellReply::Estimate(_) | CellReply::AnotherKind) => Err(format!("not a cluster's reply: {other:?}")),
+    }
 }
 
 async fn acquire<P: Platform>(platform: &P, cell: &CellAddress) -> Result<Option<PermitId>, String> {

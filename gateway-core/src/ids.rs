@@ -67,6 +67,10 @@ name!(
     SecretName
 );
 name!(
+    /// A table of tokens that a deployment carries: its file is `NAME.tokens`.
+    TableName
+);
+name!(
     /// A jurisdiction that data may be kept to, such as `eu`.
     Jurisdiction
 );

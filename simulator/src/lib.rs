@@ -10,5 +10,6 @@ pub mod language;
 pub mod server;
 
 pub use engine::profile::Profile;
+pub use language::tokenizer::{TokenizerError, TokenizerFiles};
 pub use server::options::EngineOptions;
 pub use server::{ServeError, Server, bind, serve};

@@ -3,13 +3,13 @@
 // when it ends, and ends when its standard input is a pipe that closes, or on SIGINT or SIGTERM.
 
 import { fstatSync, readFileSync, readdirSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { extname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Log, LogLevel, Miniflare } from 'miniflare';
 import { wranglerOptions } from './wrangler.mjs';
 
 const USAGE = `usage: node harness.mjs --script DIR [options]
-  --script DIR         the Worker: a folder with index.js, and index_bg.wasm where it is built by worker-build
+  --script DIR         the Worker: a folder with index.js, and the wasm and data that it imports
   --port PORT          where to listen; a free port by default
   --wrangler FILE      the wrangler.toml to take the bindings from; the repository's by default
   --var NAME=VALUE     a variable; may be repeated
@@ -46,7 +46,7 @@ if (!args.script) {
   process.exit(2);
 }
 
-const { crons, runtime, bindings } = wranglerOptions(args.wrangler);
+const { moduleTypes, crons, runtime, bindings } = wranglerOptions(args.wrangler);
 const port = Number(args.port);
 const miniflare = new Miniflare({
   ...runtime,
@@ -89,14 +89,13 @@ if (args['cron-every']) {
 const url = args.direct ? await miniflare.unsafeGetDirectURL() : await miniflare.ready;
 console.log(`ready url=http://${HOST}:${url.port}`);
 
-// The Worker's modules: its script and, where there is one, the wasm that it imports.
+// The Worker's modules: its script and, where there are any, the wasm and the data that it imports.
 function modulesIn(folder) {
   const path = (name) => join(folder, name);
-  const names = readdirSync(folder);
-  const wasm = names.filter((name) => name.endsWith('.wasm'));
+  const others = readdirSync(folder).filter((name) => extname(name) in moduleTypes);
   return [
     { type: 'ESModule', path: path('index.js'), contents: readFileSync(path('index.js'), 'utf8') },
-    ...wasm.map((name) => ({ type: 'CompiledWasm', path: path(name), contents: readFileSync(path(name)) })),
+    ...others.map((name) => ({ type: moduleTypes[extname(name)], path: path(name), contents: readFileSync(path(name)) })),
   ];
 }
 

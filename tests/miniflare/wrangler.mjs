@@ -2,9 +2,11 @@
 // what is tested cannot drift from what is deployed.
 
 import { readFileSync } from 'node:fs';
+import { extname } from 'node:path';
 import { parse } from 'smol-toml';
 
-// How the runtime behaves, what is bound to the Worker, and when its cron handler runs.
+// What kinds of modules there are by the ends of their names, how the runtime behaves, what is bound to the Worker, and
+// when its cron handler runs.
 export function wranglerOptions(path) {
   const wrangler = parse(readFileSync(path, 'utf8'));
   const sqliteClasses = new Set((wrangler.migrations ?? []).flatMap((migration) => migration.new_sqlite_classes ?? []));
@@ -12,7 +14,10 @@ export function wranglerOptions(path) {
     binding.name,
     { className: binding.class_name, useSQLite: sqliteClasses.has(binding.class_name) },
   ];
+  // Of globs only `**/*.EXTENSION` is understood.
+  const types = ({ type, globs }) => globs.map((glob) => [extname(glob), type]);
   return {
+    moduleTypes: { '.wasm': 'CompiledWasm', ...Object.fromEntries((wrangler.rules ?? []).flatMap(types)) },
     crons: wrangler.triggers?.crons ?? [],
     runtime: {
       compatibilityDate: wrangler.compatibility_date,

@@ -49,6 +49,21 @@ pub struct Received(Value);
 impl Engine {
     /// Starts an engine that answers at once.
     pub fn start(name: &str, folder: &Path) -> Self {
+        Self(Server::start(name, &Self::command(), folder))
+    }
+
+    /// The same with a model's own tokenizer, by its name among [`runtime::tokenizers`].
+    pub fn start_tokenizing(tokenizer: &str, folder: &Path) -> Self {
+        let source = runtime::tokenizers().join(tokenizer);
+        let mut command = Self::command();
+        command.arg("--tokenizer").arg(source.join("tokenizer.json"));
+        command
+            .arg("--tokenizer-config")
+            .arg(source.join("tokenizer_config.json"));
+        Self(Server::start(tokenizer, &command, folder))
+    }
+
+    fn command() -> Command {
         let mut command = Command::new(runtime::tidegate_binary());
         command.args([
             "engine",
@@ -61,7 +76,7 @@ impl Engine {
             "--seed",
             "7",
         ]);
-        Self(Server::start(name, &command, folder))
+        command
     }
 
     /// Its base URL.
@@ -97,7 +112,8 @@ impl Engine {
         requests.iter().cloned().map(Received).collect()
     }
 
-    fn send(&self, request: &Request) -> Response {
+    /// The engine's own answer to a request.
+    pub fn send(&self, request: &Request) -> Response {
         request.send(self.0.address())
     }
 }

@@ -49,6 +49,8 @@ fn native(config: &Path, place: Place, secrets: &[(&str, &str)], folder: &Path) 
     command
         .arg("--config")
         .arg(config)
+        .arg("--tokens")
+        .arg(runtime::token_tables())
         .arg("--data")
         .arg(folder.join("data"));
     command.envs(secrets.iter().copied());

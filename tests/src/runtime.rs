@@ -41,6 +41,16 @@ pub fn tidegate_binary() -> PathBuf {
     artifact("TIDEGATE_BIN", "the `tidegate` binary")
 }
 
+/// The folder with the token tables, which the Worker and the component carry already.
+pub fn token_tables() -> PathBuf {
+    artifact("TIDEGATE_TOKENS", "the folder with the token tables")
+}
+
+/// The folder with the tokenizers that the tables are made of, each in a folder of its name.
+pub fn tokenizers() -> PathBuf {
+    artifact("TIDEGATE_TOKENIZERS", "the folder with the tokenizers")
+}
+
 /// The folder that `worker-build` made.
 pub fn worker_folder() -> PathBuf {
     artifact("TIDEGATE_WORKER_DIR", "the folder made by worker-build")

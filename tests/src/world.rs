@@ -1,8 +1,8 @@
 //! A world: simulated engines and one gateway in front of them, made from a configuration file with placeholders.
 //!
-//! `{engine NAME}` becomes the URL of an engine that is started for the name, `{scripted NAME}` that of an upstream
-//! that tests write answers for, `{key NAME}` the digest of the API key that [`key`] gives for the name. So a world's
-//! file reads as the operator's own would.
+//! `{engine NAME}` becomes the URL of an engine that is started for the name, `{tokenizing NAME}` that of one with the
+//! tokenizer of that name, `{scripted NAME}` that of an upstream that tests write answers for, `{key NAME}` the digest
+//! of the API key that [`key`] gives for the name. So a world's file reads as the operator's own would.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -54,6 +54,14 @@ impl World {
             .unwrap_or_else(|| panic!("no engine `{name}` in this world"))
     }
 
+    /// The engine with the tokenizer of that name.
+    pub fn tokenizing(&self, tokenizer: &str) -> &Engine {
+        self.upstreams
+            .tokenizing
+            .get(tokenizer)
+            .unwrap_or_else(|| panic!("no engine with the tokenizer `{tokenizer}` in this world"))
+    }
+
     /// An upstream that tests write answers for, by the name that the template gives it.
     pub fn scripted(&self, name: &str) -> &Scripted {
         self.upstreams
@@ -84,6 +92,7 @@ impl World {
 #[derive(Debug)]
 struct Upstreams {
     engines: BTreeMap<String, Engine>,
+    tokenizing: BTreeMap<String, Engine>,
     scripted: BTreeMap<String, Scripted>,
 }
 
@@ -92,8 +101,10 @@ impl Upstreams {
     fn start(template: &str, folder: &Path) -> Self {
         let engine = |name: &str| (name.to_owned(), Engine::start(name, folder));
         let scripted = |name: &str| (name.to_owned(), Scripted::start());
+        let tokenizing = |name: &str| (name.to_owned(), Engine::start_tokenizing(name, folder));
         Self {
             engines: placeholders(template, "engine").map(engine).collect(),
+            tokenizing: placeholders(template, "tokenizing").map(tokenizing).collect(),
             scripted: placeholders(template, "scripted").map(scripted).collect(),
         }
     }
@@ -117,6 +128,9 @@ fn fill(template: &str, upstreams: &Upstreams) -> String {
     let mut config = template.to_owned();
     for (name, engine) in &upstreams.engines {
         config = config.replace(&format!("{{engine {name}}}"), &engine.url());
+    }
+    for (name, engine) in &upstreams.tokenizing {
+        config = config.replace(&format!("{{tokenizing {name}}}"), &engine.url());
     }
     for (name, scripted) in &upstreams.scripted {
         config = config.replace(&format!("{{scripted {name}}}"), &scripted.url());

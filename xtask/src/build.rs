@@ -11,7 +11,7 @@ use crate::packages::{self, SPIN_HOST, SPIN_HOST_PROFILE, selected};
 use crate::runtime::Runtime;
 use crate::setup::{WASM_TARGET, WasmToolchain, wasm_toolchain};
 use crate::worker_build::{WorkerBuild, build_worker, tools_folder};
-use crate::{terminal, workspace};
+use crate::{carried, terminal, workspace};
 
 /// What an artifact is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,14 +34,15 @@ pub enum Profile {
 /// Builds what was asked for, and says where it is.
 pub fn run(options: &BuildOptions) -> Result<(), TaskError> {
     let wanted = options.runtime.or(options.on);
+    let tables = carried::by_operator()?;
     for runtime in Runtime::ALL
         .into_iter()
         .filter(|runtime| wanted.is_none_or(|wanted| wanted == *runtime))
     {
         let built = terminal::step(&format!("build {}", runtime.name()), || match runtime {
             Runtime::Native => native(Profile::Release, Purpose::Deployment),
-            Runtime::Cloudflare => cloudflare(&wasm_toolchain()?, Purpose::Deployment),
-            Runtime::Spin => spin(&wasm_toolchain()?, Purpose::Deployment),
+            Runtime::Cloudflare => cloudflare(&wasm_toolchain()?, Purpose::Deployment, &tables),
+            Runtime::Spin => spin(&wasm_toolchain()?, Purpose::Deployment, &tables),
         })?;
         terminal::note(&built.display().to_string());
     }
@@ -77,37 +78,38 @@ pub fn native(profile: Profile, purpose: Purpose) -> Result<PathBuf, TaskError> 
     }
 }
 
-/// The folder with the Worker.
-pub fn cloudflare(wasm: &WasmToolchain, purpose: Purpose) -> Result<PathBuf, TaskError> {
+/// The folder with the Worker, which carries the token tables of the folder `tables`.
+pub fn cloudflare(wasm: &WasmToolchain, purpose: Purpose, tables: &Path) -> Result<PathBuf, TaskError> {
     let out = match purpose {
         Purpose::Deployment => workspace::work_folder("cloudflare")?,
         Purpose::Conformance => workspace::work_folder("conformance/cloudflare")?,
     };
-    worker("edge-cloudflare", &out, wasm, features(purpose))?;
+    worker("edge-cloudflare", &out, wasm, features(purpose), Some(tables))?;
+    carried::into_worker(tables, &out)?;
     Ok(out)
 }
 
 /// The folder with the bare pass-through Worker that the bench compares with.
 pub fn bare_cloudflare(wasm: &WasmToolchain) -> Result<PathBuf, TaskError> {
     let out = workspace::work_folder("bench/bare-cloudflare")?;
-    worker("tests/bare/cloudflare", &out, wasm, &[])?;
+    worker("tests/bare/cloudflare", &out, wasm, &[], None)?;
     Ok(out)
 }
 
-/// The Spin component.
-pub fn spin(wasm: &WasmToolchain, purpose: Purpose) -> Result<PathBuf, TaskError> {
+/// The Spin component, which carries the token tables of the folder `tables`.
+pub fn spin(wasm: &WasmToolchain, purpose: Purpose, tables: &Path) -> Result<PathBuf, TaskError> {
     let out = match purpose {
         Purpose::Deployment => workspace::work_folder("spin")?.join("tidegate.wasm"),
         Purpose::Conformance => workspace::work_folder("conformance")?.join("tidegate.wasm"),
     };
-    component("tidegate-spin", &out, wasm, features(purpose))?;
+    component("tidegate-spin", &out, wasm, features(purpose), Some(tables))?;
     Ok(out)
 }
 
 /// The bare pass-through component that the bench compares with.
 pub fn bare_spin(wasm: &WasmToolchain) -> Result<PathBuf, TaskError> {
     let out = workspace::work_folder("spin")?.join("bare.wasm");
-    component("tidegate-bare-spin", &out, wasm, &[])?;
+    component("tidegate-bare-spin", &out, wasm, &[], None)?;
     Ok(out)
 }
 
@@ -126,28 +128,42 @@ fn features(purpose: Purpose) -> &'static [&'static str] {
     }
 }
 
-/// The compiler's variables, and `TIDEGATE_CONFIG`, the configuration to bundle, as a path that is right in any folder.
-fn environment(wasm: &WasmToolchain) -> Vec<(&'static str, OsString)> {
+/// The compiler's variables; `TIDEGATE_CONFIG`, the configuration to bundle, as a path that is right in any folder; and
+/// `TIDEGATE_TOKENS`, the folder of the tables.
+fn environment(wasm: &WasmToolchain, tables: Option<&Path>) -> Vec<(&'static str, OsString)> {
     let config = std::env::var_os(CONFIG).and_then(|path| std::path::absolute(path).ok());
     wasm.env
         .iter()
         .cloned()
         .chain(config.map(|path| (CONFIG, path.into_os_string())))
+        .chain(tables.map(|folder| (carried::TOKENS, folder.as_os_str().to_owned())))
         .collect()
 }
 
-fn worker(folder: &str, out: &Path, wasm: &WasmToolchain, features: &[&str]) -> Result<(), TaskError> {
+fn worker(
+    folder: &str,
+    out: &Path,
+    wasm: &WasmToolchain,
+    features: &[&str],
+    tables: Option<&Path>,
+) -> Result<(), TaskError> {
     let build = WorkerBuild {
         crate_folder: &workspace::root().join(folder),
         out,
         tools: &tools_folder(),
         features,
-        environment: &environment(wasm),
+        environment: &environment(wasm, tables),
     };
     Ok(build_worker(&build, &workspace::root())?)
 }
 
-fn component(package: &str, out: &Path, wasm: &WasmToolchain, features: &[&str]) -> Result<(), TaskError> {
+fn component(
+    package: &str,
+    out: &Path,
+    wasm: &WasmToolchain,
+    features: &[&str],
+    tables: Option<&Path>,
+) -> Result<(), TaskError> {
     Run::cargo()
         .args([
             "build",
@@ -159,7 +175,7 @@ fn component(package: &str, out: &Path, wasm: &WasmToolchain, features: &[&str])
             package,
         ])
         .args(["--features", &features.join(",")])
-        .envs(environment(wasm))
+        .envs(environment(wasm, tables))
         .shown()?;
     let module = workspace::target()
         .join(WASM_TARGET)
@@ -176,4 +192,5 @@ fn copy(from: &Path, to: &Path) -> Result<(), TaskError> {
     std::fs::copy(from, to).map(drop).map_err(TaskError::file(from))
 }
 
-const CONFIG: &str = "TIDEGATE_CONFIG";
+/// Names the configuration that a build bundles.
+pub const CONFIG: &str = "TIDEGATE_CONFIG";

@@ -3,6 +3,7 @@
 
 mod bench;
 mod build;
+mod carried;
 mod check;
 mod cli;
 mod command;

@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
 use tidegate_core::config::Config;
+use tidegate_core::tokens::Tables;
+use tidegate_native::{beside, read_tables};
 
 use crate::failure::Failure;
 
@@ -14,6 +16,10 @@ pub struct Args {
     /// The configuration to validate; `-` reads it from stdin.
     #[arg(value_name = "CONFIG", default_value = "gateway.toml")]
     config: PathBuf,
+    /// Folder with the token tables, NAME.tokens, that the deployment carries [default: the folder `tokens` beside the
+    /// configuration; where there is none, names of tables are not checked].
+    #[arg(long, value_name = "DIR")]
+    tokens: Option<PathBuf>,
 }
 
 /// Validates the configuration; prints what is in it, or everything that is wrong.
@@ -21,7 +27,14 @@ pub struct Args {
 /// # Errors
 /// When it cannot be read or is invalid.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let config = Config::parse(&read(args)?).map_err(|errors| {
+    let text = read(args)?;
+    let folder = args.tokens.clone().or_else(|| beside(&args.config));
+    let tables = folder
+        .map(|folder| read_tables(Some(&folder), &args.config))
+        .transpose();
+    let tables = tables.map_err(Failure::usage)?;
+    let names = tables.as_ref().map(Tables::names);
+    let config = Config::parse(&text, names.as_deref()).map_err(|errors| {
         let count = errors.as_slice().len();
         Failure::failed(format!(
             "{} has {}:\n{errors}",
@@ -60,7 +73,11 @@ fn summary(config: &Config) -> String {
             .iter()
             .map(|serving| serving.cluster.name.as_str())
             .collect();
-        summary.push_str(&format!("  {}: on {}\n", model.name, clusters.join(", ")));
+        let counted_by = match &model.tokens {
+            Some(table) => format!("counted by {table}"),
+            None => "tokens estimated".to_owned(),
+        };
+        summary.push_str(&format!("  {}: on {}; {counted_by}\n", model.name, clusters.join(", ")));
     }
     summary
 }

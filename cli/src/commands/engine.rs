@@ -3,9 +3,10 @@
 use std::env;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use tidegate_simulator::{EngineOptions, Profile, bind};
+use tidegate_simulator::{EngineOptions, Profile, TokenizerFiles, bind};
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -44,6 +45,12 @@ pub struct Args {
     /// Most requests that run at once, instead of the profile's.
     #[arg(long, value_name = "N")]
     max_running: Option<u32>,
+    /// A model's tokenizer.json: prompts then take as many tokens as the model's own would.
+    #[arg(long, value_name = "FILE")]
+    tokenizer: Option<PathBuf>,
+    /// The tokenizer_config.json beside it, with the chat template.
+    #[arg(long, value_name = "FILE", requires = "tokenizer")]
+    tokenizer_config: Option<PathBuf>,
 }
 
 /// Simulates the engine until a signal ends it.
@@ -91,6 +98,10 @@ fn options(args: Args) -> Result<EngineOptions, Failure> {
         kv_cache_tokens: args.kv_cache_tokens,
         context_tokens: args.context_tokens,
         max_running: args.max_running,
+        tokenizer: args.tokenizer.map(|tokenizer| TokenizerFiles {
+            tokenizer,
+            config: args.tokenizer_config,
+        }),
     })
 }
 

@@ -19,6 +19,10 @@ pub struct Args {
     /// The configuration. It is looked at every 2 s, and at once on SIGHUP; a changed one replaces the one in force.
     #[arg(long, value_name = "FILE", default_value = "gateway.toml")]
     config: PathBuf,
+    /// Folder with the token tables, NAME.tokens, that the configuration names [default: the folder `tokens` beside
+    /// the configuration, if there is one].
+    #[arg(long, value_name = "DIR")]
+    tokens: Option<PathBuf>,
     /// Address to listen on; port 0 lets the system choose.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
@@ -78,10 +82,11 @@ fn options(args: Args) -> Result<ServeOptions, Failure> {
         .tls_cert
         .zip(args.tls_key)
         .map(|(certificates, key)| TlsFiles { certificates, key });
-    let (config, listen, data, location) = (args.config, args.listen, args.data, args.location);
+    let (config, tokens, listen, data, location) = (args.config, args.tokens, args.listen, args.data, args.location);
     let drain_timeout = Duration::from_secs(args.drain_timeout);
     Ok(ServeOptions {
         config,
+        tokens,
         listen,
         data,
         location,
@@ -93,7 +98,9 @@ fn options(args: Args) -> Result<ServeOptions, Failure> {
 
 fn to_failure(error: ServeError) -> Failure {
     match error {
-        ServeError::ConfigFile { .. } | ServeError::Config { .. } | ServeError::Tls(_) => Failure::usage(error),
+        ServeError::ConfigFile { .. } | ServeError::Config { .. } | ServeError::Tables(_) | ServeError::Tls(_) => {
+            Failure::usage(error)
+        }
         ServeError::StoreOpen(_)
         | ServeError::Store(_)
         | ServeError::ClientTls(_)

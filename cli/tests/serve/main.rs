@@ -149,6 +149,27 @@ fn a_gateway_that_cannot_start_says_why() {
 }
 
 #[test]
+fn a_table_that_cannot_be_used_is_named_at_the_start() {
+    let bench = Bench::new("tables");
+    let elsewhere = bench.folder().join("elsewhere");
+    let missing = bench.fail(&["--tokens", elsewhere.to_str().expect("text")]);
+    assert_eq!(missing.0, Some(2));
+    assert!(missing.1.contains("elsewhere"), "{}", missing.1);
+    let beside = bench.folder().join("tokens");
+    fs::create_dir(&beside).expect("a folder");
+    fs::write(beside.join("README"), "no table, and not taken for one").expect("written");
+    drop(Gateway::start(&bench, DEFAULTS));
+    fs::write(beside.join("broken.tokens"), "no table").expect("written");
+    let broken = bench.fail(&[]);
+    assert_eq!(broken.0, Some(2));
+    assert!(
+        broken.1.contains("broken.tokens: this is no token table"),
+        "{}",
+        broken.1
+    );
+}
+
+#[test]
 fn half_a_head_costs_a_connection_and_nothing_else() {
     use std::io::Write;
     let bench = Bench::new("half");

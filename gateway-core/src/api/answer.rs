@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::json::Edits;
 use super::request::quoted;
+use super::said::Said;
 
 /// Tokens that an engine reports to have read and written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -37,6 +38,8 @@ pub struct Answer<'a> {
     pub json: Option<Cow<'a, str>>,
     /// The usage that it carried.
     pub usage: Option<Usage>,
+    /// What the model says in it, one entry for each of the answers that it is about.
+    pub said: Vec<Said<'a>>,
 }
 
 /// What came is no answer.
@@ -89,7 +92,11 @@ impl Editor {
             .and_then(|usage| serde_json::from_str::<Option<Usage>>(usage.get()).ok().flatten());
         let choices = read.choices.unwrap_or_default();
         if !keep_usage && usage.is_some() && choices.is_empty() {
-            return Ok(Answer { json: None, usage });
+            return Ok(Answer {
+                json: None,
+                usage,
+                said: Vec::new(),
+            });
         }
         let mut edits = Edits::new(text);
         if let Some(model) = read.model.filter(|model| model.get() != self.model) {
@@ -111,6 +118,7 @@ impl Editor {
         Ok(Answer {
             json: Some(json),
             usage,
+            said: choices.iter().map(Choice::said).collect(),
         })
     }
 }
@@ -143,8 +151,24 @@ struct Read<'a> {
 
 #[derive(Deserialize)]
 struct Choice<'a> {
+    #[serde(borrow, default)]
+    index: Option<&'a RawValue>,
+    #[serde(borrow, default, alias = "message")]
+    delta: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    text: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     finish_reason: Option<&'a RawValue>,
+}
+
+impl<'a> Choice<'a> {
+    fn said(&self) -> Said<'a> {
+        Said {
+            index: self.index.map(RawValue::get),
+            message: self.delta.map(RawValue::get),
+            text: self.text.map(RawValue::get),
+        }
+    }
 }
 
 /// A value that is there, also when it is null: it may have to be edited.

@@ -7,6 +7,8 @@ use http::Method;
 pub enum Route<'a> {
     /// Something that an engine answers.
     Generate(Endpoint),
+    /// The tokens of a prompt.
+    Tokenize,
     /// The models that the key may ask for.
     Models,
     /// One of them.
@@ -45,6 +47,7 @@ impl<'a> Route<'a> {
             "/v1/chat/completions" => (Self::Generate(Endpoint::Chat), "POST"),
             "/v1/completions" => (Self::Generate(Endpoint::Completions), "POST"),
             "/v1/embeddings" => (Self::Generate(Endpoint::Embeddings), "POST"),
+            "/tokenize" => (Self::Tokenize, "POST"),
             "/v1/models" => (Self::Models, "GET"),
             "/healthz" => (Self::Healthz, "GET"),
             "/readyz" => (Self::Readyz, "GET"),
@@ -68,6 +71,7 @@ impl<'a> Route<'a> {
     pub fn label(&self) -> &'static str {
         match self {
             Self::Generate(endpoint) => endpoint.label(),
+            Self::Tokenize => "tokenize",
             Self::Models | Self::Model(_) => "models",
             Self::Healthz | Self::Readyz => "health",
             Self::Metrics => "metrics",
@@ -84,6 +88,23 @@ impl Endpoint {
             Self::Chat => "/v1/chat/completions",
             Self::Completions => "/v1/completions",
             Self::Embeddings => "/v1/embeddings",
+        }
+    }
+
+    /// The parameter that holds its prompt.
+    pub fn prompt_param(self) -> &'static str {
+        match self {
+            Self::Chat => "messages",
+            Self::Completions => "prompt",
+            Self::Embeddings => "input",
+        }
+    }
+
+    /// Whether its answer is generated, so that it takes room in the context.
+    pub fn generates(self) -> bool {
+        match self {
+            Self::Chat | Self::Completions => true,
+            Self::Embeddings => false,
         }
     }
 
@@ -105,6 +126,7 @@ mod tests {
     fn paths_methods_and_what_is_neither() {
         for (method, path, route) in [
             (Method::POST, "/v1/chat/completions", Route::Generate(Endpoint::Chat)),
+            (Method::POST, "/tokenize", Route::Tokenize),
             (Method::GET, "/v1/chat/completions", Route::MethodNotAllowed("POST")),
             (Method::GET, "/v1/models", Route::Models),
             (Method::GET, "/v1/models/org/name", Route::Model("org/name")),

@@ -8,6 +8,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::sse::data_event;
+use crate::ids::Tokens;
 use crate::ladder::{AttemptError, Fault};
 use crate::platform::StoreError;
 
@@ -102,12 +103,58 @@ pub enum RequestError {
         /// The ladder's tiers.
         tiers: String,
     },
+    /// The prompt, or the prompt and the answer that is asked for, are more than the model's context holds.
+    #[error("{}", context_message(*context, *prompt, *completion, place))]
+    ContextLength {
+        /// The context.
+        context: Tokens,
+        /// The prompt; the longest one where there are several.
+        prompt: PromptLength,
+        /// Output tokens asked for, where they are.
+        completion: Option<Tokens>,
+        /// Where the prompt stands.
+        place: &'static str,
+    },
+    /// The model's chat template says that the conversation is wrong.
+    #[error("the model's chat template refuses the conversation: {message}")]
+    Template {
+        /// In its own words.
+        message: String,
+    },
     /// Every cluster that serves the model stands where the tenant's data may not go.
     #[error("no cluster within this tenant's jurisdictions serves the model `{model}`")]
     Jurisdiction {
         /// The model.
         model: String,
     },
+}
+
+/// What is known of a prompt's length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PromptLength {
+    /// It is this.
+    Exactly(Tokens),
+    /// It is surely this, and maybe more.
+    AtLeast(Tokens),
+}
+
+/// In OpenAI's words, which clients look for.
+fn context_message(context: Tokens, prompt: PromptLength, completion: Option<Tokens>, place: &str) -> String {
+    let (hedge, prompt) = match prompt {
+        PromptLength::Exactly(prompt) => ("", prompt),
+        PromptLength::AtLeast(prompt) => ("at least ", prompt),
+    };
+    match completion {
+        Some(completion) => format!(
+            "This model's maximum context length is {context} tokens. However, you requested {hedge}{} tokens ({hedge}{prompt} \
+             in the {place}, {completion} in the completion). Please reduce the length of the {place} or completion.",
+            prompt + completion
+        ),
+        None => format!(
+            "This model's maximum context length is {context} tokens. However, your {place} resulted in {hedge}{prompt} tokens. \
+             Please reduce the length of the {place}."
+        ),
+    }
 }
 
 /// Everything that a request can end with, other than an answer.
@@ -262,6 +309,10 @@ fn of_request(error: &RequestError, message: String) -> ApiError {
             .param(param),
         RequestError::UnknownModel { .. } => invalid(StatusCode::NOT_FOUND).code("model_not_found").param("model"),
         RequestError::UnknownTier { .. } => invalid(StatusCode::BAD_REQUEST).code("unknown_tier"),
+        RequestError::ContextLength { place, .. } => invalid(StatusCode::BAD_REQUEST)
+            .code("context_length_exceeded")
+            .param(place),
+        RequestError::Template { .. } => invalid(StatusCode::BAD_REQUEST).code("chat_template").param("messages"),
         RequestError::Jurisdiction { .. } => new(StatusCode::FORBIDDEN, PERMISSION)
             .code("jurisdiction")
             .param("model"),
@@ -272,7 +323,7 @@ fn of_attempt(error: AttemptError, message: String) -> ApiError {
     let new = |status, code| ApiError::new(status, SERVER, message.clone()).code(code);
     debug_assert!(error.fault() != Fault::Client || matches!(error, AttemptError::Rejected { .. }));
     match error {
-        AttemptError::NoRoom { .. } => new(StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+        AttemptError::NoRoom { .. } | AttemptError::Unfit => new(StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
         AttemptError::Status { status: 429 | 503, .. } => new(StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
         AttemptError::Stopping => new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
         AttemptError::Cell(_) => new(StatusCode::SERVICE_UNAVAILABLE, "cell_unreachable"),

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use super::endpoint::Endpoint;
 use super::error::RequestError;
 use super::json::{Edit, Edits, Fields, nests_deeper_than};
+use super::prompt::{Input, PromptSource, UnreadablePrompt};
 
 /// A request to generate: the body as it came, and what the gateway has read of it.
 #[derive(Clone, Debug)]
@@ -24,13 +25,15 @@ pub struct Generation {
     pub include_usage: bool,
     /// Most output tokens that the client allows, in each choice.
     pub max_output: Option<u64>,
+    /// The least of the bounds on output tokens that the client names: engines differ in which of them counts.
+    pub least_output: Option<u64>,
     /// How many answers the client wants; at least 1.
     pub choices: u64,
-    /// Bytes of the prompt, JSON syntax included: messages and tools, or prompt, or input.
-    pub prompt_bytes: usize,
     /// What of the prompt tells where its prefix may be warm.
     pub prompt: Prompt,
     body: Bytes,
+    /// Where the prompt stands in the body, JSON syntax included: messages and tools, or prompt, or input.
+    prompt_at: Vec<Range<usize>>,
     /// Where the model's name stands in the body.
     model_at: Range<usize>,
     /// What asks for the usage at the end of a stream.
@@ -68,11 +71,7 @@ impl Generation {
             Some(options) => Reader { fields: options }.optional::<bool>("include_usage", "a boolean")?,
             None => None,
         };
-        let bounds = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
-        let mut max_output = None;
-        for bound in bounds {
-            max_output = max_output.max(reader.optional::<u64>(bound, "a whole number, at least 0")?);
-        }
+        let bounds = reader.output_bounds()?;
         let choices = reader.optional::<u64>("n", "a whole number, at least 1")?.unwrap_or(1);
         if choices == 0 {
             return Err(RequestError::WrongType {
@@ -83,9 +82,10 @@ impl Generation {
         let model = reader.required::<String>("model", "a string")?;
         let stream =
             reader.optional::<bool>("stream", "a boolean")?.unwrap_or(false) && endpoint != Endpoint::Embeddings;
-        let (prompt, prompt_bytes) = read_prompt(endpoint, &reader, &body)?;
+        let (prompt, parts) = read_prompt(endpoint, &reader, &body)?;
         let include_usage = include_usage.unwrap_or(false);
         let mut edits = Edits::new(text);
+        let prompt_at = parts.iter().map(|part| edits.range(part)).collect();
         let model_at = fields.get("model").map(|model| edits.range(model)).unwrap_or_default();
         if stream {
             ask_for_usage(text, &fields, &mut edits);
@@ -99,13 +99,43 @@ impl Generation {
             model,
             stream,
             include_usage,
-            max_output,
+            max_output: bounds.iter().copied().max(),
+            least_output: bounds.iter().copied().min(),
             choices,
-            prompt_bytes,
             prompt,
             body,
+            prompt_at,
             model_at,
             usage_edit,
+        })
+    }
+
+    /// The JSON that the prompt is made of.
+    pub fn prompt_json(&self) -> impl Iterator<Item = &[u8]> {
+        self.prompt_at.iter().filter_map(|at| self.body.get(at.clone()))
+    }
+
+    /// The lengths of prompts that are tokens already.
+    pub fn prompt_lengths(&self) -> Option<Vec<u64>> {
+        let json = self.prompt_json().next().filter(|_| self.endpoint != Endpoint::Chat)?;
+        let is_list = json.first() == Some(&b'[');
+        let source = is_list.then(|| self.prompt_source().ok())??;
+        match source.input {
+            Input::Tokens(lengths) if !source.only_engine_knows => Some(lengths),
+            Input::Tokens(_) | Input::Texts(_) | Input::Chat(_) => None,
+        }
+    }
+
+    /// What makes the prompt, read for counting it.
+    ///
+    /// # Errors
+    /// When it is not what the API says; an engine may take it all the same.
+    pub fn prompt_source(&self) -> Result<PromptSource<'_>, UnreadablePrompt> {
+        let fields = std::str::from_utf8(&self.body)
+            .ok()
+            .and_then(|text| Fields::parse(text).ok());
+        fields.map_or(Err(UnreadablePrompt::BODY), |fields| {
+            PromptSource::read(self.endpoint, &fields)
         })
     }
 
@@ -136,41 +166,37 @@ fn ask_for_usage<'a>(text: &'a str, fields: &Fields<'a>, edits: &mut Edits<'a>) 
     }
 }
 
-fn read_prompt(endpoint: Endpoint, reader: &Reader<'_, '_>, body: &Bytes) -> Result<(Prompt, usize), RequestError> {
+/// The prompt, and the values that it is made of.
+fn read_prompt<'a>(
+    endpoint: Endpoint,
+    reader: &Reader<'_, 'a>,
+    body: &Bytes,
+) -> Result<(Prompt, Vec<&'a RawValue>), RequestError> {
     match endpoint {
         Endpoint::Chat => read_messages(reader, body),
         Endpoint::Completions => {
             let prompt = reader.string_or_array("prompt")?;
-            let head = body.slice_ref(&prompt.as_bytes()[..prompt.len().min(PROMPT_HEAD_BYTES)]);
-            Ok((Prompt { head: vec![head] }, prompt.len()))
+            let bytes = prompt.get().as_bytes();
+            let head = body.slice_ref(&bytes[..bytes.len().min(PROMPT_HEAD_BYTES)]);
+            Ok((Prompt { head: vec![head] }, vec![prompt]))
         }
-        Endpoint::Embeddings => Ok((Prompt::default(), reader.string_or_array("input")?.len())),
+        Endpoint::Embeddings => Ok((Prompt::default(), vec![reader.string_or_array("input")?])),
     }
 }
 
-fn read_messages(reader: &Reader<'_, '_>, body: &Bytes) -> Result<(Prompt, usize), RequestError> {
-    let wrong = |expected| RequestError::WrongType {
-        param: "messages",
-        expected,
-    };
-    let messages = reader.required::<Vec<&RawValue>>("messages", "an array of messages")?;
-    if messages.is_empty() {
-        return Err(wrong("an array of at least one message"));
-    }
+fn read_messages<'a>(reader: &Reader<'_, 'a>, body: &Bytes) -> Result<(Prompt, Vec<&'a RawValue>), RequestError> {
     let part = |json: &RawValue| body.slice_ref(json.get().as_bytes());
     let tools = reader.fields.get("tools").filter(|tools| tools.get() != "null");
     let mut head: Vec<_> = tools.into_iter().map(part).collect();
-    let mut bytes: usize = head.iter().map(Bytes::len).sum();
     let mut seen_user = false;
-    for message in messages {
-        let role = role(message).ok_or_else(|| wrong("an array of objects, each with a string `role`"))?;
+    for (message, role) in reader.messages()? {
         if !seen_user {
             head.push(part(message));
         }
         seen_user |= role == "user";
-        bytes += message.get().len();
     }
-    Ok((Prompt { head }, bytes))
+    let parts = [tools, reader.fields.get("messages")];
+    Ok((Prompt { head }, parts.into_iter().flatten().collect()))
 }
 
 fn role(message: &RawValue) -> Option<Cow<'_, str>> {
@@ -189,12 +215,12 @@ struct Message<'a> {
 }
 
 /// Typed access to fields, with errors that name the parameter. `null` counts as absent, as it does for OpenAI.
-struct Reader<'f, 'a> {
-    fields: &'f Fields<'a>,
+pub(super) struct Reader<'f, 'a> {
+    pub(super) fields: &'f Fields<'a>,
 }
 
 impl<'a> Reader<'_, 'a> {
-    fn optional<T: Deserialize<'a>>(
+    pub(super) fn optional<T: Deserialize<'a>>(
         &self,
         param: &'static str,
         expected: &'static str,
@@ -209,19 +235,47 @@ impl<'a> Reader<'_, 'a> {
         }
     }
 
-    fn required<T: Deserialize<'a>>(&self, param: &'static str, expected: &'static str) -> Result<T, RequestError> {
+    pub(super) fn required<T: Deserialize<'a>>(
+        &self,
+        param: &'static str,
+        expected: &'static str,
+    ) -> Result<T, RequestError> {
         self.optional(param, expected)?
             .ok_or(RequestError::Missing { param, expected })
     }
 
-    fn string_or_array(&self, param: &'static str) -> Result<&'a str, RequestError> {
+    fn string_or_array(&self, param: &'static str) -> Result<&'a RawValue, RequestError> {
         let expected = "a string or an array";
-        let json = self.required::<&RawValue>(param, expected)?.get();
-        if json.starts_with(['"', '[']) {
+        let json = self.required::<&RawValue>(param, expected)?;
+        if json.get().starts_with(['"', '[']) {
             Ok(json)
         } else {
             Err(RequestError::WrongType { param, expected })
         }
+    }
+
+    /// Every bound on output tokens.
+    fn output_bounds(&self) -> Result<Vec<u64>, RequestError> {
+        let mut bounds = Vec::new();
+        for bound in ["max_tokens", "max_completion_tokens", "max_output_tokens"] {
+            bounds.extend(self.optional::<u64>(bound, "a whole number, at least 0")?);
+        }
+        Ok(bounds)
+    }
+
+    /// The messages of a conversation, at least one, each with its role.
+    pub(super) fn messages(&self) -> Result<Vec<(&'a RawValue, Cow<'a, str>)>, RequestError> {
+        let wrong = |expected| RequestError::WrongType {
+            param: "messages",
+            expected,
+        };
+        let messages = self.required::<Vec<&RawValue>>("messages", "an array of messages")?;
+        if messages.is_empty() {
+            return Err(wrong("an array of at least one message"));
+        }
+        let with_role = |message: &'a RawValue| Some((message, role(message)?));
+        let messages = messages.into_iter().map(with_role).collect::<Option<Vec<_>>>();
+        messages.ok_or_else(|| wrong("an array of objects, each with a string `role`"))
     }
 
     fn object(&self, param: &'static str) -> Result<Option<Fields<'a>>, RequestError> {
@@ -299,7 +353,8 @@ mod tests {
         let body = format!(
             r#"{{"model":"m",{MESSAGES},"max_tokens":1,"max_completion_tokens":900,"max_output_tokens":null}}"#
         );
-        assert_eq!(chat(&body).unwrap().max_output, Some(900));
+        let request = chat(&body).unwrap();
+        assert_eq!((request.max_output, request.least_output), (Some(900), Some(1)));
     }
 
     #[test]

@@ -16,8 +16,8 @@ use crate::ids::{ClusterName, Jurisdiction, ModelName, RegionName, ReplicaName, 
 use crate::route::Coordinates;
 
 /// The configuration, or `None` when it is wrong, which is then in the report.
-pub(super) fn check(root: &Root, version: String, report: &mut Report) -> Option<Config> {
-    let names = KnownNames::of(root, report);
+pub(super) fn check(root: &Root, tables: Option<&[&str]>, version: String, report: &mut Report) -> Option<Config> {
+    let names = KnownNames::of(root, tables, report);
     let mut regions = BTreeMap::new();
     regions.extend(entries(&root.regions).iter().filter_map(|at| region(&at.value)));
     let clusters = clusters(root, &names, &regions, report);
@@ -48,11 +48,13 @@ pub(super) struct KnownNames<'w> {
     pub clusters: Names<'w>,
     /// Models' names and aliases.
     pub models: Names<'w>,
+    /// Tables that the deployment carries; `None` where that is not known.
+    pub tables: Option<&'w [&'w str]>,
 }
 
 impl<'w> KnownNames<'w> {
     /// Collects the names, also of entries that are wrong otherwise.
-    fn of(root: &'w Root, report: &mut Report) -> Self {
+    fn of(root: &'w Root, tables: Option<&'w [&'w str]>, report: &mut Report) -> Self {
         let (has_regions, has_clusters) = (root.regions.is_some(), root.clusters.is_some());
         let mut regions = Names::of("region").complete_if(has_regions);
         let mut jurisdictions = Names::of("region with the jurisdiction").complete_if(has_regions);
@@ -69,6 +71,7 @@ impl<'w> KnownNames<'w> {
             jurisdictions,
             clusters,
             models: models::names(root, report),
+            tables,
         }
     }
 }

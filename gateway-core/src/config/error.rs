@@ -140,6 +140,12 @@ pub enum Problem {
         /// The name.
         name: String,
     },
+    /// A table of tokens that the deployment does not carry.
+    #[error("this deployment carries no table `{name}`")]
+    NoTable {
+        /// The name.
+        name: String,
+    },
     /// A name that means something else already.
     #[error("`{name}` has a meaning of its own")]
     ReservedName {

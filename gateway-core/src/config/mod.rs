@@ -29,7 +29,8 @@ pub use error::{ConfigError, ConfigErrors, Problem};
 pub use schema::json_schema;
 pub use url::UrlError;
 pub use validated::{
-    Admin, CannedTier, Cluster, Config, EngineKind, Ladder, Limits, Model, Region, Replica, Serving, Tenant, Tier,
+    Admin, CannedTier, Cluster, Config, EngineKind, Ladder, Limits, Model, PartTokens, Region, Replica, Serving,
+    Tenant, Tier,
 };
 
 use sha2::{Digest, Sha256};
@@ -40,11 +41,12 @@ use report::Report;
 use written::Root;
 
 impl Config {
-    /// Reads and validates the text of a `gateway.toml`.
+    /// Reads and validates the text of a `gateway.toml` for a deployment that carries token tables of the names
+    /// `tables`. `None`: what it carries is not known, so that any name is taken.
     ///
     /// # Errors
     /// All that is wrong with it.
-    pub fn parse(text: &str) -> Result<Self, ConfigErrors> {
+    pub fn parse(text: &str, tables: Option<&[&str]>) -> Result<Self, ConfigErrors> {
         let mut report = Report::new(text);
         if text.len() > MAX_BYTES {
             report.too_long(text.len(), MAX_BYTES);
@@ -56,7 +58,7 @@ impl Config {
             return report.finish(None);
         }
         let root = Root::of(&Keys::of_text(tree.get_ref()), &mut report);
-        let config = check::check(&root, version(text), &mut report);
+        let config = check::check(&root, tables, version(text), &mut report);
         report.finish(config)
     }
 }

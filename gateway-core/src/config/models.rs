@@ -8,9 +8,10 @@ use super::error::Problem;
 use super::names::{Names, Once};
 use super::read::{entries, value};
 use super::report::{At, Report};
-use super::validated::{CannedTier, Cluster, Ladder, Model, Serving, Tier};
+use super::suggest::one_of;
+use super::validated::{CannedTier, Cluster, Ladder, Model, PartTokens, Serving, Tier};
 use super::written::{self, Root};
-use crate::ids::{ClusterName, ModelName};
+use crate::ids::{ClusterName, ModelName, TableName};
 
 /// The names and aliases of all models.
 pub(super) fn names<'w>(root: &'w Root, report: &mut Report) -> Names<'w> {
@@ -70,6 +71,7 @@ pub(super) fn check(
     let mut models = BTreeMap::new();
     for At { value: written, .. } in entries(&root.models) {
         let serving = serving(written, &names.clusters, clusters, report);
+        check_table(written, names.tables, report);
         let lower_tiers = value(&written.name).and_then(|name| lower_tiers.remove(name));
         if let Some(model) = model(written, serving, lower_tiers.unwrap_or_default()) {
             models.insert(model.name.clone(), Arc::new(model));
@@ -78,12 +80,34 @@ pub(super) fn check(
     models
 }
 
+/// Reports a table that the deployment does not carry.
+fn check_table(model: &written::Model, tables: Option<&[&str]>, report: &mut Report) {
+    let (Some(at), Some(tables)) = (&model.tokens, tables) else {
+        return;
+    };
+    let Some(name) = at.value.as_ref().filter(|name| !tables.contains(&name.as_str())) else {
+        return;
+    };
+    let problem = Problem::NoTable { name: name.clone() };
+    let expected = match tables {
+        [] => "it carries none: leave `tokens` out, and prompts are counted by estimate".to_owned(),
+        tables => format!("it carries {}", one_of(tables.iter().copied())),
+    };
+    report.add(at.place, problem, expected);
+}
+
 fn model(written: &written::Model, serving: Vec<Serving>, lower_tiers: Vec<Tier>) -> Option<Model> {
     let name = ModelName::from(value(&written.name)?.as_str());
     let tiers = std::iter::once(Tier::Model(name.clone())).chain(lower_tiers).collect();
     Some(Model {
         name,
         context_length: *value(&written.context_length)?,
+        tokens: value(&written.tokens)?.as_deref().map(TableName::from),
+        part_tokens: PartTokens {
+            image: *value(&written.image_tokens)?,
+            audio: *value(&written.audio_tokens)?,
+            video: *value(&written.video_tokens)?,
+        },
         owned_by: value(&written.owned_by)?.as_deref().unwrap_or("tidegate").to_owned(),
         created: *value(&written.created)?,
         serving,

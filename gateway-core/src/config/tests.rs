@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use toml::de::{DeTable, DeValue};
 
 use super::*;
-use crate::ids::{Jurisdiction, ModelName, SecretName, Tokens};
+use crate::ids::{Jurisdiction, ModelName, SecretName, TableName, Tokens};
 
 const EXAMPLE: &str = include_str!("../../../gateway.toml");
 
@@ -63,21 +63,48 @@ heartbeat_ms = 1_000
 
 #[test]
 fn the_example_is_sound() {
-    let config = Config::parse(EXAMPLE).unwrap_or_else(|errors| panic!("{errors}"));
+    let config = Config::parse(EXAMPLE, None).unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(config.limits, Limits::default(), "the example shows the defaults");
-    assert_eq!(config.model("gpt-4o-mini"), config.model("llama-3.1-8b"));
+    assert_eq!(config.model("gpt-4o-mini"), config.model("qwen3-8b"));
     assert_eq!(config.region("FRA"), config.region("fra"));
     assert!(config.model("gpt-4o-mini").is_some() && config.region("FRA").is_some());
     assert_eq!((config.model("canned"), config.region("")), (None, None));
 }
 
 #[test]
+fn a_table_that_the_deployment_does_not_carry_is_refused_with_those_it_has() {
+    let text = SOUND.replace(
+        "name = \"small\"\n",
+        "name = \"small\"\ntokens = \"qwen3\"\nimage_tokens = 1_500\n",
+    );
+    let read = |tables: &[&str]| Config::parse(&text, Some(tables)).map_err(|errors| errors.to_string());
+    let config = read(&["gpt-oss", "qwen3"]).unwrap();
+    let (large, small) = (&config.models["large"], &config.models["small"]);
+    assert_eq!((&large.tokens, &small.tokens), (&None, &Some(TableName::from("qwen3"))));
+    assert_eq!(
+        (large.part_tokens.image, small.part_tokens.image),
+        (Tokens(1_024), Tokens(1_500))
+    );
+    let refusal = "gateway.toml:28: models[1].tokens: this deployment carries no table `qwen3`; it carries ";
+    for (tables, rest) in [
+        (&["gpt-oss", "llama"][..], "one of `gpt-oss`, `llama`"),
+        (&[], "none: leave `tokens` out, and prompts are counted by estimate"),
+    ] {
+        assert_eq!(read(tables).unwrap_err(), format!("{refusal}{rest}"));
+    }
+    assert!(
+        Config::parse(&text, None).is_ok(),
+        "where it is not known which there are"
+    );
+}
+
+#[test]
 fn what_is_written_is_what_the_code_gets() {
-    let config = Config::parse(SOUND).unwrap_or_else(|errors| panic!("{errors}"));
+    let config = Config::parse(SOUND, None).unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(config.version.len(), 16);
     assert_ne!(
         config.version,
-        Config::parse(&format!("{SOUND}\n")).map_or_else(|_| String::new(), |c| c.version)
+        Config::parse(&format!("{SOUND}\n"), None).map_or_else(|_| String::new(), |c| c.version)
     );
     let cluster = &config.clusters["big-gpus"];
     assert_eq!(cluster.region, config.regions["fra"]);
@@ -423,7 +450,7 @@ fn boundary(text: &str, share: f64) -> usize {
 
 /// Whatever the text, errors name lines that it has, in order; and what is sound is so for the schema too.
 fn check_report(text: &str) -> Result<(), TestCaseError> {
-    match Config::parse(text) {
+    match Config::parse(text, None) {
         Ok(_) => prop_assert!(validator().is_valid(&json_of(text))),
         Err(errors) => {
             let lines: Vec<usize> = errors.as_slice().iter().map(|error| error.line).collect();
@@ -440,7 +467,7 @@ fn check_report(text: &str) -> Result<(), TestCaseError> {
 }
 
 fn errors(text: &str) -> Vec<String> {
-    match Config::parse(text) {
+    match Config::parse(text, None) {
         Ok(_) => Vec::new(),
         Err(errors) => errors.to_string().lines().map(str::to_owned).collect(),
     }

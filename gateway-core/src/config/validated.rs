@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::digest::KeyDigest;
-use crate::ids::{ClusterName, Jurisdiction, ModelName, RegionName, ReplicaName, SecretName, TenantName, Tokens};
+use crate::ids::{
+    ClusterName, Jurisdiction, ModelName, RegionName, ReplicaName, SecretName, TableName, TenantName, Tokens,
+};
 use crate::route::Coordinates;
 
 /// A sound configuration. It is made by [`Config::parse`](Self::parse) only.
@@ -121,6 +123,10 @@ pub struct Model {
     pub name: ModelName,
     /// Most tokens of prompt and answer together.
     pub context_length: Tokens,
+    /// The table that counts its tokens; without one they are estimated.
+    pub tokens: Option<TableName>,
+    /// What parts of a prompt that are not text are counted as.
+    pub part_tokens: PartTokens,
     /// Who is named as `owned_by` in lists of models.
     pub owned_by: String,
     /// When it was made, in seconds since the Unix epoch, for lists of models.
@@ -129,6 +135,17 @@ pub struct Model {
     pub serving: Vec<Serving>,
     /// What answers, in order, when a tier cannot. Its first tier is this model itself.
     pub ladder: Ladder,
+}
+
+/// How many tokens one part of a prompt that is not text is counted as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartTokens {
+    /// An image.
+    pub image: Tokens,
+    /// A piece of audio.
+    pub audio: Tokens,
+    /// A video.
+    pub video: Tokens,
 }
 
 /// A cluster that serves a model.

@@ -77,6 +77,15 @@ section! {
         aliases: List<ModelId, 0>,
         /// Most tokens of prompt and answer together.
         context_length: Whole<Tokens, 1, 1_000_000_000>,
+        /// The table that counts its tokens exactly: `NAME` for a file `NAME.tokens`, made by `tidegate tokens compile`,
+        /// that the deployment carries. Left out, tokens are estimated.
+        tokens: Option<Name>,
+        /// Tokens that one image in a prompt is counted as; a prompt with one counts as estimated.
+        image_tokens: Limit<Tokens, 1_024, 0, 1_000_000>,
+        /// Tokens that one piece of audio in a prompt is counted as; a prompt with one counts as estimated.
+        audio_tokens: Limit<Tokens, 512, 0, 1_000_000>,
+        /// Tokens that one video in a prompt is counted as; a prompt with one counts as estimated.
+        video_tokens: Limit<Tokens, 4_096, 0, 1_000_000>,
         /// Who is named as the model's owner in `/v1/models`; `tidegate` when left out.
         owned_by: Option<Text<128>>,
         /// When it was made, in seconds since the Unix epoch, for `/v1/models`.

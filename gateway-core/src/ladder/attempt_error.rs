@@ -28,6 +28,8 @@ pub enum Remedy {
     AnotherReplica,
     /// Another cluster: this one is out as a whole.
     AnotherCluster,
+    /// Another tier: this one's model cannot take the request.
+    AnotherTier,
     /// Only what needs no engine: time is up.
     Canned,
 }
@@ -41,6 +43,10 @@ pub enum AttemptError {
         /// Until the first breaker lets a probe pass.
         recovery: Option<Duration>,
     },
+    /// The tier's model cannot take the request: its context is too short for it, or its template refuses it. The model
+    /// that the client asked for could.
+    #[error("the model of a lower tier cannot take the request")]
+    Unfit,
     /// The cluster's cell did not answer.
     #[error("the cluster's cell did not answer")]
     Cell(#[from] CellError),
@@ -105,7 +111,7 @@ impl AttemptError {
     pub fn fault(&self) -> Fault {
         match self {
             Self::Rejected { .. } => Fault::Client,
-            Self::Cell(_) | Self::Stopping => Fault::Gateway,
+            Self::Cell(_) | Self::Stopping | Self::Unfit => Fault::Gateway,
             Self::Send(SendError::NoSecret(_)) => Fault::Gateway,
             Self::NoRoom { .. }
             | Self::Send(SendError::Connect(_) | SendError::Broken(_))
@@ -123,6 +129,7 @@ impl AttemptError {
         match self {
             Self::Rejected { .. } | Self::Stopping => Remedy::Never,
             Self::Deadline => Remedy::Canned,
+            Self::Unfit => Remedy::AnotherTier,
             Self::NoRoom { .. } | Self::Cell(_) | Self::Send(SendError::NoSecret(_)) => Remedy::AnotherCluster,
             // The cluster's engines want another key, or do not know the model: all of them alike.
             Self::Status {
@@ -144,6 +151,7 @@ impl AttemptError {
             Self::NoRoom { recovery } => *recovery,
             Self::Status { retry_after, .. } => *retry_after,
             Self::Cell(_)
+            | Self::Unfit
             | Self::Send(_)
             | Self::FirstByteTimeout
             | Self::BetweenBytesTimeout
@@ -159,6 +167,7 @@ impl AttemptError {
     pub fn label(&self) -> &'static str {
         match self {
             Self::NoRoom { .. } => "no_room",
+            Self::Unfit => "unfit",
             Self::Cell(_) => "cell",
             Self::Send(SendError::Connect(_)) => "connect",
             Self::Send(SendError::Broken(_)) => "broken",

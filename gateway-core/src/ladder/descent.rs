@@ -64,20 +64,25 @@ impl Descent {
             self.at = Step::GiveUp;
             return self.at;
         };
-        // Asking a cell costs no engine anything.
-        if !matches!(error, AttemptError::NoRoom { .. } | AttemptError::Cell(_)) {
+        // Neither asking a cell nor passing over a tier costs an engine anything.
+        if !matches!(
+            error,
+            AttemptError::NoRoom { .. } | AttemptError::Cell(_) | AttemptError::Unfit
+        ) {
             self.attempts_left = self.attempts_left.saturating_sub(1);
         }
         self.at = match error.remedy() {
             Remedy::Never => Step::GiveUp,
             Remedy::Canned => self.bottom(),
-            Remedy::AnotherReplica | Remedy::AnotherCluster if self.attempts_left == 0 => self.bottom(),
+            Remedy::AnotherReplica | Remedy::AnotherCluster | Remedy::AnotherTier if self.attempts_left == 0 => {
+                self.bottom()
+            }
             Remedy::AnotherReplica => self.at,
             Remedy::AnotherCluster if cluster + 1 < self.clusters[tier] => Step::Attempt {
                 tier,
                 cluster: cluster + 1,
             },
-            Remedy::AnotherCluster => self.first_cluster(tier + 1),
+            Remedy::AnotherCluster | Remedy::AnotherTier => self.first_cluster(tier + 1),
         };
         self.at
     }
@@ -125,6 +130,17 @@ mod tests {
             "an empty tier is passed over"
         );
         assert_eq!(descent.after(&no_room(None)), Step::Canned);
+    }
+
+    #[test]
+    fn a_tier_that_cannot_take_the_request_is_passed_over_with_all_its_clusters() {
+        let mut descent = Descent::new(vec![1, 2, 1], false, 1);
+        assert_eq!(descent.after(&no_room(None)), Step::Attempt { tier: 1, cluster: 0 });
+        assert_eq!(
+            descent.after(&AttemptError::Unfit),
+            Step::Attempt { tier: 2, cluster: 0 }
+        );
+        assert_eq!(descent.after(&AttemptError::Unfit), Step::GiveUp);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::counting::Counting;
 use crate::api::Usage;
 use crate::cluster::Outcome;
 use crate::config::ConfigErrors;
@@ -45,6 +46,8 @@ pub enum Event<'a> {
         /// Time since the request arrived.
         after: Duration,
     },
+    /// Something about the counting of tokens.
+    Counting(Counting<'a>),
     /// An engine reported what an answer took.
     Used {
         /// Which model it was.
@@ -103,6 +106,7 @@ impl Event<'_> {
     /// How much it matters.
     pub fn level(&self) -> Level {
         match self {
+            Self::Counting(counting) => counting.level(),
             Self::Responded { .. }
             | Self::FirstToken { .. }
             | Self::Used { .. }
@@ -153,6 +157,7 @@ impl fmt::Display for Event<'_> {
                     after.as_millis()
                 )
             }
+            Self::Counting(counting) => counting.fmt(f),
             Self::Used { model, usage } => {
                 write!(
                     f,

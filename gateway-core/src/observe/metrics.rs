@@ -12,11 +12,13 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::counting_metrics::CountingMetrics;
 use super::event::Event;
 use crate::api::Usage;
 use crate::cluster::{Outcome, ReplicaStatus};
 use crate::ids::{ClusterName, ModelName, ReplicaName};
 use crate::ladder::AttemptError;
+use crate::tokens::Correction;
 
 /// Everything that is counted.
 #[derive(Debug)]
@@ -27,6 +29,7 @@ pub struct Metrics {
     streams_failed: Family<FailureLabels, Counter>,
     permits_released: Family<ReleaseLabels, Counter>,
     tokens: Family<TokenLabels, Counter>,
+    counting: CountingMetrics,
     canned: Family<ModelLabels, Counter>,
     first_token: Family<ServedLabels, Histogram, fn() -> Histogram>,
     config_refused: Gauge,
@@ -56,20 +59,20 @@ struct ReleaseLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct TokenLabels {
-    model: ModelName,
-    kind: &'static str,
+pub(super) struct TokenLabels {
+    pub model: ModelName,
+    pub kind: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ModelLabels {
-    model: ModelName,
+pub(super) struct ModelLabels {
+    pub model: ModelName,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ServedLabels {
-    cluster: ClusterName,
-    model: ModelName,
+pub(super) struct ServedLabels {
+    pub cluster: ClusterName,
+    pub model: ModelName,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -106,6 +109,7 @@ impl Metrics {
             streams_failed: Family::default(),
             permits_released: Family::default(),
             tokens: Family::default(),
+            counting: CountingMetrics::default(),
             canned: Family::default(),
             first_token: Family::new_with_constructor(|| Histogram::new(TTFT_BUCKETS_S)),
             config_refused: Gauge::default(),
@@ -137,6 +141,7 @@ impl Metrics {
             self.permits_released.clone(),
         );
         r.register("tokens", "Tokens that engines reported", self.tokens.clone());
+        self.counting.register(r);
         r.register("canned", "Canned answers by the model asked for", self.canned.clone());
         r.register(
             "time_to_first_token_seconds",
@@ -194,7 +199,8 @@ impl Metrics {
                 };
                 self.first_token.get_or_create(&labels).observe(after.as_secs_f64());
             }
-            Event::Used { model, usage } => self.on_used(model, *usage),
+            Event::Used { model, usage } => on_tokens(&self.tokens, model, *usage),
+            Event::Counting(counting) => self.counting.on(counting),
             Event::Canned { model } => {
                 self.canned
                     .get_or_create(&ModelLabels {
@@ -226,20 +232,15 @@ impl Metrics {
             .inc();
     }
 
-    fn on_used(&self, model: &ModelName, usage: Usage) {
-        for (kind, tokens) in [("prompt", usage.prompt_tokens), ("completion", usage.completion_tokens)] {
-            self.tokens
-                .get_or_create(&TokenLabels {
-                    model: model.clone(),
-                    kind,
-                })
-                .inc_by(tokens);
-        }
-    }
-
-    /// Everything in OpenMetrics' text format, with what the cells tell of their replicas.
-    pub fn scrape(&self, clusters: &[(ClusterName, Vec<ReplicaStatus>)]) -> String {
+    /// Everything in OpenMetrics' text format, with what the cells tell of their replicas, and of the estimates of
+    /// models that have no table.
+    pub fn scrape(
+        &self,
+        clusters: &[(ClusterName, Vec<ReplicaStatus>)],
+        corrections: &[(ModelName, Correction)],
+    ) -> String {
         let _alone = self.scrape.lock();
+        self.counting.fill(corrections);
         for gauge in [&self.in_flight, &self.kv_tokens, &self.available] {
             gauge.clear();
         }
@@ -262,6 +263,13 @@ impl Metrics {
             let _ = text.write_str("# the metrics could not be written\n# EOF\n");
         }
         text
+    }
+}
+
+pub(super) fn on_tokens(family: &Family<TokenLabels, Counter>, model: &ModelName, usage: Usage) {
+    for (kind, tokens) in [("prompt", usage.prompt_tokens), ("completion", usage.completion_tokens)] {
+        let model = model.clone();
+        family.get_or_create(&TokenLabels { model, kind }).inc_by(tokens);
     }
 }
 

@@ -10,6 +10,7 @@ use http::{HeaderValue, Response, StatusCode};
 use serde_json::json;
 
 use super::body::Body;
+use super::estimates::correction_in_cell;
 use super::exchange::Exchange;
 use super::permit::{address, command};
 use super::receive::receive;
@@ -18,7 +19,7 @@ use crate::api::{Failure, RequestError, model_item, model_list};
 use crate::auth::{authenticate, authenticate_admin};
 use crate::cells::CellReply;
 use crate::cluster::{ClusterCommand, ClusterReply, ReplicaStatus};
-use crate::config::{Cluster, Config};
+use crate::config::Cluster;
 use crate::ids::Tokens;
 use crate::platform::Platform;
 
@@ -54,8 +55,12 @@ pub(super) fn model<P: Platform>(exchange: &Exchange<P>, head: &Parts, asked: &s
 pub(super) fn readiness<P: Platform>(exchange: &Exchange<P>) -> Response<Body> {
     let draining = exchange.gateway.stop.is_draining();
     let status = if draining { "draining" } else { "ready" };
-    let refused = exchange.gateway.live.is_refusing();
-    let body = json!({"status": status, "config": exchange.config.version, "config_refused": refused});
+    let body = json!({
+        "status": status,
+        "config": exchange.config.version,
+        "config_refused": exchange.gateway.live.is_refusing(),
+        "token_tables": exchange.gateway.tables.names(),
+    });
     let mut response = respond::json(body.to_string().into());
     if draining {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
@@ -73,7 +78,12 @@ pub(super) async fn metrics<P: Platform>(exchange: &Exchange<P>, head: &Parts) -
     for cluster in exchange.config.clusters.values() {
         clusters.push((cluster.name.clone(), replica_statuses(exchange, cluster).await));
     }
-    let text = exchange.gateway.metrics.scrape(&clusters);
+    let mut corrections = Vec::new();
+    for model in exchange.config.models.values().filter(|model| model.tokens.is_none()) {
+        let correction = correction_in_cell(&exchange.platform, model).await;
+        corrections.extend(correction.map(|correction| (model.name.clone(), correction)));
+    }
+    let text = exchange.gateway.metrics.scrape(&clusters, &corrections);
     Ok(respond::with_type(
         text.into(),
         "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -129,9 +139,9 @@ where
     authenticate_admin(&exchange.config.admin, &head.headers)?;
     let text = receive(&exchange.platform, &head.headers, body, &exchange.config.limits).await?;
     let not_text = |_| Failure::Config("the configuration is not UTF-8".to_owned());
-    let config = Config::parse(std::str::from_utf8(&text).map_err(not_text)?);
-    let version = config.map_err(|errors| Failure::Config(errors.to_string()))?.version;
     let gateway = &exchange.gateway;
+    let config = gateway.check_config(std::str::from_utf8(&text).map_err(not_text)?);
+    let version = config.map_err(|errors| Failure::Config(errors.to_string()))?.version;
     gateway.live.publish(gateway, &exchange.platform, text).await?;
     Ok(respond::json(json!({"version": version}).to_string().into()))
 }

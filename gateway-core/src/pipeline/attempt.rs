@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 
+use super::account::{Account, output};
 use super::chunks::Chunks;
 use super::collect::{CollectError, collect};
 use super::exchange::Exchange;
@@ -22,6 +23,7 @@ use crate::ids::ReplicaName;
 use crate::ladder::{AttemptError, Fault, Garbage, Remedy};
 use crate::observe::Event;
 use crate::platform::{Platform, SendError, UpstreamRequest};
+use crate::tokens::Count;
 
 /// What to ask, and whom.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub(super) struct Target<'a> {
     pub tier: usize,
     pub model: &'a Arc<Model>,
     pub serving: &'a Serving,
+    /// What the request takes of that model.
+    pub count: &'a Count,
 }
 
 /// The beginning of an answer.
@@ -40,19 +44,6 @@ pub(super) enum Begun<P: Platform> {
     Whole(Bytes),
     /// Its first event, and the rest to come.
     Stream(Box<Relay<P>>),
-}
-
-impl<'a> Target<'a> {
-    /// The cluster in that place of the tier in that place.
-    pub fn new(planned: &'a Planned, tier: usize, cluster: usize) -> Self {
-        let planned_tier = &planned.tiers[tier];
-        Self {
-            planned,
-            tier,
-            model: &planned_tier.model,
-            serving: &planned_tier.serving[cluster],
-        }
-    }
 }
 
 /// Asks one replica of the target. The replica is noted in `tried`.
@@ -89,7 +80,7 @@ async fn try_attempt<P: Platform>(
     let Planned { counted, affinity, .. } = target.planned;
     let limit = time_left(exchange, counted.decoded.request.stream)?;
     let cluster = &target.serving.cluster;
-    let mut permit = Permit::acquire(exchange, cluster, counted.count.kv, *affinity, tried).await?;
+    let mut permit = Permit::acquire(exchange, cluster, target.count.kv, *affinity, tried).await?;
     let Some(replica) = permit.replica().cloned() else {
         return Err(AttemptError::NoRoom { recovery: None });
     };
@@ -109,8 +100,14 @@ async fn try_attempt<P: Platform>(
                     Begun::Whole(body)
                 }
                 Opened::Stream(chunks, first) => {
-                    let model = target.model.name.clone();
-                    Begun::Stream(Box::new(Relay::new(Rc::clone(exchange), permit, *chunks, first, model)))
+                    let account = Account::open(exchange, target);
+                    Begun::Stream(Box::new(Relay::new(
+                        Rc::clone(exchange),
+                        permit,
+                        *chunks,
+                        first,
+                        account,
+                    )))
                 }
             })
         }
@@ -147,7 +144,7 @@ enum Opened<P: Platform> {
 }
 
 async fn open<P: Platform>(
-    exchange: &Exchange<P>,
+    exchange: &Rc<Exchange<P>>,
     target: &Target<'_>,
     replica: &ReplicaName,
 ) -> Result<Opened<P>, AttemptError> {
@@ -164,7 +161,8 @@ async fn open<P: Platform>(
     let editor = Editor::new(target.model.name.as_str(), request.include_usage);
     if request.stream {
         expect_content_type(&head.headers, "text/event-stream")?;
-        let mut chunks = Chunks::new(body, editor, limits.event_bytes, exchange.platform.clone());
+        let written = output(exchange, target.model);
+        let mut chunks = Chunks::new(body, editor, limits.event_bytes, exchange.platform.clone(), written);
         let first = chunks.next().await?;
         return if chunks.is_empty() {
             Err(Garbage::Empty.into())
@@ -179,12 +177,11 @@ async fn open<P: Platform>(
         NoAnswer::Error => AttemptError::InBand,
         NoAnswer::NotJson => Garbage::NotJson.into(),
     })?;
-    if let Some(usage) = answer.usage {
-        exchange.gateway.tell(&Event::Used {
-            model: &target.model.name,
-            usage,
-        });
+    let mut written = output(exchange, target.model);
+    if answer.usage.is_none() {
+        written.on_said(&answer.said);
     }
+    Account::open(exchange, target).close(answer.usage, &written);
     Ok(Opened::Whole(
         answer.json.map_or_else(Bytes::new, |json| json.into_owned().into()),
     ))

@@ -7,6 +7,7 @@ use crate::api::{DONE_EVENT, Decoder, Editor, NoAnswer, Usage, data_event};
 use crate::ladder::{AttemptError, Garbage};
 use crate::platform::{Platform, SendError};
 use crate::time::Timestamp;
+use crate::tokens::Output;
 
 /// Reads an engine's stream and edits its chunks. Nothing waits for anything: what one piece of the upstream
 /// completes goes out as one piece.
@@ -17,6 +18,7 @@ pub(super) struct Chunks<P: Platform> {
     decoder: Decoder,
     editor: Editor,
     usage: Option<Usage>,
+    written: Output,
     chunks: u64,
     /// What ended the stream, after the chunks before it have been handed out.
     end: Option<Result<(), AttemptError>>,
@@ -24,7 +26,7 @@ pub(super) struct Chunks<P: Platform> {
 }
 
 impl<P: Platform> Chunks<P> {
-    pub fn new(upstream: P::Body, editor: Editor, event_bytes: usize, platform: P) -> Self {
+    pub fn new(upstream: P::Body, editor: Editor, event_bytes: usize, platform: P, written: Output) -> Self {
         let last_byte = platform.now();
         let decoder = Decoder::new(event_bytes);
         Self {
@@ -33,6 +35,7 @@ impl<P: Platform> Chunks<P> {
             decoder,
             editor,
             usage: None,
+            written,
             chunks: 0,
             end: None,
             last_byte,
@@ -79,6 +82,11 @@ impl<P: Platform> Chunks<P> {
         self.usage
     }
 
+    /// What has been written so far.
+    pub fn written(&self) -> &Output {
+        &self.written
+    }
+
     /// When the engine last sent anything.
     pub fn last_byte(&self) -> Timestamp {
         self.last_byte
@@ -108,6 +116,7 @@ impl<P: Platform> Chunks<P> {
             Ok(answer) => {
                 self.chunks += 1;
                 self.usage = answer.usage.or(self.usage);
+                self.written.on_said(&answer.said);
                 if let Some(json) = answer.json {
                     write_event(&json, out);
                 }

@@ -9,7 +9,7 @@ use super::exchange::Exchange;
 use super::plan::Planned;
 use super::relay::Relay;
 use crate::api::{Failure, canned};
-use crate::ids::{ClusterName, ModelName};
+use crate::ids::{ClusterName, ModelName, Tokens};
 use crate::ladder::{AttemptError, Descent, Step};
 use crate::observe::Event;
 use crate::platform::Platform;
@@ -39,6 +39,9 @@ pub(super) enum ServedBy {
         cluster: ClusterName,
         model: ModelName,
         tier: usize,
+        prompt: Tokens,
+        /// Whether that is what the engine will report.
+        is_exact: bool,
     },
     Canned,
 }
@@ -48,17 +51,25 @@ pub(super) enum ServedBy {
 /// # Errors
 /// When nothing on it answers.
 pub(super) async fn descend<P: Platform>(exchange: Rc<Exchange<P>>, planned: Planned) -> Result<Answered<P>, Failure> {
-    let clusters = planned.tiers.iter().map(|tier| tier.serving.len()).collect();
-    let mut descent = Descent::new(clusters, planned.canned.is_some(), exchange.config.limits.attempts);
+    let mut descent = Descent::new(
+        planned.clusters(),
+        planned.canned.is_some(),
+        exchange.config.limits.attempts,
+    );
     // Replicas of the cluster that the walk stands at.
     let mut tried = Vec::new();
     let mut failure: Option<AttemptError> = None;
     loop {
         match descent.step() {
             Step::Attempt { tier, cluster } => {
-                let target = Target::new(&planned, tier, cluster);
-                match attempt(&exchange, &target, &mut tried).await {
-                    Ok(begun) => return Ok(answered(begun, &target)),
+                let attempted = match planned.target(&exchange, tier, cluster) {
+                    Some(target) => attempt(&exchange, &target, &mut tried)
+                        .await
+                        .map(|begun| answered(begun, &target)),
+                    None => Err(AttemptError::Unfit),
+                };
+                match attempted {
+                    Ok(answered) => return Ok(answered),
                     Err(error) => {
                         if descent.after(&error) != (Step::Attempt { tier, cluster }) {
                             tried.clear();
@@ -81,6 +92,8 @@ fn answered<P: Platform>(begun: Begun<P>, target: &Target<'_>) -> Answered<P> {
         cluster: target.serving.cluster.name.clone(),
         model: target.model.name.clone(),
         tier: target.tier,
+        prompt: target.count.prompt,
+        is_exact: target.count.basis.is_exact(),
     };
     let answer = match begun {
         Begun::Whole(body) => Answer::Whole(body),
@@ -110,7 +123,7 @@ fn give_canned<P: Platform>(exchange: &Exchange<P>, planned: &Planned) -> Option
 /// That a cluster has no replica left tells less than why the replicas before it failed.
 fn more_telling(before: Option<AttemptError>, error: AttemptError) -> AttemptError {
     match (before, error) {
-        (Some(before), AttemptError::NoRoom { .. }) => before,
+        (Some(before), AttemptError::NoRoom { .. } | AttemptError::Unfit) => before,
         (_, error) => error,
     }
 }

@@ -16,6 +16,7 @@ use http::request::Parts;
 use super::admin;
 use super::body::Body;
 use super::generate::generate;
+use super::tokenize::tokenize;
 use super::{Gateway, respond};
 use crate::api::{ApiError, Failure, RequestError, Route};
 use crate::config::Config;
@@ -86,6 +87,7 @@ impl<P: Platform> Exchange<P> {
     {
         match route {
             Route::Generate(endpoint) => generate(self, *endpoint, head, body).await,
+            Route::Tokenize => tokenize(self, head, body).await,
             Route::Models => admin::models(self, head),
             Route::Model(name) => admin::model(self, head, name),
             Route::Healthz => Ok(respond::json(Bytes::from_static(b"{\"status\":\"ok\"}"))),

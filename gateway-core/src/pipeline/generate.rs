@@ -15,6 +15,7 @@ use http::request::Parts;
 use http::{HeaderMap, Response};
 
 use super::body::Body;
+use super::count::count;
 use super::descend::descend;
 use super::exchange::{Exchange, Paused};
 use super::plan::{Planned, plan};
@@ -25,7 +26,6 @@ use crate::auth::authenticate;
 use crate::config::{Model, Tenant};
 use crate::ladder::AttemptError;
 use crate::platform::Platform;
-use crate::tokens::{self, Count};
 
 /// Answers a request to generate.
 pub(super) async fn generate<P, B, E>(
@@ -44,7 +44,7 @@ where
     let lowest_tier = check_headers(&head.headers)?;
     let body = receive(&exchange.platform, &head.headers, body, limits).await?;
     let decoded = decode(exchange, endpoint, tenant, body)?;
-    let counted = count(exchange, decoded);
+    let counted = count(exchange, decoded)?;
     let planned = plan(exchange, counted, lowest_tier)?;
     begin(exchange, planned).await
 }
@@ -57,15 +57,8 @@ pub(super) struct Decoded {
     pub request: Generation,
 }
 
-/// A request and what it is expected to take.
-#[derive(Debug)]
-pub(super) struct Counted {
-    pub decoded: Decoded,
-    pub count: Count,
-}
-
 /// Refuses headers that are not a client's to send; gives the lowest tier that the client accepts.
-fn check_headers(headers: &HeaderMap) -> Result<Option<&str>, RequestError> {
+pub(super) fn check_headers(headers: &HeaderMap) -> Result<Option<&str>, RequestError> {
     let ours = headers
         .keys()
         .map(http::HeaderName::as_str)
@@ -102,11 +95,6 @@ fn decode<P: Platform>(
         }),
         None => Err(RequestError::UnknownModel { model: request.model }),
     }
-}
-
-fn count<P: Platform>(exchange: &Exchange<P>, decoded: Decoded) -> Counted {
-    let count = tokens::estimate(&decoded.request, exchange.config.limits.expected_output);
-    Counted { decoded, count }
 }
 
 /// Goes down the ladder until an answer begins. A stream is opened towards the client before that when it takes

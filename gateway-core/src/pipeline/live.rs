@@ -9,6 +9,7 @@ use crate::config::{Config, ConfigErrors};
 use crate::observe::Event;
 use crate::platform::{Platform, StoreError};
 use crate::time::Timestamp;
+use crate::tokens::Tables;
 
 /// The configuration in force, and when the store was last looked at.
 #[derive(Debug)]
@@ -24,8 +25,8 @@ struct State {
 }
 
 impl Live {
-    pub fn new(bundled: &str) -> Result<Self, ConfigErrors> {
-        let config = Arc::new(Config::parse(bundled)?);
+    pub fn new(bundled: &str, tables: &Tables) -> Result<Self, ConfigErrors> {
+        let config = Arc::new(Config::parse(bundled, Some(&tables.names()))?);
         let text = Bytes::copy_from_slice(bundled.as_bytes());
         Ok(Self(RwLock::new(State {
             config,
@@ -95,7 +96,7 @@ impl Live {
         if self.read(|state| state.text == text && state.refused.is_none() || state.refused.as_ref() == Some(&text)) {
             return;
         }
-        match Config::parse(&String::from_utf8_lossy(&text)) {
+        match gateway.check_config(&String::from_utf8_lossy(&text)) {
             Ok(config) => {
                 gateway.tell(&Event::ConfigApplied {
                     version: &config.version,

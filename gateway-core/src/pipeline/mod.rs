@@ -3,12 +3,15 @@
 //! A request to generate goes down `generate.rs`: authenticate, receive, decode, count, plan. `descend.rs` loops over
 //! attempts, `attempt.rs` makes one, `relay.rs` loops over the chunks of the answer.
 
+mod account;
 mod admin;
 mod attempt;
 mod body;
 mod chunks;
 mod collect;
+mod count;
 mod descend;
+mod estimates;
 mod exchange;
 mod generate;
 mod live;
@@ -18,6 +21,7 @@ mod receive;
 mod relay;
 mod respond;
 mod stop;
+mod tokenize;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -28,19 +32,23 @@ use http::{Request, Response};
 
 pub use body::Body;
 
+use self::estimates::Estimates;
 use self::exchange::Exchange;
 use self::live::Live;
 use self::stop::Stop;
-use crate::config::ConfigErrors;
+use crate::config::{Config, ConfigErrors};
 use crate::ids::ClusterName;
 use crate::observe::{Event, Metrics};
 use crate::platform::Platform;
 use crate::route::{LoadSnapshot, Location};
+use crate::tokens::Tables;
 
 /// What a process, isolate or instance keeps between requests: data only, never I/O.
 #[derive(Debug)]
 pub struct Gateway {
     live: Live,
+    tables: Tables,
+    estimates: Estimates,
     loads: Mutex<BTreeMap<ClusterName, LoadSnapshot>>,
     metrics: Metrics,
     log: OnceLock<fn(&Event<'_>)>,
@@ -48,18 +56,29 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway that starts with the configuration `bundled`.
+    /// A gateway that starts with the configuration `bundled` and counts with these tables. No configuration may name
+    /// others, also none that comes later.
     ///
     /// # Errors
     /// All that is wrong with the configuration.
-    pub fn new(bundled: &str) -> Result<Arc<Self>, ConfigErrors> {
+    pub fn new(bundled: &str, tables: Tables) -> Result<Arc<Self>, ConfigErrors> {
         Ok(Arc::new(Self {
-            live: Live::new(bundled)?,
+            live: Live::new(bundled, &tables)?,
+            tables,
+            estimates: Estimates::default(),
             loads: Mutex::default(),
             metrics: Metrics::new(),
             log: OnceLock::new(),
             stop: Stop::default(),
         }))
+    }
+
+    /// Whether `text` could be put in force here.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn check_config(&self, text: &str) -> Result<Config, ConfigErrors> {
+        Config::parse(text, Some(&self.tables.names()))
     }
 
     /// Has every event told to `log` as well. Only the first call counts.

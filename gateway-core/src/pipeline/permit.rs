@@ -81,9 +81,9 @@ impl<P: Platform> Permit<P> {
                 permit.forget();
                 Err(AttemptError::NoRoom { recovery })
             }
-            CellReply::Cluster(ClusterReply::Done | ClusterReply::Status(_)) => {
-                Err(CellError::Malformed("not a reply to acquire".to_owned()).into())
-            }
+            CellReply::Cluster(ClusterReply::Done | ClusterReply::Status(_))
+            | CellReply::Estimate(_)
+            | CellReply::AnotherKind => Err(CellError::Malformed("not a reply to acquire".to_owned()).into()),
         }
     }
 

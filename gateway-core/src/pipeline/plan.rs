@@ -1,16 +1,19 @@
 //! The ladder of one request: its tiers, and in each the clusters that may serve it, best first.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
+use super::attempt::Target;
+use super::count::Counted;
 use super::exchange::Exchange;
-use super::generate::Counted;
 use crate::api::RequestError;
 use crate::cluster::ClusterLoad;
-use crate::config::{Cluster, Config, Model, Serving, Tenant, Tier};
+use crate::config::{Cluster, Config, Model, Tenant, Tier};
 use crate::ids::ClusterName;
 use crate::platform::Platform;
 use crate::prefix;
 use crate::route::{Candidate, rank};
+use crate::tokens::Count;
 
 /// A request and its way down.
 #[derive(Debug)]
@@ -19,17 +22,27 @@ pub(super) struct Planned {
     /// Fingerprint of the prompt's head.
     pub affinity: Option<u64>,
     /// Tiers that engines serve.
-    pub tiers: Vec<PlannedTier>,
+    tiers: Vec<PlannedTier>,
     /// The text of the canned tier, where one stands below them.
     pub canned: Option<String>,
 }
 
 /// One tier that engines serve.
 #[derive(Debug)]
-pub(super) struct PlannedTier {
-    pub model: Arc<Model>,
-    /// Which of the model's clusters may serve the request, in the order in which to try them; maybe none.
-    pub serving: Vec<Serving>,
+struct PlannedTier {
+    model: Arc<Model>,
+    /// Places among the model's clusters of those that may see the tenant's data; maybe none.
+    allowed: Vec<usize>,
+    /// What is found out when the walk comes to the tier; `None` where its model cannot take the request.
+    ready: OnceCell<Option<Ready>>,
+}
+
+/// A tier that the walk has come to.
+#[derive(Debug)]
+struct Ready {
+    count: Count,
+    /// The allowed clusters in the order in which to try them.
+    ranked: Vec<usize>,
 }
 
 /// Plans the way down, to `lowest_tier` where the client names one.
@@ -50,12 +63,12 @@ pub(super) fn plan<P: Platform>(
                 let Some(model) = exchange.config.models.get(name) else {
                     continue;
                 };
-                planned_tiers.push(plan_tier(exchange, &counted, Arc::clone(model)));
+                planned_tiers.push(plan_tier(&counted.decoded.tenant, Arc::clone(model)));
             }
             Tier::Canned(tier) => canned = Some(tier.text.clone()),
         }
     }
-    if planned_tiers.iter().all(|tier| tier.serving.is_empty()) {
+    if planned_tiers.iter().all(|tier| tier.allowed.is_empty()) {
         return Err(RequestError::Jurisdiction {
             model: model.name.to_string(),
         });
@@ -92,24 +105,53 @@ fn tier_name(tier: &Tier) -> &str {
     }
 }
 
-fn plan_tier<P: Platform>(exchange: &Exchange<P>, counted: &Counted, model: Arc<Model>) -> PlannedTier {
-    let tenant = &counted.decoded.tenant;
-    let allowed: Vec<_> = model
-        .serving
-        .iter()
-        .filter(|serving| may_see(&serving.cluster, tenant))
-        .collect();
-    let candidates: Vec<_> = allowed
-        .iter()
-        .map(|serving| Candidate {
-            coordinates: serving.cluster.region.coordinates,
-            prefill_tokens_per_s: serving.cluster.prefill_tokens_per_s,
-            load: recent_load(exchange, &serving.cluster.name),
+impl Planned {
+    /// How many clusters may serve each tier.
+    pub fn clusters(&self) -> Vec<usize> {
+        self.tiers.iter().map(|tier| tier.allowed.len()).collect()
+    }
+
+    /// What to ask and whom, in that place of the walk; `None` where the tier's model cannot take the request.
+    pub fn target<P: Platform>(&self, exchange: &Exchange<P>, tier: usize, cluster: usize) -> Option<Target<'_>> {
+        let planned_tier = &self.tiers[tier];
+        let ready = planned_tier
+            .ready
+            .get_or_init(|| ready(exchange, &self.counted, planned_tier));
+        let Ready { count, ranked } = ready.as_ref()?;
+        Some(Target {
+            planned: self,
+            tier,
+            model: &planned_tier.model,
+            serving: &planned_tier.model.serving[ranked[cluster]],
+            count,
         })
-        .collect();
-    let ranked = rank(exchange.here(), counted.count.prompt, &candidates);
-    let serving = ranked.iter().map(|estimate| allowed[estimate.index].clone()).collect();
-    PlannedTier { model, serving }
+    }
+}
+
+fn plan_tier(tenant: &Tenant, model: Arc<Model>) -> PlannedTier {
+    let serving = model.serving.iter().enumerate();
+    let allowed = serving.filter(|(_, serving)| may_see(&serving.cluster, tenant));
+    PlannedTier {
+        allowed: allowed.map(|(index, _)| index).collect(),
+        model,
+        ready: OnceCell::new(),
+    }
+}
+
+fn ready<P: Platform>(exchange: &Exchange<P>, counted: &Counted, tier: &PlannedTier) -> Option<Ready> {
+    let count = counted.count_for(exchange, &tier.model).ok()?;
+    let candidate = |index: &usize| {
+        let cluster = &tier.model.serving[*index].cluster;
+        Candidate {
+            coordinates: cluster.region.coordinates,
+            prefill_tokens_per_s: cluster.prefill_tokens_per_s,
+            load: recent_load(exchange, &cluster.name),
+        }
+    };
+    let candidates: Vec<_> = tier.allowed.iter().map(candidate).collect();
+    let ranked = rank(exchange.here(), count.prompt, &candidates);
+    let ranked = ranked.iter().map(|estimate| tier.allowed[estimate.index]).collect();
+    Some(Ready { count, ranked })
 }
 
 fn may_see(cluster: &Cluster, tenant: &Tenant) -> bool {

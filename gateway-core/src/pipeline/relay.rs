@@ -10,14 +10,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::{Either, select};
 
+use super::account::Account;
 use super::chunks::Chunks;
 use super::exchange::{Exchange, Paused};
 use super::permit::Permit;
 use crate::api::{Failure, comment, error_event};
 use crate::cluster::Outcome;
-use crate::ids::ModelName;
 use crate::ladder::AttemptError;
-use crate::observe::Event;
 use crate::platform::Platform;
 use crate::time::Timestamp;
 
@@ -26,7 +25,7 @@ pub(super) struct Relay<P: Platform> {
     exchange: Rc<Exchange<P>>,
     permit: Permit<P>,
     chunks: Chunks<P>,
-    model: ModelName,
+    account: Account<P>,
     /// The chunks that came first, until they are handed out.
     first: Option<Bytes>,
     ended: bool,
@@ -41,7 +40,6 @@ pub(super) struct Relay<P: Platform> {
 impl<P: Platform> fmt::Debug for Relay<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Relay")
-            .field("model", &self.model)
             .field("ended", &self.ended)
             .finish_non_exhaustive()
     }
@@ -53,7 +51,7 @@ impl<P: Platform> Relay<P> {
         permit: Permit<P>,
         chunks: Chunks<P>,
         first: Bytes,
-        model: ModelName,
+        account: Account<P>,
     ) -> Self {
         let now = exchange.platform.now();
         let limits = &exchange.config.limits;
@@ -63,7 +61,7 @@ impl<P: Platform> Relay<P> {
             exchange,
             permit,
             chunks,
-            model,
+            account,
             first: Some(first),
             ended: false,
             last_sent: now,
@@ -140,18 +138,17 @@ impl<P: Platform> Relay<P> {
     }
 
     fn complete(&mut self) {
-        self.ended = true;
+        self.end();
         self.permit.settle(Outcome::Served);
-        if let Some(usage) = self.chunks.usage() {
-            self.exchange.gateway.tell(&Event::Used {
-                model: &self.model,
-                usage,
-            });
-        }
+    }
+
+    fn end(&mut self) {
+        self.ended = true;
+        self.account.close(self.chunks.usage(), self.chunks.written());
     }
 
     fn fail(&mut self, error: AttemptError) -> Bytes {
-        self.ended = true;
+        self.end();
         let outcome = if error == AttemptError::Stopping {
             Outcome::Unknown
         } else {
@@ -160,6 +157,15 @@ impl<P: Platform> Relay<P> {
         self.permit.settle(outcome);
         self.permit.on_stream_failed(&error);
         error_event(Failure::BrokenOff(error))
+    }
+}
+
+/// The client has left.
+impl<P: Platform> Drop for Relay<P> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.end();
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use super::descend::{Answer, Answered, ServedBy};
 use super::exchange::{Exchange, Paused};
 use super::relay::Relay;
 use crate::api::{ApiError, Failure, comment, error_event};
-use crate::ids::RequestId;
+use crate::ids::{RequestId, Tokens};
 use crate::ladder::AttemptError;
 use crate::platform::Platform;
 
@@ -141,10 +141,17 @@ impl ServedBy {
     fn label(&self, headers: &mut HeaderMap) {
         headers.insert(X_CACHE, HeaderValue::from_static("bypass"));
         match self {
-            Self::Engine { cluster, model, tier } => {
+            Self::Engine {
+                cluster,
+                model,
+                tier,
+                prompt,
+                is_exact,
+            } => {
                 headers.insert(X_CLUSTER, header_value(cluster.as_str()));
                 headers.insert(X_MODEL, header_value(model.as_str()));
                 headers.insert(X_TIER, HeaderValue::from(*tier));
+                headers.insert(X_PROMPT_TOKENS, prompt_tokens(*prompt, *is_exact));
             }
             Self::Canned => {
                 headers.insert(X_TIER, HeaderValue::from_static("canned"));
@@ -152,14 +159,32 @@ impl ServedBy {
         }
     }
 
-    /// Says so in a comment: `: tidegate cache=bypass cluster=… model=… tier=…`.
+    /// Says so in a comment: `: tidegate cache=bypass cluster=… model=… tier=… prompt_tokens=…`.
     fn comment(&self) -> Bytes {
         match self {
-            Self::Engine { cluster, model, tier } => comment(&format!(
-                "tidegate cache=bypass cluster={cluster} model={model} tier={tier}"
-            )),
+            Self::Engine {
+                cluster,
+                model,
+                tier,
+                prompt,
+                is_exact,
+            } => {
+                let estimated = if *is_exact { "" } else { ESTIMATED };
+                comment(&format!(
+                    "tidegate cache=bypass cluster={cluster} model={model} tier={tier} prompt_tokens={prompt}{estimated}"
+                ))
+            }
             Self::Canned => comment("tidegate cache=bypass tier=canned"),
         }
+    }
+}
+
+/// The count as an item of RFC 9651: an integer, with the parameter `estimated` unless it is exact.
+fn prompt_tokens(prompt: Tokens, is_exact: bool) -> HeaderValue {
+    if is_exact {
+        HeaderValue::from(prompt.0)
+    } else {
+        header_value(&format!("{prompt}{ESTIMATED}"))
     }
 }
 
@@ -196,5 +221,7 @@ const X_CACHE: HeaderName = HeaderName::from_static("x-tidegate-cache");
 const X_CLUSTER: HeaderName = HeaderName::from_static("x-tidegate-cluster");
 const X_MODEL: HeaderName = HeaderName::from_static("x-tidegate-model");
 const X_TIER: HeaderName = HeaderName::from_static("x-tidegate-tier");
+const X_PROMPT_TOKENS: HeaderName = HeaderName::from_static("x-tidegate-prompt-tokens");
+const ESTIMATED: &str = ";estimated";
 /// What to tell a client that asks when, and nothing is known.
 const UNKNOWN_RECOVERY: Duration = Duration::from_secs(1);

@@ -1,36 +1,22 @@
-//! How many tokens a request takes: an estimate from bytes, made before an engine is asked.
+//! How many tokens a request takes, told before an engine is asked: exactly, where the deployment carries the model's
+//! table, and by an estimate with a known error, where it does not.
 
 #[cfg(feature = "compile")]
 pub mod compile;
+mod count;
 mod encode;
+mod estimate;
+mod output;
 mod running;
+mod scripts;
 mod table;
+mod tables;
+pub mod template;
 
+pub use count::{Basis, Count, Encoded, Measured, Unmeasured, encode, estimate, likely, measure};
+pub use estimate::{Correction, Estimate, Observed};
+pub use output::Output;
 pub use running::Running;
+pub use scripts::Scripts;
 pub use table::{ChatSource, Table, TableError, Wrapping};
-
-use crate::api::Generation;
-use crate::ids::Tokens;
-
-/// What a request is expected to take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Count {
-    /// Tokens of the prompt.
-    pub prompt: Tokens,
-    /// kv_cache that prompt and answers fill at their end.
-    pub kv: Tokens,
-}
-
-/// Estimates `request`. An answer is taken to be as long as its bound allows, but no longer than `expected_output`:
-/// bounds are mostly set far above what comes.
-pub fn estimate(request: &Generation, expected_output: Tokens) -> Count {
-    let prompt = Tokens((request.prompt_bytes as u64).div_ceil(BYTES_PER_TOKEN));
-    let output = request.max_output.unwrap_or(u64::MAX).min(expected_output.0);
-    Count {
-        prompt,
-        kv: prompt + Tokens(output.saturating_mul(request.choices)),
-    }
-}
-
-/// OpenAI's rule of thumb for English text (help center, "What are tokens and how to count them?").
-const BYTES_PER_TOKEN: u64 = 4;
+pub use tables::{TABLE_EXTENSION, Tables, Tokenizer};

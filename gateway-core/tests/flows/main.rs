@@ -6,6 +6,7 @@ mod config;
 mod ladder;
 mod leaving;
 mod streams;
+mod tokens;
 
 use tidegate_core::Body;
 use tidegate_core::config::KeyDigest;

@@ -21,6 +21,7 @@ use tidegate_core::cluster::{ClusterCommand, ClusterReply};
 use tidegate_core::platform::{CellError, Platform, SendError, StoreError, UpstreamRequest};
 use tidegate_core::route::Location;
 use tidegate_core::time::Timestamp;
+use tidegate_core::tokens::Tables;
 use tidegate_core::{Body, Gateway};
 
 /// What an engine does with a request.
@@ -86,7 +87,7 @@ impl World {
             engines: Rc::new(engines),
             spawner: pool.spawner(),
         };
-        let gateway = Gateway::new(config).unwrap_or_else(|errors| panic!("{errors}"));
+        let gateway = Gateway::new(config, Tables::default()).unwrap_or_else(|errors| panic!("{errors}"));
         Self {
             gateway,
             platform,

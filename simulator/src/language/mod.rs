@@ -10,5 +10,6 @@ pub mod logprobs;
 pub mod prose;
 pub mod random;
 pub mod template;
+pub mod tokenizer;
 pub mod tokens;
 mod words;

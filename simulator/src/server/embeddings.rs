@@ -57,7 +57,7 @@ struct Usage {
 pub(super) async fn embeddings(shared: &Arc<Shared>, exchange: &Exchange, drawn: &Drawn) -> Result<Reply, ApiError> {
     let request: EmbeddingRequest = decode(exchange.body())?;
     let model = shared.find_model(request.model.as_deref())?;
-    let inputs = prompts(&request.input, "input")?;
+    let inputs = prompts(shared, &request.input, request.add_special_tokens, "input")?;
     let form = Form::of(&request)?;
     let scope = PrefixScope {
         adapter: model.adapter,

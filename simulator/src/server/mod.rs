@@ -40,6 +40,7 @@ use tokio::task::JoinSet;
 use self::connection::serve_connection;
 use self::options::{EngineOptions, OptionsError};
 use self::shared::Shared;
+use crate::language::tokenizer::TokenizerError;
 
 /// An engine that listens but does not answer yet.
 #[derive(Debug)]
@@ -58,12 +59,15 @@ pub enum ServeError {
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: io::Error },
+    /// The tokenizer cannot be used.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
 }
 
 /// Starts to listen; [`Server::run`] answers.
 ///
 /// # Errors
-/// When the options make no engine or the address is not free.
+/// When the options make no engine, its tokenizer cannot be used, or the address is not free.
 pub async fn bind(options: EngineOptions) -> Result<Server, ServeError> {
     options.check()?;
     let address = options.listen;
@@ -73,7 +77,7 @@ pub async fn bind(options: EngineOptions) -> Result<Server, ServeError> {
     Ok(Server {
         listener,
         address,
-        shared: Shared::new(options),
+        shared: Shared::new(options)?,
     })
 }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::engine::profile::{Capacity, Profile};
+use crate::language::tokenizer::TokenizerFiles;
 
 /// A simulated engine, as asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +28,8 @@ pub struct EngineOptions {
     pub context_tokens: Option<u32>,
     /// Instead of the profile's largest batch (vLLM's `--max-num-seqs`).
     pub max_running: Option<u32>,
+    /// A real tokenizer for prompts, in place of the simulated tokens. Answers stay simulated.
+    pub tokenizer: Option<TokenizerFiles>,
 }
 
 impl EngineOptions {
@@ -44,6 +47,7 @@ impl EngineOptions {
             kv_cache_tokens: None,
             context_tokens: None,
             max_running: None,
+            tokenizer: None,
         }
     }
 

@@ -10,6 +10,8 @@ use super::options::EngineOptions;
 use super::record::Records;
 use crate::engine::sequence::Pace;
 use crate::engine::timing::StepLoad;
+use crate::language::tokenizer::{Tokenizer, TokenizerError};
+use crate::language::tokens::{self, TokenId};
 
 /// One engine behind HTTP.
 #[derive(Debug)]
@@ -20,20 +22,58 @@ pub(super) struct Shared {
     pub records: Arc<Records>,
     /// Prompt and output of one request together, in tokens.
     pub context_tokens: u32,
+    /// What prompts are made of tokens by, where that is not simulated.
+    pub tokenizer: Option<Tokenizer>,
 }
 
 impl Shared {
-    pub fn new(options: EngineOptions) -> Arc<Self> {
+    /// # Errors
+    /// When the tokenizer that the options name cannot be used.
+    pub fn new(options: EngineOptions) -> Result<Arc<Self>, TokenizerError> {
+        let tokenizer = options.tokenizer.as_ref().map(Tokenizer::load).transpose()?;
         let driver = Driver::new(options.capacity(), options.time_scale);
         let context_tokens = driver.inspect(|engine, _| engine.capacity().context_tokens);
         let faults = FaultRules::new(options.seed);
-        Arc::new(Self {
+        Ok(Arc::new(Self {
             options,
             driver,
             faults,
             records: Arc::default(),
             context_tokens,
-        })
+            tokenizer,
+        }))
+    }
+
+    /// The tokens of a text. Only a real tokenizer has tokens of its own to put around it.
+    pub fn encode(&self, text: &str, add_special_tokens: bool) -> Vec<TokenId> {
+        match &self.tokenizer {
+            Some(tokenizer) => tokenizer.encode(text, add_special_tokens),
+            None => tokens::encode(text),
+        }
+    }
+
+    /// The text of tokens.
+    pub fn decode(&self, tokens: &[TokenId]) -> String {
+        match &self.tokenizer {
+            Some(tokenizer) => tokenizer.decode(tokens),
+            None => tokens::decode(tokens),
+        }
+    }
+
+    /// A token as the vocabulary spells it.
+    pub fn spelling(&self, token: TokenId) -> String {
+        match &self.tokenizer {
+            Some(tokenizer) => tokenizer.spelling(token).unwrap_or_default(),
+            None => tokens::decode(&[token]),
+        }
+    }
+
+    /// Whether there is such a token.
+    pub fn is_token(&self, token: TokenId) -> bool {
+        match &self.tokenizer {
+            Some(tokenizer) => tokenizer.spelling(token).is_some(),
+            None => tokens::is_token(token),
+        }
     }
 
     /// The model that a request names, or the first one if it names none; an adapter is given back as such.

@@ -4,26 +4,31 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::error::ApiError;
-use super::generate::render_messages;
+use super::generate::{Asked, prompt};
 use super::reply::{Reply, json_reply};
 use super::shared::Shared;
 use super::wire::{DetokenizeRequest, TokenizeRequest, decode as decode_json};
 use crate::language::template::Ending;
-use crate::language::tokens::{TokenId, decode, encode};
 
 /// The tokens of a prompt or of a conversation.
 pub(super) fn tokenize(shared: &Shared, body: &[u8]) -> Result<Reply, ApiError> {
     let request: TokenizeRequest = decode_json(body)?;
     shared.find_model(request.model.as_deref())?;
     let tokens = match (&request.prompt, &request.messages) {
-        (Some(prompt), None) => encode(prompt),
+        (Some(prompt), None) => shared.encode(prompt, request.add_special_tokens.unwrap_or(true)),
         (None, Some(messages)) => {
             let ending = match (request.continue_final_message, request.add_generation_prompt) {
                 (Some(true), _) => Ending::LastIsContinued,
                 (_, Some(false)) => Ending::Closed,
                 _ => Ending::AssistantBegins,
             };
-            render_messages(messages, request.tools.as_deref().unwrap_or_default(), ending).tokens
+            let asked = Asked {
+                messages,
+                tools: request.tools.as_deref().unwrap_or_default(),
+                ending,
+                add_special_tokens: request.add_special_tokens == Some(true),
+            };
+            prompt(shared, body, &asked)?.tokens
         }
         (Some(_), Some(_)) | (None, None) => {
             let message = "Either prompt or messages must be given.".to_owned();
@@ -33,7 +38,8 @@ pub(super) fn tokenize(shared: &Shared, body: &[u8]) -> Result<Reply, ApiError> 
             });
         }
     };
-    let texts = (request.return_token_strs == Some(true)).then(|| token_texts(&tokens));
+    let spell = || tokens.iter().map(|token| shared.spelling(*token)).collect::<Vec<_>>();
+    let texts = (request.return_token_strs == Some(true)).then(spell);
     let answer = json!({
         "count": tokens.len(), "max_model_len": shared.context_tokens, "tokens": tokens, "token_strs": texts,
     });
@@ -44,10 +50,6 @@ pub(super) fn tokenize(shared: &Shared, body: &[u8]) -> Result<Reply, ApiError> 
 pub(super) fn detokenize(shared: &Shared, body: &[u8]) -> Result<Reply, ApiError> {
     let request: DetokenizeRequest = decode_json(body)?;
     shared.find_model(request.model.as_deref())?;
-    let answer = json!({ "prompt": decode(&request.tokens) });
+    let answer = json!({ "prompt": shared.decode(&request.tokens) });
     Ok(json_reply(StatusCode::OK, answer.to_string().into_bytes()))
-}
-
-fn token_texts(tokens: &[TokenId]) -> Vec<String> {
-    tokens.iter().map(|token| decode(&[*token])).collect()
 }

@@ -39,6 +39,7 @@ pub(super) struct GenerateRequest {
     pub add_generation_prompt: Option<bool>,
     pub continue_final_message: Option<bool>,
     pub cache_salt: Option<String>,
+    pub add_special_tokens: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -98,6 +99,7 @@ pub(super) struct EmbeddingRequest {
     pub input: PromptInput,
     pub encoding_format: Option<String>,
     pub dimensions: Option<usize>,
+    pub add_special_tokens: Option<bool>,
 }
 
 /// `POST /tokenize`.
@@ -109,6 +111,7 @@ pub(super) struct TokenizeRequest {
     pub tools: Option<Vec<Value>>,
     pub add_generation_prompt: Option<bool>,
     pub continue_final_message: Option<bool>,
+    pub add_special_tokens: Option<bool>,
     pub return_token_strs: Option<bool>,
 }
 

@@ -14,3 +14,4 @@ mod routing;
 mod sdk;
 mod streams;
 mod support;
+mod tokens;

@@ -64,9 +64,13 @@ fn a_slow_engine_is_waited_for_with_heartbeats() {
     let response = exchange.finish();
     let stream = Stream::parse(response.text());
     assert!(stream.comments.len() >= 2, "a heartbeat and a label: {stream:?}");
-    let label = ": tidegate cache=bypass cluster=scripted model=tide-scripted tier=0\n\ndata: {";
+    let label = ": tidegate cache=bypass cluster=scripted model=tide-scripted tier=0 prompt_tokens=";
+    let behind = response.text().split_once(label).map(|(_, behind)| behind);
+    let event = behind
+        .and_then(|behind| behind.split_once("\n\n"))
+        .map(|(_, event)| event);
     assert!(
-        response.text().contains(label),
+        event.is_some_and(|event| event.starts_with("data: {")),
         "the label stands before the first event: {}",
         response.text()
     );

@@ -6,12 +6,14 @@
 //! tidegate-tokens-bench TABLES TEXTS ROUNDS
 //! ```
 //!
-//! Rounds alternate between the libraries, so that what else the machine does hits all; figures are medians.
+//! Rounds alternate between the libraries, so that what else the machine does hits all. Times are those of the thread on
+//! its core, figures are medians.
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use cpu_time::ThreadTime;
 use peak_alloc::PeakAlloc;
 use serde_json::json;
 use tidegate_tokens_bench::{Contender, Library};
@@ -49,7 +51,7 @@ fn measure(tables: &Path, tokenizer: &str, texts: &BTreeMap<String, String>, rou
         let file = source(tables, library, tokenizer)?;
         for _ in 0..rounds.min(OPENINGS) {
             let file = file.clone();
-            let begun = Instant::now();
+            let begun = ThreadTime::now();
             let opened = Contender::open(library, file)?;
             add(library, "open_ms".to_owned(), begun.elapsed().as_secs_f64() * 1e3);
             drop(opened);
@@ -67,7 +69,7 @@ fn measure(tables: &Path, tokenizer: &str, texts: &BTreeMap<String, String>, rou
             for (library, contender) in &mut contenders {
                 let before = HEAP.current_usage();
                 HEAP.reset_peak_usage();
-                let begun = Instant::now();
+                let begun = ThreadTime::now();
                 // A figure that is missing says that the library cannot.
                 if contender.count(text).is_err() {
                     continue;
@@ -112,7 +114,7 @@ fn measure(tables: &Path, tokenizer: &str, texts: &BTreeMap<String, String>, rou
 
 /// The time of one call, from many.
 fn repeated(mut call: impl FnMut() -> Result<u64, String>) -> Result<Duration, String> {
-    let begun = Instant::now();
+    let begun = ThreadTime::now();
     for _ in 0..PROMPT_CALLS {
         std::hint::black_box(call()?);
     }

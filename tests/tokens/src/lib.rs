@@ -11,4 +11,4 @@ mod tokenizer;
 
 pub use corpus::{Class, Expected, Sample, classes, oracle, unassigned};
 pub use sealed::sealed;
-pub use tokenizer::{Tokenizer, digest, digest_of_ids, tokenizers};
+pub use tokenizer::{Tokenizer, digest, digest_of_ids, reference_errs, tokenizers};

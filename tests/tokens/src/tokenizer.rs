@@ -39,7 +39,11 @@ impl Tokenizer {
     }
 
     /// Says where the gateway and the reference differ on `text`, if they do; also when the count is not that of the ids.
+    /// Texts in which the reference [errs](reference_errs) are passed over.
     pub fn disagreement(&self, text: &str) -> Option<String> {
+        if reference_errs(text) {
+            return None;
+        }
         let (ours, reference) = (self.ids(text), self.reference_ids(text));
         let count = self.table.count(text).0;
         if ours == reference && count == ours.len() as u64 {
@@ -56,6 +60,12 @@ impl Tokenizer {
             near(&reference),
         ))
     }
+}
+
+/// Whether the Rust crate may find other ids than the regular expressions of the tokenizer do: where case is ignored,
+/// U+017F is an s, and its splitter does not know that. The gateway does, as the library in Python, which engines use.
+pub fn reference_errs(text: &str) -> bool {
+    text.contains("'ſ")
 }
 
 /// All tokenizers that there are, at least one.

@@ -21,7 +21,7 @@ use crate::dev::Child;
 use crate::error::TaskError;
 use crate::packages::{self, selected};
 use crate::runtime::Runtime;
-use crate::setup::{node_modules, wasm_toolchain};
+use crate::setup::{node_modules, tested_tables, wasm_toolchain};
 use crate::{terminal, workspace};
 
 use contenders::{Bare, bare, gateway, key_and_config};
@@ -52,6 +52,7 @@ pub fn run(options: &BenchOptions) -> Result<(), TaskError> {
 struct Bench {
     folder: PathBuf,
     tidegate: PathBuf,
+    tables: PathBuf,
     meter: Meter,
     key: String,
     config: PathBuf,
@@ -68,6 +69,7 @@ impl Bench {
             load.args(["--bin", "tidegate-load"]).shown()?;
             build::native(Profile::Release, Purpose::Deployment)
         })?;
+        let tables = terminal::step("token tables", || tested_tables(&tidegate))?;
         let meter = Meter::new(workspace::target().join("release/tidegate-load"), options);
         let upstream = Child::start("upstream", &meter.upstream(), &folder)?;
         let (key, text) = key_and_config(&tidegate, &upstream.url)?;
@@ -76,6 +78,7 @@ impl Bench {
         Ok(Self {
             folder,
             tidegate,
+            tables,
             meter,
             key,
             config,
@@ -164,5 +167,5 @@ impl Bench {
 
 /// What the gateway runs as on a runtime.
 fn build_of(runtime: Runtime, bench: &Bench) -> Result<crate::dev::Gateway, TaskError> {
-    crate::dev::Gateway::build(runtime, &bench.tidegate)
+    crate::dev::Gateway::build(runtime, &bench.tidegate, &bench.tables)
 }

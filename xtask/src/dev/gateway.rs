@@ -13,8 +13,8 @@ use crate::{terminal, workspace};
 /// A built gateway.
 #[derive(Debug)]
 pub enum Gateway {
-    /// The binary.
-    Native { tidegate: PathBuf },
+    /// The binary, and the folder with its token tables.
+    Native { tidegate: PathBuf, tables: PathBuf },
     /// The folder with the Worker.
     Cloudflare { worker: PathBuf },
     /// The component and what runs it.
@@ -33,23 +33,24 @@ pub struct Place<'a> {
 }
 
 impl Gateway {
-    /// Builds what the runtime runs; `tidegate` is the native binary.
+    /// Builds what the runtime runs; `tidegate` is the native binary, `tables` the folder with the token tables.
     ///
     /// # Errors
     /// When it does not build, or something is missing that it takes.
-    pub fn build(runtime: Runtime, tidegate: &Path) -> Result<Self, TaskError> {
+    pub fn build(runtime: Runtime, tidegate: &Path, tables: &Path) -> Result<Self, TaskError> {
         match runtime {
             Runtime::Native => Ok(Self::Native {
                 tidegate: tidegate.to_owned(),
+                tables: tables.to_owned(),
             }),
             Runtime::Cloudflare => terminal::step("build the Worker", || {
                 node_modules(&harness_folder())?;
                 Ok(Self::Cloudflare {
-                    worker: build::cloudflare(&wasm_toolchain()?, Purpose::Deployment)?,
+                    worker: build::cloudflare(&wasm_toolchain()?, Purpose::Deployment, tables)?,
                 })
             }),
             Runtime::Spin => terminal::step("build the Spin component and its host", || {
-                let component = build::spin(&wasm_toolchain()?, Purpose::Deployment)?;
+                let component = build::spin(&wasm_toolchain()?, Purpose::Deployment, tables)?;
                 Ok(Self::Spin {
                     component,
                     host: build::spin_host()?,
@@ -71,19 +72,10 @@ impl Gateway {
         let config = place.config.display();
         let listen = format!("127.0.0.1:{}", place.port);
         match self {
-            Self::Native { tidegate } => {
+            Self::Native { tidegate, tables } => {
                 let mut command = Command::new(tidegate);
-                command.args([
-                    "serve",
-                    "--listen",
-                    &listen,
-                    "--location",
-                    HERE,
-                    "--drain-timeout",
-                    "2",
-                    "--config",
-                ]);
-                command.arg(place.config);
+                command.args(["serve", "--listen", &listen, "--location", HERE, "--drain-timeout", "2"]);
+                command.arg("--config").arg(place.config).arg("--tokens").arg(tables);
                 command
             }
             // On the other two, a configuration is bundled. Ours comes from the store, as an operator's newer one does.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::build::{self, Profile, Purpose};
 use crate::cli::DevOptions;
 use crate::error::TaskError;
+use crate::setup::tested_tables;
 use crate::{http, processes, terminal, workspace};
 
 pub use child::Child;
@@ -22,7 +23,8 @@ pub fn run(options: &DevOptions) -> Result<(), TaskError> {
     check_port(options.port)?;
     let folder = workspace::work_folder("dev")?;
     let tidegate = terminal::step("build tidegate", || build::native(Profile::Debug, Purpose::Deployment))?;
-    let gateway = Gateway::build(options.on, &tidegate)?;
+    let tables = terminal::step("token tables", || tested_tables(&tidegate))?;
+    let gateway = Gateway::build(options.on, &tidegate, &tables)?;
     let key = world::new_key(&tidegate)?;
     let begun = Instant::now();
     let mut children = terminal::step("start two clusters", || world::start_engines(&tidegate, &folder))?;

@@ -6,6 +6,7 @@ use std::process::Command;
 use super::child::Child;
 use crate::command::Run;
 use crate::error::TaskError;
+use crate::setup::tokenizers;
 use crate::workspace;
 
 /// A key and what stands for it in the configuration.
@@ -60,6 +61,11 @@ fn start_engine(tidegate: &Path, folder: &Path, name: &str, seed: u32) -> Result
         PROFILE,
     ]);
     command.args(["--seed", &seed.to_string()]);
+    let source = tokenizers()?.join(TOKENIZER);
+    command.arg("--tokenizer").arg(source.join("tokenizer.json"));
+    command
+        .arg("--tokenizer-config")
+        .arg(source.join("tokenizer_config.json"));
     Child::start(name, &command, folder)
 }
 
@@ -78,7 +84,9 @@ pub fn config(replicas: &[Child], digest: &str) -> Result<String, TaskError> {
 }
 
 /// What clients ask for.
-pub const MODEL: &str = "llama-3.1-8b";
+pub const MODEL: &str = "qwen3-8b";
+/// Its tokenizer, which the template names too: the gateway's counts and the engines' own are equal.
+const TOKENIZER: &str = "qwen3";
 /// The simulated hardware: an H100 with that model.
 const PROFILE: &str = "h100-8b";
 /// As the template names them.

@@ -67,11 +67,16 @@ pub fn token_tables(tidegate: &Path) -> Result<PathBuf, TaskError> {
 pub fn tested_tables(tidegate: &Path) -> Result<PathBuf, TaskError> {
     let tables = token_tables(tidegate)?;
     let tested = workspace::made(tables.join("tested"))?;
-    for name in TESTED {
-        let file = format!("{name}.{TABLE}");
-        let from = tables.join(&file);
-        std::fs::copy(&from, tested.join(file)).map_err(TaskError::file(&from))?;
-    }
+    let made_of = workspace::read(&tables.join(stamp::NAME))?;
+    // A fresh copy of the same would have both bundles built again.
+    stamp::once(&tested, &[&made_of], || {
+        for name in TESTED {
+            let file = format!("{name}.{TABLE}");
+            let from = tables.join(&file);
+            std::fs::copy(&from, tested.join(file)).map_err(TaskError::file(&from))?;
+        }
+        Ok(())
+    })?;
     Ok(tested)
 }
 

@@ -2,6 +2,7 @@
 
 mod conformance;
 mod suite;
+mod templates;
 mod tokens;
 
 use std::path::Path;
@@ -27,6 +28,7 @@ pub fn run(options: &TestOptions) -> Result<(), TaskError> {
         steps.run("changelog", check::changelog);
         steps.run("lints, native", check::lint_native);
         steps.run("unit tests", unit_tests);
+        steps.run("chat templates, against Python", templates::run);
     }
     let tidegate = steps.run("build tidegate", || build::native(Profile::Debug, Purpose::Deployment));
     if scope.units {

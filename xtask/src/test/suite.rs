@@ -11,7 +11,7 @@ use crate::dev::Gateway;
 use crate::error::TaskError;
 use crate::packages::CONTRACT;
 use crate::runtime::Runtime;
-use crate::setup::{WasmToolchain, node_modules, python_with, wasm_toolchain};
+use crate::setup::{WasmToolchain, node_modules, python_with, tested_tables, tokenizers, wasm_toolchain};
 use crate::steps::{Outcome, Steps};
 use crate::{check, size, workspace};
 
@@ -21,6 +21,7 @@ pub struct Suite {
     only: Option<String>,
     native: bool,
     tidegate: Outcome<PathBuf>,
+    tables: Outcome<PathBuf>,
     node_sdk: Outcome<PathBuf>,
     python_sdk: Outcome<PathBuf>,
     wasm: Outcome<WasmToolchain>,
@@ -42,6 +43,7 @@ impl Suite {
     /// Fetches and builds it, with the checks that only then can be made.
     pub fn prepare(steps: &mut Steps, scope: &Scope, tidegate: Outcome<PathBuf>) -> Self {
         let tests = workspace::root().join("tests");
+        let tables = steps.run("token tables", || tested_tables(tidegate.get()?));
         let node_sdk = steps.run("SDK for Node", || node_modules(&tests.join("sdk/node")));
         let python_sdk = steps.run("SDK for Python", || {
             python_with(
@@ -59,11 +61,13 @@ impl Suite {
         let cloudflare = scope.runtimes.contains(&Runtime::Cloudflare).then(|| Cloudflare {
             miniflare: steps.run("workerd", || node_modules(&tests.join("miniflare"))),
             worker: steps.run("build cloudflare", || {
-                build::cloudflare(wasm.get()?, Purpose::Deployment)
+                build::cloudflare(wasm.get()?, Purpose::Deployment, tables.get()?)
             }),
         });
         let spin = scope.runtimes.contains(&Runtime::Spin).then(|| Spin {
-            component: steps.run("build spin", || build::spin(wasm.get()?, Purpose::Deployment)),
+            component: steps.run("build spin", || {
+                build::spin(wasm.get()?, Purpose::Deployment, tables.get()?)
+            }),
             host: steps.run("build the Spin host", build::spin_host),
         });
         if let (Some(cloudflare), Some(spin)) = (&cloudflare, &spin) {
@@ -74,6 +78,7 @@ impl Suite {
             only: scope.only.clone(),
             native,
             tidegate,
+            tables,
             node_sdk,
             python_sdk,
             wasm,
@@ -113,6 +118,8 @@ impl Suite {
             .args(&self.only)
             .env("TIDEGATE_RUNTIME", runtime.name())
             .env("TIDEGATE_BIN", self.tidegate.get()?)
+            .env("TIDEGATE_TOKENS", self.tables.get()?)
+            .env("TIDEGATE_TOKENIZERS", tokenizers()?)
             .env("TIDEGATE_NODE_MODULES", self.node_sdk.get()?)
             .env("TIDEGATE_PYTHON", self.python_sdk.get()?)
             .envs(artifacts.map(|(name, path)| (name, OsString::from(path))))
@@ -124,20 +131,21 @@ impl Suite {
         if self.native {
             steps.run("conformance, native", || {
                 let tidegate = build::native(Profile::Debug, Purpose::Conformance)?;
-                conformance::run(&Gateway::Native { tidegate }, self.tidegate.get()?)
+                let tables = self.tables.get()?.clone();
+                conformance::run(&Gateway::Native { tidegate, tables }, self.tidegate.get()?)
             });
         }
         if let Some(Cloudflare { miniflare, .. }) = &self.cloudflare {
             steps.run("conformance, cloudflare", || {
                 miniflare.get()?;
-                let worker = build::cloudflare(self.wasm.get()?, Purpose::Conformance)?;
+                let worker = build::cloudflare(self.wasm.get()?, Purpose::Conformance, self.tables.get()?)?;
                 conformance::run(&Gateway::Cloudflare { worker }, self.tidegate.get()?)
             });
         }
         if let Some(Spin { host, .. }) = &self.spin {
             steps.run("conformance, spin", || {
                 let host = host.get()?.clone();
-                let component = build::spin(self.wasm.get()?, Purpose::Conformance)?;
+                let component = build::spin(self.wasm.get()?, Purpose::Conformance, self.tables.get()?)?;
                 conformance::run(&Gateway::Spin { component, host }, self.tidegate.get()?)
             });
         }

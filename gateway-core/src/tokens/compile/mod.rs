@@ -19,6 +19,7 @@ pub use error::CompileError;
 use self::merges::Merges;
 use self::written::{TokenizerConfig, TokenizerFile};
 use super::table::{AddedToken, Details, assemble};
+use super::template::{ContentFormat, content_format};
 
 /// A tokenizer as it is published.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +48,7 @@ pub fn compile(source: &Source<'_>) -> Result<Vec<u8>, CompileError> {
     let entries = vocabulary::entries(&tokens, &merges, tokenizer.model.ignore_merges)?;
     let packed = pack::pack(&entries)?;
     let wrapping = recognize::wrapping(&tokenizer, &config)?;
+    let chat_template = chat::template(source.chat_template, &config)?;
     let details = Details {
         groups: packed.groups,
         normalizer: recognize::normalizer(&tokenizer)?,
@@ -55,7 +57,8 @@ pub fn compile(source: &Source<'_>) -> Result<Vec<u8>, CompileError> {
         before: wrapping.before,
         after: wrapping.after,
         special_tokens: config.special_tokens(),
-        chat_template: chat::template(source.chat_template, &config)?,
+        content: chat_template.as_deref().map_or(ContentFormat::Text, content_format),
+        chat_template,
     };
     let details = postcard::to_allocvec(&details).map_err(|error| CompileError::Details {
         detail: error.to_string(),

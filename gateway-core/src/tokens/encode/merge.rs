@@ -135,10 +135,6 @@ impl Merger {
     }
 
     /// Keeps possible merges in a queue: n log n steps for n bytes.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "a piece is shorter than 4 GiB, as a span's ends are"
-    )]
     fn merge_by_queue(&mut self, piece: Piece<'_>) {
         let Self {
             queue, symbols, ends, ..

@@ -141,6 +141,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1024))]
+
         #[test]
         fn no_piece_and_no_composition_goes_across_a_safe_cut(text in text()) {
             for at in (1..text.len()).filter(|at| is_safe_cut(&text, *at)) {

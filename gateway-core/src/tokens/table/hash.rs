@@ -58,10 +58,6 @@ pub(crate) fn bucket(hash: u64, buckets: u32) -> u32 {
 /// `hash` as a number below `bound`, by its upper half (Lemire, "Fast random integer generation in an interval",
 /// 2019).
 #[inline]
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a half times a number below 2^32, halved again"
-)]
 fn reduce(hash: u64, bound: u32) -> u32 {
     (((hash >> 32) * u64::from(bound)) >> 32) as u32
 }

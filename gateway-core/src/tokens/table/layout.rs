@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::TableError;
 use super::vocabulary::GroupSize;
+use crate::tokens::template::ContentFormat;
 
 /// What a tokenizer does besides merging bytes.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -27,6 +28,8 @@ pub(crate) struct Details {
     /// Named special tokens, such as `bos_token`, with their texts.
     pub special_tokens: Vec<(String, String)>,
     pub chat_template: Option<String>,
+    /// How the template wants the content of messages.
+    pub content: ContentFormat,
 }
 
 /// What is done to text before it is split.

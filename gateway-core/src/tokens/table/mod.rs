@@ -7,6 +7,7 @@
 mod error;
 mod hash;
 mod layout;
+mod spelling;
 mod vocabulary;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,6 +27,7 @@ pub(crate) use vocabulary::{GroupSize, MAX_ID, UNMERGED};
 
 use self::vocabulary::{Extent, Group};
 use super::encode::{AddedTokens, Counter, Encoder, Ids, Memory, Sink};
+use super::template::ContentFormat;
 use crate::ids::Tokens;
 
 /// One tokenizer, opened. Clones share it.
@@ -69,6 +71,8 @@ pub struct ChatSource<'a> {
     pub template: &'a str,
     /// Variables that it may use, such as `bos_token`, with their texts.
     pub special_tokens: &'a [(String, String)],
+    /// How it wants the content of messages.
+    pub content: ContentFormat,
 }
 
 impl Table {
@@ -132,16 +136,19 @@ impl Table {
         details.chat_template.as_deref().map(|template| ChatSource {
             template,
             special_tokens: &details.special_tokens,
+            content: details.content,
         })
+    }
+
+    /// The vocabulary, where it lies. Its parts' lengths were compared when the table was opened.
+    fn vocabulary(&self) -> Option<Vocabulary<'_>> {
+        let bytes = self.opened.file.get(self.opened.vocabulary_at..)?;
+        Vocabulary::split(bytes, self.opened.extent, &self.opened.groups)
     }
 
     fn encode_into<S: Sink>(&self, text: &str, sink: &mut S) {
         let opened = &*self.opened;
-        let bytes = opened.file.get(opened.vocabulary_at..).unwrap_or_default();
-        // The lengths were compared when the table was opened.
-        let Some(vocabulary) = Vocabulary::split(bytes, opened.extent, &opened.groups) else {
-            return;
-        };
+        let Some(vocabulary) = self.vocabulary() else { return };
         let mut memory = opened.memories().pop().unwrap_or_default();
         let encoder = Encoder {
             vocabulary,

@@ -132,6 +132,16 @@ impl<'a> Vocabulary<'a> {
         self.low(slot) | u32::from(self.high(slot) & !UNMERGED) << 16
     }
 
+    /// All tokens with their ids, in no order that means anything; some stand there twice.
+    pub fn tokens(self) -> impl Iterator<Item = (&'a [u8], u32)> {
+        self.groups.iter().enumerate().flat_map(move |(length, group)| {
+            (0..group.size.slots as usize).filter_map(move |index| {
+                let token = self.records.get(group.first_record + index * length..)?.get(..length)?;
+                Some((token, self.id(Slot(group.first_slot + index))))
+            })
+        })
+    }
+
     /// The id of the token that merges make of exactly this piece of `text`; it is the merge's rank as well.
     #[inline]
     pub fn merged(&self, text: &[u8], piece: Range<usize>) -> Option<u32> {

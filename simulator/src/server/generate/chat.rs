@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 
 use serde_json::Value;
+use tidegate_core::time::Timestamp;
+use tidegate_core::tokens::template;
 
 use super::content::content;
 use super::limits::{Prompted, choices, invalid, limits, stops};
@@ -12,6 +14,7 @@ use crate::engine::prefix::PrefixScope;
 use crate::language::answer::write;
 use crate::language::random::hash_bytes;
 use crate::language::template::{Ending, Prompt, Turn, render};
+use crate::language::tokenizer::Tokenizer;
 use crate::server::error::ApiError;
 use crate::server::faults::Drawn;
 use crate::server::record::Exchange;
@@ -35,7 +38,13 @@ pub(super) fn plan(
     }
     let tools = request.tools.as_deref().unwrap_or_default();
     let ending = ending(request)?;
-    let prompt = render_messages(messages, tools, ending);
+    let asked = Asked {
+        messages,
+        tools,
+        ending,
+        add_special_tokens: request.add_special_tokens == Some(true),
+    };
+    let prompt = prompt(shared, exchange.body(), &asked)?;
     let prompt_tokens = prompt.tokens.len() as u32;
     let stop = stops(request)?;
     let prompted = Prompted {
@@ -74,11 +83,50 @@ pub(super) fn plan(
     })
 }
 
-/// The prompt of a conversation.
-pub(in crate::server) fn render_messages(messages: &[Message], tools: &[Value], ending: Ending) -> Prompt {
-    let turns: Vec<Turn<'_>> = messages.iter().map(turn).collect();
-    let tools: Vec<String> = tools.iter().map(Value::to_string).collect();
-    render(&turns, &tools, ending)
+/// What of a request makes the prompt of a conversation.
+pub(in crate::server) struct Asked<'a> {
+    pub messages: &'a [Message],
+    pub tools: &'a [Value],
+    pub ending: Ending,
+    pub add_special_tokens: bool,
+}
+
+/// The prompt of a conversation; `body` is the request as it came.
+pub(in crate::server) fn prompt(shared: &Shared, body: &[u8], asked: &Asked<'_>) -> Result<Prompt, ApiError> {
+    match &shared.tokenizer {
+        Some(tokenizer) => real_prompt(tokenizer, body, asked),
+        None => {
+            let turns: Vec<Turn<'_>> = asked.messages.iter().map(turn).collect();
+            let tools: Vec<String> = asked.tools.iter().map(Value::to_string).collect();
+            Ok(render(&turns, &tools, asked.ending))
+        }
+    }
+}
+
+/// The prompt as the model's own template and tokenizer make it.
+fn real_prompt(tokenizer: &Tokenizer, body: &[u8], asked: &Asked<'_>) -> Result<Prompt, ApiError> {
+    let ending = match asked.ending {
+        Ending::AssistantBegins => template::Ending::Answer,
+        Ending::LastIsContinued => template::Ending::Continuation,
+        Ending::Closed => template::Ending::Message,
+    };
+    let now = Timestamp::from_millis(unix_seconds() * 1_000);
+    let text = tokenizer
+        .prompt(body, ending, now)
+        .map_err(|error| invalid(error.to_string(), "messages"))?;
+    let last = asked.messages.last().map(|message| turn(message).text);
+    let text_so_far = match (asked.ending, last) {
+        (Ending::LastIsContinued, Some(last)) => last.into_owned(),
+        (Ending::LastIsContinued | Ending::AssistantBegins | Ending::Closed, _) => String::new(),
+    };
+    let before_answer = text.strip_suffix(text_so_far.as_str()).unwrap_or(&text);
+    let tokens = tokenizer.encode(&text, asked.add_special_tokens);
+    let answer_start = tokenizer.encode(before_answer, asked.add_special_tokens).len();
+    Ok(Prompt {
+        answer_start: answer_start.min(tokens.len()),
+        tokens,
+        text_so_far,
+    })
 }
 
 /// The caller's `x-request-id`, as vLLM takes it over, or one of our own.

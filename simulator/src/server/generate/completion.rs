@@ -9,7 +9,7 @@ use super::limits::{Prompted, choices, invalid, limits, stops};
 use super::plan::{Choice, Plan, Style, choice_seed, work};
 use crate::engine::prefix::PrefixScope;
 use crate::language::answer::{Content, write};
-use crate::language::tokens::{TokenId, decode, encode, is_token};
+use crate::language::tokens::TokenId;
 use crate::server::error::ApiError;
 use crate::server::faults::Drawn;
 use crate::server::record::Exchange;
@@ -31,7 +31,7 @@ pub(super) fn plan(
         .prompt
         .as_ref()
         .ok_or_else(|| invalid("prompt is required.".to_owned(), "prompt"))?;
-    let prompts = prompts(input, "prompt")?;
+    let prompts = prompts(shared, input, request.add_special_tokens, "prompt")?;
     let stop = stops(request)?;
     let per_prompt = choices(request)?;
     let pace = shared.pace(drawn, request.stream == Some(true));
@@ -80,18 +80,24 @@ pub(in crate::server) struct TextPrompt {
 }
 
 /// The prompts that a request holds, in any of the four ways to write them.
-pub(in crate::server) fn prompts(input: &PromptInput, param: &'static str) -> Result<Vec<TextPrompt>, ApiError> {
+pub(in crate::server) fn prompts(
+    shared: &Shared,
+    input: &PromptInput,
+    add_special_tokens: Option<bool>,
+    param: &'static str,
+) -> Result<Vec<TextPrompt>, ApiError> {
     let from_text = |text: &String| TextPrompt {
-        tokens: encode(text),
+        tokens: shared.encode(text, add_special_tokens.unwrap_or(true)),
         text: text.clone(),
     };
+    let from_tokens = |tokens: &[TokenId]| from_tokens(shared, tokens, param);
     let prompts: Vec<TextPrompt> = match input {
         PromptInput::Text(text) => vec![from_text(text)],
         PromptInput::Texts(texts) => texts.iter().map(from_text).collect(),
-        PromptInput::Tokens(tokens) => vec![from_tokens(tokens, param)?],
+        PromptInput::Tokens(tokens) => vec![from_tokens(tokens)?],
         PromptInput::TokenLists(lists) => lists
             .iter()
-            .map(|tokens| from_tokens(tokens, param))
+            .map(|tokens| from_tokens(tokens))
             .collect::<Result<_, _>>()?,
     };
     if prompts.is_empty() || prompts.iter().any(|prompt| prompt.tokens.is_empty()) {
@@ -100,11 +106,11 @@ pub(in crate::server) fn prompts(input: &PromptInput, param: &'static str) -> Re
     Ok(prompts)
 }
 
-fn from_tokens(tokens: &[TokenId], param: &'static str) -> Result<TextPrompt, ApiError> {
-    match tokens.iter().find(|token| !is_token(**token)) {
+fn from_tokens(shared: &Shared, tokens: &[TokenId], param: &'static str) -> Result<TextPrompt, ApiError> {
+    match tokens.iter().find(|token| !shared.is_token(**token)) {
         Some(unknown) => Err(invalid(format!("Token id {unknown} is out of vocabulary"), param)),
         None => Ok(TextPrompt {
-            text: decode(tokens),
+            text: shared.decode(tokens),
             tokens: tokens.to_vec(),
         }),
     }

@@ -57,5 +57,5 @@ async fn answer(
     }
 }
 
-pub(super) use self::chat::render_messages;
+pub(super) use self::chat::{Asked, prompt};
 pub(super) use self::completion::{TextPrompt, prompts};

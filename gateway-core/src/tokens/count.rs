@@ -1,0 +1,265 @@
+//! What a prompt takes, as exactly as can be told here: by the model's table and template, or by estimate.
+
+use super::estimate::{Correction, Estimate};
+use super::scripts::Scripts;
+use super::tables::Tokenizer;
+use super::template::{Chat, Media, Reader, Rendered, TemplateError};
+use crate::api::{Conversation, Generation, Input, PromptSource};
+use crate::config::PartTokens;
+use crate::ids::Tokens;
+use crate::time::Timestamp;
+
+/// What a request is expected to take.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Count {
+    /// Tokens of the prompt, of all of them where there are several.
+    pub prompt: Tokens,
+    /// What that rests on.
+    pub basis: Basis,
+    /// What the longest prompt surely is at least.
+    pub at_least: Tokens,
+    /// kv_cache that prompts and answers fill at their end.
+    pub kv: Tokens,
+}
+
+/// What a count rests on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Basis {
+    /// The model's own tokenizer and template: it is what the engine will report.
+    Exact,
+    /// Scripts and earlier reports.
+    Estimated {
+        /// The mean error as a share of the true count, where it is known.
+        error: Option<f64>,
+    },
+    /// The model's own tokenizer, and a figure from the configuration for each part that is not text.
+    Parts,
+}
+
+impl Basis {
+    /// Whether the engine will report the same.
+    pub fn is_exact(self) -> bool {
+        match self {
+            Self::Exact => true,
+            Self::Estimated { .. } | Self::Parts => false,
+        }
+    }
+
+    /// One word for metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Estimated { .. } => "estimated",
+            Self::Parts => "parts",
+        }
+    }
+}
+
+/// A prompt, measured once for all models that share a tokenizer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Measured {
+    /// Tokens of its text, of all prompts where there are several.
+    pub text: Tokens,
+    /// Tokens of the longest one.
+    pub longest: Tokens,
+    /// How many prompts there are.
+    pub prompts: u64,
+    /// What is in it beside text.
+    pub media: Media,
+}
+
+/// Why a prompt is not measured by its model's table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unmeasured {
+    /// The template says that the conversation is wrong, in its own words.
+    Refused(String),
+    /// The deployment's table could not be opened.
+    NoTable,
+    /// The table has no chat template.
+    NoTemplate,
+    /// The template cannot be compiled here.
+    NotCompiled,
+    /// The template compiles, and cannot be rendered for this conversation.
+    NotRendered,
+    /// The prompt is not what the API says; an engine may take it all the same.
+    Unreadable,
+    /// The request changes its prompt in a way that only the engine knows.
+    OnlyEngineKnows,
+}
+
+impl Unmeasured {
+    /// One word for metrics and logs, which never hold a template's words about a conversation.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Refused(_) => "refused",
+            Self::NoTable => "no_table",
+            Self::NoTemplate => "no_template",
+            Self::NotCompiled => "template_not_compiled",
+            Self::NotRendered => "template_not_rendered",
+            Self::Unreadable => "unreadable",
+            Self::OnlyEngineKnows => "only_engine_knows",
+        }
+    }
+}
+
+/// Measures a prompt by a tokenizer.
+///
+/// # Errors
+/// Why that cannot be done.
+pub fn measure(tokenizer: &Tokenizer, source: &PromptSource<'_>, now: Timestamp) -> Result<Measured, Unmeasured> {
+    if source.only_engine_knows {
+        return Err(Unmeasured::OnlyEngineKnows);
+    }
+    let table = tokenizer.table();
+    let added = if source.add_special_tokens {
+        table.wrapping().count()
+    } else {
+        Tokens(0)
+    };
+    match &source.input {
+        Input::Chat(conversation) => {
+            let rendered = render(tokenizer, conversation, now)?;
+            Ok(Measured::of_chat(table.count(&rendered.text) + added, &rendered))
+        }
+        Input::Texts(texts) => Ok(Measured::of_lengths(texts.iter().map(|text| table.count(text) + added))),
+        Input::Tokens(lengths) => Ok(Measured::of_lengths(lengths.iter().copied().map(Tokens))),
+    }
+}
+
+/// A prompt's tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    /// Those of its text, all prompts one after another.
+    pub tokens: Vec<u32>,
+    /// As [`measure`] tells.
+    pub measured: Measured,
+}
+
+/// The tokens of a prompt.
+///
+/// # Errors
+/// As [`measure`].
+pub fn encode(tokenizer: &Tokenizer, source: &PromptSource<'_>, now: Timestamp) -> Result<Encoded, Unmeasured> {
+    if source.only_engine_knows {
+        return Err(Unmeasured::OnlyEngineKnows);
+    }
+    let table = tokenizer.table();
+    let mut tokens = Vec::new();
+    let mut add = |text: &str| {
+        let before = tokens.len();
+        if source.add_special_tokens {
+            tokens.extend_from_slice(table.wrapping().before);
+        }
+        table.encode(text, |token| tokens.push(token));
+        if source.add_special_tokens {
+            tokens.extend_from_slice(table.wrapping().after);
+        }
+        Tokens((tokens.len() - before) as u64)
+    };
+    let measured = match &source.input {
+        Input::Chat(conversation) => {
+            let rendered = render(tokenizer, conversation, now)?;
+            Measured::of_chat(add(&rendered.text), &rendered)
+        }
+        Input::Texts(texts) => Measured::of_lengths(texts.iter().map(|text| add(text))),
+        Input::Tokens(lengths) => Measured::of_lengths(lengths.iter().copied().map(Tokens)),
+    };
+    Ok(Encoded { tokens, measured })
+}
+
+/// The conversation as the text that the model reads.
+///
+/// # Errors
+/// When there is no template, or it makes nothing of the conversation.
+fn render(tokenizer: &Tokenizer, conversation: &Conversation<'_>, now: Timestamp) -> Result<Rendered, Unmeasured> {
+    let template = match tokenizer.template() {
+        Some(Ok(template)) => template,
+        Some(Err(_)) => return Err(Unmeasured::NotCompiled),
+        None => return Err(Unmeasured::NoTemplate),
+    };
+    let chat = Chat {
+        messages: conversation.messages,
+        tools: conversation.tools,
+        documents: conversation.documents,
+        chat_template_kwargs: conversation.template_kwargs,
+        reasoning_effort: conversation.reasoning_effort,
+        ending: conversation.ending,
+        reader: Reader::Vllm,
+    };
+    template.render(&chat, now).map_err(|error| match error {
+        TemplateError::Refused { message } => Unmeasured::Refused(message),
+        TemplateError::Unreadable { .. } | TemplateError::Message { .. } => Unmeasured::Unreadable,
+        TemplateError::Syntax { .. } | TemplateError::Fuel | TemplateError::Failed { .. } => Unmeasured::NotRendered,
+    })
+}
+
+impl Measured {
+    /// Prompts of these lengths.
+    pub fn of_lengths(lengths: impl Iterator<Item = Tokens>) -> Self {
+        lengths.fold(Self::default(), |measured, length| Self {
+            text: measured.text + length,
+            longest: measured.longest.max(length),
+            prompts: measured.prompts + 1,
+            ..measured
+        })
+    }
+
+    fn of_chat(text: Tokens, rendered: &Rendered) -> Self {
+        Self {
+            text,
+            longest: text,
+            prompts: 1,
+            media: rendered.media,
+        }
+    }
+
+    /// All of its tokens for a model that counts its parts so, and whether the engine will report the same.
+    pub fn prompt(&self, parts: &PartTokens) -> (Tokens, bool) {
+        let Media { images, audios, videos } = self.media;
+        let others =
+            parts.image.0 * u64::from(images) + parts.audio.0 * u64::from(audios) + parts.video.0 * u64::from(videos);
+        let is_exact = self.media == Media::default();
+        (self.text + Tokens(others), is_exact)
+    }
+
+    /// What a model that counts its parts so takes for it.
+    pub fn count(&self, parts: &PartTokens, request: &Generation, expected_output: Tokens) -> Count {
+        let (prompt, is_exact) = self.prompt(parts);
+        Count {
+            prompt,
+            basis: if is_exact { Basis::Exact } else { Basis::Parts },
+            at_least: self.longest,
+            kv: prompt + output(request, self.prompts, expected_output),
+        }
+    }
+}
+
+/// Tokens that the prompt of `request` is likely to be, uncorrected: all of its bytes, JSON's own included, stand for
+/// what templates put around them.
+pub fn likely(request: &Generation) -> f64 {
+    let mut scripts = Scripts::default();
+    request.prompt_json().for_each(|json| scripts.add(json));
+    scripts.tokens()
+}
+
+/// The estimate for a prompt that is likely to be `likely` tokens.
+pub fn estimate(likely: f64, correction: &Correction, request: &Generation, expected_output: Tokens) -> Count {
+    let Estimate {
+        tokens,
+        at_least,
+        error,
+    } = correction.estimate(likely);
+    Count {
+        prompt: tokens,
+        basis: Basis::Estimated { error },
+        at_least,
+        kv: tokens + output(request, 1, expected_output),
+    }
+}
+
+/// Output to expect. An answer is taken to be as long as its bound allows, but no longer than `expected_output`:
+/// bounds are mostly set far above what comes.
+fn output(request: &Generation, prompts: u64, expected_output: Tokens) -> Tokens {
+    let output = request.max_output.unwrap_or(u64::MAX).min(expected_output.0);
+    Tokens(output.saturating_mul(request.choices).saturating_mul(prompts))
+}

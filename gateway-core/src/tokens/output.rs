@@ -1,0 +1,94 @@
+//! The tokens of an answer while it passes, in constant memory. Most answers never have to be counted to their end,
+//! since their engines report; a client that leaves and an engine that does not are why it is done.
+
+use super::scripts::Scripts;
+use super::{Running, Table};
+use crate::api::{Said, Strand};
+use crate::ids::Tokens;
+
+/// The count of an answer so far.
+#[derive(Debug)]
+pub struct Output(By);
+
+#[derive(Debug)]
+enum By {
+    Table {
+        table: Table,
+        /// Of the strands before.
+        settled: Tokens,
+        strand: Strand,
+        running: Running,
+    },
+    /// A model without a table.
+    Scripts(Scripts),
+}
+
+impl Output {
+    /// Nothing yet, to be counted by that table; without one, estimated.
+    pub fn new(table: Option<Table>) -> Self {
+        Self(match table {
+            Some(table) => By::Table {
+                table,
+                settled: Tokens(0),
+                strand: Strand::default(),
+                running: Running::default(),
+            },
+            None => By::Scripts(Scripts::default()),
+        })
+    }
+
+    /// A piece of an answer, or of several, has passed.
+    pub fn on_said(&mut self, said: &[Said<'_>]) {
+        for said in said {
+            said.each(|strand, text| self.on_text(strand, text));
+        }
+    }
+
+    fn on_text(&mut self, next: Strand, text: &str) {
+        match &mut self.0 {
+            By::Table {
+                table,
+                settled,
+                strand,
+                running,
+            } => {
+                if *strand != next {
+                    *settled += std::mem::take(running).total(table);
+                    *strand = next;
+                }
+                running.push(table, text);
+            }
+            By::Scripts(scripts) => scripts.add(text.as_bytes()),
+        }
+    }
+
+    /// The tokens so far. `factor` corrects an estimate.
+    pub fn count(&self, factor: f64) -> Tokens {
+        match &self.0 {
+            By::Table {
+                table,
+                settled,
+                running,
+                ..
+            } => *settled + running.total(table),
+            By::Scripts(scripts) => Tokens((scripts.tokens() * factor).ceil() as u64),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Part;
+
+    #[test]
+    fn without_a_table_pieces_add_up_to_the_estimate_of_the_whole() {
+        let mut output = Output::new(None);
+        let strand = |choice, part| Strand { choice, part };
+        output.on_text(strand(0, Part::Reasoning), "Hel");
+        output.on_text(strand(0, Part::Content), "lo, wörld ");
+        output.on_text(strand(1, Part::Content), "世界");
+        let whole = Scripts::of("Hello, wörld 世界".as_bytes()).tokens();
+        assert_eq!(output.count(2.0), Tokens((whole * 2.0).ceil() as u64));
+    }
+}
