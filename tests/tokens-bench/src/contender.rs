@@ -1,7 +1,5 @@
 //! One library with one tokenizer.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use kitoken::Kitoken;
 use tidegate_core::tokens::Table;
 use tokenizers::pipeline::{EncodeOptions, PipelineToken, PipelineTokenizer};
@@ -97,11 +95,7 @@ impl Contender {
                 Ok(ids.len() as u64)
             }
             Self::Kitoken(tokenizer) => {
-                // It panics on some long texts, where its regular expressions run out of stack.
-                let encoded = catch_unwind(AssertUnwindSafe(|| tokenizer.encode(text, true)));
-                let ids = encoded
-                    .map_err(|_| "it panics".to_owned())?
-                    .map_err(|error| error.to_string())?;
+                let ids = tokenizer.encode(text, true).map_err(|error| error.to_string())?;
                 Ok(ids.len() as u64)
             }
             #[cfg(not(target_family = "wasm"))]

@@ -38,12 +38,14 @@ impl Tokenizer {
         tokens.into_iter().map(PipelineToken::id).collect()
     }
 
-    /// Says where the gateway and the reference differ on `text`, if they do; also when the count is not that of the ids.
-    /// Texts in which the reference [errs](reference_errs) are passed over.
+    /// Says where the gateway and the reference differ, as [`Self::difference`] does, unless the reference
+    /// [errs](reference_errs).
     pub fn disagreement(&self, text: &str) -> Option<String> {
-        if reference_errs(text) {
-            return None;
-        }
+        self.difference(text).filter(|_| !reference_errs(text))
+    }
+
+    /// Says where the gateway and the reference differ on `text`, if they do; also when the count is not that of the ids.
+    pub fn difference(&self, text: &str) -> Option<String> {
         let (ours, reference) = (self.ids(text), self.reference_ids(text));
         let count = self.table.count(text).0;
         if ours == reference && count == ours.len() as u64 {
