@@ -5,11 +5,9 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::Duration;
 
 use js_sys::futures::JsFuture;
 use tidegate_core::cells::{CellAddress, CellCommand, CellId, CellReply, CellState, decode, encode};
-use tidegate_core::cluster::{ClusterCommand, ClusterReply};
 use tidegate_core::platform::CellError;
 use tidegate_core::route::{Coordinates, round_trip};
 use wasm_bindgen::JsValue;
@@ -18,7 +16,7 @@ use worker::{Env, worker_sys};
 
 use crate::glue;
 use crate::http::error_text;
-use crate::outbox::{self, Batch, Fate};
+use crate::outbox::{self, LINGER};
 use crate::platform::now;
 use crate::timers::Timers;
 
@@ -56,7 +54,7 @@ pub(crate) fn make_callable() {
     glue::make_callable(Cell::default());
 }
 
-/// Runs a command in a cell, wherever it is.
+/// Runs a command in a cell, wherever it is. One that only tells the cell something goes in company, if there is any.
 pub(crate) async fn call(
     env: &Env,
     timers: &Rc<Timers>,
@@ -64,57 +62,32 @@ pub(crate) async fn call(
     command: CellCommand,
 ) -> Result<CellReply, CellError> {
     let key = cell.id.key();
-    match reply_to_come(&command) {
-        Some(reply) => tell(env, timers, cell, &key, command).await.map(|()| reply),
-        None => {
-            let mut batch = outbox::collect(&key);
-            batch.commands.push(command);
-            send(env, cell, &key, batch).await
-        }
-    }
-}
-
-/// Tells the cell something, in company if there is any.
-async fn tell(
-    env: &Env,
-    timers: &Rc<Timers>,
-    cell: &CellAddress,
-    key: &str,
-    command: CellCommand,
-) -> Result<(), CellError> {
-    let receipt = outbox::post(key, command);
-    for _ in 0..MOST_LOOKS {
+    let Some(reply) = command.reply_to_come() else {
+        let mut commands = outbox::collect(&key);
+        commands.push(command);
+        return send(env, cell, &key, &commands).await;
+    };
+    if outbox::post(&key, command, now()) {
         timers.sleep(LINGER).await;
-        match receipt.get() {
-            Fate::Waiting => send(env, cell, key, outbox::collect(key)).await.map(drop)?,
-            Fate::Taken => {}
-            Fate::Delivered => return Ok(()),
-            Fate::Lost => break,
+        loop {
+            let commands = outbox::collect(&key);
+            if commands.is_empty() {
+                break;
+            }
+            send(env, cell, &key, &commands).await?;
         }
     }
-    Err(CellError::Unreachable("the message got no reply".to_owned()))
+    Ok(reply)
 }
 
-async fn send(env: &Env, cell: &CellAddress, key: &str, batch: Batch) -> Result<CellReply, CellError> {
-    let commands = encode(&batch.commands)?;
+async fn send(env: &Env, cell: &CellAddress, key: &str, commands: &[CellCommand]) -> Result<CellReply, CellError> {
+    let commands = encode(&commands)?;
     let commands = String::from_utf8(commands).map_err(|error| CellError::Malformed(error.to_string()))?;
     let promise = glue::call_cell(env, &format!("{key}\n{}\n{commands}", location_hint(cell.near)));
     let reply = JsFuture::from(promise.map_err(|error| unreachable_cell(&error))?).await;
-    let reply = reply.map_err(|error| unreachable_cell(&error))?;
-    batch.on_delivered();
-    match reply.as_string() {
+    match reply.map_err(|error| unreachable_cell(&error))?.as_string() {
         Some(reply) => decode(reply.as_bytes()),
         None => Err(CellError::Malformed("the reply is no text".to_owned())),
-    }
-}
-
-/// The reply to a command that only tells the cell something: it is known beforehand.
-fn reply_to_come(command: &CellCommand) -> Option<CellReply> {
-    match command {
-        CellCommand::Cluster(ClusterCommand::Release(_) | ClusterCommand::Renew { .. }) => {
-            Some(CellReply::Cluster(ClusterReply::Done))
-        }
-        CellCommand::Cluster(ClusterCommand::Acquire(_) | ClusterCommand::Status) | CellCommand::Estimate(_) => None,
     }
 }
 
@@ -147,11 +120,6 @@ const LOCATION_HINTS: &[(&str, f64, f64)] = &[
     ("afr", -26.2, 28.0),
     ("me", 25.2, 55.3),
 ];
-
-/// How long a command that only tells something waits for company.
-const LINGER: Duration = Duration::from_millis(10);
-/// How often the sender of such a command looks how it fares before it gives up: for about ten seconds.
-const MOST_LOOKS: usize = 1_000;
 
 #[cfg(test)]
 mod tests {

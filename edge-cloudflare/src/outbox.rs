@@ -2,76 +2,54 @@
 //! call to the cell, whichever request makes it, takes them along; so under load one message does for many, which is
 //! also what an object can take: about a thousand messages a second.
 //!
-//! What requests share here is data only. None of them waits for another's I/O: each looks, by its own timer, how its
-//! letter fares, and sends it itself when nobody else has.
+//! What requests share here is data only. None of them waits for another's I/O: one of them waits for the letters of
+//! all, by its own timer, and sends what nobody has taken along by then.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::time::Duration;
 
 use tidegate_core::cells::CellCommand;
+use tidegate_core::time::Timestamp;
 
-/// How a letter fares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// It lies in the outbox.
-    Waiting,
-    /// It is on its way.
-    Taken,
-    /// The cell has it.
-    Delivered,
-    /// Its message got no reply.
-    Lost,
+/// The letters to one cell.
+#[derive(Default)]
+struct Letters {
+    commands: Vec<CellCommand>,
+    /// Until when somebody waits, to send what is here then.
+    attended_until: Timestamp,
 }
 
-/// What its sender keeps of a letter.
-pub(crate) type Receipt = Rc<Cell<Fate>>;
-
-/// The commands of one message, in order.
-pub(crate) struct Batch {
-    pub commands: Vec<CellCommand>,
-    receipts: Vec<Receipt>,
-}
-
-/// Leaves a command for the cell with that key.
-pub(crate) fn post(key: &str, command: CellCommand) -> Receipt {
-    let receipt = Receipt::new(Cell::new(Fate::Waiting));
+/// Leaves a command for the cell with that key. Whether the caller must wait for [`LINGER`] and send what is there then:
+/// nobody else does.
+pub(crate) fn post(key: &str, command: CellCommand, now: Timestamp) -> bool {
     OUTBOX.with_borrow_mut(|outbox| {
         let letters = outbox.entry(key.to_owned()).or_default();
-        letters.push((command, Rc::clone(&receipt)));
-    });
-    receipt
+        letters.commands.push(command);
+        let is_attended = now < letters.attended_until;
+        if !is_attended {
+            letters.attended_until = now + LINGER;
+        }
+        !is_attended
+    })
 }
 
 /// Takes what waits for the cell with that key, the oldest first, up to a message's fill.
-pub(crate) fn collect(key: &str) -> Batch {
-    let letters = OUTBOX.with_borrow_mut(|outbox| match outbox.get_mut(key) {
-        Some(letters) if letters.len() > FILL => letters.drain(..FILL).collect(),
-        Some(_) => outbox.remove(key).unwrap_or_default(),
-        None => Vec::new(),
-    });
-    let (commands, receipts): (Vec<_>, Vec<Receipt>) = letters.into_iter().unzip();
-    receipts.iter().for_each(|receipt| receipt.set(Fate::Taken));
-    Batch { commands, receipts }
-}
-
-impl Batch {
-    /// The cell has replied.
-    pub fn on_delivered(mut self) {
-        self.receipts.drain(..).for_each(|receipt| receipt.set(Fate::Delivered));
-    }
-}
-
-impl Drop for Batch {
-    fn drop(&mut self) {
-        self.receipts.iter().for_each(|receipt| receipt.set(Fate::Lost));
-    }
+pub(crate) fn collect(key: &str) -> Vec<CellCommand> {
+    OUTBOX.with_borrow_mut(|outbox| {
+        let Some(Letters { commands, .. }) = outbox.get_mut(key) else {
+            return Vec::new();
+        };
+        commands.drain(..commands.len().min(FILL)).collect()
+    })
 }
 
 thread_local! {
-    static OUTBOX: RefCell<BTreeMap<String, Vec<(CellCommand, Receipt)>>> = RefCell::default();
+    static OUTBOX: RefCell<BTreeMap<String, Letters>> = RefCell::default();
 }
 
+/// How long a command that only tells something waits for company.
+pub(crate) const LINGER: Duration = Duration::from_millis(10);
 /// Most letters that one message carries, some 150 bytes each.
 const FILL: usize = 64;
 
@@ -81,36 +59,35 @@ mod tests {
 
     use super::*;
 
+    const NOW: Timestamp = Timestamp::from_millis(1_000);
+
     fn command() -> CellCommand {
         CellCommand::Cluster(ClusterCommand::Status)
     }
 
     #[test]
     fn a_letter_goes_with_the_next_message_to_its_cell() {
-        let (mine, other) = (post("a letter", command()), post("elsewhere", command()));
-        let batch = collect("a letter");
-        assert_eq!(
-            (batch.commands.len(), mine.get(), other.get()),
-            (1, Fate::Taken, Fate::Waiting)
-        );
-        batch.on_delivered();
-        assert_eq!(mine.get(), Fate::Delivered);
-        assert!(collect("a letter").commands.is_empty());
+        post("a letter", command(), NOW);
+        post("elsewhere", command(), NOW);
+        assert_eq!(collect("a letter").len(), 1);
+        assert!(collect("a letter").is_empty());
     }
 
     #[test]
-    fn a_message_without_reply_is_lost() {
-        let mine = post("lost", command());
-        drop(collect("lost"));
-        assert_eq!(mine.get(), Fate::Lost);
+    fn one_waits_for_the_letters_of_all() {
+        assert!(post("shared", command(), NOW));
+        assert!(!post("shared", command(), NOW));
+        // By then the first has sent them, or its event was lost.
+        assert!(post("shared", command(), NOW + LINGER));
+        assert_eq!(collect("shared").len(), 3);
     }
 
     #[test]
     fn a_full_message_leaves_the_rest_for_the_next() {
-        let receipts: Vec<_> = (0..=FILL).map(|_| post("full", command())).collect();
-        let first = collect("full");
-        assert_eq!(first.commands.len(), FILL);
-        assert_eq!(receipts.last().map(|last| last.get()), Some(Fate::Waiting));
-        assert_eq!(collect("full").commands.len(), 1);
+        for _ in 0..=FILL {
+            post("full", command(), NOW);
+        }
+        assert_eq!(collect("full").len(), FILL);
+        assert_eq!(collect("full").len(), 1);
     }
 }

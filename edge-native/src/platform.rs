@@ -120,7 +120,7 @@ impl Platform for NativePlatform {
     }
 
     fn after_response(&self, work: impl Future<Output = ()> + 'static) {
-        self.inner.background.spawn(work);
+        self.inner.background.begin(work);
     }
 }
 

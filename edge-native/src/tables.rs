@@ -65,7 +65,7 @@ fn tables_in(folder: &Path) -> Result<Tables, TablesError> {
         let file = Bytes::from(std::fs::read(&path).map_err(at(&path))?);
         tables.add(name, move || file.clone());
         if let Some(Err(reason)) = tables.get(name) {
-            let reason = reason.clone();
+            let reason = *reason;
             return Err(TablesError::Table { path, reason });
         }
     }

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::rc::Rc;
+use std::task::{Context, Waker};
 
 use tokio::sync::Notify;
 
@@ -26,6 +27,15 @@ impl Tasks {
             work.await;
             drop(counted);
         }));
+    }
+
+    /// Does `work` at once as far as it goes without waiting, and the rest as a task.
+    pub fn begin(&self, work: impl Future<Output = ()> + 'static) {
+        let mut work = Box::pin(work);
+        // A task looks anew at all that it waits for: nothing has to wake it before.
+        if work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+            self.spawn(work);
+        }
     }
 
     /// How many run.
@@ -66,6 +76,23 @@ mod tests {
     use super::*;
     use std::time::Duration;
     use tokio::runtime::LocalRuntime;
+
+    #[test]
+    fn what_need_not_wait_needs_no_task() {
+        LocalRuntime::new().expect("a runtime").block_on(async {
+            let (tasks, finished) = (Tasks::default(), Rc::new(Cell::new(0)));
+            let (at_once, later) = (Rc::clone(&finished), Rc::clone(&finished));
+            tasks.begin(async move { at_once.set(1) });
+            assert_eq!((tasks.count(), finished.get()), (0, 1));
+            tasks.begin(async move {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                later.set(2);
+            });
+            assert_eq!((tasks.count(), finished.get()), (1, 1));
+            tasks.done().await;
+            assert_eq!((tasks.count(), finished.get()), (0, 2));
+        });
+    }
 
     #[test]
     fn done_waits_for_every_task_also_for_those_started_meanwhile() {

@@ -5,8 +5,8 @@
 //! Appending never fails because another instance was quicker, as comparing and swapping a versioned row does: with
 //! eight instances at work most swaps failed, and some commands never got through.
 //!
-//! Commands that come while a statement runs wait for it and are then appended together, as one entry. Those whose
-//! reply nobody needs wait a little longer, for one that is urgent: a request then costs about one statement.
+//! Commands that come while a statement runs wait for it and are then appended together, as one entry. Those that only
+//! tell the cell something wait a little longer, for one that is urgent: a request then costs about one statement.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -14,7 +14,6 @@ use std::rc::Rc;
 
 use spin_sdk::wasip3::clocks::monotonic_clock;
 use tidegate_core::cells::{CellCommand, CellId, CellReply};
-use tidegate_core::cluster::ClusterCommand;
 use tidegate_core::platform::CellError;
 
 use crate::database::{Database, Replica};
@@ -41,12 +40,16 @@ struct Inner {
     waiting: Vec<Waiting>,
     /// Whether a task appends what waits.
     is_appending: bool,
+    /// Whether a task waits until what only tells the cell something has waited for long enough.
+    is_lingering: bool,
+    /// Whether it has.
+    is_overdue: bool,
 }
 
-/// A command, and whom to tell the reply.
+/// A command, and whom to tell the reply, if anybody waits for it.
 struct Waiting {
     command: CellCommand,
-    replier: Replier<Result<CellReply, CellError>>,
+    replier: Option<Replier<Result<CellReply, CellError>>>,
 }
 
 impl Cells {
@@ -56,24 +59,49 @@ impl Cells {
     /// When the database cannot be reached, or holds what this code does not read.
     pub(crate) async fn call(&self, id: &CellId, command: CellCommand) -> Result<CellReply, CellError> {
         let cell = self.cell(id);
-        let can_wait = can_wait(&command);
-        let (replier, reply) = reply();
-        cell.enqueue(Waiting { command, replier });
-        if can_wait {
-            monotonic_clock::wait_for(PAUSE_NS).await;
-            if let Some(reply) = reply.take() {
-                return reply;
+        match command.reply_to_come() {
+            Some(reply) => {
+                self.tell(&cell, command);
+                Ok(reply)
             }
+            None => self.ask(&cell, command).await,
         }
-        if cell.begin() {
-            tasks::spawn(append_all(Rc::clone(&self.database), cell));
+    }
+
+    /// Leaves a command to be appended with the next that is urgent, or after a while. A failure is told to nobody:
+    /// what only tells a cell something heals when it is lost.
+    fn tell(&self, cell: &Rc<Cell>, command: CellCommand) {
+        cell.enqueue(Waiting { command, replier: None });
+        if !cell.begin_lingering() {
+            return;
         }
-        let gone = || {
+        let (database, cell) = (Rc::clone(&self.database), Rc::clone(cell));
+        tasks::spawn(async move {
+            monotonic_clock::wait_for(PAUSE_NS).await;
+            cell.end_lingering();
+            if cell.begin_appending() {
+                append_all(database, cell).await;
+            }
+        });
+    }
+
+    async fn ask(&self, cell: &Rc<Cell>, command: CellCommand) -> Result<CellReply, CellError> {
+        let (replier, reply) = reply();
+        cell.enqueue(Waiting {
+            command,
+            replier: Some(replier),
+        });
+        let reply = if cell.begin_appending() {
+            tasks::spawn(append_all(Rc::clone(&self.database), Rc::clone(cell)));
+            reply.wait_within_task().await
+        } else {
+            reply.wait().await
+        };
+        reply.unwrap_or_else(|| {
             Err(CellError::Unreachable(
                 "the task that appends commands ended".to_owned(),
             ))
-        };
-        reply.wait().await.unwrap_or_else(gone)
+        })
     }
 
     fn cell(&self, id: &CellId) -> Rc<Cell> {
@@ -92,19 +120,37 @@ impl Cells {
 
 impl Cell {
     /// Whether the caller must start the task that appends what waits.
-    fn begin(&self) -> bool {
+    fn begin_appending(&self) -> bool {
         !std::mem::replace(&mut self.inner.borrow_mut().is_appending, true)
+    }
+
+    /// Whether the caller must start the task that lingers.
+    fn begin_lingering(&self) -> bool {
+        !std::mem::replace(&mut self.inner.borrow_mut().is_lingering, true)
+    }
+
+    fn end_lingering(&self) {
+        let mut inner = self.inner.borrow_mut();
+        inner.is_lingering = false;
+        inner.is_overdue = true;
     }
 
     fn enqueue(&self, waiting: Waiting) {
         self.inner.borrow_mut().waiting.push(waiting);
     }
 
-    /// What waits, at most [`MOST_TOGETHER`] commands; nothing says that the task has ended.
+    /// What waits, at most [`MOST_TOGETHER`] commands, if it has to be appended now. Nothing says that the task that
+    /// appends has ended.
     fn take(&self) -> Vec<Waiting> {
         let mut inner = self.inner.borrow_mut();
-        inner.is_appending = !inner.waiting.is_empty();
-        let count = inner.waiting.len().min(MOST_TOGETHER);
+        let is_urgent = inner.is_overdue || inner.waiting.iter().any(|waiting| waiting.replier.is_some());
+        let count = if is_urgent {
+            inner.waiting.len().min(MOST_TOGETHER)
+        } else {
+            0
+        };
+        inner.is_appending = count > 0;
+        inner.is_overdue &= count < inner.waiting.len();
         inner.waiting.drain(..count).collect()
     }
 }
@@ -119,14 +165,15 @@ async fn append_all(database: Rc<Database>, cell: Rc<Cell>) {
             .into_iter()
             .map(|waiting| (waiting.command, waiting.replier))
             .unzip();
-        match append(&database, &cell, commands).await {
-            Ok(replies) => repliers
-                .into_iter()
-                .zip(replies)
-                .for_each(|(replier, reply)| replier.reply(Ok(reply))),
-            Err(error) => repliers
-                .into_iter()
-                .for_each(|replier| replier.reply(Err(error.clone()))),
+        let mut replies = append(&database, &cell, commands).await.map(Vec::into_iter);
+        for replier in repliers {
+            let reply = match &mut replies {
+                Ok(replies) => replies.next().map(Ok),
+                Err(error) => Some(Err(error.clone())),
+            };
+            if let (Some(replier), Some(reply)) = (replier, reply) {
+                replier.reply(reply);
+            }
         }
     }
 }
@@ -143,17 +190,54 @@ async fn append(database: &Database, cell: &Cell, commands: Vec<CellCommand>) ->
     Ok(replies)
 }
 
-/// Whether no request waits for the reply, so that the command can wait for an urgent one to be appended with.
-fn can_wait(command: &CellCommand) -> bool {
-    match command {
-        CellCommand::Cluster(ClusterCommand::Acquire(_) | ClusterCommand::Status) => false,
-        CellCommand::Cluster(ClusterCommand::Renew { .. } | ClusterCommand::Release(_)) => true,
-        CellCommand::Estimate(_) => true,
-    }
-}
-
 /// Commands that are appended by one statement. An instance seldom has more requests than this.
 const MOST_TOGETHER: usize = 256;
-/// How long a command waits that can: a third of the time that an engine takes for one token, and a fraction of what a
-/// request takes.
+/// How long a command waits that only tells the cell something: a third of the time that an engine takes for one token,
+/// and a fraction of what a request takes.
 const PAUSE_NS: u64 = 10_000_000;
+
+#[cfg(test)]
+mod tests {
+    use tidegate_core::cluster::ClusterCommand;
+
+    use super::*;
+
+    fn waiting(is_asked: bool) -> Waiting {
+        Waiting {
+            command: CellCommand::Cluster(ClusterCommand::Status),
+            replier: is_asked.then(|| reply().0),
+        }
+    }
+
+    #[test]
+    fn what_only_tells_waits_for_a_command_that_asks_or_until_it_is_overdue() {
+        let cell = Cell {
+            id: CellId::Cluster("a".into()),
+            inner: RefCell::default(),
+        };
+        cell.enqueue(waiting(false));
+        assert!(cell.begin_lingering() && !cell.begin_lingering());
+        assert!(cell.begin_appending());
+        assert!(cell.take().is_empty());
+        cell.enqueue(waiting(true));
+        assert!(cell.begin_appending() && !cell.begin_appending());
+        assert_eq!((cell.take().len(), cell.take().len()), (2, 0));
+        cell.enqueue(waiting(false));
+        cell.end_lingering();
+        assert_eq!((cell.take().len(), cell.take().len()), (1, 0));
+    }
+
+    #[test]
+    fn what_does_not_fit_into_one_entry_goes_into_the_next() {
+        let cell = Cell {
+            id: CellId::Cluster("a".into()),
+            inner: RefCell::default(),
+        };
+        (0..=MOST_TOGETHER).for_each(|_| cell.enqueue(waiting(false)));
+        cell.end_lingering();
+        assert_eq!(
+            (cell.take().len(), cell.take().len(), cell.take().len()),
+            (MOST_TOGETHER, 1, 0)
+        );
+    }
+}

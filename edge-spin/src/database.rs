@@ -215,15 +215,20 @@ fn key(id: &CellId) -> Value {
 }
 
 fn from_hex(hex: &str) -> Option<Vec<u8>> {
-    let digit = |digit: u8| {
-        char::from(digit)
-            .to_digit(16)
-            .and_then(|digit| u8::try_from(digit).ok())
-    };
-    hex.as_bytes()
-        .chunks(2)
-        .map(|pair| Some(digit(pair[0])? << 4 | digit(*pair.get(1)?)?))
-        .collect()
+    let mut bytes = Vec::with_capacity(hex.len() / 2);
+    for pair in hex.as_bytes().chunks(2) {
+        bytes.push(digit(pair[0])? << 4 | digit(*pair.get(1)?)?);
+    }
+    Some(bytes)
+}
+
+/// SQLite writes capitals.
+fn digit(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
 }
 
 fn unreachable(error: Error) -> CellError {

@@ -5,7 +5,9 @@
 //! down as data, and where somebody is waiting a stream without content is ended.
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::{Poll, Waker};
 
 use spin_sdk::wasip3::wit_bindgen::StreamWriter;
 use spin_sdk::wasip3::wit_stream;
@@ -20,6 +22,8 @@ struct Slot<T> {
     reply: Cell<Option<T>>,
     /// Somebody is waiting for its end.
     end: Cell<Option<StreamWriter<u8>>>,
+    /// Somebody is waiting in the task that replies.
+    waker: Cell<Option<Waker>>,
 }
 
 /// A reply to come, and what gives it.
@@ -27,6 +31,7 @@ pub(crate) fn reply<T>() -> (Replier<T>, Reply<T>) {
     let slot = Rc::new(Slot {
         reply: Cell::new(None),
         end: Cell::new(None),
+        waker: Cell::new(None),
     });
     (Replier(Rc::clone(&slot)), Reply(slot))
 }
@@ -41,23 +46,38 @@ impl<T> Replier<T> {
 impl<T> Drop for Replier<T> {
     fn drop(&mut self) {
         drop(self.0.end.take());
+        if let Some(waker) = self.0.waker.take() {
+            waker.wake();
+        }
     }
 }
 
 impl<T> Reply<T> {
-    /// The reply if it is here already.
-    pub(crate) fn take(&self) -> Option<T> {
-        self.0.reply.take()
-    }
-
     /// The reply; `None` when nobody will give one.
     pub(crate) async fn wait(self) -> Option<T> {
-        let is_given_or_gone = Rc::strong_count(&self.0) == 1;
-        if !is_given_or_gone {
+        if !self.is_over() {
             let (end, mut ended) = wit_stream::new();
             self.0.end.set(Some(end));
             ended.read(Vec::with_capacity(1)).await;
         }
-        self.take()
+        self.0.reply.take()
+    }
+
+    /// The same, at less cost, where the task that replies is the one that waits.
+    pub(crate) async fn wait_within_task(self) -> Option<T> {
+        poll_fn(|context| {
+            if self.is_over() {
+                return Poll::Ready(());
+            }
+            self.0.waker.set(Some(context.waker().clone()));
+            Poll::Pending
+        })
+        .await;
+        self.0.reply.take()
+    }
+
+    /// Whether the reply was given, or nobody will give one.
+    fn is_over(&self) -> bool {
+        Rc::strong_count(&self.0) == 1
     }
 }

@@ -57,6 +57,19 @@ pub enum CellCommand {
     Estimate(Observed),
 }
 
+impl CellCommand {
+    /// The reply to a command that only tells the cell something: it is known beforehand, so that such a command can
+    /// wait a moment for company. `None` where the reply says something.
+    pub fn reply_to_come(&self) -> Option<CellReply> {
+        match self {
+            Self::Cluster(ClusterCommand::Release(_) | ClusterCommand::Renew { .. }) => {
+                Some(CellReply::Cluster(ClusterReply::Done))
+            }
+            Self::Cluster(ClusterCommand::Acquire(_) | ClusterCommand::Status) | Self::Estimate(_) => None,
+        }
+    }
+}
+
 /// A cell's reply to a command of its kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -62,7 +62,8 @@ impl Client {
                 Err(Unanswered::Broken(error)) => return Err(broken(&error)),
             }
         }
-        let connection = connect::connect(&origin, &self.tls, connect_timeout).await?;
+        // Apart, since connecting is rare and its future large: the request's own is moved about.
+        let connection = Box::pin(connect::connect(&origin, &self.tls, connect_timeout)).await?;
         match connection.send(request).await {
             Ok(exchange) => Ok(respond(exchange, kept)),
             Err(Unanswered::Unsent(_)) => Err(SendError::Broken("closed before it took the request".into())),

@@ -7,9 +7,10 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
+use super::alike::Alike;
 use super::json::Edits;
 use super::request::quoted;
-use super::said::Said;
+use super::said::{LoneText, Said};
 
 /// Tokens that an engine reports to have read and written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -29,6 +30,8 @@ pub struct Editor {
     model: String,
     /// Whether the usage stays in a stream's chunks.
     keep_usage: bool,
+    /// The stream's last chunk that was read in full.
+    last: Option<Alike>,
 }
 
 /// A whole answer, or one chunk of a stream, as the client is to see it.
@@ -59,6 +62,7 @@ impl Editor {
         Self {
             model: quoted(model),
             keep_usage,
+            last: None,
         }
     }
 
@@ -66,38 +70,43 @@ impl Editor {
     ///
     /// # Errors
     /// When it is none.
-    pub fn whole<'a>(&'a self, text: &'a str) -> Result<Answer<'a>, NoAnswer> {
-        self.edit(text, true)
+    pub fn whole<'a>(&self, text: &'a str) -> Result<Answer<'a>, NoAnswer> {
+        let read = Read::of(text)?;
+        Ok(Answer {
+            json: Some(edited(text, &self.edits(text, &read, true))),
+            usage: read.usage(),
+            said: read.said(),
+        })
     }
 
-    /// Edits one chunk of a stream.
+    /// Edits the next chunk of a stream.
     ///
     /// # Errors
     /// When it is none.
-    pub fn chunk<'a>(&'a self, text: &'a str) -> Result<Answer<'a>, NoAnswer> {
-        self.edit(text, self.keep_usage)
-    }
-
-    fn edit<'a>(&'a self, text: &'a str, keep_usage: bool) -> Result<Answer<'a>, NoAnswer> {
-        // serde would read a struct from an array as well.
-        if !text.trim_start().starts_with('{') {
-            return Err(NoAnswer::NotJson);
+    pub fn chunk<'a>(&mut self, text: &'a str) -> Result<Answer<'a>, NoAnswer> {
+        if let Some(answer) = self.last.as_ref().and_then(|last| last.edit(text)) {
+            return Ok(answer);
         }
-        let read: Read<'a> = serde_json::from_str(text).map_err(|_| NoAnswer::NotJson)?;
-        if read.error.is_some_and(is_truthy) {
-            return Err(NoAnswer::Error);
-        }
-        let usage = read
-            .usage
-            .and_then(|usage| serde_json::from_str::<Option<Usage>>(usage.get()).ok().flatten());
-        let choices = read.choices.unwrap_or_default();
-        if !keep_usage && usage.is_some() && choices.is_empty() {
+        let read = Read::of(text)?;
+        let usage = read.usage();
+        if !self.keep_usage && usage.is_some() && read.choices().is_empty() {
             return Ok(Answer {
                 json: None,
                 usage,
                 said: Vec::new(),
             });
         }
+        let edits = self.edits(text, &read, self.keep_usage);
+        let json = Some(edited(text, &edits));
+        self.last = read.lone().map(|lone| Alike::new(&edits, lone, usage));
+        Ok(Answer {
+            json,
+            usage,
+            said: read.said(),
+        })
+    }
+
+    fn edits<'a>(&'a self, text: &'a str, read: &Read<'_>, keep_usage: bool) -> Edits<'a> {
         let mut edits = Edits::new(text);
         if let Some(model) = read.model.filter(|model| model.get() != self.model) {
             edits.replace(model, self.model.as_str());
@@ -105,21 +114,12 @@ impl Editor {
         if let Some(usage) = read.usage.filter(|_| !keep_usage) {
             edits.remove("usage", usage);
         }
-        for reason in choices.iter().filter_map(|choice| choice.finish_reason) {
+        for reason in read.choices().iter().filter_map(|choice| choice.finish_reason) {
             if let Some(known) = known_reason(reason.get()) {
                 edits.replace(reason, known);
             }
         }
-        let json = if edits.is_empty() {
-            Cow::Borrowed(text)
-        } else {
-            Cow::Owned(edits.apply())
-        };
-        Ok(Answer {
-            json: Some(json),
-            usage,
-            said: choices.iter().map(Choice::said).collect(),
-        })
+        edits
     }
 }
 
@@ -161,9 +161,52 @@ struct Choice<'a> {
     finish_reason: Option<&'a RawValue>,
 }
 
+impl<'a> Read<'a> {
+    fn of(text: &'a str) -> Result<Self, NoAnswer> {
+        // serde would read a struct from an array as well.
+        if !text.trim_start().starts_with('{') {
+            return Err(NoAnswer::NotJson);
+        }
+        let read: Self = serde_json::from_str(text).map_err(|_| NoAnswer::NotJson)?;
+        if read.error.is_some_and(is_truthy) {
+            return Err(NoAnswer::Error);
+        }
+        Ok(read)
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        serde_json::from_str::<Option<Usage>>(self.usage?.get()).ok().flatten()
+    }
+
+    fn choices(&self) -> &[Choice<'a>] {
+        self.choices.as_deref().unwrap_or_default()
+    }
+
+    fn said(&self) -> Vec<Said<'a>> {
+        self.choices().iter().map(Choice::said).collect()
+    }
+
+    /// The one text that the engine has written since the last chunk, where there is just one.
+    fn lone(&self) -> Option<LoneText<'a>> {
+        match self.choices() {
+            [choice] => choice.said().lone(),
+            _ => None,
+        }
+    }
+}
+
+/// `text` with the edits made.
+fn edited<'a>(text: &'a str, edits: &Edits<'_>) -> Cow<'a, str> {
+    if edits.is_empty() {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(edits.apply())
+    }
+}
+
 impl<'a> Choice<'a> {
     fn said(&self) -> Said<'a> {
-        Said {
+        Said::Choice {
             index: self.index.map(RawValue::get),
             message: self.delta.map(RawValue::get),
             text: self.text.map(RawValue::get),
@@ -194,10 +237,13 @@ fn known_reason(reason: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::api::Strand;
 
     fn chunk(keep_usage: bool, text: &str) -> (Option<String>, Option<Usage>) {
-        let editor = Editor::new("public", keep_usage);
+        let mut editor = Editor::new("public", keep_usage);
         let answer = editor.chunk(text).unwrap();
         (answer.json.map(Cow::into_owned), answer.usage)
     }
@@ -251,7 +297,7 @@ mod tests {
 
     #[test]
     fn errors_and_garbage_are_no_answers() {
-        let editor = Editor::new("public", false);
+        let mut editor = Editor::new("public", false);
         assert_eq!(
             editor.chunk(r#"{"error":{"message":"out of memory"}}"#),
             Err(NoAnswer::Error)
@@ -261,5 +307,71 @@ mod tests {
         for garbage in ["", "hello", "[1]", "{\"a\":", "\"x\"", "{\"choices\":7}"] {
             assert_eq!(editor.whole(garbage), Err(NoAnswer::NotJson), "{garbage}");
         }
+    }
+
+    /// All that an answer tells, however it was come to.
+    fn told(mut answer: Answer<'_>) -> (Answer<'_>, Vec<(Strand, String)>) {
+        let mut texts = Vec::new();
+        for said in &answer.said {
+            said.each(|strand, text| texts.push((strand, text.to_owned())));
+        }
+        texts.retain(|(_, text)| !text.is_empty());
+        answer.said.clear();
+        (answer, texts)
+    }
+
+    /// One of the chunks that a stream may hold, and now and then one that is no JSON.
+    fn any_chunk() -> impl Strategy<Value = String> {
+        let text = prop_oneof![
+            "[a-c ]{0,2}".prop_map(|text| quoted(&text)),
+            "(?s).{0,2}".prop_map(|text| quoted(&text)),
+            prop::sample::select(vec!["null", "7", "\"a", "\"a\" \"", "\"\\x\"", "\"a\",\"b\":\"c\""])
+                .prop_map(str::to_owned),
+        ];
+        let model = prop::sample::select(vec!["public", "served"]);
+        let role = prop::sample::select(vec!["", "\"role\":\"assistant\", "]);
+        let choice = prop::sample::select(vec!["\"delta\":{ROLE\"content\":TEXT}", "\"text\":TEXT"]);
+        let reason = prop::sample::select(vec!["", ",\"finish_reason\":null", ",\"finish_reason\":\"eos_token\""]);
+        let usage = prop::sample::select(vec![
+            "",
+            ",\"usage\":null",
+            ",\"usage\":{\"prompt_tokens\":3}",
+            ",\"error\":1",
+        ]);
+        (text, model, role, choice, reason, usage).prop_map(|(text, model, role, choice, reason, usage)| {
+            let choice = choice.replace("ROLE", role).replace("TEXT", &text);
+            format!("{{\"model\":\"{model}\",\"choices\":[{{{choice}{reason}}}]{usage}}}")
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+        #[test]
+        fn chunks_that_are_alike_are_edited_as_if_each_came_alone(
+            keep_usage in any::<bool>(),
+            chunks in prop::collection::vec((any_chunk(), 1..3_usize), 1..6),
+        ) {
+            let mut editor = Editor::new("public", keep_usage);
+            for chunk in chunks.iter().flat_map(|(chunk, times)| std::iter::repeat_n(chunk, *times)) {
+                let mut fresh = Editor::new("public", keep_usage);
+                prop_assert_eq!(editor.chunk(chunk).map(told), fresh.chunk(chunk).map(told), "{}", chunk);
+            }
+        }
+    }
+
+    #[test]
+    fn a_chunk_like_the_last_one_is_not_read_again() {
+        let chunk = |text: &str| format!(r#"{{"choices":[{{"delta":{{"content":{text}}}}}],"usage":null}}"#);
+        let mut editor = Editor::new("public", false);
+        assert!(editor.chunk(&chunk("\"a\"")).is_ok());
+        let last = editor.last.clone().expect("it has a text");
+        let (like, other) = (chunk("\"\\n\""), chunk("\"b\"").replace("null", "7"));
+        let expected = r#"{"choices":[{"delta":{"content":"\n"}}]}"#;
+        assert_eq!(
+            last.edit(&like).and_then(|answer| answer.json).as_deref(),
+            Some(expected)
+        );
+        assert_eq!(last.edit(&other), None);
     }
 }

@@ -27,6 +27,11 @@ impl<'a> Fields<'a> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| *value)
     }
 
+    /// The values, in the order written.
+    pub fn values(&self) -> impl DoubleEndedIterator<Item = &'a RawValue> {
+        self.0.iter().map(|(_, value)| *value)
+    }
+
     /// A name among `names` that stands more than once.
     pub fn duplicate<'n>(&self, names: &[&'n str]) -> Option<&'n str> {
         names
@@ -76,6 +81,7 @@ pub type Edit<'a> = (Range<usize>, Cow<'a, str>);
 #[derive(Debug)]
 pub struct Edits<'a> {
     text: &'a str,
+    /// By their places.
     edits: Vec<Edit<'a>>,
 }
 
@@ -94,7 +100,8 @@ impl<'a> Edits<'a> {
     }
 
     /// Edits that were made for the same text.
-    pub fn of(text: &'a str, edits: Vec<Edit<'a>>) -> Self {
+    pub fn of(text: &'a str, mut edits: Vec<Edit<'a>>) -> Self {
+        edits.sort_by_key(|(range, _)| range.start);
         Self { text, edits }
     }
 
@@ -105,8 +112,7 @@ impl<'a> Edits<'a> {
 
     /// Puts `json` in place of `value`, which must have been borrowed from the text.
     pub fn replace(&mut self, value: &RawValue, json: impl Into<Cow<'a, str>>) {
-        let range = self.range(value);
-        self.edits.push((range, json.into()));
+        self.add(self.range(value.get()), json.into());
     }
 
     /// Adds `member` (`"key":value`) behind the last member of `object`, which must have been borrowed from the text.
@@ -114,13 +120,13 @@ impl<'a> Edits<'a> {
         let start = self.offset(object);
         let end = start + object.trim_end().len().saturating_sub(1);
         let comma = if object_is_empty { "" } else { "," };
-        self.edits.push((end..end, format!("{comma}{member}").into()));
+        self.add(end..end, format!("{comma}{member}").into());
     }
 
     /// Takes out the member of that name and value with one comma beside it. Where the name is written in an
     /// unusual way, with escapes, the member stays.
     pub fn remove(&mut self, name: &str, value: &RawValue) {
-        let Range { start, end } = self.range(value);
+        let Range { start, end } = self.range(value.get());
         let before = self.text[..start].trim_end().strip_suffix(':').map(str::trim_end);
         let before = before.and_then(|text| text.strip_suffix('"')?.strip_suffix(name)?.strip_suffix('"'));
         let Some(before) = before else { return };
@@ -133,28 +139,49 @@ impl<'a> Edits<'a> {
             (None, Some(rest)) => before.len()..self.text.len() - rest.len(),
             (None, None) => before.len()..end,
         };
-        self.edits.push((range, Cow::Borrowed("")));
+        self.add(range, Cow::Borrowed(""));
     }
 
     /// The text with all edits made.
-    pub fn apply(mut self) -> String {
-        self.edits.sort_by_key(|(range, _)| range.start);
-        let added: usize = self.edits.iter().map(|(_, json)| json.len()).sum();
-        let mut edited = String::with_capacity(self.text.len() + added);
-        let mut at = 0;
-        for (range, json) in &self.edits {
-            edited.push_str(&self.text[at..range.start]);
+    pub fn apply(&self) -> String {
+        self.apply_within(0..self.text.len())
+    }
+
+    /// What stands before and behind `part`, which must have been borrowed from the text.
+    pub fn unedited_around(&self, part: &str) -> (&'a str, &'a str) {
+        let Range { start, end } = self.range(part);
+        (&self.text[..start], &self.text[end..])
+    }
+
+    /// The same, with all edits made, none of which may touch `part`.
+    pub fn edited_around(&self, part: &str) -> (String, String) {
+        let Range { start, end } = self.range(part);
+        (self.apply_within(0..start), self.apply_within(end..self.text.len()))
+    }
+
+    fn apply_within(&self, Range { start, end }: Range<usize>) -> String {
+        let edits = self.edits.iter().filter(|(at, _)| start <= at.start && at.end <= end);
+        let added: usize = edits.clone().map(|(_, json)| json.len()).sum();
+        let mut edited = String::with_capacity(end - start + added);
+        let mut next = start;
+        for (at, json) in edits {
+            edited.push_str(&self.text[next..at.start]);
             edited.push_str(json);
-            at = range.end;
+            next = at.end;
         }
-        edited.push_str(&self.text[at..]);
+        edited.push_str(&self.text[next..end]);
         edited
     }
 
-    /// Where `value` stands, which must have been borrowed from the text.
-    pub fn range(&self, value: &RawValue) -> Range<usize> {
-        let start = self.offset(value.get());
-        start..start + value.get().len()
+    fn add(&mut self, at: Range<usize>, json: Cow<'a, str>) {
+        let place = self.edits.partition_point(|(other, _)| other.start <= at.start);
+        self.edits.insert(place, (at, json));
+    }
+
+    /// Where `part` stands, which must have been borrowed from the text.
+    pub fn range(&self, part: &str) -> Range<usize> {
+        let start = self.offset(part);
+        start..start + part.len()
     }
 
     fn offset(&self, part: &str) -> usize {
@@ -167,16 +194,13 @@ impl<'a> Edits<'a> {
 /// Whether arrays and objects in `json` nest deeper than `limit`. It need not be valid JSON.
 pub fn nests_deeper_than(json: &[u8], limit: usize) -> bool {
     let mut depth = 0_usize;
-    let mut in_string = false;
-    let mut bytes = json.iter();
-    while let Some(byte) = bytes.next() {
-        match (in_string, byte) {
-            (true, b'\\') => {
-                bytes.next();
-            }
-            (_, b'"') => in_string = !in_string,
-            (false, b'[' | b'{') => depth += 1,
-            (false, b']' | b'}') => depth = depth.saturating_sub(1),
+    let mut rest = json;
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        match byte {
+            b'"' => rest = after_string(rest),
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
             _ => {}
         }
         if depth > limit {
@@ -184,6 +208,18 @@ pub fn nests_deeper_than(json: &[u8], limit: usize) -> bool {
         }
     }
     false
+}
+
+/// What follows the string whose opening quote stands right before `json`. Strings are most of a prompt: they are
+/// passed over many bytes at a time.
+fn after_string(mut json: &[u8]) -> &[u8] {
+    while let Some(at) = memchr::memchr2(b'"', b'\\', json) {
+        if json[at] == b'"' {
+            return &json[at + 1..];
+        }
+        json = json.get(at + 2..).unwrap_or_default();
+    }
+    &[]
 }
 
 #[cfg(test)]
@@ -250,6 +286,8 @@ mod tests {
         assert!(!nests_deeper_than(b"[[]]", 2));
         assert!(nests_deeper_than(b"[[]]", 1));
         assert!(!nests_deeper_than(br#"["[[[\"[[["]"#, 1));
+        assert!(nests_deeper_than(br#"["\\",[["#, 2));
+        assert!(!nests_deeper_than(br#"["[[\"#, 1));
     }
 
     proptest! {

@@ -1,6 +1,7 @@
 //! OpenAI's API on the wire: what is read of requests and answers, and how both are edited without touching a byte
 //! that the gateway does not have to.
 
+mod alike;
 mod answer;
 mod canned;
 mod endpoint;
@@ -20,6 +21,6 @@ pub use error::{ApiError, Failure, PromptLength, RequestError, error_event};
 pub use models::{model_item, model_list};
 pub use prompt::{Conversation, Input, PromptSource, UnreadablePrompt};
 pub use request::{Generation, Prompt};
-pub use said::{Part, Said, Strand};
-pub use sse::{DONE_EVENT, Decoder, Event, EventTooLarge, comment, data_event};
+pub use said::{LoneText, Part, Said, Strand};
+pub use sse::{DONE_EVENT, Decoder, EventTooLarge, comment, data_event};
 pub use tokenize::{TokenizeRequest, TokenizeResponse};

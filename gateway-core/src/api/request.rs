@@ -85,8 +85,11 @@ impl Generation {
         let (prompt, parts) = read_prompt(endpoint, &reader, &body)?;
         let include_usage = include_usage.unwrap_or(false);
         let mut edits = Edits::new(text);
-        let prompt_at = parts.iter().map(|part| edits.range(part)).collect();
-        let model_at = fields.get("model").map(|model| edits.range(model)).unwrap_or_default();
+        let prompt_at = parts.iter().map(|part| edits.range(part.get())).collect();
+        let model_at = fields
+            .get("model")
+            .map(|model| edits.range(model.get()))
+            .unwrap_or_default();
         if stream {
             ask_for_usage(text, &fields, &mut edits);
         }

@@ -28,36 +28,50 @@ pub enum Part {
 }
 
 /// One of the answers, or a piece of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Said<'a> {
-    /// Which of several answers, as JSON.
-    pub(super) index: Option<&'a RawJson>,
-    /// A chat's message, or the piece that a chunk adds to it.
-    pub(super) message: Option<&'a RawJson>,
-    /// A completion's text.
-    pub(super) text: Option<&'a RawJson>,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said<'a> {
+    /// As it stands in an answer or a chunk.
+    Choice {
+        /// Which of several answers, as JSON.
+        index: Option<&'a RawJson>,
+        /// A chat's message, or the piece that a chunk adds to it.
+        message: Option<&'a RawJson>,
+        /// A completion's text.
+        text: Option<&'a RawJson>,
+    },
+    /// Of which nothing but one text is new.
+    Text(LoneText<'a>),
+}
+
+/// A text that is all that a piece of an answer says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoneText<'a> {
+    /// What it belongs to.
+    pub strand: Strand,
+    /// It, as a JSON string.
+    pub json: &'a RawJson,
 }
 
 /// JSON as it was written.
 pub(super) type RawJson = str;
 
-impl Said<'_> {
+impl<'a> Said<'a> {
     /// Hands out the texts in it.
     pub fn each(&self, mut on_text: impl FnMut(Strand, &str)) {
-        let choice = self.index.and_then(|index| index.parse().ok()).unwrap_or_default();
+        let (index, message, text) = match *self {
+            Self::Choice { index, message, text } => (index, message, text),
+            Self::Text(LoneText { strand, json }) => {
+                return string(json).into_iter().for_each(|text| on_text(strand, &text));
+            }
+        };
+        let choice = choice(index);
         let mut on = |part, text: Option<Cow<'_, str>>| {
             if let Some(text) = text.filter(|text| !text.is_empty()) {
                 on_text(Strand { choice, part }, &text);
             }
         };
-        on(Part::Content, self.text.and_then(string));
-        let plain = self.message.and_then(plain_content);
-        if plain.is_some() {
-            return on(Part::Content, plain.map(Cow::Borrowed));
-        }
-        let message = self
-            .message
-            .and_then(|json| serde_json::from_str::<Message<'_>>(json).ok());
+        on(Part::Content, text.and_then(string));
+        let message = message.and_then(|json| serde_json::from_str::<Message<'_>>(json).ok());
         let Some(message) = message else { return };
         on(Part::Reasoning, raw(message.reasoning_content.or(message.reasoning)));
         on(Part::Content, raw(message.content));
@@ -68,13 +82,37 @@ impl Said<'_> {
             on(Part::ToolCall, function.arguments);
         }
     }
+
+    /// The text, where it says just one.
+    pub(super) fn lone(&self) -> Option<LoneText<'a>> {
+        let (index, message, text) = match *self {
+            Self::Choice { index, message, text } => (index, message, text),
+            Self::Text(lone) => return Some(lone),
+        };
+        let message = message.map(serde_json::from_str::<Message<'a>>).transpose().ok()?;
+        let message = message.unwrap_or_default();
+        let texts = [
+            (Part::Content, text),
+            (Part::Content, message.content.map(RawValue::get)),
+            (Part::Reasoning, message.reasoning_content.map(RawValue::get)),
+            (Part::Reasoning, message.reasoning.map(RawValue::get)),
+        ];
+        let mut texts = texts.into_iter().filter_map(|(part, json)| Some((part, json?)));
+        match (texts.next(), texts.next(), message.tool_calls) {
+            (Some((part, json)), None, None) if json.starts_with('"') => Some(LoneText {
+                strand: Strand {
+                    choice: choice(index),
+                    part,
+                },
+                json,
+            }),
+            _ => None,
+        }
+    }
 }
 
-/// The text of a message that holds a plain text and nothing else, as most pieces of a stream do: found without
-/// parsing, for it is done with every token.
-fn plain_content(message: &str) -> Option<&str> {
-    let text = message.strip_prefix("{\"content\":\"")?.strip_suffix("\"}")?;
-    memchr::memchr2(b'"', b'\\', text.as_bytes()).is_none().then_some(text)
+fn choice(index: Option<&RawJson>) -> u64 {
+    index.and_then(|index| index.parse().ok()).unwrap_or_default()
 }
 
 fn raw(value: Option<&RawValue>) -> Option<Cow<'_, str>> {
@@ -85,13 +123,15 @@ fn raw(value: Option<&RawValue>) -> Option<Cow<'_, str>> {
 fn string(json: &str) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-    let is_string = json.starts_with('"');
-    is_string
-        .then(|| serde_json::from_str::<Text<'_>>(json).ok())?
-        .map(|text| text.0)
+    let quoted = json.strip_prefix('"')?.strip_suffix('"')?;
+    // Done with every token of a stream: what has no escapes needs no parser.
+    if memchr::memchr(b'\\', quoted.as_bytes()).is_none() {
+        return Some(Cow::Borrowed(quoted));
+    }
+    serde_json::from_str::<Text<'_>>(json).ok().map(|text| text.0)
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Message<'a> {
     #[serde(borrow, default)]
     content: Option<&'a RawValue>,
@@ -130,7 +170,7 @@ mod tests {
 
     #[test]
     fn every_part_of_a_message_is_handed_out() {
-        let said = Said {
+        let said = Said::Choice {
             index: Some("2"),
             message: Some(
                 r#"{"role":"assistant","reasoning":"hm","content":"a\nb","tool_calls":[{"index":0,"id":"x",
@@ -156,9 +196,10 @@ mod tests {
             (r#"{"content":"a\u00e9"}"#, "a\u{e9}"),
             (r#"{"content":"a","x":"b"}"#, "a"),
         ] {
-            let said = Said {
+            let said = Said::Choice {
+                index: None,
                 message: Some(message),
-                ..Said::default()
+                text: None,
             };
             let text: String = texts(&said).into_iter().map(|(_, _, text)| text).collect();
             assert_eq!(text, expected, "{message}");
@@ -174,17 +215,49 @@ mod tests {
             r#"{"content":null}"#,
             r#"{"content":["a"],"tool_calls":{}}"#,
         ] {
-            let said = Said {
+            let said = Said::Choice {
+                index: None,
                 message: Some(message),
                 text: Some("7"),
-                ..Said::default()
             };
             assert_eq!(texts(&said), [], "{message}");
         }
-        let completion = Said {
+        let completion = Said::Choice {
+            index: None,
+            message: None,
             text: Some("\"hi\""),
-            ..Said::default()
         };
         assert_eq!(texts(&completion), [(0, Part::Content, "hi".to_owned())]);
+    }
+
+    #[test]
+    fn a_lone_text_is_all_that_a_piece_says() {
+        for (message, text, expected) in [
+            (
+                Some(r#"{"role":"assistant","content":"a\n"}"#),
+                None,
+                Some(Part::Content),
+            ),
+            (Some(r#"{"reasoning":"a"}"#), None, Some(Part::Reasoning)),
+            (None, Some("\"a\""), Some(Part::Content)),
+            (Some(r#"{"role":"assistant"}"#), None, None),
+            (Some(r#"{"content":"a","reasoning_content":"b"}"#), None, None),
+            (Some(r#"{"content":"a","tool_calls":[]}"#), None, None),
+            (Some(r#"{"content":"a"}"#), Some("\"a\""), None),
+            (Some("[]"), None, None),
+        ] {
+            let said = Said::Choice {
+                index: Some("3"),
+                message,
+                text,
+            };
+            let lone = said.lone();
+            let strand = expected.map(|part| Strand { choice: 3, part });
+            assert_eq!(lone.map(|lone| lone.strand), strand, "{message:?} {text:?}");
+            assert!(
+                lone.is_none_or(|lone| texts(&Said::Text(lone)) == texts(&said)),
+                "{message:?} {text:?}"
+            );
+        }
     }
 }

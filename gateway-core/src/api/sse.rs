@@ -1,22 +1,21 @@
 //! Server-sent events: bytes that may be split anywhere into events, and events into bytes.
 //! Source: WHATWG HTML, "9.2.6 Interpreting an event stream".
 
-use bytes::{Buf, Bytes, BytesMut};
+use std::borrow::Cow;
+use std::ops::Range;
+
+use bytes::Bytes;
 use thiserror::Error;
 
-/// An event's data; `event:`, `id:` and `retry:` lines carry nothing that an OpenAI client reads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// Its `data:` lines, joined by line feeds. Valid UTF-8 is not promised.
-    pub data: Bytes,
-}
-
-/// Puts events together from bytes as they arrive. Lines end with LF, CRLF or CR.
+/// Puts events together from bytes as they arrive. Lines end with LF, CRLF or CR. Of an event only its data is given;
+/// `event:`, `id:` and `retry:` lines carry nothing that an OpenAI client reads.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    /// Bytes of which no whole line has been made yet.
-    pending: BytesMut,
-    /// Bytes of `pending` that are known to hold no line end.
+    /// What has arrived last, with the line before it that had no end yet.
+    bytes: Vec<u8>,
+    /// Where in `bytes` the next line begins.
+    line: usize,
+    /// Where in `bytes` to look for the next line end.
     searched: usize,
     /// Data lines of the event that is being read.
     data: Option<Data>,
@@ -28,9 +27,10 @@ pub struct Decoder {
 
 #[derive(Debug)]
 enum Data {
-    /// One line: the bytes as they came, uncopied.
-    Line(Bytes),
-    Lines(BytesMut),
+    /// One line: where in `bytes` it stands.
+    Line(Range<usize>),
+    /// Several lines, or one of which the event's end came later.
+    Copied(Vec<u8>),
 }
 
 /// An event, or a line of one, is over the limit.
@@ -47,109 +47,91 @@ impl Decoder {
         }
     }
 
-    /// Takes in what has arrived. Follow it by [`next_event`](Self::next_event) until that gives `None`.
+    /// Takes in what has arrived. Follow it by [`next_data`](Self::next_data) until that gives `None`.
     pub fn push(&mut self, bytes: &[u8]) {
-        self.pending.extend_from_slice(bytes);
+        if let Some(Data::Line(line)) = &self.data {
+            self.data = Some(Data::Copied(self.bytes[line.clone()].to_vec()));
+        }
+        self.bytes.drain(..self.line);
+        self.searched -= self.line;
+        self.line = 0;
+        self.bytes.extend_from_slice(bytes);
     }
 
-    /// The next whole event.
+    /// The data of the next whole event: its `data:` lines, joined by line feeds. Valid UTF-8 is not promised.
     ///
     /// # Errors
     /// When it is over the limit; the stream cannot be read any further then.
-    pub fn next_event(&mut self) -> Result<Option<Event>, EventTooLarge> {
+    pub fn next_data(&mut self) -> Result<Option<Cow<'_, [u8]>>, EventTooLarge> {
         while let Some(line) = self.next_line() {
-            if line.is_empty() {
-                if let Some(data) = self.data.take() {
-                    return Ok(Some(Event {
-                        data: data.into_bytes(),
-                    }));
-                }
-                continue;
-            }
-            if let Some(value) = field_value(line, b"data") {
-                self.on_data(value)?;
+            if !line.is_empty() {
+                self.on_line(line)?;
+            } else if let Some(data) = self.data.take() {
+                return Ok(Some(match data {
+                    Data::Line(line) => Cow::Borrowed(&self.bytes[line]),
+                    Data::Copied(lines) => Cow::Owned(lines),
+                }));
             }
         }
-        if self.pending.len() > self.limit {
+        if self.bytes.len() - self.line > self.limit {
             Err(EventTooLarge)
         } else {
             Ok(None)
         }
     }
 
-    fn on_data(&mut self, value: Bytes) -> Result<(), EventTooLarge> {
-        let data = match self.data.take() {
-            None => Data::Line(value),
+    fn on_line(&mut self, line: Range<usize>) -> Result<(), EventTooLarge> {
+        let Some(value) = field_value(&self.bytes[line.clone()], b"data") else {
+            return Ok(());
+        };
+        let start = line.end - value.len();
+        let (data, length) = match self.data.take() {
+            None => (Data::Line(start..line.end), value.len()),
             Some(data) => {
-                let mut lines = data.into_lines();
-                lines.extend_from_slice(b"\n");
-                lines.extend_from_slice(&value);
-                Data::Lines(lines)
+                let mut lines = match data {
+                    Data::Line(first) => self.bytes[first].to_vec(),
+                    Data::Copied(lines) => lines,
+                };
+                lines.push(b'\n');
+                lines.extend_from_slice(value);
+                let length = lines.len();
+                (Data::Copied(lines), length)
             }
         };
-        if data.len() > self.limit {
+        if length > self.limit {
             return Err(EventTooLarge);
         }
         self.data = Some(data);
         Ok(())
     }
 
-    /// The next line without its end. A CR at the very end of what has arrived ends the line at once.
-    fn next_line(&mut self) -> Option<Bytes> {
-        if self.skip_line_feed && !self.pending.is_empty() {
+    /// Where the next line stands, without its end. A CR at the very end of what has arrived ends the line at once.
+    fn next_line(&mut self) -> Option<Range<usize>> {
+        if self.skip_line_feed && self.line < self.bytes.len() {
             self.skip_line_feed = false;
-            if self.pending[0] == b'\n' {
-                self.pending.advance(1);
-            }
+            self.line += usize::from(self.bytes[self.line] == b'\n');
+            self.searched = self.line;
         }
-        let Some(found) = memchr::memchr2(b'\n', b'\r', &self.pending[self.searched..]) else {
-            self.searched = self.pending.len();
+        let Some(found) = memchr::memchr2(b'\n', b'\r', &self.bytes[self.searched..]) else {
+            self.searched = self.bytes.len();
             return None;
         };
-        let end = self.searched + found;
-        self.searched = 0;
-        let line = self.pending.split_to(end).freeze();
-        self.skip_line_feed = self.pending[0] == b'\r';
-        self.pending.advance(1);
+        let line = self.line..self.searched + found;
+        self.skip_line_feed = self.bytes[line.end] == b'\r';
+        self.line = line.end + 1;
+        self.searched = self.line;
         Some(line)
-    }
-}
-
-impl Data {
-    fn len(&self) -> usize {
-        match self {
-            Self::Line(line) => line.len(),
-            Self::Lines(lines) => lines.len(),
-        }
-    }
-
-    fn into_bytes(self) -> Bytes {
-        match self {
-            Self::Line(line) => line,
-            Self::Lines(lines) => lines.freeze(),
-        }
-    }
-
-    fn into_lines(self) -> BytesMut {
-        match self {
-            Self::Line(line) => BytesMut::from(line.as_ref()),
-            Self::Lines(lines) => lines,
-        }
     }
 }
 
 /// The value of a `name:value` line, without the one space that may lead it. A line that is only the name has an
 /// empty value; comments and other fields have none.
-fn field_value(mut line: Bytes, name: &[u8]) -> Option<Bytes> {
-    let rest = line.strip_prefix(name)?;
-    let skip = match rest {
-        [] => 0,
-        [b':', b' ', ..] => 2,
-        [b':', ..] => 1,
-        _ => return None,
-    };
-    line.advance(name.len() + skip);
-    Some(line)
+fn field_value<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    match line.strip_prefix(name)? {
+        [] => Some(&[]),
+        [b':', b' ', value @ ..] | [b':', value @ ..] => Some(value),
+        _ => None,
+    }
 }
 
 /// An event with that data, which must not hold line ends.
@@ -178,8 +160,8 @@ mod tests {
         let mut events = Vec::new();
         for piece in pieces {
             decoder.push(piece);
-            while let Some(event) = decoder.next_event().unwrap() {
-                events.push(String::from_utf8(event.data.to_vec()).unwrap());
+            while let Some(data) = decoder.next_data().unwrap() {
+                events.push(String::from_utf8(data.into_owned()).unwrap());
             }
         }
         events
@@ -209,7 +191,7 @@ mod tests {
     fn an_event_goes_out_with_the_byte_that_completes_it() {
         let mut decoder = Decoder::new(100);
         decoder.push(b"data: a\r\n\r");
-        assert_eq!(decoder.next_event().unwrap().unwrap().data, "a");
+        assert_eq!(decoder.next_data().unwrap().as_deref(), Some(&b"a"[..]));
     }
 
     #[test]
@@ -222,7 +204,7 @@ mod tests {
         ] {
             let mut decoder = Decoder::new(7);
             decoder.push(stream.as_bytes());
-            assert_eq!(decoder.next_event(), Err(EventTooLarge), "{stream:?}");
+            assert_eq!(decoder.next_data(), Err(EventTooLarge), "{stream:?}");
         }
     }
 
@@ -254,7 +236,7 @@ mod tests {
             let mut decoder = Decoder::new(64);
             for piece in pieces {
                 decoder.push(&piece);
-                while let Ok(Some(_)) = decoder.next_event() {}
+                while let Ok(Some(_)) = decoder.next_data() {}
             }
         }
 

@@ -117,14 +117,17 @@ fn clusters(
 }
 
 fn cluster(written: &written::Cluster, region: Region) -> Option<Cluster> {
-    let replica = |url: &At<String>| Replica {
-        name: ReplicaName::from(url.value.as_str()),
+    let replica = |url: &At<String>| {
+        Some(Replica {
+            name: ReplicaName::from(url.value.as_str()),
+            url: url.value.parse().ok()?,
+        })
     };
     Some(Cluster {
         name: ClusterName::from(value(&written.name)?.as_str()),
         region,
         engine: *value(&written.engine)?,
-        replicas: entries(&written.replicas).iter().map(replica).collect(),
+        replicas: entries(&written.replicas).iter().map(replica).collect::<Option<_>>()?,
         secret: value(&written.secret)?.as_deref().map(SecretName::from),
         kv_cache_tokens: *value(&written.kv_cache_tokens)?,
         prefill_tokens_per_s: *value(&written.prefill_tokens_per_s)?,

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Uri;
+
 use super::digest::KeyDigest;
 use crate::ids::{
     ClusterName, Jurisdiction, ModelName, RegionName, ReplicaName, SecretName, TableName, TenantName, Tokens,
@@ -83,6 +85,8 @@ pub struct Cluster {
 pub struct Replica {
     /// Its base URL without a trailing slash, such as `http://10.0.0.7:8000`; paths such as `/v1/models` follow it.
     pub name: ReplicaName,
+    /// The same, taken apart.
+    pub url: Uri,
 }
 
 /// The engines whose ways the gateway knows.

@@ -1,11 +1,14 @@
 //! One attempt: a permit, a request to a replica, and the beginning of its answer.
 
+use std::borrow::Cow;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 
 use super::account::{Account, output};
@@ -16,9 +19,9 @@ use super::permit::Permit;
 use super::plan::Planned;
 use super::relay::Relay;
 use super::respond::X_REQUEST_ID;
-use crate::api::{Editor, NoAnswer};
+use crate::api::{Editor, Endpoint, NoAnswer};
 use crate::cluster::Outcome;
-use crate::config::{Model, Serving};
+use crate::config::{Model, Replica, Serving};
 use crate::ids::ReplicaName;
 use crate::ladder::{AttemptError, Fault, Garbage, Remedy};
 use crate::observe::Event;
@@ -81,11 +84,11 @@ async fn try_attempt<P: Platform>(
     let limit = time_left(exchange, counted.decoded.request.stream)?;
     let cluster = &target.serving.cluster;
     let mut permit = Permit::acquire(exchange, cluster, target.count.kv, *affinity, tried).await?;
-    let Some(replica) = permit.replica().cloned() else {
+    let Some(replica) = permit.replica() else {
         return Err(AttemptError::NoRoom { recovery: None });
     };
-    tried.push(replica.clone());
-    let opened = permit.hold_while(open(exchange, target, &replica), limit).await;
+    tried.push(replica.name.clone());
+    let opened = permit.hold_while(pin!(open(exchange, target, replica)), limit).await;
     match opened.unwrap_or(Err(AttemptError::FirstByteTimeout)) {
         Ok(opened) => {
             let after = exchange.platform.now().since(exchange.arrived);
@@ -146,7 +149,7 @@ enum Opened<P: Platform> {
 async fn open<P: Platform>(
     exchange: &Rc<Exchange<P>>,
     target: &Target<'_>,
-    replica: &ReplicaName,
+    replica: &Replica,
 ) -> Result<Opened<P>, AttemptError> {
     let request = &target.planned.counted.decoded.request;
     let limits = &exchange.config.limits;
@@ -182,16 +185,18 @@ async fn open<P: Platform>(
         written.on_said(&answer.said);
     }
     Account::open(exchange, target).close(answer.usage, &written);
-    Ok(Opened::Whole(
-        answer.json.map_or_else(Bytes::new, |json| json.into_owned().into()),
-    ))
+    let edited = match answer.json {
+        Some(Cow::Owned(json)) => Some(Bytes::from(json)),
+        Some(Cow::Borrowed(_)) | None => None,
+    };
+    Ok(Opened::Whole(edited.unwrap_or(body)))
 }
 
 /// The request as the replica is to see it. None of the client's headers goes along.
 fn upstream_request<P: Platform>(
     exchange: &Exchange<P>,
     target: &Target<'_>,
-    replica: &ReplicaName,
+    replica: &Replica,
 ) -> Result<UpstreamRequest, AttemptError> {
     let request = &target.planned.counted.decoded.request;
     let accept = if request.stream {
@@ -201,8 +206,8 @@ fn upstream_request<P: Platform>(
     };
     let mut upstream = Request::new(request.body_for(&target.serving.served_name));
     *upstream.method_mut() = Method::POST;
-    *upstream.uri_mut() = Uri::try_from([replica.as_str(), request.endpoint.path()].concat())
-        .map_err(|error| SendError::Connect(error.to_string()))?;
+    *upstream.uri_mut() =
+        url_at(&replica.url, request.endpoint).map_err(|error| SendError::Connect(error.to_string()))?;
     let headers = upstream.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT, HeaderValue::from_static(accept));
@@ -213,6 +218,17 @@ fn upstream_request<P: Platform>(
         secret,
         connect_timeout: exchange.config.limits.connect,
     })
+}
+
+/// The endpoint's URL at a replica with that base URL.
+fn url_at(base: &Uri, endpoint: Endpoint) -> Result<Uri, http::Error> {
+    let path = match base.path() {
+        "/" => PathAndQuery::from_static(endpoint.path()),
+        prefix => PathAndQuery::try_from([prefix, endpoint.path()].concat())?,
+    };
+    let mut parts = base.clone().into_parts();
+    parts.path_and_query = Some(path);
+    Ok(Uri::from_parts(parts)?)
 }
 
 /// Why an engine answered with another status than 200.
@@ -256,3 +272,26 @@ async fn whole<P: Platform>(body: P::Body, limit: usize) -> Result<Bytes, Attemp
 
 /// What an engine may say about a request that it rejects, in bytes.
 const REFUSAL_BYTES: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_stands_below_the_base_url() {
+        let cases = [
+            ("http://10.0.0.7:8000", "http://10.0.0.7:8000/v1/chat/completions"),
+            (
+                "https://gpu.example/a/v2",
+                "https://gpu.example/a/v2/v1/chat/completions",
+            ),
+        ];
+        for (base, expected) in cases {
+            let base = base.parse().expect("a URL");
+            assert_eq!(
+                url_at(&base, Endpoint::Chat).map(|url| url.to_string()).ok().as_deref(),
+                Some(expected)
+            );
+        }
+    }
+}

@@ -16,28 +16,37 @@ pub(super) struct Chunks<P: Platform> {
     upstream: P::Body,
     platform: P,
     decoder: Decoder,
+    read: Read,
+    last_byte: Timestamp,
+}
+
+/// What has been read of the stream.
+#[derive(Debug)]
+struct Read {
     editor: Editor,
     usage: Option<Usage>,
     written: Output,
     chunks: u64,
     /// What ended the stream, after the chunks before it have been handed out.
     end: Option<Result<(), AttemptError>>,
-    last_byte: Timestamp,
 }
 
 impl<P: Platform> Chunks<P> {
     pub fn new(upstream: P::Body, editor: Editor, event_bytes: usize, platform: P, written: Output) -> Self {
         let last_byte = platform.now();
         let decoder = Decoder::new(event_bytes);
-        Self {
-            upstream,
-            platform,
-            decoder,
+        let read = Read {
             editor,
             usage: None,
             written,
             chunks: 0,
             end: None,
+        };
+        Self {
+            upstream,
+            platform,
+            decoder,
+            read,
             last_byte,
         }
     }
@@ -48,7 +57,7 @@ impl<P: Platform> Chunks<P> {
     /// When the stream came to another end.
     pub async fn next(&mut self) -> Result<Bytes, AttemptError> {
         loop {
-            match &self.end {
+            match &self.read.end {
                 Some(Ok(())) => return Ok(Bytes::new()),
                 Some(Err(error)) => return Err(error.clone()),
                 None => {}
@@ -61,30 +70,30 @@ impl<P: Platform> Chunks<P> {
                         return Ok(out.into());
                     }
                 }
-                Some(Err(error)) => self.end = Some(Err(error.into())),
-                None => self.end = Some(Err(SendError::Broken("ended without [DONE]".to_owned()).into())),
+                Some(Err(error)) => self.read.end = Some(Err(error.into())),
+                None => self.read.end = Some(Err(SendError::Broken("ended without [DONE]".to_owned()).into())),
             }
         }
     }
 
     /// Whether no chunk has come yet.
     pub fn is_empty(&self) -> bool {
-        self.chunks == 0
+        self.read.chunks == 0
     }
 
     /// Whether the stream has come to its proper end.
     pub fn is_done(&self) -> bool {
-        self.end == Some(Ok(()))
+        self.read.end == Some(Ok(()))
     }
 
     /// The usage, where the engine has reported it.
     pub fn usage(&self) -> Option<Usage> {
-        self.usage
+        self.read.usage
     }
 
     /// What has been written so far.
     pub fn written(&self) -> &Output {
-        &self.written
+        &self.read.written
     }
 
     /// When the engine last sent anything.
@@ -95,16 +104,18 @@ impl<P: Platform> Chunks<P> {
     fn on_bytes(&mut self, bytes: &[u8]) -> Vec<u8> {
         self.decoder.push(bytes);
         let mut out = Vec::with_capacity(bytes.len() + OUT_SPARE_BYTES);
-        while self.end.is_none() {
-            match self.decoder.next_event() {
-                Ok(Some(event)) => self.on_event(&event.data, &mut out),
+        while self.read.end.is_none() {
+            match self.decoder.next_data() {
+                Ok(Some(data)) => self.read.on_event(&data, &mut out),
                 Ok(None) => break,
-                Err(_) => self.end = Some(Err(Garbage::TooLarge.into())),
+                Err(_) => self.read.end = Some(Err(Garbage::TooLarge.into())),
             }
         }
         out
     }
+}
 
+impl Read {
     fn on_event(&mut self, data: &[u8], out: &mut Vec<u8>) {
         if data == b"[DONE]" {
             out.extend_from_slice(DONE_EVENT);
@@ -129,7 +140,7 @@ impl<P: Platform> Chunks<P> {
 
 /// Valid JSON may hold line ends between its tokens, where several data lines made one event: they become spaces.
 fn write_event(json: &str, out: &mut Vec<u8>) {
-    if json.contains('\n') {
+    if memchr::memchr(b'\n', json.as_bytes()).is_some() {
         data_event(&json.replace('\n', " "), out);
     } else {
         data_event(json, out);

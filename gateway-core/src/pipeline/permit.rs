@@ -1,7 +1,7 @@
 //! A permit in the hands of the request that runs under it. However the request ends, also when its future is
 //! dropped because the client has left, the permit goes back.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::cells::{CellAddress, CellCommand, CellId, CellReply};
 use crate::cluster::{
     Acquire, BreakerPolicy, ClusterCommand, ClusterReply, Grant, Held, Outcome, PermitId, Refusal, Release, Room,
 };
-use crate::config::Cluster;
+use crate::config::{Cluster, Replica};
 use crate::ids::{ReplicaName, Tokens};
 use crate::ladder::AttemptError;
 use crate::observe::Event;
@@ -27,8 +27,8 @@ pub(super) struct Permit<P: Platform> {
     cluster: Arc<Cluster>,
     id: PermitId,
     kv_tokens: Tokens,
-    /// Where; `None` until the cell has told.
-    replica: Option<ReplicaName>,
+    /// Where, as the place among the cluster's replicas; `None` until the cell has told.
+    replica: Option<usize>,
     outcome: Outcome,
 }
 
@@ -73,7 +73,9 @@ impl<P: Platform> Permit<P> {
         match reply {
             CellReply::Cluster(ClusterReply::Granted(Grant { replica, load })) => {
                 exchange.gateway.on_load(&cluster.name, LoadSnapshot { load, at });
-                permit.replica = Some(replica);
+                let place = cluster.replicas.iter().position(|known| known.name == replica);
+                let stranger = || CellError::Malformed("a replica that was not asked for".to_owned());
+                permit.replica = Some(place.ok_or_else(stranger)?);
                 Ok(permit)
             }
             CellReply::Cluster(ClusterReply::Refused(Refusal { load, recovery })) => {
@@ -88,8 +90,8 @@ impl<P: Platform> Permit<P> {
     }
 
     /// Where the request may run.
-    pub fn replica(&self) -> Option<&ReplicaName> {
-        self.replica.as_ref()
+    pub fn replica(&self) -> Option<&Replica> {
+        self.replica.and_then(|place| self.cluster.replicas.get(place))
     }
 
     /// How the request ended, as the cell is to hear.
@@ -98,10 +100,9 @@ impl<P: Platform> Permit<P> {
     }
 
     /// Does `work` for at most `limit`, and keeps the permit meanwhile; `None` when it took longer.
-    pub async fn hold_while<T>(&self, work: impl Future<Output = T>, limit: Duration) -> Option<T> {
+    pub async fn hold_while<T>(&self, mut work: Pin<&mut impl Future<Output = T>>, limit: Duration) -> Option<T> {
         let platform = &self.exchange.platform;
         let until = platform.now() + limit;
-        let mut work = pin!(work);
         loop {
             let left = until.since(platform.now());
             match select(work.as_mut(), pin!(platform.sleep(left.min(self.renewal_period())))).await {
@@ -119,10 +120,10 @@ impl<P: Platform> Permit<P> {
 
     /// Renews the permit, in the background.
     pub fn renew(&self) {
-        let Some(replica) = self.replica.clone() else { return };
+        let Some(replica) = self.replica() else { return };
         let held = Held {
             permit: self.id,
-            replica,
+            replica: replica.name.clone(),
             kv_tokens: self.kv_tokens,
         };
         self.tell_cell(ClusterCommand::Renew {
@@ -133,11 +134,11 @@ impl<P: Platform> Permit<P> {
 
     /// The stream that ran under it broke off.
     pub fn on_stream_failed(&self, error: &AttemptError) {
-        if let Some(replica) = &self.replica {
+        if let Some(replica) = self.replica() {
             let cluster = &self.cluster.name;
             self.exchange.gateway.tell(&Event::StreamFailed {
                 cluster,
-                replica,
+                replica: &replica.name,
                 error,
             });
         }
@@ -170,7 +171,7 @@ impl<P: Platform> Drop for Permit<P> {
         };
         let release = Release {
             permit: self.id,
-            replica: self.replica.take(),
+            replica: self.replica().map(|replica| replica.name.clone()),
             outcome: self.outcome,
             breaker,
         };

@@ -28,10 +28,14 @@ pub(super) fn json(body: Bytes) -> Response<Body> {
 
 /// A body of that type.
 pub(super) fn with_type(body: Bytes, content_type: &'static str) -> Response<Body> {
-    let mut response = Response::new(Body::Full(body));
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response(Body::Full(body), content_type)
+}
+
+fn response(body: Body, content_type: &'static str) -> Response<Body> {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.reserve(LIKELY_HEADERS);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
@@ -194,10 +198,7 @@ fn header_value(name: &str) -> HeaderValue {
 }
 
 fn event_stream(body: Body) -> Response<Body> {
-    let mut response = Response::new(body);
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    let mut response = response(body, "text/event-stream");
     response
         .headers_mut()
         .insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -223,5 +224,7 @@ const X_MODEL: HeaderName = HeaderName::from_static("x-tidegate-model");
 const X_TIER: HeaderName = HeaderName::from_static("x-tidegate-tier");
 const X_PROMPT_TOKENS: HeaderName = HeaderName::from_static("x-tidegate-prompt-tokens");
 const ESTIMATED: &str = ";estimated";
+/// Room for the headers of most responses, with those that a platform adds.
+const LIKELY_HEADERS: usize = 12;
 /// What to tell a client that asks when, and nothing is known.
 const UNKNOWN_RECOVERY: Duration = Duration::from_secs(1);
