@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::command::Run;
 use crate::error::TaskError;
-use crate::packages::{self, CONTRACT, SPIN_HOST, SPIN_HOST_PROFILE, WASM, selected};
+use crate::packages::{self, CONTRACT, SPIN_HOST, SPIN_HOST_PROFILE, TOKENS, TOKENS_BENCH, WASM, selected};
 use crate::setup::{CargoTool, WASM_TARGET, WasmToolchain, cargo_tool, wasm_toolchain};
 use crate::steps::Steps;
 use crate::{terminal, workspace};
@@ -31,7 +31,7 @@ pub fn format() -> Result<(), TaskError> {
 
 /// Clippy over what runs on the machine itself, tests included.
 pub fn lint_native() -> Result<(), TaskError> {
-    let every = [packages::NATIVE, &[CONTRACT]].concat();
+    let every = [packages::NATIVE, &[CONTRACT, TOKENS, TOKENS_BENCH]].concat();
     Run::cargo()
         .arg("clippy")
         .args(selected(&every))

@@ -24,8 +24,11 @@ pub enum Task {
     Tokens,
     /// Prints what the wasm bundles weigh, and fails when one is over its budget.
     Size,
-    /// Compares the gateway on each runtime with the least that a proxy there can cost, and fails when it is too slow.
+    /// Compares the gateway on each runtime with the least that a proxy there can cost, or its token counter with other
+    /// libraries, and fails when it is too slow.
     Bench(BenchOptions),
+    /// Looks for inputs that break what reads bytes from elsewhere.
+    Fuzz(FuzzOptions),
     /// Format, lints, documentation, licences: what needs no test run.
     Check,
 }
@@ -57,7 +60,11 @@ pub struct TestOptions {
 }
 
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct BenchOptions {
+    /// The gateway, when nothing else is named.
+    #[command(subcommand)]
+    pub of: Option<BenchOf>,
     /// Only this runtime.
     #[arg(long, value_enum)]
     pub on: Option<Runtime>,
@@ -67,6 +74,26 @@ pub struct BenchOptions {
     /// How long one measurement takes, in milliseconds.
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(100..=60_000))]
     pub round_ms: u32,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BenchOf {
+    /// The token counter, natively and in V8.
+    Tokens {
+        /// How many times each library counts each text.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
+        rounds: u32,
+    },
+}
+
+#[derive(Args, Debug)]
+pub struct FuzzOptions {
+    /// Only this target.
+    #[arg(value_parser = crate::fuzz::TARGETS)]
+    pub target: Option<String>,
+    /// How long each target runs.
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub seconds: u64,
 }
 
 #[derive(Args, Debug)]

@@ -10,6 +10,7 @@ mod command;
 mod component;
 mod dev;
 mod error;
+mod fuzz;
 mod http;
 mod packages;
 mod processes;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Task::Tokens => tokens(),
         Task::Size => size::run(),
         Task::Bench(options) => bench::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Check => check::run(),
     };
     match done {

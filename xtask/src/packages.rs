@@ -11,6 +11,10 @@ pub const NATIVE: &[&str] = &[
 ];
 /// The contract suite.
 pub const CONTRACT: &str = "tidegate-tests";
+/// The tests of the token counter against the libraries that it has to agree with.
+pub const TOKENS: &str = "tidegate-tokens-tests";
+/// The token counter beside other libraries.
+pub const TOKENS_BENCH: &str = "tidegate-tokens-bench";
 /// What is compiled for wasm.
 pub const WASM: &[&str] = &[
     "tidegate-cloudflare",
@@ -23,7 +27,9 @@ pub const WASM_ADAPTERS: &[&str] = &["tidegate-cloudflare", "tidegate-spin"];
 /// The tests' own host for Spin components.
 pub const SPIN_HOST: &str = "tidegate-spin-host";
 /// The profile that it is built, tested and linted in: it takes minutes to compile, so once has to be enough.
-pub const SPIN_HOST_PROFILE: &str = "host";
+pub const SPIN_HOST_PROFILE: &str = OPTIMISED;
+/// The profile of programs that have to be quick, and run here only.
+pub const OPTIMISED: &str = "host";
 
 /// `--package A --package B …`
 pub fn selected<'a>(packages: &[&'a str]) -> Vec<&'a str> {

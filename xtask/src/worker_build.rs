@@ -89,6 +89,15 @@ pub fn build_worker(build: &WorkerBuild, workspace: &Path) -> Result<(), WorkerB
     run(command)
 }
 
+/// `wasm-bindgen`, of the version that the workspace's modules are built with, installed when it is missing.
+///
+/// # Errors
+/// When it cannot be installed.
+pub fn wasm_bindgen(tools: &Path, workspace: &Path) -> Result<PathBuf, WorkerBuildError> {
+    let version = wasm_bindgen_version(&workspace.join("Cargo.lock"))?;
+    Ok(install_crate(tools, "wasm-bindgen-cli", &version)?.join("bin/wasm-bindgen"))
+}
+
 /// The programs that `worker-build` is made of.
 struct Tools {
     worker_build: PathBuf,

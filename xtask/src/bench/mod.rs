@@ -10,11 +10,12 @@ mod cpu;
 mod measure;
 mod nginx;
 mod table;
+mod tokens;
 
 use std::path::PathBuf;
 
 use crate::build::{self, Profile, Purpose};
-use crate::cli::BenchOptions;
+use crate::cli::{BenchOf, BenchOptions};
 use crate::command::Run;
 use crate::dev::Child;
 use crate::error::TaskError;
@@ -29,6 +30,9 @@ use table::{Row, Target};
 
 /// Measures every runtime, or one, and prints the table; fails when a target is missed.
 pub fn run(options: &BenchOptions) -> Result<(), TaskError> {
+    if let Some(BenchOf::Tokens { rounds }) = options.of {
+        return tokens::run(rounds);
+    }
     let bench = Bench::set_up(options)?;
     let wanted = |runtime: Runtime| options.on.is_none_or(|only| only == runtime);
     let mut rows = Vec::new();

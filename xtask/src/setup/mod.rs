@@ -3,6 +3,7 @@
 
 mod apt;
 mod cargo_tool;
+mod corpus;
 mod node;
 mod python;
 mod stamp;
@@ -12,6 +13,7 @@ mod wasm_debian;
 
 pub use apt::with_packages;
 pub use cargo_tool::{CargoTool, cargo_tool};
+pub use corpus::corpus;
 pub use node::node_modules;
 pub use python::python_with;
 pub use tables::{TABLE, tested_tables, token_tables, tokenizers};

@@ -3,6 +3,7 @@
 mod conformance;
 mod suite;
 mod templates;
+mod tokens;
 
 use std::path::Path;
 
@@ -12,6 +13,7 @@ use crate::command::Run;
 use crate::error::TaskError;
 use crate::packages::{self, CONTRACT, SPIN_HOST, SPIN_HOST_PROFILE, selected};
 use crate::runtime::Runtime;
+use crate::setup::corpus;
 use crate::steps::Steps;
 use crate::{check, workspace};
 
@@ -31,6 +33,10 @@ pub fn run(options: &TestOptions) -> Result<(), TaskError> {
     let tidegate = steps.run("build tidegate", || build::native(Profile::Debug, Purpose::Deployment));
     if scope.units {
         steps.run("schema of gateway.toml", || schema(tidegate.get()?));
+    }
+    if scope.everything {
+        let corpus = steps.run("texts to count tokens of", corpus);
+        steps.run("token counts", || tokens::counts(tidegate.get()?, corpus.get()?));
     }
     Suite::prepare(&mut steps, &scope, tidegate).run(&mut steps);
     if scope.everything {

@@ -1,0 +1,82 @@
+//! `cargo xtask bench tokens`: the token counter beside other libraries, in one run, natively and in V8.
+
+mod figures;
+mod texts;
+
+use std::path::{Path, PathBuf};
+
+use crate::build::{self, Profile, Purpose};
+use crate::command::Run;
+use crate::error::TaskError;
+use crate::packages::{OPTIMISED, TOKENS_BENCH};
+use crate::setup::{WASM_TARGET, WasmToolchain, corpus, token_tables, wasm_toolchain};
+use crate::worker_build::{tools_folder, wasm_bindgen};
+use crate::{terminal, workspace};
+
+use figures::{Figures, Place};
+
+/// Measures, prints the figures, and fails when a target is missed.
+pub fn run(rounds: u32) -> Result<(), TaskError> {
+    let corpus = terminal::step("texts", corpus)?;
+    let tables = terminal::step("token tables", || {
+        token_tables(&build::native(Profile::Debug, Purpose::Deployment)?)
+    })?;
+    let folder = workspace::work_folder("bench/tokens/texts")?;
+    texts::write(&corpus, &folder)?;
+    let native = terminal::step("build the native program", native)?;
+    let module = terminal::step("build the module for V8", || module(&wasm_toolchain()?))?;
+    let mut figures = Figures::default();
+    let measure = |run: Run| run.arg(&tables).arg(&folder).arg(rounds.to_string()).quiet();
+    let lines = terminal::step("measure natively", || measure(Run::new(&native)))?;
+    figures.read(Place::Native, &lines)?;
+    let script = workspace::root().join("tests/tokens-bench/node/measure.mjs");
+    let lines = terminal::step("measure in V8", || measure(Run::new("node").arg(&script).arg(&module)))?;
+    figures.read(Place::V8, &lines)?;
+    figures.weigh(&tables)?;
+    figures.print()
+}
+
+fn native() -> Result<PathBuf, TaskError> {
+    Run::cargo()
+        .args(["build", "--package", TOKENS_BENCH, "--profile", OPTIMISED])
+        .shown()?;
+    Ok(workspace::target().join(OPTIMISED).join(TOKENS_BENCH))
+}
+
+/// Builds the module as the gateway is built for Workers, with the same use of SIMD.
+fn module(wasm: &WasmToolchain) -> Result<PathBuf, TaskError> {
+    Run::cargo()
+        .args([
+            "build",
+            "--lib",
+            "--package",
+            TOKENS_BENCH,
+            "--profile",
+            "worker",
+            "--target",
+            WASM_TARGET,
+        ])
+        .envs(wasm.env.iter().map(|(name, value)| (name, value)))
+        .env(
+            "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS",
+            "-Ctarget-feature=+simd128",
+        )
+        .shown()?;
+    let built = workspace::target().join(WASM_TARGET).join("worker").join(file_name());
+    let out = workspace::work_folder("bench/tokens/module")?;
+    Run::new(wasm_bindgen(&tools_folder(), &workspace::root())?)
+        .args(["--target", "nodejs", "--out-dir"])
+        .arg(&out)
+        .arg(&built)
+        .quiet()?;
+    Ok(out)
+}
+
+fn file_name() -> String {
+    format!("{}.wasm", TOKENS_BENCH.replace('-', "_"))
+}
+
+/// The file of a tokenizer's table.
+fn table(tables: &Path, tokenizer: &str) -> PathBuf {
+    tables.join(format!("{tokenizer}.tokens"))
+}

@@ -1,0 +1,52 @@
+//! `cargo xtask fuzz`: looks for inputs that break what reads bytes from elsewhere, guided by coverage.
+
+use std::time::Duration;
+
+use crate::build::{self, Profile, Purpose};
+use crate::cli::FuzzOptions;
+use crate::command::Run;
+use crate::error::TaskError;
+use crate::setup::{CargoTool, cargo_tool, token_tables};
+use crate::{terminal, workspace};
+
+/// Runs every target, or one, for a while. What breaks one is kept below `fuzz/artifacts/`.
+pub fn run(options: &FuzzOptions) -> Result<(), TaskError> {
+    let fuzz = cargo_tool(CargoTool {
+        name: "cargo-fuzz",
+        version: CARGO_FUZZ,
+        arguments: &["--locked"],
+    })?;
+    let tables = terminal::step("token tables", || {
+        token_tables(&build::native(Profile::Debug, Purpose::Deployment)?)
+    })?;
+    for target in TARGETS
+        .iter()
+        .filter(|target| options.target.as_ref().is_none_or(|only| only == *target))
+    {
+        terminal::step(&format!("fuzz {target}"), || {
+            Run::new(&fuzz)
+                // The code has nothing unsafe that a sanitizer would watch, and without one any compiler will do.
+                .args(["fuzz", "run", "--sanitizer", "none", target, "--"])
+                .arg(format!("-max_total_time={}", options.seconds))
+                .arg(format!("-max_len={MAX_BYTES}"))
+                .arg(format!("-timeout={TIMEOUT_S}"))
+                .dir(&workspace::root())
+                .env("CARGO_TARGET_DIR", workspace::target().join("fuzz"))
+                // Counting the branches that an input takes is not stable yet.
+                .env("RUSTC_BOOTSTRAP", "1")
+                .env("TIDEGATE_TOKENS", &tables)
+                .limit(BUILD_LIMIT + Duration::from_secs(options.seconds))
+                .shown()
+        })?;
+    }
+    Ok(())
+}
+
+/// Also the files in `fuzz/fuzz_targets/`.
+pub const TARGETS: [&str; 2] = ["table", "encoder"];
+const CARGO_FUZZ: &str = "0.13.2";
+/// Long enough for windows and parts of pieces to end.
+const MAX_BYTES: u32 = 20_000;
+/// Of one input; the slowest take milliseconds.
+const TIMEOUT_S: u32 = 10;
+const BUILD_LIMIT: Duration = Duration::from_mins(20);
