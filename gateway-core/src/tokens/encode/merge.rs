@@ -8,6 +8,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::Range;
 
+use super::known::{Known, NO_MERGE};
 use super::recent::Recent;
 use super::sink::Sink;
 use crate::tokens::table::Vocabulary;
@@ -21,6 +22,7 @@ pub(super) struct Merger {
     ranks: Vec<u32>,
     queue: BinaryHeap<Reverse<Merge>>,
     symbols: Vec<Symbol>,
+    known: Known,
     recent: Recent,
 }
 
@@ -81,8 +83,8 @@ impl Merger {
 
     /// Looks for the best merge anew each time: the quickest for few bytes.
     fn merge_by_scanning(&mut self, piece: Piece<'_>) {
-        let Self { ends, ranks, .. } = self;
-        let rank = |start, end| piece.rank(start, end).unwrap_or(NO_MERGE);
+        let Self { ends, ranks, known, .. } = self;
+        let mut rank = |start, end| known.rank(piece.vocabulary, piece.text, piece.range(start, end));
         ends.clear();
         ends.extend((1..).take(piece.length));
         ranks.clear();
@@ -93,7 +95,7 @@ impl Merger {
             }
             ends.remove(best);
             ranks.remove(best);
-            let rank_of = |pair: usize| rank(pair.checked_sub(1).map_or(0, |before| ends[before]), ends[pair + 1]);
+            let mut rank_of = |pair: usize| rank(pair.checked_sub(1).map_or(0, |before| ends[before]), ends[pair + 1]);
             if best < ranks.len() {
                 ranks[best] = rank_of(best);
             }
@@ -137,11 +139,15 @@ impl Merger {
     /// Keeps possible merges in a queue: n log n steps for n bytes.
     fn merge_by_queue(&mut self, piece: Piece<'_>) {
         let Self {
-            queue, symbols, ends, ..
+            queue,
+            symbols,
+            ends,
+            known,
+            ..
         } = self;
-        let possible = |start, end| {
-            let rank = piece.rank(start, end)?;
-            Some(Reverse(Merge { rank, start, end }))
+        let mut possible = |start, end| {
+            let rank = known.rank(piece.vocabulary, piece.text, piece.range(start, end));
+            (rank != NO_MERGE).then_some(Reverse(Merge { rank, start, end }))
         };
         let length = piece.length as u32;
         symbols.clear();
@@ -182,11 +188,6 @@ impl<'a> Piece<'a> {
         }
     }
 
-    /// The rank of the merge that makes a token of these of its bytes.
-    fn rank(self, start: u32, end: u32) -> Option<u32> {
-        self.vocabulary.merged(self.text, self.range(start, end))
-    }
-
     /// The id of the token that these of its bytes are.
     fn id(self, start: u32, end: u32) -> u32 {
         let slot = self.vocabulary.find(self.text, self.range(start, end));
@@ -198,8 +199,6 @@ impl<'a> Piece<'a> {
     }
 }
 
-/// Behind every rank.
-const NO_MERGE: u32 = u32::MAX;
 /// Marks bytes that have become part of what is before them.
 const MERGED: u32 = 0;
 /// Up to so many bytes, looking for the best merge takes less time than keeping a queue.

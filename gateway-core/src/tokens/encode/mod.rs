@@ -6,6 +6,7 @@
 
 mod added;
 mod encoder;
+mod known;
 mod merge;
 mod recent;
 mod sink;

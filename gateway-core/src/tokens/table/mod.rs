@@ -17,7 +17,7 @@ use bytes::Bytes;
 pub use error::TableError;
 #[cfg(feature = "compile")]
 pub(crate) use hash::slot;
-pub(crate) use hash::{bucket, hash, word, words};
+pub(crate) use hash::{bucket, hash, hash_word, word, words};
 #[cfg(feature = "compile")]
 pub(crate) use layout::assemble;
 pub(crate) use layout::{AddedToken, Details, MAX_TOKEN_BYTES, Normalizer, Splitter};
