@@ -3,11 +3,14 @@
     oracle.py CONVERSATIONS SEED NAME=tokenizer_config.json|template.jinja ... > cases.jsonl
 
 A line with "template" begins the cases of one template; each further line is a request, who reads it, and what comes
-of it: the prompt, the message of a template that refuses it, or nothing where it fails otherwise.
+of it: the prompt, the message of a template that refuses it, or nothing where it fails otherwise. Where a tokenizer.json
+stands beside the tokenizer_config.json, the prompt comes with how many tokens it is.
 """
 
+import copy
 import datetime
 import json
+import pathlib
 import random
 import sys
 
@@ -33,7 +36,7 @@ def main():
     chat_template_utils.datetime = FrozenTime
     for named in sources:
         name, path = named.split("=", 1)
-        tokenizer = load(path)
+        tokenizer, counts = load(path)
         template = tokenizer.get_chat_template()
         micros = int(NOW.replace(tzinfo=datetime.timezone.utc).timestamp() * 1_000_000)
         line(
@@ -50,33 +53,43 @@ def main():
             reader = chooser.choice(["transformers", "vllm"])
             # As text, because that is what both read.
             request = json.dumps(conversations.request(chooser, reader), ensure_ascii=chooser.random() < 0.5)
-            line({"reader": reader, "request": json.loads(request), **outcome(tokenizer, reader, json.loads(request))})
+            line({"reader": reader, "request": json.loads(request), **outcome(tokenizer, counts, reader, json.loads(request))})
 
 
 def load(path):
-    """A tokenizer with the template and the special tokens of a real one, and without its vocabulary."""
+    """A tokenizer with the template and the special tokens of a real one, and whether it has its vocabulary too."""
     with open(path, encoding="utf-8") as file:
         text = file.read()
     config = {"chat_template": text} if path.endswith(".jinja") else json.loads(text)
     names = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"]
     special = {name: token_text(config[name]) for name in names if config.get(name)}
-    return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizers.Tokenizer(tokenizers.models.BPE()), chat_template=config["chat_template"], **special
+    vocabulary = pathlib.Path(path).with_name("tokenizer.json")
+    counts = vocabulary.exists()
+    model = tokenizers.Tokenizer.from_file(str(vocabulary)) if counts else tokenizers.Tokenizer(tokenizers.models.BPE())
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=model, chat_template=config["chat_template"], **special
     )
+    return tokenizer, counts
 
 
 def token_text(token):
     return token if isinstance(token, str) else token["content"]
 
 
-def outcome(tokenizer, reader, request):
+def outcome(tokenizer, counts, reader, request):
     try:
         if reader == "vllm":
             request = vllm.prepared(request, tokenizer.chat_template)
         else:
             request = {**(request.pop("chat_template_kwargs", None) or {}), **request}
         messages = request.pop("messages")
-        return {"rendered": tokenizer.apply_chat_template(messages, tokenize=False, **request)}
+        # Templates may change what they are given.
+        again = copy.deepcopy(messages), copy.deepcopy(request)
+        rendered = {"rendered": tokenizer.apply_chat_template(messages, tokenize=False, **request)}
+        if counts:
+            ids = tokenizer.apply_chat_template(again[0], tokenize=True, return_dict=False, **again[1])
+            rendered["count"] = len(ids)
+        return rendered
     except jinja2.TemplateError as error:
         # What `raise_exception` raises; the engine's own errors are of derived classes.
         return {"refused": str(error)} if type(error) is jinja2.TemplateError else {"failed": type(error).__name__}

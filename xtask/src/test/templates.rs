@@ -2,17 +2,18 @@
 //! them too and compares.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use crate::command::Run;
 use crate::error::TaskError;
 use crate::setup::{python_with, tokenizers};
 use crate::{terminal, workspace};
 
-/// Renders, and compares.
+/// Renders, and compares. Returns the file with the conversations, their prompts, and how many tokens they are.
 ///
 /// # Errors
 /// When Python or the packages with the templates cannot be had, and when a prompt differs.
-pub fn run() -> Result<(), TaskError> {
+pub fn run() -> Result<PathBuf, TaskError> {
     let folder = workspace::root().join("tests/templates");
     let python = python_with(
         &folder.join("requirements.txt"),
@@ -39,8 +40,9 @@ pub fn run() -> Result<(), TaskError> {
     Run::cargo()
         .args(["test", "--package", "tidegate-core", "--features", "compile"])
         .args(["--test", "templates", "--", "--ignored", "--nocapture"])
-        .env("TIDEGATE_TEMPLATE_CASES", path)
-        .shown()
+        .env("TIDEGATE_TEMPLATE_CASES", &path)
+        .shown()?;
+    Ok(path)
 }
 
 /// Of those whose tokenizers are at hand, all that have a template.

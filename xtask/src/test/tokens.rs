@@ -1,5 +1,5 @@
-//! Token counts against the libraries that they have to agree with: over a corpus, over texts drawn at random, and with
-//! tables that were damaged.
+//! Token counts against the libraries that they have to agree with: over a corpus, over chats, over texts drawn at random;
+//! and with tables that were damaged.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,12 +10,13 @@ use crate::packages::{OPTIMISED, TOKENS};
 use crate::setup::token_tables;
 
 /// Runs the tests, optimised: they count hundreds of megabytes. `tidegate` compiles the tables, `corpus` is the folder
-/// of texts.
-pub fn counts(tidegate: &Path, corpus: &Path) -> Result<(), TaskError> {
+/// of texts, `chats` the file of conversations that Python has rendered.
+pub fn counts(tidegate: &Path, corpus: &Path, chats: &Path) -> Result<(), TaskError> {
     Run::cargo()
         .args(["test", "--package", TOKENS, "--profile", OPTIMISED])
         .env("TIDEGATE_TOKENS", token_tables(tidegate)?)
         .env("TIDEGATE_CORPUS", corpus)
+        .env("TIDEGATE_TEMPLATE_CASES", chats)
         .limit(LIMIT)
         .shown()
 }
