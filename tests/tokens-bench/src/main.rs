@@ -37,16 +37,39 @@ fn main() -> Result<(), String> {
 }
 
 fn measure(tables: &Path, tokenizer: &str, texts: &BTreeMap<String, String>, rounds: usize) -> Result<(), String> {
-    let mut figures: BTreeMap<(&str, String), Vec<f64>> = BTreeMap::new();
-    let mut add = |library: Library, what: String, value: f64| {
-        figures.entry((library.name(), what)).or_default().push(value);
-    };
+    let mut figures = Figures::default();
     let mut contenders = Vec::new();
-    for library in Library::ALL
-        .iter()
-        .copied()
-        .filter(|library| takes_part(*library, tokenizer))
-    {
+    for library in Library::ALL {
+        if takes_part(*library, tokenizer) {
+            contenders.push((*library, figures.open(tables, *library, tokenizer, rounds)?));
+        }
+    }
+    let prompt = prompt(texts)?;
+    for _ in 0..rounds {
+        for (name, text) in texts {
+            for (library, contender) in &mut contenders {
+                figures.count(*library, contender, name, text);
+            }
+        }
+        for (library, contender) in &mut contenders {
+            let took = repeated(|| contender.count(prompt))?;
+            figures.add(*library, "prompt_us", took.as_secs_f64() * 1e6);
+        }
+    }
+    figures.print(tokenizer);
+    Ok(())
+}
+
+/// What was measured, by library and by what it is.
+#[derive(Default)]
+struct Figures(BTreeMap<(&'static str, String), Vec<f64>>);
+
+impl Figures {
+    fn add(&mut self, library: Library, what: impl Into<String>, value: f64) {
+        self.0.entry((library.name(), what.into())).or_default().push(value);
+    }
+
+    fn open(&mut self, tables: &Path, library: Library, tokenizer: &str, rounds: usize) -> Result<Contender, String> {
         // The file itself counts: a library may keep it.
         let before = HEAP.current_usage();
         let file = source(tables, library, tokenizer)?;
@@ -54,65 +77,48 @@ fn measure(tables: &Path, tokenizer: &str, texts: &BTreeMap<String, String>, rou
             let file = file.clone();
             let begun = ThreadTime::now();
             let opened = Contender::open(library, file)?;
-            add(library, "open_ms".to_owned(), begun.elapsed().as_secs_f64() * 1e3);
+            self.add(library, "open_ms", begun.elapsed().as_secs_f64() * 1e3);
             drop(opened);
         }
         let contender = Contender::open(library, file)?;
-        add(
-            library,
-            "heap_open_kb".to_owned(),
-            kilobytes(before, HEAP.current_usage()),
-        );
-        contenders.push((library, contender));
+        self.add(library, "heap_open_kb", kilobytes(before, HEAP.current_usage()));
+        Ok(contender)
     }
-    for _ in 0..rounds {
-        for (name, text) in texts {
-            for (library, contender) in &mut contenders {
-                let before = HEAP.current_usage();
-                HEAP.reset_peak_usage();
-                let begun = ThreadTime::now();
-                // On some long texts the regular expressions of other libraries run out of stack, and they panic. A figure
-                // that is missing says so.
-                let counted = catch_unwind(AssertUnwindSafe(|| contender.count(text)));
-                if !matches!(counted, Ok(Ok(_))) {
-                    continue;
-                }
-                let took = begun.elapsed();
-                add(
-                    *library,
-                    format!("mb_s {name}"),
-                    text.len() as f64 / 1e6 / took.as_secs_f64(),
-                );
-                add(
-                    *library,
-                    "heap_count_kb".to_owned(),
-                    kilobytes(before, HEAP.peak_usage()),
-                );
-            }
+
+    fn count(&mut self, library: Library, contender: &mut Contender, name: &str, text: &str) {
+        let before = HEAP.current_usage();
+        HEAP.reset_peak_usage();
+        let begun = ThreadTime::now();
+        // On some long texts the regular expressions of other libraries run out of stack, and they panic. A figure that
+        // is missing says so.
+        let counted = catch_unwind(AssertUnwindSafe(|| contender.count(text)));
+        let took = begun.elapsed();
+        if let Ok(Ok(_)) = counted {
+            self.add(
+                library,
+                format!("mb_s {name}"),
+                text.len() as f64 / 1e6 / took.as_secs_f64(),
+            );
+            self.add(library, "heap_count_kb", kilobytes(before, HEAP.peak_usage()));
         }
-        let prompt = prompt(texts)?;
-        for (library, contender) in &mut contenders {
-            add(
-                *library,
-                "prompt_us".to_owned(),
-                repeated(|| contender.count(prompt))?.as_secs_f64() * 1e6,
+    }
+
+    fn print(self, tokenizer: &str) {
+        for ((library, what), mut values) in self.0 {
+            values.sort_by(f64::total_cmp);
+            // Memory counts at its largest, all else in the middle.
+            let at = if what == "heap_count_kb" {
+                values.len() - 1
+            } else {
+                values.len() / 2
+            };
+            let value = values[at];
+            println!(
+                "{}",
+                json!({ "library": library, "tokenizer": tokenizer, "what": what, "value": value })
             );
         }
     }
-    for ((library, what), mut values) in figures {
-        values.sort_by(f64::total_cmp);
-        // Memory counts at its largest, all else in the middle.
-        let at = if what == "heap_count_kb" {
-            values.len() - 1
-        } else {
-            values.len() / 2
-        };
-        println!(
-            "{}",
-            json!({ "library": library, "tokenizer": tokenizer, "what": what, "value": values[at] })
-        );
-    }
-    Ok(())
 }
 
 /// The time of one call, from many.
