@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::error::CompileError;
 use super::merges::Merges;
 use super::written::TokenizerFile;
-use crate::tokens::table::{MAX_ID, MAX_TOKEN_BYTES, UNMERGED};
+use crate::tokens::table::{MAX_ID, MAX_TOKEN_BYTES, UNMERGED, character};
 
 /// Tokens by their bytes.
 pub(super) type Tokens = BTreeMap<Vec<u8>, u32>;
@@ -22,7 +22,7 @@ pub(super) struct Entry {
 /// left out: no text can come to it, other than as an added token.
 pub(super) fn tokens(tokenizer: &TokenizerFile) -> Result<Tokens, CompileError> {
     check_model(tokenizer)?;
-    let bytes_of = bytes_of_chars();
+    let bytes_of: BTreeMap<char, u8> = (0..=u8::MAX).map(|byte| (character(byte), byte)).collect();
     let mut tokens = Tokens::new();
     for (written, id) in &tokenizer.model.vocab {
         let bytes: Option<Vec<u8>> = written.chars().map(|char| bytes_of.get(&char).copied()).collect();
@@ -84,15 +84,4 @@ pub(super) fn entries(tokens: &Tokens, merges: &Merges, ignore_merges: bool) -> 
         }
     }
     Ok(entries)
-}
-
-/// The characters that stand for bytes: printable ones for themselves, the others from U+0100 on, in order (GPT-2,
-/// `bytes_to_unicode`).
-fn bytes_of_chars() -> BTreeMap<char, u8> {
-    let for_themselves = |byte: &u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
-    let printable = (0..=u8::MAX)
-        .filter(for_themselves)
-        .map(|byte| (char::from(byte), byte));
-    let others = (0..=u8::MAX).filter(|byte| !for_themselves(byte));
-    printable.chain(('\u{100}'..).zip(others)).collect()
 }

@@ -21,6 +21,8 @@ pub(crate) use hash::{bucket, hash, hash_word, word, words};
 #[cfg(feature = "compile")]
 pub(crate) use layout::assemble;
 pub(crate) use layout::{AddedToken, Details, MAX_TOKEN_BYTES, Normalizer, Splitter};
+#[cfg(feature = "compile")]
+pub(crate) use spelling::character;
 pub(crate) use vocabulary::Vocabulary;
 #[cfg(feature = "compile")]
 pub(crate) use vocabulary::{GroupSize, MAX_ID, UNMERGED};

@@ -27,7 +27,7 @@ impl Table {
 }
 
 /// Printable bytes of Latin-1 stand for themselves, the others for the characters from U+0100 on, in order.
-fn character(byte: u8) -> char {
+pub(crate) fn character(byte: u8) -> char {
     let code = match byte {
         b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF => u32::from(byte),
         0..=b' ' => 0x100 + u32::from(byte),
