@@ -169,4 +169,5 @@ pub(crate) const HIGH_BYTES: usize = 1;
 /// In an id's high byte: the token is found as a whole piece only, merges never make it.
 pub(crate) const UNMERGED: u8 = 0x80;
 /// The largest id that a table can hold.
+#[cfg(feature = "compile")]
 pub(crate) const MAX_ID: u32 = 0x007f_ffff;
