@@ -39,83 +39,93 @@ fn main() -> Result<(), String> {
 fn measure(tables: &Path, tokenizer: &str, texts: &BTreeMap<String, String>, rounds: usize) -> Result<(), String> {
     let mut figures = Figures::default();
     let mut contenders = Vec::new();
-    for library in Library::ALL {
-        if takes_part(*library, tokenizer) {
-            contenders.push((*library, figures.open(tables, *library, tokenizer, rounds)?));
-        }
+    for library in Library::ALL
+        .iter()
+        .copied()
+        .filter(|library| takes_part(*library, tokenizer))
+    {
+        contenders.push((library, open(tables, library, tokenizer, &mut figures)?));
     }
     let prompt = prompt(texts)?;
     for _ in 0..rounds {
         for (name, text) in texts {
             for (library, contender) in &mut contenders {
-                figures.count(*library, contender, name, text);
+                count(*library, contender, name, text, &mut figures);
             }
         }
         for (library, contender) in &mut contenders {
             let took = repeated(|| contender.count(prompt))?;
-            figures.add(*library, "prompt_us", took.as_secs_f64() * 1e6);
+            figures.add(*library, "prompt_us".to_owned(), took.as_secs_f64() * 1e6);
         }
     }
     figures.print(tokenizer);
     Ok(())
 }
 
-/// What was measured, by library and by what it is.
+/// Opens a library several times, and keeps the last.
+fn open(tables: &Path, library: Library, tokenizer: &str, figures: &mut Figures) -> Result<Contender, String> {
+    // The file itself counts: a library may keep it.
+    let before = HEAP.current_usage();
+    let file = source(tables, library, tokenizer)?;
+    for _ in 0..OPENINGS {
+        let file = file.clone();
+        let begun = ThreadTime::now();
+        let opened = Contender::open(library, file)?;
+        figures.add(library, "open_ms".to_owned(), begun.elapsed().as_secs_f64() * 1e3);
+        drop(opened);
+    }
+    let contender = Contender::open(library, file)?;
+    figures.add(
+        library,
+        "heap_open_kb".to_owned(),
+        kilobytes(before, HEAP.current_usage()),
+    );
+    Ok(contender)
+}
+
+/// Counts a text once. On some long texts the regular expressions of other libraries run out of stack, and they panic: a
+/// figure that is missing says so.
+fn count(library: Library, contender: &mut Contender, name: &str, text: &str, figures: &mut Figures) {
+    let before = HEAP.current_usage();
+    HEAP.reset_peak_usage();
+    let begun = ThreadTime::now();
+    let counted = catch_unwind(AssertUnwindSafe(|| contender.count(text)));
+    let took = begun.elapsed();
+    if matches!(counted, Ok(Ok(_))) {
+        figures.add(
+            library,
+            format!("mb_s {name}"),
+            text.len() as f64 / 1e6 / took.as_secs_f64(),
+        );
+        figures.add(
+            library,
+            "heap_count_kb".to_owned(),
+            kilobytes(before, HEAP.peak_usage()),
+        );
+    }
+}
+
+/// What was measured with one tokenizer, round by round.
 #[derive(Default)]
 struct Figures(BTreeMap<(&'static str, String), Vec<f64>>);
 
 impl Figures {
-    fn add(&mut self, library: Library, what: impl Into<String>, value: f64) {
-        self.0.entry((library.name(), what.into())).or_default().push(value);
+    fn add(&mut self, library: Library, what: String, value: f64) {
+        self.0.entry((library.name(), what)).or_default().push(value);
     }
 
-    fn open(&mut self, tables: &Path, library: Library, tokenizer: &str, rounds: usize) -> Result<Contender, String> {
-        // The file itself counts: a library may keep it.
-        let before = HEAP.current_usage();
-        let file = source(tables, library, tokenizer)?;
-        for _ in 0..rounds.min(OPENINGS) {
-            let file = file.clone();
-            let begun = ThreadTime::now();
-            let opened = Contender::open(library, file)?;
-            self.add(library, "open_ms", begun.elapsed().as_secs_f64() * 1e3);
-            drop(opened);
-        }
-        let contender = Contender::open(library, file)?;
-        self.add(library, "heap_open_kb", kilobytes(before, HEAP.current_usage()));
-        Ok(contender)
-    }
-
-    fn count(&mut self, library: Library, contender: &mut Contender, name: &str, text: &str) {
-        let before = HEAP.current_usage();
-        HEAP.reset_peak_usage();
-        let begun = ThreadTime::now();
-        // On some long texts the regular expressions of other libraries run out of stack, and they panic. A figure that
-        // is missing says so.
-        let counted = catch_unwind(AssertUnwindSafe(|| contender.count(text)));
-        let took = begun.elapsed();
-        if let Ok(Ok(_)) = counted {
-            self.add(
-                library,
-                format!("mb_s {name}"),
-                text.len() as f64 / 1e6 / took.as_secs_f64(),
-            );
-            self.add(library, "heap_count_kb", kilobytes(before, HEAP.peak_usage()));
-        }
-    }
-
+    /// Memory counts at its largest, all else in the middle.
     fn print(self, tokenizer: &str) {
         for ((library, what), mut values) in self.0 {
             values.sort_by(f64::total_cmp);
-            // Memory counts at its largest, all else in the middle.
             let at = if what == "heap_count_kb" {
                 values.len() - 1
             } else {
                 values.len() / 2
             };
-            let value = values[at];
             println!(
                 "{}",
-                json!({ "library": library, "tokenizer": tokenizer, "what": what, "value": value })
+                json!({ "library": library, "tokenizer": tokenizer, "what": what, "value": values[at] })
             );
         }
     }

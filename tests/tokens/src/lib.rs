@@ -7,8 +7,10 @@
 
 mod corpus;
 mod sealed;
+mod small;
 mod tokenizer;
 
 pub use corpus::{Class, Expected, Sample, classes, oracle, unassigned};
 pub use sealed::sealed;
+pub use small::{byte_characters, small_tokenizer};
 pub use tokenizer::{Tokenizer, digest, digest_of_ids, reference_errs, tokenizers};

@@ -7,10 +7,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::TestRunner;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tidegate_core::tokens::Table;
 use tidegate_core::tokens::compile::{Source, compile};
-use tidegate_tokens_tests::{Tokenizer, tokenizers};
+use tidegate_tokens_tests::{Tokenizer, byte_characters, small_tokenizer, tokenizers};
 use tokenizers::pipeline::{EncodeOptions, PipelineToken};
 
 #[test]
@@ -63,7 +63,7 @@ fn any_tokenizer_is_represented_exactly_or_refused() {
         .run(
             &(draws, any::<bool>(), texts, repeated),
             |(draws, ignore_merges, mut texts, long)| {
-                let written = tokenizer_json(&draws, ignore_merges).to_string();
+                let written = small_tokenizer(&merges(&draws), ignore_merges).to_string();
                 let source = Source {
                     tokenizer: &written,
                     config: None,
@@ -141,50 +141,21 @@ fn pieces(tokenizer: &Tokenizer) -> Vec<String> {
     vocabulary.keys().map(piece).chain(added).collect()
 }
 
-/// A tokenizer of all bytes, and of merges of tokens that there are by then.
-fn tokenizer_json(draws: &[(Index, Index)], ignore_merges: bool) -> Value {
-    let mut vocabulary: Vec<String> = byte_characters().map(String::from).collect();
-    let mut merged: Vec<String> = ALPHABET
+/// Pairs of tokens to merge, of those that there are by then.
+fn merges(draws: &[(Index, Index)]) -> Vec<(String, String)> {
+    let mut tokens: Vec<String> = ALPHABET
         .iter()
         .map(|letter| letter.to_string().replace(' ', "Ġ"))
         .collect();
-    let mut merges = Vec::new();
-    for (left, right) in draws {
-        let (left, right) = (left.get(&merged).clone(), right.get(&merged).clone());
-        let both = format!("{left}{right}");
-        if !vocabulary.contains(&both) {
-            vocabulary.push(both.clone());
-            merged.push(both);
+    let merge = |(left, right): &(Index, Index)| {
+        let pair = (left.get(&tokens).clone(), right.get(&tokens).clone());
+        let both = [pair.0.as_str(), pair.1.as_str()].concat();
+        if !tokens.contains(&both) {
+            tokens.push(both);
         }
-        merges.push(json!([left, right]));
-    }
-    let vocabulary: BTreeMap<&String, usize> = vocabulary.iter().zip(0..).collect();
-    json!({
-        "version": "1.0",
-        "added_tokens": [],
-        "normalizer": null,
-        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
-        "post_processor": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
-        "decoder": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
-        "model": {
-            "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
-            "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": ignore_merges,
-            "vocab": vocabulary, "merges": merges,
-        },
-    })
-}
-
-/// The characters that byte-level tokenizers write bytes as, by byte: printable ones of Latin-1 are themselves, the
-/// others stand from U+0100 on in their order (GPT-2's encoder.py, `bytes_to_unicode`).
-fn byte_characters() -> impl Iterator<Item = char> {
-    let mut next = 0x100..;
-    (0..=u8::MAX).map(move |byte| match byte {
-        b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff => char::from(byte),
-        _ => next
-            .next()
-            .and_then(char::from_u32)
-            .expect("there are enough characters"),
-    })
+        pair
+    };
+    draws.iter().map(merge).collect()
 }
 
 const LETTERS: [char; 3] = ['a', 'b', 'c'];
