@@ -61,7 +61,7 @@ impl Correction {
         }
     }
 
-    /// The mean error as a share of the true count; `None` before [`LEAST_PROMPTS`] were reported.
+    /// The mean error as a share of the true count; `None` before enough prompts were reported.
     pub fn error(&self) -> Option<f64> {
         (self.weight >= LEAST_PROMPTS).then(|| self.off / self.reported)
     }
