@@ -43,7 +43,7 @@ fn native() -> Result<PathBuf, TaskError> {
     Ok(workspace::target().join(OPTIMISED).join(TOKENS_BENCH))
 }
 
-/// Builds the module as the gateway is built for Workers, with the same use of SIMD.
+/// Builds the module as the gateway is built for Workers.
 fn module(wasm: &WasmToolchain) -> Result<PathBuf, TaskError> {
     Run::cargo()
         .args([
@@ -57,10 +57,6 @@ fn module(wasm: &WasmToolchain) -> Result<PathBuf, TaskError> {
             WASM_TARGET,
         ])
         .envs(wasm.env.iter().map(|(name, value)| (name, value)))
-        .env(
-            "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS",
-            "-Ctarget-feature=+simd128",
-        )
         .shown()?;
     let built = workspace::target().join(WASM_TARGET).join("worker").join(file_name());
     let out = workspace::work_folder("bench/tokens/module")?;
