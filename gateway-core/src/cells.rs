@@ -3,8 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::budget::{BudgetCell, BudgetCommand, BudgetReply};
 use crate::cluster::{ClusterCell, ClusterCommand, ClusterReply};
-use crate::ids::{ClusterName, ModelName};
+use crate::ids::{BudgetName, ClusterName, ModelName, TenantName};
 use crate::platform::CellError;
 use crate::route::Coordinates;
 use crate::time::Timestamp;
@@ -26,6 +27,8 @@ pub enum CellId {
     Cluster(ClusterName),
     /// What engines' reports have taught about the tokens of one model.
     Estimate(ModelName),
+    /// What a tenant may use of a group of models.
+    Budget(TenantName, BudgetName),
 }
 
 impl CellId {
@@ -34,6 +37,7 @@ impl CellId {
         match self {
             Self::Cluster(name) => format!("cluster/{name}"),
             Self::Estimate(model) => format!("estimate/{model}"),
+            Self::Budget(tenant, budget) => format!("budget/{tenant}/{budget}"),
         }
     }
 
@@ -42,6 +46,12 @@ impl CellId {
         match key.split_once('/')? {
             ("cluster", name) if !name.is_empty() => Some(Self::Cluster(name.into())),
             ("estimate", model) if !model.is_empty() => Some(Self::Estimate(model.into())),
+            ("budget", names) => match names.split_once('/')? {
+                (tenant, budget) if !tenant.is_empty() && !budget.is_empty() => {
+                    Some(Self::Budget(tenant.into(), budget.into()))
+                }
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -55,6 +65,8 @@ pub enum CellCommand {
     Cluster(ClusterCommand),
     /// To a model's estimate: learn from these reports. Empty ones only ask.
     Estimate(Observed),
+    /// To a budget cell.
+    Budget(BudgetCommand),
 }
 
 impl CellCommand {
@@ -65,7 +77,12 @@ impl CellCommand {
             Self::Cluster(ClusterCommand::Release(_) | ClusterCommand::Renew { .. }) => {
                 Some(CellReply::Cluster(ClusterReply::Done))
             }
-            Self::Cluster(ClusterCommand::Acquire(_) | ClusterCommand::Status) | Self::Estimate(_) => None,
+            Self::Budget(BudgetCommand::Settle(_)) => Some(CellReply::Budget(BudgetReply::Done)),
+            Self::Cluster(ClusterCommand::Acquire(_) | ClusterCommand::Status)
+            | Self::Estimate(_)
+            | Self::Budget(BudgetCommand::Lease(_) | BudgetCommand::Status { .. } | BudgetCommand::SetLimits(_)) => {
+                None
+            }
         }
     }
 }
@@ -78,6 +95,8 @@ pub enum CellReply {
     Cluster(ClusterReply),
     /// From a model's estimate: what holds now.
     Estimate(Correction),
+    /// From a budget cell.
+    Budget(BudgetReply),
     /// The command is for cells of another kind; nothing was done.
     AnotherKind,
 }
@@ -90,6 +109,8 @@ pub enum CellState {
     Cluster(ClusterCell),
     /// Of a model's estimate.
     Estimate(Correction),
+    /// Of a budget cell.
+    Budget(BudgetCell),
 }
 
 impl CellState {
@@ -98,6 +119,7 @@ impl CellState {
         match id {
             CellId::Cluster(_) => Self::Cluster(ClusterCell::default()),
             CellId::Estimate(_) => Self::Estimate(Correction::default()),
+            CellId::Budget(..) => Self::Budget(BudgetCell::default()),
         }
     }
 
@@ -109,9 +131,19 @@ impl CellState {
                 correction.learn(&observed);
                 CellReply::Estimate(*correction)
             }
-            (Self::Cluster(_), CellCommand::Estimate(_)) | (Self::Estimate(_), CellCommand::Cluster(_)) => {
-                CellReply::AnotherKind
-            }
+            (Self::Budget(cell), CellCommand::Budget(command)) => CellReply::Budget(cell.apply(now, command)),
+            (Self::Cluster(_), CellCommand::Estimate(_) | CellCommand::Budget(_))
+            | (Self::Estimate(_), CellCommand::Cluster(_) | CellCommand::Budget(_))
+            | (Self::Budget(_), CellCommand::Cluster(_) | CellCommand::Estimate(_)) => CellReply::AnotherKind,
+        }
+    }
+
+    /// What of the state must survive a restart, where cells live in memory; `None` for figures of the moment.
+    #[must_use]
+    pub fn lasting(&self) -> Option<Self> {
+        match self {
+            Self::Cluster(_) | Self::Estimate(_) => None,
+            Self::Budget(cell) => Some(Self::Budget(cell.without_holders())),
         }
     }
 
@@ -178,10 +210,21 @@ mod tests {
 
     #[test]
     fn keys_read_as_they_are_written() {
-        for id in [CellId::Cluster("eu".into()), CellId::Estimate("org/model/v1".into())] {
+        for id in [
+            CellId::Cluster("eu".into()),
+            CellId::Estimate("org/model/v1".into()),
+            CellId::Budget("acme".into(), "chat".into()),
+        ] {
             assert_eq!(CellId::from_key(&id.key()), Some(id));
         }
-        for key in ["estimate/", "estimate", "other/eu"] {
+        for key in [
+            "estimate/",
+            "estimate",
+            "other/eu",
+            "budget/acme",
+            "budget/acme/",
+            "budget//chat",
+        ] {
             assert_eq!(CellId::from_key(key), None, "{key}");
         }
     }

@@ -299,7 +299,9 @@ async fn call<P: Platform>(platform: &P, cell: &CellAddress, command: ClusterCom
         .map_err(|error| error.to_string())?;
     match reply {
         CellReply::Cluster(reply) => Ok(reply),
-        other @ (CellReply::Estimate(_) | CellReply::AnotherKind) => Err(format!("not a cluster's reply: {other:?}")),
+        other @ (CellReply::Estimate(_) | CellReply::Budget(_) | CellReply::AnotherKind) => {
+            Err(format!("not a cluster's reply: {other:?}"))
+        }
     }
 }
 

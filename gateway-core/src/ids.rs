@@ -63,6 +63,10 @@ name!(
     TenantName
 );
 name!(
+    /// A budget of a tenant: the name tells its budgets apart.
+    BudgetName
+);
+name!(
     /// A secret's name. Its value is known to the platform only, never to the core.
     SecretName
 );

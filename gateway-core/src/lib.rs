@@ -12,6 +12,8 @@ pub mod api;
 pub mod auth;
 pub mod tokens;
 
+pub mod budget;
+
 pub mod prefix;
 
 pub mod route;

@@ -81,7 +81,7 @@ pub(super) async fn correction_in_cell<P: Platform>(platform: &P, model: &Model)
     let command = CellCommand::Estimate(Observed::default());
     match platform.cell_call(&address(model)?, command).await {
         Ok(CellReply::Estimate(correction)) => Some(correction),
-        Ok(CellReply::Cluster(_) | CellReply::AnotherKind) | Err(_) => None,
+        Ok(CellReply::Cluster(_) | CellReply::Budget(_) | CellReply::AnotherKind) | Err(_) => None,
     }
 }
 

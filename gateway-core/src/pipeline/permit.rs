@@ -85,6 +85,7 @@ impl<P: Platform> Permit<P> {
             }
             CellReply::Cluster(ClusterReply::Done | ClusterReply::Status(_))
             | CellReply::Estimate(_)
+            | CellReply::Budget(_)
             | CellReply::AnotherKind => Err(CellError::Malformed("not a reply to acquire".to_owned()).into()),
         }
     }

@@ -1,0 +1,508 @@
+//! The lease book: what one process, isolate or instance may spend of a budget without asking. It reserves and settles
+//! in memory, asks the budget cell before it runs dry, and tells it all of its account each time.
+//!
+//! It never holds more than the cell knows of: what requests turn out not to take comes back only as far as the lease
+//! had room, and beyond that is given back.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::account::{Account, Amount};
+use super::bucket::Bucket;
+use super::limits::{BudgetLimits, Rate};
+use super::message::{Denied, HolderId, Lease, Leased, Left, Need, Report, Shortage};
+use super::outputs::Outputs;
+use super::pace::Pace;
+use super::rates::Rates;
+use crate::ids::ModelName;
+use crate::time::Timestamp;
+
+/// The book of one budget.
+#[derive(Clone, Debug)]
+pub struct Book {
+    holder: HolderId,
+    sequence: u64,
+    tokens: Purse,
+    requests: Purse,
+    slots: u32,
+    spare_slots: u32,
+    running: u32,
+    /// What the cell last told; nothing before it was first asked.
+    told: Option<Told>,
+    asking: Option<Asking>,
+    /// Tokens that requests wait for while the cell is asked.
+    awaited: u64,
+    /// No request has the cell asked before this.
+    ask_after: Timestamp,
+    /// Nothing has the cell asked ahead of need before this.
+    top_up_after: Timestamp,
+    /// Calls in a row that the cell did not answer.
+    unanswered: u32,
+    /// What may be spent while the cell does not answer.
+    allowance: Option<Bucket>,
+    pace: Pace,
+    request_pace: Pace,
+    last_used: Timestamp,
+    /// Whether the account has changed since it was last told.
+    is_news: bool,
+    outputs: BTreeMap<ModelName, Outputs>,
+    expected: BTreeMap<ModelName, u64>,
+}
+
+/// An account, and the most that it may hold.
+#[derive(Clone, Copy, Debug, Default)]
+struct Purse {
+    account: Account,
+    most: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    limits: BudgetLimits,
+    left: Left,
+    at: Timestamp,
+    /// When what is held must not be used any more.
+    ends: Timestamp,
+    /// When it is time to ask again.
+    renew: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Asking {
+    sequence: u64,
+    since: Timestamp,
+}
+
+/// Why nothing could be reserved from what the book holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotReserved {
+    /// The cell has to be asked.
+    Ask,
+    /// It is being asked: to be tried again when it has replied, at most [`MOST_WAITS`] times.
+    Asking,
+    /// There is nothing to be had now.
+    Denied(Denied),
+    /// The cell does not answer, and is not to be asked before that long.
+    CutOff {
+        /// How long.
+        wait: Duration,
+    },
+}
+
+/// What a book would have done in the background.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upkeep {
+    /// Ask the cell for more, or for longer.
+    Renew,
+    /// Tell the cell what is given back.
+    Settle,
+}
+
+impl Book {
+    /// An empty book of that holder, whose id nobody else has.
+    pub fn new(holder: HolderId, now: Timestamp) -> Self {
+        Self {
+            holder,
+            sequence: 0,
+            tokens: Purse::default(),
+            requests: Purse::default(),
+            slots: 0,
+            spare_slots: 0,
+            running: 0,
+            told: None,
+            asking: None,
+            awaited: 0,
+            ask_after: Timestamp::default(),
+            top_up_after: Timestamp::default(),
+            unanswered: 0,
+            allowance: None,
+            pace: Pace::new(now),
+            request_pace: Pace::new(now),
+            last_used: now,
+            is_news: false,
+            outputs: BTreeMap::new(),
+            expected: BTreeMap::new(),
+        }
+    }
+
+    /// Reserves what a request needs, and a place to run in, from what is held. Allocates nothing.
+    ///
+    /// # Errors
+    /// Why it cannot be had from here.
+    pub fn reserve(&mut self, now: Timestamp, tokens: u64, kept_percent: u8) -> Result<(), NotReserved> {
+        self.let_go(now);
+        let Some(told) = self.told else {
+            return Err(self.not_reserved(now, Shortage::Tokens, None));
+        };
+        if told.limits.bounds_tokens() && tokens > told.limits.most_for_one(kept_percent) {
+            let short = Shortage::TooLarge;
+            return Err(NotReserved::Denied(Denied { short, wait: None }));
+        }
+        match self.shortage(now, &told, tokens, kept_percent) {
+            None => {
+                self.spend(now, tokens);
+                Ok(())
+            }
+            Some(shortage) => {
+                let expected = self.expected_denial(now, &told, shortage, tokens, kept_percent);
+                let not_reserved = self.not_reserved(now, shortage, expected);
+                if not_reserved == NotReserved::Asking {
+                    self.awaited = self.awaited.saturating_add(tokens);
+                }
+                Err(not_reserved)
+            }
+        }
+    }
+
+    /// What to tell a request that has waited for long enough while others took what came.
+    pub fn crowded_out(&self) -> Denied {
+        let (short, wait) = (Shortage::Tokens, Some(DENIED_PAUSE));
+        Denied { short, wait }
+    }
+
+    /// Reserves without a lease, while the cell does not answer, from an allowance of that rate. What is spent so is
+    /// debt, which the cell is told of when it answers again. Gives whether the allowance had so much.
+    pub fn reserve_cut_off(&mut self, now: Timestamp, tokens: u64, allowance: Rate) -> bool {
+        let bucket = self
+            .allowance
+            .get_or_insert_with(|| Bucket::holding(allowance.burst, now));
+        bucket.refill(now, allowance, allowance.burst);
+        let has_so_much = bucket.level() >= signed(tokens);
+        if has_so_much {
+            bucket.take(tokens);
+            self.spend(now, tokens);
+        }
+        has_so_much
+    }
+
+    /// A running request takes more than it reserved. It gets it, whether it is there or not.
+    pub fn extend(&mut self, now: Timestamp, tokens: u64) {
+        self.tokens.account.spent += tokens;
+        self.pace.on_spent(now, tokens);
+        self.is_news = true;
+    }
+
+    /// A request that had reserved `reserved` tokens, extensions included, has ended and took `used`.
+    pub fn settle(&mut self, now: Timestamp, reserved: u64, used: u64) {
+        let account = &mut self.tokens.account;
+        account.spent = (account.spent + used).saturating_sub(reserved);
+        self.pace.on_settled(now, reserved, used);
+        self.running = self.running.saturating_sub(1);
+        self.last_used = now;
+        self.is_news = true;
+        self.let_go(now);
+    }
+
+    /// An answer of that model has ended after so many tokens.
+    pub fn on_output(&mut self, model: &ModelName, tokens: u64) {
+        match self.outputs.get_mut(model) {
+            Some(outputs) => outputs.on_output(tokens),
+            None => self.outputs.entry(model.clone()).or_default().on_output(tokens),
+        }
+    }
+
+    /// Output tokens to expect of an answer of that model, where enough have been seen.
+    pub fn expected_output(&self, model: &ModelName) -> Option<u64> {
+        self.expected.get(model).copied()
+    }
+
+    /// What is to be done behind the request's back, if anything.
+    pub fn upkeep(&self, now: Timestamp) -> Option<Upkeep> {
+        let told = self.told.filter(|_| self.asking.is_none() && now >= self.ask_after)?;
+        let bounds = &told.limits;
+        let is_low = |purse: &Purse, pace: &Pace| {
+            let available = purse.account.available();
+            available < 0 || available < signed(pace.ahead(now) / 2)
+        };
+        let is_low = bounds.bounds_tokens() && is_low(&self.tokens, &self.pace)
+            || bounds.requests.is_some() && is_low(&self.requests, &self.request_pace);
+        let is_due = now >= told.renew && (self.running > 0 || self.last_used + IDLE > now);
+        if now >= self.top_up_after && (is_low || is_due) {
+            return Some(Upkeep::Renew);
+        }
+        let gives_back =
+            bounds.concurrent_requests.is_some() && self.slots > self.running.saturating_add(self.spare_slots);
+        gives_back.then_some(Upkeep::Settle)
+    }
+
+    /// Whether nothing has been asked of it for long enough to give everything back.
+    pub fn is_idle(&self, now: Timestamp) -> bool {
+        self.running == 0 && self.asking.is_none() && now >= self.last_used + IDLE
+    }
+
+    /// Whether it has anything to give back or to tell.
+    pub fn has_news(&self) -> bool {
+        self.is_news || self.tokens.account.held() > 0 || self.requests.account.held() > 0 || self.slots > 0
+    }
+
+    /// Begins to ask the cell. The reply goes to [`on_leased`](Self::on_leased), and its absence to
+    /// [`on_unanswered`](Self::on_unanswered).
+    pub fn ask(&mut self, now: Timestamp, need: Option<(u64, u8)>, limits: BudgetLimits, ttl: Duration) -> Lease {
+        let needed = need.map_or(0, |(tokens, _)| tokens);
+        let awaited = std::mem::take(&mut self.awaited);
+        self.pace.on_spent(now, awaited);
+        let want = Amount {
+            tokens: self.pace.ahead(now) + needed,
+            requests: self.request_pace.ahead(now) + u64::from(need.is_some()),
+        };
+        // What is far beyond what it would ask for now, others can use.
+        self.tokens.give_back_beyond(needed + want.tokens.saturating_mul(2));
+        self.requests.give_back_beyond(1 + want.requests.saturating_mul(2));
+        self.slots = self.slots.min(self.running.saturating_add(self.spare_slots));
+        let report = self.report(now);
+        self.asking = Some(Asking {
+            sequence: self.sequence,
+            since: now,
+        });
+        self.top_up_after = now + TOP_UP_PAUSE;
+        let slots = self.running.saturating_add(need.is_some().into());
+        let need = need.map(|(tokens, kept_percent)| Need {
+            tokens,
+            slots,
+            kept_percent,
+        });
+        let want_slots = slots.saturating_add(self.spare_slots.min(self.running));
+        Lease {
+            report,
+            need,
+            want,
+            want_slots,
+            limits,
+            ttl,
+        }
+    }
+
+    /// The cell has replied.
+    ///
+    /// # Errors
+    /// When it did not grant what was needed.
+    pub fn on_leased(&mut self, now: Timestamp, leased: Leased) -> Result<(), Denied> {
+        let Some(asking) = self.asking.filter(|asking| asking.sequence == leased.sequence) else {
+            // It was given up, and asked for again since.
+            return Ok(());
+        };
+        self.asking = None;
+        self.unanswered = 0;
+        self.allowance = None;
+        self.tokens.on_lent(leased.granted.tokens, leased.held.tokens);
+        self.requests.on_lent(leased.granted.requests, leased.held.requests);
+        self.slots = leased.slots;
+        self.spare_slots = leased.spare_slots;
+        self.told = Some(Told {
+            limits: leased.limits,
+            left: leased.left,
+            at: now,
+            ends: asking.since + leased.ttl,
+            renew: asking.since + leased.ttl / 3,
+        });
+        self.expected = leased.expected.into_iter().collect();
+        match leased.denied {
+            Some(denied) => {
+                self.ask_after = now + DENIED_PAUSE;
+                Err(denied.at_least(DENIED_PAUSE))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The cell has not answered. It is asked once more at once, since a message may have got lost; then the book counts
+    /// as cut off.
+    pub fn on_unanswered(&mut self, now: Timestamp) {
+        self.asking = None;
+        self.unanswered = self.unanswered.saturating_add(1);
+        if self.unanswered > 1 {
+            self.ask_after = now + CUT_OFF_PAUSE;
+        }
+    }
+
+    /// Gives back all that is held, and tells the account as it is then.
+    pub fn settle_up(&mut self, now: Timestamp) -> Report {
+        if self.is_idle(now) {
+            self.tokens.give_back_beyond(0);
+            self.requests.give_back_beyond(0);
+            self.spare_slots = 0;
+        }
+        self.slots = self.slots.min(self.running.saturating_add(self.spare_slots));
+        self.report(now)
+    }
+
+    /// Tokens that were spent here beyond all that was granted.
+    pub fn debt(&self) -> u64 {
+        self.tokens.account.available().min(0).unsigned_abs()
+    }
+
+    /// How the budget stands, as far as it is known here; `None` before the cell was first asked.
+    pub fn rates(&self, now: Timestamp) -> Option<Rates> {
+        let Told { limits, left, at, .. } = self.told?;
+        let elapsed = now.since(at);
+        Some(Rates::new(
+            &limits,
+            left,
+            elapsed,
+            Amount {
+                tokens: self.tokens.account.held(),
+                requests: self.requests.account.held(),
+            },
+            self.tokens.account.available().min(0),
+        ))
+    }
+
+    /// What a request cannot have of what is held.
+    fn shortage(&self, now: Timestamp, told: &Told, tokens: u64, kept_percent: u8) -> Option<Shortage> {
+        let limits = &told.limits;
+        if limits.concurrent_requests.is_some() && self.running >= self.slots {
+            return Some(Shortage::Concurrency);
+        }
+        if limits.requests.is_some() && self.requests.account.available() < 1 {
+            return Some(Shortage::Requests);
+        }
+        if limits.bounds_tokens() && self.tokens.account.available() < signed(tokens) {
+            return Some(Shortage::Tokens);
+        }
+        let kept = limits.tokens.map_or(0, |rate| rate.kept(kept_percent));
+        (kept > 0 && told.tokens_left(now) < signed(kept)).then_some(Shortage::Priority)
+    }
+
+    /// What the cell would say, going by what it told last; `None` where it may have what is short.
+    fn expected_denial(
+        &self,
+        now: Timestamp,
+        told: &Told,
+        short: Shortage,
+        tokens: u64,
+        kept_percent: u8,
+    ) -> Option<Denied> {
+        let limits = &told.limits;
+        let lacking = |account: &Account, amount| signed(amount) - account.available();
+        let (rate, left, wanted) = match short {
+            Shortage::Requests => (
+                limits.requests,
+                told.requests_left(now),
+                lacking(&self.requests.account, 1),
+            ),
+            Shortage::Tokens | Shortage::Priority => {
+                let lacking = lacking(&self.tokens.account, tokens).max(0);
+                if limits.tokens_per_day.is_some() && signed(told.left.day_tokens) < lacking {
+                    let (short, wait) = (Shortage::Day, Some(limits.until_next_day(now)));
+                    return Some(Denied { short, wait });
+                }
+                let kept = limits.tokens.map_or(0, |rate| rate.kept(kept_percent));
+                (limits.tokens, told.tokens_left(now), lacking + signed(kept))
+            }
+            Shortage::Concurrency | Shortage::Day | Shortage::TooLarge => return None,
+        };
+        let missing = u64::try_from(wanted.saturating_sub(left))
+            .ok()
+            .filter(|missing| *missing > 0)?;
+        let wait = Some(rate?.time_for(missing));
+        Some(Denied { short, wait })
+    }
+
+    /// What to do about a shortage: what the cell told a moment ago saves asking it again.
+    fn not_reserved(&self, now: Timestamp, short: Shortage, expected: Option<Denied>) -> NotReserved {
+        if self.asking.is_some_and(|asking| now.since(asking.since) < LONGEST_CALL) {
+            return NotReserved::Asking;
+        }
+        let pause = self.ask_after.since(now);
+        if self.unanswered > 1 && !pause.is_zero() {
+            return NotReserved::CutOff { wait: pause };
+        }
+        let is_fresh = self.told.is_some_and(|told| now.since(told.at) < FRESH);
+        match expected {
+            Some(denied) if is_fresh || !pause.is_zero() => NotReserved::Denied(denied.at_least(pause)),
+            None if !pause.is_zero() => {
+                let wait = Some(pause);
+                NotReserved::Denied(Denied { short, wait })
+            }
+            Some(_) | None => NotReserved::Ask,
+        }
+    }
+
+    fn spend(&mut self, now: Timestamp, tokens: u64) {
+        self.tokens.account.spent += tokens;
+        self.requests.account.spent += 1;
+        self.running += 1;
+        self.pace.on_spent(now, tokens);
+        self.request_pace.on_spent(now, 1);
+        self.last_used = now;
+        self.is_news = true;
+    }
+
+    /// Gives back what the lease has no room or no time for.
+    fn let_go(&mut self, now: Timestamp) {
+        if self.told.is_none_or(|told| now >= told.ends) {
+            self.tokens.most = 0;
+            self.requests.most = 0;
+            self.slots = self.slots.min(self.running);
+        }
+        self.tokens.give_back_beyond(self.tokens.most);
+        self.requests.give_back_beyond(self.requests.most);
+    }
+
+    fn report(&mut self, now: Timestamp) -> Report {
+        self.sequence += 1;
+        self.is_news = false;
+        Report {
+            holder: self.holder,
+            sequence: self.sequence,
+            tokens: self.tokens.told(),
+            requests: self.requests.told(),
+            slots: self.slots,
+            pace: self.pace.per_second(now),
+            outputs: std::mem::take(&mut self.outputs).into_iter().collect(),
+        }
+    }
+}
+
+impl Purse {
+    fn give_back_beyond(&mut self, most: u64) {
+        self.account.keep(most);
+    }
+
+    /// The account as it is told; until the reply nothing more than this is held.
+    fn told(&mut self) -> Account {
+        self.most = self.account.held();
+        self.account
+    }
+
+    fn on_lent(&mut self, granted: u64, held: u64) {
+        self.account.granted = self.account.granted.max(granted);
+        self.most = held;
+        self.account.keep(held);
+    }
+}
+
+impl Told {
+    /// Tokens left in the cell by now, if nobody took any.
+    fn tokens_left(&self, now: Timestamp) -> i64 {
+        self.left(self.limits.tokens, self.left.tokens, now)
+    }
+
+    /// Requests, likewise.
+    fn requests_left(&self, now: Timestamp) -> i64 {
+        self.left(self.limits.requests, self.left.requests, now)
+    }
+
+    fn left(&self, rate: Option<Rate>, left: i64, now: Timestamp) -> i64 {
+        rate.map_or(i64::MAX, |rate| rate.grown(left, now.since(self.at)))
+    }
+}
+
+fn signed(amount: u64) -> i64 {
+    i64::try_from(amount).unwrap_or(i64::MAX)
+}
+
+/// Between two times that the cell is asked ahead of need.
+const TOP_UP_PAUSE: Duration = Duration::from_secs(1);
+/// After a denial nothing is asked for that long.
+const DENIED_PAUSE: Duration = Duration::from_millis(500);
+/// What the cell told is relied on for that long, where it says that there is nothing to be had.
+const FRESH: Duration = Duration::from_secs(1);
+/// After a call that was not answered.
+const CUT_OFF_PAUSE: Duration = Duration::from_secs(1);
+/// After that long without a request everything is given back.
+pub const IDLE: Duration = Duration::from_millis(500);
+/// How often a request waits for a reply to somebody before it is told to come later.
+pub const MOST_WAITS: u32 = 3;
+/// A call that takes longer was given up.
+pub const LONGEST_CALL: Duration = Duration::from_secs(2);

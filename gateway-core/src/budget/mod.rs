@@ -1,0 +1,25 @@
+//! What tenants may use. A budget is one tenant's, for all models or a group of them: tokens and requests by the minute,
+//! tokens by the day, requests at once. Its cell lends to books, one at each edge location, which spend without asking;
+//! docs/budgets.md tells what that bounds, and why.
+
+mod account;
+mod book;
+mod bucket;
+mod cell;
+mod limits;
+mod message;
+mod outputs;
+mod pace;
+mod pool;
+mod rates;
+
+pub use account::{Account, Amount};
+pub use book::{Book, IDLE, LONGEST_CALL, MOST_WAITS, NotReserved, Upkeep};
+pub use bucket::Bucket;
+pub use cell::BudgetCell;
+pub use limits::{BudgetLimits, MOST_PER_DAY, Rate};
+pub use message::{
+    BudgetCommand, BudgetReply, BudgetStatus, Denied, HolderId, Lease, Leased, Left, Need, Report, Shortage, Totals,
+};
+pub use outputs::Outputs;
+pub use rates::{RateState, Rates};

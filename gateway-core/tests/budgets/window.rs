@@ -1,0 +1,33 @@
+//! The bound that a budget promises, checked for every window at once.
+
+/// What was admitted, over time.
+pub struct Windows {
+    per_micro: f64,
+    burst: f64,
+    admitted: f64,
+    /// The least of `admitted - rate x time` at any earlier moment: the beginning of the worst window.
+    least: f64,
+    /// The most that any window went beyond the burst and the rate; below zero where none did.
+    pub worst: f64,
+}
+
+impl Windows {
+    pub fn new(per_minute: u64, burst: u64) -> Self {
+        Self {
+            per_micro: per_minute as f64 / 6e7,
+            burst: burst as f64,
+            admitted: 0.0,
+            least: f64::INFINITY,
+            worst: f64::NEG_INFINITY,
+        }
+    }
+
+    /// So much is admitted, or comes back, at that microsecond, while so much debt is around.
+    pub fn on_admitted(&mut self, micros: u64, tokens: f64, debt: f64) {
+        let allowed = self.per_micro * micros as f64;
+        self.least = self.least.min(self.admitted - allowed);
+        self.admitted += tokens;
+        let beyond = self.admitted - allowed - self.least - self.burst - debt;
+        self.worst = self.worst.max(beyond);
+    }
+}
