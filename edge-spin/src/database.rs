@@ -327,7 +327,10 @@ mod tests {
         let status = CellCommand::Cluster(ClusterCommand::Status);
         match replica.state.apply(Timestamp::from_millis(1_000), status) {
             CellReply::Cluster(ClusterReply::Status(replicas)) => replicas.iter().map(|replica| replica.running).sum(),
-            other @ (CellReply::Cluster(_) | CellReply::Estimate(_) | CellReply::Budget(_) | CellReply::AnotherKind) => panic!("{other:?}"),
+            other
+            @ (CellReply::Cluster(_) | CellReply::Estimate(_) | CellReply::Budget(_) | CellReply::AnotherKind) => {
+                panic!("{other:?}")
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::budget::{BudgetCell, BudgetCommand, BudgetReply};
 use crate::cluster::{ClusterCell, ClusterCommand, ClusterReply};
-use crate::ids::{BudgetName, ClusterName, ModelName, TenantName};
+use crate::ids::{BudgetId, ClusterName, ModelName};
 use crate::platform::CellError;
 use crate::route::Coordinates;
 use crate::time::Timestamp;
@@ -28,7 +28,7 @@ pub enum CellId {
     /// What engines' reports have taught about the tokens of one model.
     Estimate(ModelName),
     /// What a tenant may use of a group of models.
-    Budget(TenantName, BudgetName),
+    Budget(BudgetId),
 }
 
 impl CellId {
@@ -37,7 +37,7 @@ impl CellId {
         match self {
             Self::Cluster(name) => format!("cluster/{name}"),
             Self::Estimate(model) => format!("estimate/{model}"),
-            Self::Budget(tenant, budget) => format!("budget/{tenant}/{budget}"),
+            Self::Budget(id) => format!("budget/{id}"),
         }
     }
 
@@ -47,9 +47,10 @@ impl CellId {
             ("cluster", name) if !name.is_empty() => Some(Self::Cluster(name.into())),
             ("estimate", model) if !model.is_empty() => Some(Self::Estimate(model.into())),
             ("budget", names) => match names.split_once('/')? {
-                (tenant, budget) if !tenant.is_empty() && !budget.is_empty() => {
-                    Some(Self::Budget(tenant.into(), budget.into()))
-                }
+                (tenant, name) if !tenant.is_empty() && !name.is_empty() => Some(Self::Budget(BudgetId {
+                    tenant: tenant.into(),
+                    name: name.into(),
+                })),
                 _ => None,
             },
             _ => None,
@@ -119,7 +120,7 @@ impl CellState {
         match id {
             CellId::Cluster(_) => Self::Cluster(ClusterCell::default()),
             CellId::Estimate(_) => Self::Estimate(Correction::default()),
-            CellId::Budget(..) => Self::Budget(BudgetCell::default()),
+            CellId::Budget(_) => Self::Budget(BudgetCell::default()),
         }
     }
 
@@ -213,7 +214,10 @@ mod tests {
         for id in [
             CellId::Cluster("eu".into()),
             CellId::Estimate("org/model/v1".into()),
-            CellId::Budget("acme".into(), "chat".into()),
+            CellId::Budget(BudgetId {
+                tenant: "acme".into(),
+                name: "chat".into(),
+            }),
         ] {
             assert_eq!(CellId::from_key(&id.key()), Some(id));
         }

@@ -79,6 +79,21 @@ name!(
     Jurisdiction
 );
 
+/// A budget among all budgets.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BudgetId {
+    /// Whose it is.
+    pub tenant: TenantName,
+    /// Its name among the tenant's budgets.
+    pub name: BudgetName,
+}
+
+impl fmt::Display for BudgetId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.tenant, self.name)
+    }
+}
+
 /// A number of tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -14,13 +14,41 @@ use super::said::{LoneText, Said};
 
 /// Tokens that an engine reports to have read and written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "UsageJson")]
 pub struct Usage {
     /// Read, those found in its prefix cache included.
-    #[serde(default)]
     pub prompt_tokens: u64,
+    /// Of those, found in its prefix cache, as far as it tells.
+    pub cached_tokens: u64,
     /// Written, over all choices.
-    #[serde(default)]
     pub completion_tokens: u64,
+}
+
+#[derive(Deserialize)]
+struct UsageJson {
+    #[serde(default)]
+    prompt_tokens: u64,
+    #[serde(default)]
+    completion_tokens: u64,
+    #[serde(default)]
+    prompt_tokens_details: Option<PromptDetails>,
+}
+
+#[derive(Deserialize)]
+struct PromptDetails {
+    #[serde(default)]
+    cached_tokens: Option<u64>,
+}
+
+impl From<UsageJson> for Usage {
+    fn from(json: UsageJson) -> Self {
+        let cached = json.prompt_tokens_details.and_then(|details| details.cached_tokens);
+        Self {
+            prompt_tokens: json.prompt_tokens,
+            cached_tokens: cached.unwrap_or(0).min(json.prompt_tokens),
+            completion_tokens: json.completion_tokens,
+        }
+    }
 }
 
 /// How one answer, whole or in chunks, is edited.
@@ -262,11 +290,14 @@ mod tests {
     fn usage_is_for_those_who_asked() {
         let usage = Some(Usage {
             prompt_tokens: 3,
+            cached_tokens: 0,
             completion_tokens: 4,
         });
         let last = r#"{"model":"public","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4}}"#;
         assert_eq!(chunk(true, last), (Some(last.to_owned()), usage));
         assert_eq!(chunk(false, last), (None, usage));
+        let cached = r#"{"model":"public","usage":{"prompt_tokens":9,"prompt_tokens_details":{"cached_tokens":7}}}"#;
+        assert_eq!(chunk(false, cached).1.map(|usage| usage.cached_tokens), Some(7));
         let null = r#"{"model":"public","choices":[{}],"usage":null}"#;
         assert_eq!(chunk(true, null), (Some(null.to_owned()), None));
         assert_eq!(

@@ -23,6 +23,12 @@ pub enum Route<'a> {
     ReadConfig,
     /// Replace the configuration.
     WriteConfig,
+    /// How the budgets of the key's tenant stand.
+    Usage,
+    /// How all budgets stand.
+    Budgets,
+    /// One budget, `TENANT/NAME`: read it, set its limits, or put those of the configuration back.
+    Budget(&'a str),
     /// The path exists with these methods only.
     MethodNotAllowed(&'static str),
     /// No such path.
@@ -52,11 +58,20 @@ impl<'a> Route<'a> {
             "/healthz" => (Self::Healthz, "GET"),
             "/readyz" => (Self::Readyz, "GET"),
             "/metrics" => (Self::Metrics, "GET"),
+            "/v1/usage" => (Self::Usage, "GET"),
+            "/admin/budgets" => (Self::Budgets, "GET"),
             "/admin/config" if method == Method::PUT => return Self::WriteConfig,
             "/admin/config" if method == Method::GET => return Self::ReadConfig,
             "/admin/config" => return Self::MethodNotAllowed("GET, PUT"),
-            _ => match path.strip_prefix("/v1/models/") {
-                Some(model) if !model.is_empty() => (Self::Model(model), "GET"),
+            _ => match (path.strip_prefix("/v1/models/"), path.strip_prefix("/admin/budgets/")) {
+                (Some(model), _) if !model.is_empty() => (Self::Model(model), "GET"),
+                (_, Some(budget)) if budget.split('/').filter(|name| !name.is_empty()).count() == 2 => {
+                    return if [Method::GET, Method::PUT, Method::DELETE].contains(method) {
+                        Self::Budget(budget)
+                    } else {
+                        Self::MethodNotAllowed("GET, PUT, DELETE")
+                    };
+                }
                 _ => return Self::NotFound,
             },
         };
@@ -75,7 +90,8 @@ impl<'a> Route<'a> {
             Self::Models | Self::Model(_) => "models",
             Self::Healthz | Self::Readyz => "health",
             Self::Metrics => "metrics",
-            Self::ReadConfig | Self::WriteConfig => "admin",
+            Self::Usage => "usage",
+            Self::ReadConfig | Self::WriteConfig | Self::Budgets | Self::Budget(_) => "admin",
             Self::MethodNotAllowed(_) | Self::NotFound => "other",
         }
     }
@@ -130,6 +146,14 @@ mod tests {
             (Method::GET, "/v1/chat/completions", Route::MethodNotAllowed("POST")),
             (Method::GET, "/v1/models", Route::Models),
             (Method::GET, "/v1/models/org/name", Route::Model("org/name")),
+            (Method::GET, "/v1/usage", Route::Usage),
+            (Method::PUT, "/admin/budgets/acme/chat", Route::Budget("acme/chat")),
+            (
+                Method::POST,
+                "/admin/budgets/acme/chat",
+                Route::MethodNotAllowed("GET, PUT, DELETE"),
+            ),
+            (Method::GET, "/admin/budgets/acme", Route::NotFound),
             (Method::DELETE, "/v1/models/org/name", Route::MethodNotAllowed("GET")),
             (Method::GET, "/v1/models/", Route::NotFound),
             (Method::PUT, "/admin/config", Route::WriteConfig),

@@ -8,6 +8,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::sse::data_event;
+use crate::budget::{BudgetError, Shortage};
 use crate::ids::Tokens;
 use crate::ladder::{AttemptError, Fault};
 use crate::platform::StoreError;
@@ -121,6 +122,18 @@ pub enum RequestError {
         /// In its own words.
         message: String,
     },
+    /// No such budget.
+    #[error("there is no budget `{asked}`: see GET /admin/budgets")]
+    UnknownBudget {
+        /// As the operator named it.
+        asked: String,
+    },
+    /// Limits for a budget that make no sense.
+    #[error("these limits are wrong: {detail}; they are JSON with the keys of a budget in gateway.toml")]
+    WrongLimits {
+        /// What is wrong.
+        detail: String,
+    },
     /// Every cluster that serves the model stands where the tenant's data may not go.
     #[error("no cluster within this tenant's jurisdictions serves the model `{model}`")]
     Jurisdiction {
@@ -174,6 +187,9 @@ pub enum Failure {
     /// An answer that had begun broke off.
     #[error("the answer broke off: {0}")]
     BrokenOff(AttemptError),
+    /// A budget does not admit the request.
+    #[error(transparent)]
+    Budget(#[from] BudgetError),
     /// The configuration that an operator sent is wrong.
     #[error("{0}")]
     Config(String),
@@ -194,6 +210,8 @@ impl From<AttemptError> for Failure {
 pub struct ApiError {
     /// The status, where nothing has been sent yet.
     pub status: StatusCode,
+    /// Whether asking again will not help.
+    pub is_final: bool,
     /// In how long asking again may help.
     pub retry_after: Option<Duration>,
     /// The methods that the path has, where the method was wrong.
@@ -240,6 +258,7 @@ impl ApiError {
     fn new(status: StatusCode, kind: &'static str, message: String) -> Self {
         Self {
             status,
+            is_final: false,
             retry_after: None,
             allow: None,
             kind,
@@ -274,6 +293,7 @@ impl From<Failure> for ApiError {
                 retry_after: recovery,
                 ..of_attempt(error, message)
             },
+            Failure::Budget(error) => of_budget(&error, message),
             Failure::BrokenOff(error) => of_attempt(error, message),
             Failure::Config(_) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, INVALID_REQUEST, message).code("invalid_configuration")
@@ -313,9 +333,34 @@ fn of_request(error: &RequestError, message: String) -> ApiError {
             .code("context_length_exceeded")
             .param(place),
         RequestError::Template { .. } => invalid(StatusCode::BAD_REQUEST).code("chat_template").param("messages"),
+        RequestError::UnknownBudget { .. } => invalid(StatusCode::NOT_FOUND).code("budget_not_found"),
+        RequestError::WrongLimits { .. } => invalid(StatusCode::UNPROCESSABLE_ENTITY).code("invalid_limits"),
         RequestError::Jurisdiction { .. } => new(StatusCode::FORBIDDEN, PERMISSION)
             .code("jurisdiction")
             .param("model"),
+    }
+}
+
+fn of_budget(error: &BudgetError, message: String) -> ApiError {
+    match error {
+        BudgetError::Unreachable { wait } => ApiError {
+            retry_after: Some(*wait),
+            ..ApiError::new(StatusCode::SERVICE_UNAVAILABLE, SERVER, message).code("budget_unreachable")
+        },
+        BudgetError::Denied { denied, .. } => {
+            let (kind, code) = match denied.short {
+                Shortage::Requests | Shortage::Concurrency => ("requests", "rate_limit_exceeded"),
+                Shortage::Tokens | Shortage::Priority => ("tokens", "rate_limit_exceeded"),
+                Shortage::Day | Shortage::TooLarge => ("insufficient_quota", "insufficient_quota"),
+            };
+            let is_final = !denied.short.passes();
+            let unknown = (!is_final).then_some(Duration::from_secs(1));
+            ApiError {
+                is_final,
+                retry_after: denied.wait.or(unknown),
+                ..ApiError::new(StatusCode::TOO_MANY_REQUESTS, kind, message).code(code)
+            }
+        }
     }
 }
 

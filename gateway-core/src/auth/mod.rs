@@ -7,21 +7,39 @@ use http::header::AUTHORIZATION;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use crate::api::RequestError;
-use crate::config::{Admin, Config, KeyDigest, Tenant};
+use crate::config::{Admin, Config, KeyDigest, Priority, Tenant};
 
-/// The tenant whose key the headers carry.
+/// Who sends a request.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Whose key it came with.
+    pub tenant: Arc<Tenant>,
+    /// The key's priority.
+    pub priority: Priority,
+}
+
+/// Whose key the headers carry.
 ///
 /// # Errors
 /// When there is no key, or nobody's.
-pub fn authenticate(config: &Config, headers: &HeaderMap) -> Result<Arc<Tenant>, RequestError> {
-    let digest = presented(headers)?;
+pub fn authenticate(config: &Config, headers: &HeaderMap) -> Result<Caller, RequestError> {
+    let presented = presented(headers)?;
     // Every digest of every tenant is looked at, so that time tells nothing of where a match stands.
-    let mut found = u32::MAX;
-    for (index, tenant) in (0_u32..).zip(&config.tenants) {
-        found.conditional_assign(&index, is_among(digest, &tenant.keys));
+    let mut found = (u32::MAX, u32::MAX);
+    for (tenant, its) in (0_u32..).zip(&config.tenants) {
+        for (key, of_tenant) in (0_u32..).zip(&its.keys) {
+            let is_it = of_tenant.digest.0.ct_eq(&presented.0);
+            found.0.conditional_assign(&tenant, is_it);
+            found.1.conditional_assign(&key, is_it);
+        }
     }
-    let tenant = usize::try_from(found).ok().and_then(|index| config.tenants.get(index));
-    tenant.cloned().ok_or(RequestError::UnknownKey)
+    let place = |index| usize::try_from(index).unwrap_or(usize::MAX);
+    let tenant = config.tenants.get(place(found.0)).ok_or(RequestError::UnknownKey)?;
+    let key = tenant.keys.get(place(found.1)).ok_or(RequestError::UnknownKey)?;
+    Ok(Caller {
+        tenant: Arc::clone(tenant),
+        priority: key.priority,
+    })
 }
 
 /// Whether the headers carry an admin key.

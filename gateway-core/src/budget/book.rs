@@ -30,6 +30,7 @@ pub struct Book {
     /// What the cell last told; nothing before it was first asked.
     told: Option<Told>,
     asking: Option<Asking>,
+    replies: u64,
     /// Tokens that requests wait for while the cell is asked.
     awaited: u64,
     /// No request has the cell asked before this.
@@ -111,6 +112,7 @@ impl Book {
             running: 0,
             told: None,
             asking: None,
+            replies: 0,
             awaited: 0,
             ask_after: Timestamp::default(),
             top_up_after: Timestamp::default(),
@@ -145,13 +147,19 @@ impl Book {
             }
             Some(shortage) => {
                 let expected = self.expected_denial(now, &told, shortage, tokens, kept_percent);
-                let not_reserved = self.not_reserved(now, shortage, expected);
-                if not_reserved == NotReserved::Asking {
-                    self.awaited = self.awaited.saturating_add(tokens);
-                }
-                Err(not_reserved)
+                Err(self.not_reserved(now, shortage, expected))
             }
         }
+    }
+
+    /// A request begins to wait for the reply to somebody else: the next lease is to be large enough for it.
+    pub fn on_waiting(&mut self, tokens: u64) {
+        self.awaited = self.awaited.saturating_add(tokens);
+    }
+
+    /// How often the cell has replied, or failed to: it tells those who wait whether it was for them.
+    pub fn replies(&self) -> u64 {
+        self.replies
     }
 
     /// What to tell a request that has waited for long enough while others took what came.
@@ -225,6 +233,11 @@ impl Book {
         gives_back.then_some(Upkeep::Settle)
     }
 
+    /// Whether no request runs.
+    pub fn is_at_rest(&self) -> bool {
+        self.running == 0
+    }
+
     /// Whether nothing has been asked of it for long enough to give everything back.
     pub fn is_idle(&self, now: Timestamp) -> bool {
         self.running == 0 && self.asking.is_none() && now >= self.last_used + IDLE
@@ -281,7 +294,7 @@ impl Book {
             // It was given up, and asked for again since.
             return Ok(());
         };
-        self.asking = None;
+        self.end_asking();
         self.unanswered = 0;
         self.allowance = None;
         self.tokens.on_lent(leased.granted.tokens, leased.held.tokens);
@@ -308,11 +321,16 @@ impl Book {
     /// The cell has not answered. It is asked once more at once, since a message may have got lost; then the book counts
     /// as cut off.
     pub fn on_unanswered(&mut self, now: Timestamp) {
-        self.asking = None;
+        self.end_asking();
         self.unanswered = self.unanswered.saturating_add(1);
         if self.unanswered > 1 {
             self.ask_after = now + CUT_OFF_PAUSE;
         }
+    }
+
+    /// Who asked has left before the reply came. What was granted comes with the next one.
+    pub fn on_left(&mut self) {
+        self.end_asking();
     }
 
     /// Gives back all that is held, and tells the account as it is then.
@@ -324,6 +342,11 @@ impl Book {
         }
         self.slots = self.slots.min(self.running.saturating_add(self.spare_slots));
         self.report(now)
+    }
+
+    /// The limits in force, as the cell last told.
+    pub fn limits(&self) -> Option<BudgetLimits> {
+        self.told.map(|told| told.limits)
     }
 
     /// Tokens that were spent here beyond all that was granted.
@@ -426,6 +449,11 @@ impl Book {
         self.request_pace.on_spent(now, 1);
         self.last_used = now;
         self.is_news = true;
+    }
+
+    fn end_asking(&mut self) {
+        self.asking = None;
+        self.replies += 1;
     }
 
     /// Gives back what the lease has no room or no time for.

@@ -6,6 +6,7 @@ mod account;
 mod book;
 mod bucket;
 mod cell;
+mod error;
 mod limits;
 mod message;
 mod outputs;
@@ -17,6 +18,7 @@ pub use account::{Account, Amount};
 pub use book::{Book, IDLE, LONGEST_CALL, MOST_WAITS, NotReserved, Upkeep};
 pub use bucket::Bucket;
 pub use cell::BudgetCell;
+pub use error::BudgetError;
 pub use limits::{BudgetLimits, MOST_PER_DAY, Rate};
 pub use message::{
     BudgetCommand, BudgetReply, BudgetStatus, Denied, HolderId, Lease, Leased, Left, Need, Report, Shortage, Totals,

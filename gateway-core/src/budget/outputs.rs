@@ -73,7 +73,7 @@ fn class(tokens: u64) -> usize {
 
 /// The longest length of a class.
 fn longest(class: usize) -> u64 {
-    (1_u64 << (class + 1)).isqrt().max(1)
+    ((1_u64 << (class + 1)) - 1).isqrt()
 }
 
 /// Answers that must have been seen before anything is expected of them.

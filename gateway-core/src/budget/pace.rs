@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn steady_spending_is_seen_and_forgotten() {
-        let at = |millis| Timestamp::from_millis(1_000_000 + millis);
+        let at = |millis: u64| Timestamp::from_millis(1_000_000 + millis);
         let mut pace = Pace::new(at(0));
         (0..600).for_each(|step| pace.on_spent(at(step * 100), 50));
         let ahead = pace.ahead(at(60_000));

@@ -182,7 +182,12 @@ impl ClusterCell {
                 .filter(|name| !acquire.tried.contains(name) && self.state(name).breaker.passes(now))
                 .map(|replica| self.replica_use(replica))
                 .collect();
-            choose(&uses, acquire.affinity, acquire.kv_tokens, acquire.room)
+            choose(
+                &uses,
+                acquire.affinity,
+                acquire.kv_tokens,
+                acquire.room.without(acquire.kept_percent),
+            )
         };
         let Some(replica) = chosen.cloned() else {
             return ClusterReply::Refused(Refusal {
@@ -361,6 +366,7 @@ mod tests {
                 max_running: 2,
                 kv_cache_tokens: Tokens(100),
             },
+            kept_percent: 0,
             tried: vec![],
             affinity: Some(1),
             ttl: TTL,
@@ -390,6 +396,18 @@ mod tests {
         assert_eq!(granted(&mut cell, at(0), acquire(5)), None);
         cell.apply(at(1), release(3, None, Outcome::Served));
         assert!(granted(&mut cell, at(1), acquire(5)).is_some());
+    }
+
+    #[test]
+    fn what_is_kept_for_others_is_not_given_to_a_request_of_low_priority() {
+        let mut cell = ClusterCell::default();
+        let low = |permit| Acquire {
+            kept_percent: 50,
+            ..acquire(permit)
+        };
+        assert!((1..=2).all(|permit| granted(&mut cell, at(0), low(permit)).is_some()));
+        assert_eq!(granted(&mut cell, at(0), low(3)), None);
+        assert!((3..=4).all(|permit| granted(&mut cell, at(0), acquire(permit)).is_some()));
     }
 
     #[test]

@@ -22,6 +22,9 @@ pub struct Acquire {
     pub replicas: Vec<ReplicaName>,
     /// What each of them has room for.
     pub room: Room,
+    /// The share of the room that is kept for requests of higher priority, in percent.
+    #[serde(default)]
+    pub kept_percent: u8,
     /// Replicas that this request has failed on already.
     pub tried: Vec<ReplicaName>,
     /// Fingerprint of the prompt's prefix; `None` where there is no prefix to keep warm.
@@ -37,6 +40,19 @@ pub struct Room {
     pub max_running: u32,
     /// Tokens of kv_cache.
     pub kv_cache_tokens: Tokens,
+}
+
+impl Room {
+    /// The room for requests from which a share, in percent, is kept: for one at least.
+    pub fn without(self, kept_percent: u8) -> Self {
+        let open = 100 - u64::from(kept_percent.min(100));
+        let max_running = u64::from(self.max_running) * open / 100;
+        let kv_cache_tokens = u128::from(self.kv_cache_tokens.0) * u128::from(open) / 100;
+        Self {
+            max_running: u32::try_from(max_running.max(1)).unwrap_or(self.max_running),
+            kv_cache_tokens: u64::try_from(kv_cache_tokens).map_or(self.kv_cache_tokens, Tokens),
+        }
+    }
 }
 
 /// A permit as its holder knows it: enough for a cell that has forgotten it to take it up again.

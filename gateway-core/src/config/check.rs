@@ -10,9 +10,10 @@ use super::models;
 use super::names::{Names, Once};
 use super::read::{entries, value};
 use super::report::{At, Report};
-use super::validated::{Admin, Cluster, Config, Region, Replica, Tenant};
+use super::tenants;
+use super::validated::{Admin, Cluster, Config, Region, Replica};
 use super::written::{self, Root};
-use crate::ids::{ClusterName, Jurisdiction, ModelName, RegionName, ReplicaName, SecretName, TenantName};
+use crate::ids::{ClusterName, Jurisdiction, RegionName, ReplicaName, SecretName};
 use crate::route::Coordinates;
 
 /// The configuration, or `None` when it is wrong, which is then in the report.
@@ -23,7 +24,7 @@ pub(super) fn check(root: &Root, tables: Option<&[&str]>, version: String, repor
     let clusters = clusters(root, &names, &regions, report);
     let models = models::check(root, &names, &clusters, report);
     let mut digests = Once::of("a key with the digest", "expected each key once, with one owner");
-    let tenants = tenants(root, &names, &mut digests, report);
+    let tenants = tenants::check(root, &names, &regions, &mut digests, report);
     let admin = value(&root.admin).map(|admin| Admin {
         keys: keys(entries(&admin.keys), &mut digests, report),
     });
@@ -43,7 +44,8 @@ pub(super) fn check(root: &Root, tables: Option<&[&str]>, version: String, repor
 /// All names that something may refer to.
 pub(super) struct KnownNames<'w> {
     regions: Names<'w>,
-    jurisdictions: Names<'w>,
+    /// Jurisdictions that regions are under.
+    pub jurisdictions: Names<'w>,
     /// Clusters' names.
     pub clusters: Names<'w>,
     /// Models' names and aliases.
@@ -135,46 +137,16 @@ fn cluster(written: &written::Cluster, region: Region) -> Option<Cluster> {
     })
 }
 
-fn tenants(root: &Root, names: &KnownNames<'_>, digests: &mut Once, report: &mut Report) -> Vec<Arc<Tenant>> {
-    let mut tenant_names = Names::of("tenant");
-    let mut tenants = Vec::new();
-    for At { value: written, .. } in entries(&root.tenants) {
-        tenant_names.add(written.name.as_ref(), report);
-        let keys = keys(entries(&written.keys), digests, report);
-        let models = allowed::<ModelName>(&written.models, &names.models, report);
-        let jurisdictions = allowed::<Jurisdiction>(&written.jurisdictions, &names.jurisdictions, report);
-        if let Some(name) = value(&written.name) {
-            tenants.push(Arc::new(Tenant {
-                name: TenantName::from(name.as_str()),
-                keys,
-                models,
-                jurisdictions,
-            }));
-        }
-    }
-    tenants
-}
-
-/// The names that a tenant is kept to, if it is.
-fn allowed<N: for<'n> From<&'n str>>(
-    written: &Option<At<Option<Vec<At<String>>>>>,
-    names: &Names<'_>,
-    report: &mut Report,
-) -> Option<Vec<N>> {
-    let allowed = value(written)?.as_ref()?;
-    Some(
-        allowed
-            .iter()
-            .filter_map(|name| names.resolve(name, report))
-            .map(|name| N::from(&name.value))
-            .collect(),
-    )
-}
-
-/// The digests, none of which may stand anywhere else: a key belongs to one tenant, or to operators.
+/// Operators' digests, none of which may stand anywhere else.
 fn keys(written: &[At<KeyDigest>], digests: &mut Once, report: &mut Report) -> Vec<KeyDigest> {
-    for digest in written {
-        digests.add(&digest.with(digest.value.to_string()), report);
-    }
-    written.iter().map(|digest| digest.value).collect()
+    written
+        .iter()
+        .map(|digest| only_here(digest, digests, report))
+        .collect()
+}
+
+/// The digest, which may stand nowhere else: a key belongs to one tenant, or to operators.
+pub(super) fn only_here(digest: &At<KeyDigest>, digests: &mut Once, report: &mut Report) -> KeyDigest {
+    digests.add(&digest.with(digest.value.to_string()), report);
+    digest.value
 }

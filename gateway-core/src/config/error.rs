@@ -161,6 +161,15 @@ pub enum Problem {
         /// The model.
         model: String,
     },
+    /// A budget that limits nothing.
+    #[error("the budget limits nothing")]
+    NoLimit,
+    /// A burst without the rate that it goes with.
+    #[error("a burst without {key}")]
+    NoRate {
+        /// The rate's key.
+        key: &'static str,
+    },
     /// Two times of which one must be less than the other.
     #[error("{shorter} = {short_ms} is not less than {longer} = {long_ms}")]
     NotLess {

@@ -78,6 +78,18 @@ impl FromWhole for u32 {
     }
 }
 
+impl FromWhole for u16 {
+    fn from_whole(whole: i64) -> Self {
+        whole.try_into().unwrap_or(Self::MAX)
+    }
+}
+
+impl FromWhole for u8 {
+    fn from_whole(whole: i64) -> Self {
+        whole.try_into().unwrap_or(Self::MAX)
+    }
+}
+
 impl FromWhole for usize {
     fn from_whole(whole: i64) -> Self {
         whole.try_into().unwrap_or(Self::MAX)

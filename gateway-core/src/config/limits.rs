@@ -49,6 +49,9 @@ pub(super) fn check(written: &written::Limits, report: &mut Report) -> Option<Li
         breaker_failures: *value(&written.breaker_failures)?,
         breaker_open: *value(&written.breaker_open_ms)?,
         expected_output: *value(&written.expected_output)?,
+        lease_ttl: *value(&written.lease_ttl_ms)?,
+        kept_for_high_percent: *value(&written.kept_for_high_percent)?,
+        kept_from_low_percent: *value(&written.kept_from_low_percent)?,
         config_refresh: *value(&written.config_refresh_ms)?,
     })
 }

@@ -15,6 +15,7 @@ mod report;
 mod schema;
 mod section;
 mod suggest;
+mod tenants;
 mod texts;
 mod url;
 mod validated;
@@ -29,8 +30,8 @@ pub use error::{ConfigError, ConfigErrors, Problem};
 pub use schema::json_schema;
 pub use url::UrlError;
 pub use validated::{
-    Admin, CannedTier, Cluster, Config, EngineKind, Ladder, Limits, Model, PartTokens, Region, Replica, Serving,
-    Tenant, Tier,
+    Admin, Budget, CannedTier, Cluster, Config, EngineKind, Ladder, Limits, Model, PartTokens, Priority, Region,
+    Replica, Serving, Tenant, TenantKey, Tier,
 };
 
 use sha2::{Digest, Sha256};

@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 use super::kinds::{Decimal, Limit, List, Whole};
 use super::read::Kind;
 use super::report::{Place, Report};
-use super::texts::{Digest, Engine, ModelId, Pattern, ReplicaUrl, Text};
-use super::validated::EngineKind;
-use super::written::{Canned, Root, Tier};
+use super::texts::{Digest, Engine, ModelId, Pattern, Priority, ReplicaUrl, Text};
+use super::validated::{self, EngineKind};
+use super::written::{Canned, Key as TenantKey, KeyWithPriority, Root, Tier};
 
 /// The schema as it stands in `gateway.schema.json`: draft 7, which editors' TOML extensions understand.
 pub fn json_schema() -> String {
@@ -117,6 +117,18 @@ impl Describe for Digest {
 impl Describe for Engine {
     fn schema() -> Value {
         json!({ "type": "string", "enum": EngineKind::ALL.map(EngineKind::as_str) })
+    }
+}
+
+impl Describe for Priority {
+    fn schema() -> Value {
+        json!({"type": "string", "enum": validated::Priority::ALL.map(validated::Priority::as_str)})
+    }
+}
+
+impl Describe for TenantKey {
+    fn schema() -> Value {
+        json!({"anyOf": [Digest::schema(), KeyWithPriority::schema()]})
     }
 }
 

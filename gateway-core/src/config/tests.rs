@@ -136,7 +136,7 @@ fn what_is_written_is_what_the_code_gets() {
         "aliases are resolved"
     );
     assert_eq!(tenant.jurisdictions, Some(vec![Jurisdiction::from("eu")]));
-    assert_eq!((tenant.keys[0].0[31], config.admin.keys[0].0[31]), (1, 2));
+    assert_eq!((tenant.keys[0].digest.0[31], config.admin.keys[0].0[31]), (1, 2));
     assert_eq!(
         config.limits,
         Limits {

@@ -6,7 +6,7 @@ use super::read::{Kind, Node};
 use super::report::Report;
 use super::suggest::one_of;
 use super::url::normalise;
-use super::validated::EngineKind;
+use super::validated::{self, EngineKind};
 
 /// A text of certain characters.
 pub(super) trait Pattern {
@@ -187,6 +187,28 @@ impl Kind for Engine {
                 what: "engine",
                 name: text.to_owned(),
             })
+        })
+    }
+}
+
+/// A priority by name.
+pub(super) struct Priority;
+
+impl Kind for Priority {
+    type Value = validated::Priority;
+
+    fn expected() -> String {
+        one_of(validated::Priority::ALL.iter().map(|priority| priority.as_str()))
+    }
+
+    fn read(node: Node<'_>, report: &mut Report) -> Option<validated::Priority> {
+        node.parse::<Self>(report, |text| {
+            let mut all = validated::Priority::ALL.into_iter();
+            all.find(|priority| priority.as_str() == text)
+                .ok_or_else(|| Problem::UnknownName {
+                    what: "priority",
+                    name: text.to_owned(),
+                })
         })
     }
 }

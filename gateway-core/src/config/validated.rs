@@ -7,8 +7,9 @@ use std::time::Duration;
 use http::Uri;
 
 use super::digest::KeyDigest;
+use crate::budget::{BudgetLimits, Rate};
 use crate::ids::{
-    ClusterName, Jurisdiction, ModelName, RegionName, ReplicaName, SecretName, TableName, TenantName, Tokens,
+    BudgetId, ClusterName, Jurisdiction, ModelName, RegionName, ReplicaName, SecretName, TableName, TenantName, Tokens,
 };
 use crate::route::Coordinates;
 
@@ -185,16 +186,72 @@ pub struct CannedTier {
 }
 
 /// Who sends requests.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Tenant {
     /// Its name.
     pub name: TenantName,
-    /// SHA-256 digests of its API keys.
-    pub keys: Vec<KeyDigest>,
+    /// Its API keys.
+    pub keys: Vec<TenantKey>,
     /// Names of models it may ask for; `None` for all.
     pub models: Option<Vec<ModelName>>,
     /// Jurisdictions that may see its data; `None` for all.
     pub jurisdictions: Option<Vec<Jurisdiction>>,
+    /// What it may use.
+    pub budgets: Vec<Arc<Budget>>,
+}
+
+/// An API key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TenantKey {
+    /// Its SHA-256 digest.
+    pub digest: KeyDigest,
+    /// Which requests are refused first where something is short.
+    pub priority: Priority,
+}
+
+/// How much a request matters where not all can be served, in the order in which they are refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// Refused while there is still room for others.
+    Low,
+    /// As most are.
+    #[default]
+    Normal,
+    /// Admitted where something is kept for it.
+    High,
+}
+
+impl Priority {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Low, Self::Normal, Self::High];
+
+    /// Its name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Normal => "normal",
+            Self::High => "high",
+        }
+    }
+}
+
+/// What a tenant may use of all models or of a group of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Budget {
+    /// Whose it is, and its name.
+    pub id: BudgetId,
+    /// The models that it is about; `None` for all.
+    pub models: Option<Vec<ModelName>>,
+    /// What it allows.
+    pub limits: BudgetLimits,
+    /// What a cached prompt token counts, in percent of another.
+    pub cached_prompt_percent: u32,
+    /// Tokens that a canned response counts.
+    pub canned_tokens: u64,
+    /// What an edge location may admit by itself while the budget's cell cannot be reached; `None`: nothing.
+    pub unreachable: Option<Rate>,
+    /// Where its cell is best kept.
+    pub near: Coordinates,
 }
 
 /// Operators' own access.
@@ -244,8 +301,32 @@ pub struct Limits {
     pub breaker_open: Duration,
     /// Output tokens to expect of a request that sets no bound.
     pub expected_output: Tokens,
+    /// Time for which what was lent of a budget may be spent.
+    pub lease_ttl: Duration,
+    /// The share of budgets and of clusters' room that requests of high priority alone may use, in percent.
+    pub kept_for_high_percent: u8,
+    /// The share, beyond that, that requests of low priority may not use, in percent.
+    pub kept_from_low_percent: u8,
     /// Time between two looks into the store for a newer configuration; 60 s at most.
     pub config_refresh: Duration,
+}
+
+impl Limits {
+    /// The share of budgets and of clusters' room that is kept from requests of that priority, in percent; less than 100.
+    pub fn kept_percent(&self, priority: Priority) -> u8 {
+        match priority {
+            Priority::High => 0,
+            Priority::Normal => self.kept_for_high_percent,
+            Priority::Low => (self.kept_for_high_percent + self.kept_from_low_percent).min(99),
+        }
+    }
+}
+
+impl Budget {
+    /// Whether it covers requests for that model.
+    pub fn covers(&self, model: &ModelName) -> bool {
+        self.models.as_ref().is_none_or(|models| models.contains(model))
+    }
 }
 
 impl Tenant {

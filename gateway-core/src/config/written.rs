@@ -3,11 +3,14 @@
 
 use std::time::Duration;
 
+use super::digest::KeyDigest;
 use super::kinds::{Decimal, Limit, List, Whole};
 use super::read::{Kind, Node};
+use super::report::At;
 use super::report::Report;
 use super::section::section;
-use super::texts::{Digest, Engine, ModelId, Name, ReplicaUrl, Secret, Text};
+use super::texts::{Digest, Engine, ModelId, Name, Priority, ReplicaUrl, Secret, Text};
+use crate::budget::{MOST_PER_DAY, Rate};
 use crate::ids::Tokens;
 
 section! {
@@ -156,12 +159,92 @@ section! {
     Tenant {
         /// Its name, unique among tenants.
         name: Name,
-        /// Digests of its API keys. `tidegate keys new --tenant NAME` makes a key and prints its digest.
-        keys: List<Digest, 1>,
+        /// Its API keys, each by its digest, or as `{ digest = "sha256:…", priority = "low" }`. `tidegate keys new
+        /// --tenant NAME` makes a key and prints its digest.
+        keys: List<Key, 1>,
         /// The models that it may ask for, by name or alias; all when left out.
         models: Option<List<ModelId, 1>>,
         /// The jurisdictions that may see its data; all when left out.
         jurisdictions: Option<List<Name, 1>>,
+        /// The priority of keys that have none of their own: where something is short, requests of low priority are
+        /// refused first; `normal` when left out.
+        priority: Option<Priority>,
+        /// What it may use, one `[[tenants.budgets]]` table for each limit on all models or a group of them. A request is
+        /// admitted when every budget that covers its model has room for it. Without any, it may use what there is.
+        budgets: List<Budget, 0>,
+    }
+}
+
+/// One API key.
+pub(super) struct Key {
+    /// Its digest.
+    pub digest: At<KeyDigest>,
+    /// Its own priority, if it has one.
+    pub priority: Option<crate::config::Priority>,
+}
+
+impl Kind for Key {
+    type Value = Self;
+
+    fn expected() -> String {
+        format!("{}, or a table of `digest` and `priority`", Digest::expected())
+    }
+
+    fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
+        if node.is_text() {
+            let digest = node.read::<Digest>(report)?;
+            return Some(Self { digest, priority: None });
+        }
+        let keys = node.keys();
+        if keys.is_none() {
+            node.wrong_type(&Self::expected(), report);
+        }
+        let key = KeyWithPriority::of(&keys?, report);
+        let digest = key.digest?;
+        let priority = key.priority?.value;
+        Some(Self { digest, priority })
+    }
+}
+
+section! {
+    /// An API key with a priority of its own.
+    KeyWithPriority {
+        /// The key's digest.
+        digest: Digest,
+        /// Its priority; the tenant's when left out.
+        priority: Option<Priority>,
+    }
+}
+
+section! {
+    /// What a tenant may use of all models or of a group of them, over all edge locations together. At least one limit.
+    Budget {
+        /// Its name, unique among the tenant's budgets.
+        name: Name,
+        /// The models that it is about, by name or alias; all when left out.
+        models: Option<List<ModelId, 1>>,
+        /// Tokens of prompts and answers in a minute.
+        tokens_per_minute: Option<Whole<u64, 1, MOST_BY_MINUTE>>,
+        /// Tokens at once after a while without use, and the most that one request can have; `tokens_per_minute` when
+        /// left out.
+        burst_tokens: Option<Whole<u64, 1, MOST_BY_MINUTE>>,
+        /// Requests in a minute.
+        requests_per_minute: Option<Whole<u64, 1, MOST_BY_MINUTE>>,
+        /// Requests at once after a while without any; `requests_per_minute` when left out.
+        burst_requests: Option<Whole<u64, 1, MOST_BY_MINUTE>>,
+        /// Tokens in a day.
+        tokens_per_day: Option<Whole<u64, 1, MOST_BY_DAY>>,
+        /// When days begin, in minutes after midnight, UTC.
+        day_starts_at_minute: Limit<u16, 0, 0, 1_439>,
+        /// Requests that run at once.
+        concurrent_requests: Option<Whole<u32, 1, 1_000_000>>,
+        /// What a prompt token counts that the engine found in its cache, in percent of one that it did not.
+        cached_prompt_percent: Limit<u32, 100, 0, 100>,
+        /// Tokens that a canned response counts.
+        canned_tokens: Limit<u64, 0, 0, 1_000_000>,
+        /// Tokens in a minute that each edge location may admit by itself while the budget cannot be reached; left out,
+        /// requests are refused then, once the location has spent what it holds.
+        unreachable_tokens_per_minute: Option<Whole<u64, 1, MOST_BY_MINUTE>>,
     }
 }
 
@@ -215,11 +298,20 @@ section! {
         breaker_open_ms: Limit<Duration, 5_000, MIN_MS, HOUR_MS>,
         /// Output tokens to expect of a request that sets no bound.
         expected_output: Limit<Tokens, 512, 1, 1_000_000>,
+        /// Time for which an edge location may spend what it was lent of a budget before it asks again, in milliseconds; it
+        /// asks three times as often while it is busy.
+        lease_ttl_ms: Limit<Duration, 30_000, 3_000, HOUR_MS>,
+        /// The share of budgets, and of clusters' room, that requests of high priority alone may use, in percent.
+        kept_for_high_percent: Limit<u8, 0, 0, 90>,
+        /// The share, beyond that, that requests of low priority may not use, in percent.
+        kept_from_low_percent: Limit<u8, 25, 0, 90>,
         /// Time between two looks into the store for a newer configuration, in milliseconds.
         config_refresh_ms: Limit<Duration, 20_000, MIN_MS, 60_000>,
     }
 }
 
+const MOST_BY_MINUTE: i64 = Rate::MOST.cast_signed();
+const MOST_BY_DAY: i64 = MOST_PER_DAY.cast_signed();
 const KIB: i64 = 1 << 10;
 const MIB: i64 = 1 << 20;
 const HOUR_MS: i64 = 3_600_000;

@@ -109,6 +109,7 @@ impl CountingMetrics {
             } => {
                 let usage = Usage {
                     prompt_tokens: prompt.0,
+                    cached_tokens: 0,
                     completion_tokens: completion.0,
                 };
                 on_tokens(&self.unreported, model, usage);

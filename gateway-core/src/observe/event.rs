@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::budgeting::Budgeting;
 use super::counting::Counting;
 use crate::api::Usage;
 use crate::cluster::Outcome;
@@ -48,6 +49,8 @@ pub enum Event<'a> {
     },
     /// Something about the counting of tokens.
     Counting(Counting<'a>),
+    /// Something about a budget.
+    Budget(Budgeting<'a>),
     /// An engine reported what an answer took.
     Used {
         /// Which model it was.
@@ -107,6 +110,7 @@ impl Event<'_> {
     pub fn level(&self) -> Level {
         match self {
             Self::Counting(counting) => counting.level(),
+            Self::Budget(budgeting) => budgeting.level(),
             Self::Responded { .. }
             | Self::FirstToken { .. }
             | Self::Used { .. }
@@ -158,6 +162,7 @@ impl fmt::Display for Event<'_> {
                 )
             }
             Self::Counting(counting) => counting.fmt(f),
+            Self::Budget(budgeting) => budgeting.fmt(f),
             Self::Used { model, usage } => {
                 write!(
                     f,

@@ -12,13 +12,26 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::budget_metrics::BudgetMetrics;
 use super::counting_metrics::CountingMetrics;
 use super::event::Event;
 use crate::api::Usage;
+use crate::budget::BudgetStatus;
 use crate::cluster::{Outcome, ReplicaStatus};
-use crate::ids::{ClusterName, ModelName, ReplicaName};
+use crate::ids::{BudgetId, BudgetName, ClusterName, ModelName, ReplicaName, TenantName};
 use crate::ladder::AttemptError;
 use crate::tokens::Correction;
+
+/// What cells tell for the metrics.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// Of clusters' replicas.
+    pub clusters: Vec<(ClusterName, Vec<ReplicaStatus>)>,
+    /// Of the estimates of models that have no table.
+    pub corrections: Vec<(ModelName, Correction)>,
+    /// Of budgets.
+    pub budgets: Vec<(BudgetId, BudgetStatus)>,
+}
 
 /// Everything that is counted.
 #[derive(Debug)]
@@ -30,6 +43,7 @@ pub struct Metrics {
     permits_released: Family<ReleaseLabels, Counter>,
     tokens: Family<TokenLabels, Counter>,
     counting: CountingMetrics,
+    budgets: BudgetMetrics,
     canned: Family<ModelLabels, Counter>,
     first_token: Family<ServedLabels, Histogram, fn() -> Histogram>,
     config_refused: Gauge,
@@ -91,7 +105,7 @@ macro_rules! label {
     };
 }
 
-label!(ClusterName, ModelName, ReplicaName);
+label!(BudgetName, ClusterName, ModelName, ReplicaName, TenantName);
 
 impl Default for Metrics {
     fn default() -> Self {
@@ -110,6 +124,7 @@ impl Metrics {
             permits_released: Family::default(),
             tokens: Family::default(),
             counting: CountingMetrics::default(),
+            budgets: BudgetMetrics::default(),
             canned: Family::default(),
             first_token: Family::new_with_constructor(|| Histogram::new(TTFT_BUCKETS_S)),
             config_refused: Gauge::default(),
@@ -142,6 +157,7 @@ impl Metrics {
         );
         r.register("tokens", "Tokens that engines reported", self.tokens.clone());
         self.counting.register(r);
+        self.budgets.register(r);
         r.register("canned", "Canned answers by the model asked for", self.canned.clone());
         r.register(
             "time_to_first_token_seconds",
@@ -201,6 +217,7 @@ impl Metrics {
             }
             Event::Used { model, usage } => on_tokens(&self.tokens, model, *usage),
             Event::Counting(counting) => self.counting.on(counting),
+            Event::Budget(budgeting) => self.budgets.on(budgeting),
             Event::Canned { model } => {
                 self.canned
                     .get_or_create(&ModelLabels {
@@ -232,15 +249,16 @@ impl Metrics {
             .inc();
     }
 
-    /// Everything in OpenMetrics' text format, with what the cells tell of their replicas, and of the estimates of
-    /// models that have no table.
-    pub fn scrape(
-        &self,
-        clusters: &[(ClusterName, Vec<ReplicaStatus>)],
-        corrections: &[(ModelName, Correction)],
-    ) -> String {
+    /// Everything in OpenMetrics' text format, with what the cells tell.
+    pub fn scrape(&self, told: &Told) -> String {
+        let Told {
+            clusters,
+            corrections,
+            budgets,
+        } = told;
         let _alone = self.scrape.lock();
         self.counting.fill(corrections);
+        self.budgets.fill(budgets);
         for gauge in [&self.in_flight, &self.kv_tokens, &self.available] {
             gauge.clear();
         }

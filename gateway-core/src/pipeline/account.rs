@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::attempt::Target;
+use super::charge::Charge;
 use super::exchange::Exchange;
 use crate::api::Usage;
 use crate::config::Model;
@@ -15,8 +16,9 @@ use crate::tokens::{Basis, Count, Output, Tokenizer};
 
 /// The account of one answer.
 #[derive(Debug)]
-pub(super) struct Account<P> {
+pub(super) struct Account<P: Platform> {
     exchange: Rc<Exchange<P>>,
+    charge: Rc<Charge<P>>,
     cluster: ClusterName,
     model: Arc<Model>,
     count: Count,
@@ -25,41 +27,62 @@ pub(super) struct Account<P> {
 }
 
 impl<P: Platform> Account<P> {
-    pub fn open(exchange: &Rc<Exchange<P>>, target: &Target<'_>) -> Self {
+    pub fn open(exchange: &Rc<Exchange<P>>, target: &Target<'_>, charge: &Rc<Charge<P>>) -> Self {
         let is_estimate = match target.count.basis {
             Basis::Estimated { .. } => true,
             Basis::Exact | Basis::Parts => false,
         };
         Self {
             exchange: Rc::clone(exchange),
+            charge: Rc::clone(charge),
             cluster: target.serving.cluster.name.clone(),
             model: Arc::clone(target.model),
             count: *target.count,
-            likely: is_estimate.then(|| target.planned.counted.likely()),
+            likely: is_estimate.then(|| target.counted.likely()),
         }
+    }
+
+    /// A chunk of the answer has passed.
+    pub fn on_chunk(&self, written: &Output) {
+        self.charge.on_chunk(self.count.prompt, || self.completion(written));
     }
 
     /// Closes the account of an answer that has ended, however it did.
     pub fn close(&self, reported: Option<Usage>, written: &Output) {
-        match reported {
-            Some(usage) => self.on_reported(usage),
+        let usage = match reported {
+            Some(usage) => {
+                self.on_reported(usage);
+                usage
+            }
             None => {
-                let factor = match self.likely {
-                    Some(_) => self
-                        .exchange
-                        .gateway
-                        .estimates
-                        .correction(&self.exchange, &self.model)
-                        .factor(),
-                    None => 1.0,
-                };
+                let completion = self.completion(written);
                 self.exchange.gateway.tell(&Event::Counting(Counting::Unreported {
                     model: &self.model.name,
                     prompt: self.count.prompt,
-                    completion: written.count(factor),
+                    completion,
                 }));
+                Usage {
+                    prompt_tokens: self.count.prompt.0,
+                    cached_tokens: 0,
+                    completion_tokens: completion.0,
+                }
             }
-        }
+        };
+        self.charge.settle(usage, self.count.answers);
+    }
+
+    /// What has been written, as it is counted here.
+    fn completion(&self, written: &Output) -> Tokens {
+        let factor = match self.likely {
+            Some(_) => self
+                .exchange
+                .gateway
+                .estimates
+                .correction(&self.exchange, &self.model)
+                .factor(),
+            None => 1.0,
+        };
+        written.count(factor)
     }
 
     fn on_reported(&self, usage: Usage) {

@@ -10,6 +10,7 @@ use http::{HeaderValue, Response, StatusCode};
 use serde_json::json;
 
 use super::body::Body;
+use super::budgets;
 use super::estimates::correction_in_cell;
 use super::exchange::Exchange;
 use super::permit::{address, command};
@@ -21,11 +22,12 @@ use crate::cells::CellReply;
 use crate::cluster::{ClusterCommand, ClusterReply, ReplicaStatus};
 use crate::config::Cluster;
 use crate::ids::Tokens;
+use crate::observe::Told;
 use crate::platform::Platform;
 
 /// `GET /v1/models`: what the key may ask for.
 pub(super) fn models<P: Platform>(exchange: &Exchange<P>, head: &Parts) -> Result<Response<Body>, Failure> {
-    let tenant = authenticate(&exchange.config, &head.headers)?;
+    let tenant = authenticate(&exchange.config, &head.headers)?.tenant;
     let models = exchange
         .config
         .models
@@ -36,7 +38,7 @@ pub(super) fn models<P: Platform>(exchange: &Exchange<P>, head: &Parts) -> Resul
 
 /// `GET /v1/models/{id}`.
 pub(super) fn model<P: Platform>(exchange: &Exchange<P>, head: &Parts, asked: &str) -> Result<Response<Body>, Failure> {
-    let tenant = authenticate(&exchange.config, &head.headers)?;
+    let tenant = authenticate(&exchange.config, &head.headers)?.tenant;
     let asked = percent_encoding::percent_decode_str(asked).decode_utf8_lossy();
     match exchange
         .config
@@ -74,16 +76,21 @@ pub(super) async fn metrics<P: Platform>(exchange: &Exchange<P>, head: &Parts) -
     if !admin.keys.is_empty() {
         authenticate_admin(admin, &head.headers)?;
     }
-    let mut clusters = Vec::new();
+    let mut told = Told::default();
     for cluster in exchange.config.clusters.values() {
-        clusters.push((cluster.name.clone(), replica_statuses(exchange, cluster).await));
+        told.clusters
+            .push((cluster.name.clone(), replica_statuses(exchange, cluster).await));
     }
-    let mut corrections = Vec::new();
     for model in exchange.config.models.values().filter(|model| model.tokens.is_none()) {
         let correction = correction_in_cell(&exchange.platform, model).await;
-        corrections.extend(correction.map(|correction| (model.name.clone(), correction)));
+        told.corrections
+            .extend(correction.map(|correction| (model.name.clone(), correction)));
     }
-    let text = exchange.gateway.metrics.scrape(&clusters, &corrections);
+    for budget in exchange.config.tenants.iter().flat_map(|tenant| &tenant.budgets) {
+        let status = budgets::status(exchange, budget).await;
+        told.budgets.extend(status.map(|status| (budget.id.clone(), status)));
+    }
+    let text = exchange.gateway.metrics.scrape(&told);
     Ok(respond::with_type(
         text.into(),
         "application/openmetrics-text; version=1.0.0; charset=utf-8",

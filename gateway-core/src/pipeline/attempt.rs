@@ -12,11 +12,12 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 
 use super::account::{Account, output};
+use super::charge::Charge;
 use super::chunks::Chunks;
 use super::collect::{CollectError, collect};
+use super::count::Counted;
 use super::exchange::Exchange;
-use super::permit::Permit;
-use super::plan::Planned;
+use super::permit::{Permit, Wanted};
 use super::relay::Relay;
 use super::respond::X_REQUEST_ID;
 use crate::api::{Editor, Endpoint, NoAnswer};
@@ -31,7 +32,9 @@ use crate::tokens::Count;
 /// What to ask, and whom.
 #[derive(Debug)]
 pub(super) struct Target<'a> {
-    pub planned: &'a Planned,
+    pub counted: &'a Counted,
+    /// Fingerprint of the prompt's head.
+    pub affinity: Option<u64>,
     /// The tier's place in the ladder.
     pub tier: usize,
     pub model: &'a Arc<Model>,
@@ -56,10 +59,12 @@ pub(super) enum Begun<P: Platform> {
 pub(super) async fn attempt<P: Platform>(
     exchange: &Rc<Exchange<P>>,
     target: &Target<'_>,
+    charge: &Rc<Charge<P>>,
     tried: &mut Vec<ReplicaName>,
 ) -> Result<Begun<P>, AttemptError> {
-    let result = try_attempt(exchange, target, tried).await;
+    let result = try_attempt(exchange, target, charge, tried).await;
     if let Err(error) = &result {
+        charge.on_attempt_failed();
         // Without room no replica was asked in this attempt: the last one noted is another attempt's.
         let replica = tried
             .last()
@@ -78,17 +83,28 @@ pub(super) async fn attempt<P: Platform>(
 async fn try_attempt<P: Platform>(
     exchange: &Rc<Exchange<P>>,
     target: &Target<'_>,
+    charge: &Rc<Charge<P>>,
     tried: &mut Vec<ReplicaName>,
 ) -> Result<Begun<P>, AttemptError> {
-    let Planned { counted, affinity, .. } = target.planned;
-    let limit = time_left(exchange, counted.decoded.request.stream)?;
+    let decoded = &target.counted.decoded;
+    let limits = &exchange.config.limits;
+    let limit = time_left(exchange, decoded.request.stream)?;
     let cluster = &target.serving.cluster;
-    let mut permit = Permit::acquire(exchange, cluster, target.count.kv, *affinity, tried).await?;
+    let output = target.count.expected_output(&decoded.request, limits.expected_output.0);
+    let wanted = Wanted {
+        kv_tokens: target.count.prompt + output,
+        affinity: target.affinity,
+        kept_percent: limits.kept_percent(decoded.caller.priority),
+    };
+    let mut permit = Permit::acquire(exchange, cluster, charge, wanted, tried).await?;
     let Some(replica) = permit.replica() else {
         return Err(AttemptError::NoRoom { recovery: None });
     };
     tried.push(replica.name.clone());
-    let opened = permit.hold_while(pin!(open(exchange, target, replica)), limit).await;
+    charge.on_dispatched(target.count.prompt);
+    let opened = permit
+        .hold_while(pin!(open(exchange, target, charge, replica)), limit)
+        .await;
     match opened.unwrap_or(Err(AttemptError::FirstByteTimeout)) {
         Ok(opened) => {
             let after = exchange.platform.now().since(exchange.arrived);
@@ -103,7 +119,7 @@ async fn try_attempt<P: Platform>(
                     Begun::Whole(body)
                 }
                 Opened::Stream(chunks, first) => {
-                    let account = Account::open(exchange, target);
+                    let account = Account::open(exchange, target, charge);
                     Begun::Stream(Box::new(Relay::new(
                         Rc::clone(exchange),
                         permit,
@@ -149,9 +165,10 @@ enum Opened<P: Platform> {
 async fn open<P: Platform>(
     exchange: &Rc<Exchange<P>>,
     target: &Target<'_>,
+    charge: &Rc<Charge<P>>,
     replica: &Replica,
 ) -> Result<Opened<P>, AttemptError> {
-    let request = &target.planned.counted.decoded.request;
+    let request = &target.counted.decoded.request;
     let limits = &exchange.config.limits;
     let response = exchange
         .platform
@@ -184,7 +201,7 @@ async fn open<P: Platform>(
     if answer.usage.is_none() {
         written.on_said(&answer.said);
     }
-    Account::open(exchange, target).close(answer.usage, &written);
+    Account::open(exchange, target, charge).close(answer.usage, &written);
     let edited = match answer.json {
         Some(Cow::Owned(json)) => Some(Bytes::from(json)),
         Some(Cow::Borrowed(_)) | None => None,
@@ -198,7 +215,7 @@ fn upstream_request<P: Platform>(
     target: &Target<'_>,
     replica: &Replica,
 ) -> Result<UpstreamRequest, AttemptError> {
-    let request = &target.planned.counted.decoded.request;
+    let request = &target.counted.decoded.request;
     let accept = if request.stream {
         "text/event-stream"
     } else {

@@ -8,6 +8,7 @@ use super::attempt::{Begun, Target, attempt};
 use super::exchange::Exchange;
 use super::plan::Planned;
 use super::relay::Relay;
+use super::reserve::Reserved;
 use crate::api::{Failure, canned};
 use crate::ids::{ClusterName, ModelName, Tokens};
 use crate::ladder::{AttemptError, Descent, Step};
@@ -50,7 +51,11 @@ pub(super) enum ServedBy {
 ///
 /// # Errors
 /// When nothing on it answers.
-pub(super) async fn descend<P: Platform>(exchange: Rc<Exchange<P>>, planned: Planned) -> Result<Answered<P>, Failure> {
+pub(super) async fn descend<P: Platform>(
+    exchange: Rc<Exchange<P>>,
+    reserved: Reserved<P>,
+) -> Result<Answered<P>, Failure> {
+    let Reserved { planned, charge } = reserved;
     let mut descent = Descent::new(
         planned.clusters(),
         planned.canned.is_some(),
@@ -63,7 +68,7 @@ pub(super) async fn descend<P: Platform>(exchange: Rc<Exchange<P>>, planned: Pla
         match descent.step() {
             Step::Attempt { tier, cluster } => {
                 let attempted = match planned.target(&exchange, tier, cluster) {
-                    Some(target) => attempt(&exchange, &target, &mut tried)
+                    Some(target) => attempt(&exchange, &target, &charge, &mut tried)
                         .await
                         .map(|begun| answered(begun, &target)),
                     None => Err(AttemptError::Unfit),
@@ -79,7 +84,10 @@ pub(super) async fn descend<P: Platform>(exchange: Rc<Exchange<P>>, planned: Pla
                 }
             }
             Step::Canned => match give_canned(&exchange, &planned) {
-                Some(answered) => return Ok(answered),
+                Some(answered) => {
+                    charge.settle_canned();
+                    return Ok(answered);
+                }
                 None => return Err(exhausted(failure, &descent)),
             },
             Step::GiveUp => return Err(exhausted(failure, &descent)),

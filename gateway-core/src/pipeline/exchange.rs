@@ -1,5 +1,6 @@
 //! One request and its response: what every stage may look at, and where paths part.
 
+use std::cell::Cell;
 use std::fmt::Display;
 use std::future::{Future, pending};
 use std::pin::pin;
@@ -15,10 +16,12 @@ use http::request::Parts;
 
 use super::admin;
 use super::body::Body;
+use super::budgets;
 use super::generate::generate;
 use super::tokenize::tokenize;
 use super::{Gateway, respond};
 use crate::api::{ApiError, Failure, RequestError, Route};
+use crate::budget::Rates;
 use crate::config::Config;
 use crate::ids::RequestId;
 use crate::observe::Event;
@@ -35,6 +38,8 @@ pub(super) struct Exchange<P> {
     pub config: Arc<Config>,
     pub id: RequestId,
     pub arrived: Timestamp,
+    /// How the tightest of the budgets stands that the request is for, once that is known.
+    pub rates: Cell<Option<Rates>>,
     location: Location,
 }
 
@@ -57,6 +62,7 @@ impl<P: Platform> Exchange<P> {
             config,
             id,
             arrived,
+            rates: Cell::new(None),
             location,
         })
     }
@@ -71,6 +77,9 @@ impl<P: Platform> Exchange<P> {
         let mut response = result.unwrap_or_else(|failure| respond::error(&ApiError::from(failure)));
         let after = self.platform.now().since(self.arrived);
         respond::sign(&mut response, &self.id, after);
+        if let Some(rates) = self.rates.get() {
+            respond::tell_rates(&mut response, &rates);
+        }
         self.gateway.tell(&Event::Responded {
             id: &self.id,
             route: route.label(),
@@ -94,6 +103,9 @@ impl<P: Platform> Exchange<P> {
             Route::Readyz => Ok(admin::readiness(self)),
             Route::Metrics => admin::metrics(self, head).await,
             Route::ReadConfig => admin::read_config(self, head),
+            Route::Usage => budgets::usage(self, head).await,
+            Route::Budgets => budgets::list(self, head).await,
+            Route::Budget(asked) => budgets::change(self, asked, head, body).await,
             Route::WriteConfig => admin::write_config(self, head, body).await,
             Route::MethodNotAllowed(allowed) => Err(RequestError::WrongMethod { allowed }.into()),
             Route::NotFound => Err(RequestError::NoSuchPath.into()),

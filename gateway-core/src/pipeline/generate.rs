@@ -18,12 +18,13 @@ use super::body::Body;
 use super::count::count;
 use super::descend::descend;
 use super::exchange::{Exchange, Paused};
-use super::plan::{Planned, plan};
+use super::plan::plan;
 use super::receive::receive;
+use super::reserve::{Reserved, reserve};
 use super::respond;
 use crate::api::{Endpoint, Failure, Generation, RequestError};
-use crate::auth::authenticate;
-use crate::config::{Model, Tenant};
+use crate::auth::{Caller, authenticate};
+use crate::config::Model;
 use crate::ladder::AttemptError;
 use crate::platform::Platform;
 
@@ -40,19 +41,20 @@ where
     E: Display,
 {
     let limits = &exchange.config.limits;
-    let tenant = authenticate(&exchange.config, &head.headers)?;
+    let caller = authenticate(&exchange.config, &head.headers)?;
     let lowest_tier = check_headers(&head.headers)?;
     let body = receive(&exchange.platform, &head.headers, body, limits).await?;
-    let decoded = decode(exchange, endpoint, tenant, body)?;
+    let decoded = decode(exchange, endpoint, caller, body)?;
     let counted = count(exchange, decoded)?;
     let planned = plan(exchange, counted, lowest_tier)?;
-    begin(exchange, planned).await
+    let reserved = reserve(exchange, planned).await?;
+    begin(exchange, reserved).await
 }
 
 /// A request that is understood: whose it is, and which model it is for.
 #[derive(Debug)]
 pub(super) struct Decoded {
-    pub tenant: Arc<Tenant>,
+    pub caller: Caller,
     pub model: Arc<Model>,
     pub request: Generation,
 }
@@ -79,17 +81,17 @@ pub(super) fn check_headers(headers: &HeaderMap) -> Result<Option<&str>, Request
 fn decode<P: Platform>(
     exchange: &Exchange<P>,
     endpoint: Endpoint,
-    tenant: Arc<Tenant>,
+    caller: Caller,
     body: Bytes,
 ) -> Result<Decoded, RequestError> {
     let request = Generation::decode(endpoint, body, exchange.config.limits.nesting)?;
     match exchange
         .config
         .model(&request.model)
-        .filter(|model| tenant.may_use(&model.name))
+        .filter(|model| caller.tenant.may_use(&model.name))
     {
         Some(model) => Ok(Decoded {
-            tenant,
+            caller,
             model: Arc::clone(model),
             request,
         }),
@@ -99,9 +101,9 @@ fn decode<P: Platform>(
 
 /// Goes down the ladder until an answer begins. A stream is opened towards the client before that when it takes
 /// long, so that nothing between here and there takes it for dead.
-async fn begin<P: Platform>(exchange: &Rc<Exchange<P>>, planned: Planned) -> Result<Response<Body>, Failure> {
-    let is_stream = planned.counted.decoded.request.stream;
-    let descending = Box::pin(descend(Rc::clone(exchange), planned));
+async fn begin<P: Platform>(exchange: &Rc<Exchange<P>>, reserved: Reserved<P>) -> Result<Response<Body>, Failure> {
+    let is_stream = reserved.planned.counted.decoded.request.stream;
+    let descending = Box::pin(descend(Rc::clone(exchange), reserved));
     let patience = if is_stream {
         exchange.config.limits.early_commit
     } else {

@@ -1,12 +1,16 @@
 //! One request's way: the only asynchronous code of the core, and the only code that names [`Platform`].
 //!
-//! A request to generate goes down `generate.rs`: authenticate, receive, decode, count, plan. `descend.rs` loops over
+//! A request to generate goes down `generate.rs`: authenticate, receive, decode, count, plan, reserve.
+//! `descend.rs` loops over
 //! attempts, `attempt.rs` makes one, `relay.rs` loops over the chunks of the answer.
 
 mod account;
 mod admin;
 mod attempt;
 mod body;
+mod books;
+mod budgets;
+mod charge;
 mod chunks;
 mod collect;
 mod count;
@@ -19,6 +23,7 @@ mod permit;
 mod plan;
 mod receive;
 mod relay;
+mod reserve;
 mod respond;
 mod stop;
 mod tokenize;
@@ -32,6 +37,7 @@ use http::{Request, Response};
 
 pub use body::Body;
 
+use self::books::Books;
 use self::estimates::Estimates;
 use self::exchange::Exchange;
 use self::live::Live;
@@ -49,6 +55,7 @@ pub struct Gateway {
     live: Live,
     tables: Tables,
     estimates: Estimates,
+    books: Books,
     loads: Mutex<BTreeMap<ClusterName, LoadSnapshot>>,
     metrics: Metrics,
     log: OnceLock<fn(&Event<'_>)>,
@@ -66,6 +73,7 @@ impl Gateway {
             live: Live::new(bundled, &tables)?,
             tables,
             estimates: Estimates::default(),
+            books: Books::default(),
             loads: Mutex::default(),
             metrics: Metrics::new(),
             log: OnceLock::new(),

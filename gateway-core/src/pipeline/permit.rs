@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures::future::{Either, select};
 
+use super::charge::Charge;
 use super::exchange::Exchange;
 use crate::cells::{CellAddress, CellCommand, CellId, CellReply};
 use crate::cluster::{
@@ -25,11 +26,24 @@ use crate::route::LoadSnapshot;
 pub(super) struct Permit<P: Platform> {
     exchange: Rc<Exchange<P>>,
     cluster: Arc<Cluster>,
+    /// What the request has reserved, which is kept as long as the place.
+    charge: Rc<Charge<P>>,
     id: PermitId,
     kv_tokens: Tokens,
     /// Where, as the place among the cluster's replicas; `None` until the cell has told.
     replica: Option<usize>,
     outcome: Outcome,
+}
+
+/// What a request wants of a replica.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    /// kv_cache that it will fill.
+    pub kv_tokens: Tokens,
+    /// Fingerprint of the prompt's head.
+    pub affinity: Option<u64>,
+    /// The share of the room that is kept for requests of higher priority, in percent.
+    pub kept_percent: u8,
 }
 
 impl<P: Platform> Permit<P> {
@@ -40,10 +54,15 @@ impl<P: Platform> Permit<P> {
     pub async fn acquire(
         exchange: &Rc<Exchange<P>>,
         cluster: &Arc<Cluster>,
-        kv_tokens: Tokens,
-        affinity: Option<u64>,
+        charge: &Rc<Charge<P>>,
+        wanted: Wanted,
         tried: &[ReplicaName],
     ) -> Result<Self, AttemptError> {
+        let Wanted {
+            kv_tokens,
+            affinity,
+            kept_percent,
+        } = wanted;
         let acquire = Acquire {
             permit: PermitId(exchange.platform.random()),
             kv_tokens,
@@ -52,6 +71,7 @@ impl<P: Platform> Permit<P> {
                 max_running: cluster.max_running,
                 kv_cache_tokens: cluster.kv_cache_tokens,
             },
+            kept_percent,
             tried: tried.to_vec(),
             affinity,
             ttl: exchange.config.limits.permit_ttl,
@@ -60,6 +80,7 @@ impl<P: Platform> Permit<P> {
         let mut permit = Self {
             exchange: Rc::clone(exchange),
             cluster: Arc::clone(cluster),
+            charge: Rc::clone(charge),
             id: acquire.permit,
             kv_tokens,
             replica: None,
@@ -119,8 +140,9 @@ impl<P: Platform> Permit<P> {
         self.exchange.config.limits.permit_ttl / 3
     }
 
-    /// Renews the permit, in the background.
+    /// Renews the permit, and the leases of what is reserved, in the background.
     pub fn renew(&self) {
+        self.charge.keep_up();
         let Some(replica) = self.replica() else { return };
         let held = Held {
             permit: self.id,

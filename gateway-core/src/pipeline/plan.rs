@@ -20,7 +20,7 @@ use crate::tokens::Count;
 pub(super) struct Planned {
     pub counted: Counted,
     /// Fingerprint of the prompt's head.
-    pub affinity: Option<u64>,
+    affinity: Option<u64>,
     /// Tiers that engines serve.
     tiers: Vec<PlannedTier>,
     /// The text of the canned tier, where one stands below them.
@@ -63,7 +63,7 @@ pub(super) fn plan<P: Platform>(
                 let Some(model) = exchange.config.models.get(name) else {
                     continue;
                 };
-                planned_tiers.push(plan_tier(&counted.decoded.tenant, Arc::clone(model)));
+                planned_tiers.push(plan_tier(&counted.decoded.caller.tenant, Arc::clone(model)));
             }
             Tier::Canned(tier) => canned = Some(tier.text.clone()),
         }
@@ -74,7 +74,7 @@ pub(super) fn plan<P: Platform>(
         });
     }
     let affinity = prefix::affinity(
-        &counted.decoded.tenant.name,
+        &counted.decoded.caller.tenant.name,
         &model.name,
         &counted.decoded.request.prompt,
     );
@@ -119,7 +119,8 @@ impl Planned {
             .get_or_init(|| ready(exchange, &self.counted, planned_tier));
         let Ready { count, ranked } = ready.as_ref()?;
         Some(Target {
-            planned: self,
+            counted: &self.counted,
+            affinity: self.affinity,
             tier,
             model: &planned_tier.model,
             serving: &planned_tier.model.serving[ranked[cluster]],

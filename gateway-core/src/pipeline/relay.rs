@@ -102,6 +102,7 @@ impl<P: Platform> Relay<P> {
     }
 
     fn on_chunk(&mut self, chunk: Bytes) -> Option<Bytes> {
+        self.account.on_chunk(self.chunks.written());
         if self.chunks.is_done() {
             self.complete();
         }

@@ -17,6 +17,7 @@ use super::descend::{Answer, Answered, ServedBy};
 use super::exchange::{Exchange, Paused};
 use super::relay::Relay;
 use crate::api::{ApiError, Failure, comment, error_event};
+use crate::budget::Rates;
 use crate::ids::{RequestId, Tokens};
 use crate::ladder::AttemptError;
 use crate::platform::Platform;
@@ -47,8 +48,12 @@ pub(super) fn error(error: &ApiError) -> Response<Body> {
     if let Some(allow) = error.allow {
         headers.insert(ALLOW, HeaderValue::from_static(allow));
     }
+    if error.is_final {
+        headers.insert(X_SHOULD_RETRY, HeaderValue::from_static("false"));
+    }
     if let Some(wait) = retry_after(error) {
-        let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        // Who waits exactly this long must not be too early.
+        let millis = u64::try_from(wait.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX);
         headers.insert(RETRY_AFTER_MS, HeaderValue::from(millis));
         headers.insert(RETRY_AFTER, HeaderValue::from(millis.div_ceil(1_000)));
     }
@@ -214,9 +219,46 @@ pub(super) fn sign(response: &mut Response<Body>, id: &RequestId, after: Duratio
     headers.insert(SERVER_TIMING, header_value(&timing));
 }
 
+/// How much of its budgets the client has left, as OpenAI tells it.
+pub(super) fn tell_rates(response: &mut Response<Body>, rates: &Rates) {
+    let kinds = [(rates.requests, &RATE_REQUESTS), (rates.tokens, &RATE_TOKENS)];
+    for (state, [limit, remaining, reset]) in kinds {
+        let Some(state) = state else { continue };
+        let headers = response.headers_mut();
+        headers.insert(limit.clone(), HeaderValue::from(state.limit));
+        headers.insert(remaining.clone(), HeaderValue::from(state.remaining));
+        headers.insert(reset.clone(), header_value(&duration(state.reset)));
+    }
+}
+
+/// A duration as OpenAI writes it, `6m0s`, `8s` or `20ms`, rounded up.
+fn duration(duration: Duration) -> String {
+    let millis = duration.as_micros().div_ceil(1_000);
+    if (1..1_000).contains(&millis) {
+        return format!("{millis}ms");
+    }
+    let seconds = millis.div_ceil(1_000);
+    match (seconds / 3_600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds}s"),
+        (0, minutes, seconds) => format!("{minutes}m{seconds}s"),
+        (hours, minutes, seconds) => format!("{hours}h{minutes}m{seconds}s"),
+    }
+}
+
 /// The request's id, in both directions.
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+const RATE_REQUESTS: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit-requests"),
+    HeaderName::from_static("x-ratelimit-remaining-requests"),
+    HeaderName::from_static("x-ratelimit-reset-requests"),
+];
+const RATE_TOKENS: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit-tokens"),
+    HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    HeaderName::from_static("x-ratelimit-reset-tokens"),
+];
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const X_CACHE: HeaderName = HeaderName::from_static("x-tidegate-cache");
 const X_CLUSTER: HeaderName = HeaderName::from_static("x-tidegate-cluster");
@@ -228,3 +270,24 @@ const ESTIMATED: &str = ";estimated";
 const LIKELY_HEADERS: usize = 12;
 /// What to tell a client that asks when, and nothing is known.
 const UNKNOWN_RECOVERY: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_written_as_openai_does() {
+        let cases = [
+            (0, "0s"),
+            (1, "1ms"),
+            (20_000, "20ms"),
+            (999_001, "1s"),
+            (1_000_001, "2s"),
+            (360_000_000, "6m0s"),
+            (3_661_000_000, "1h1m1s"),
+        ];
+        for (micros, written) in cases {
+            assert_eq!(duration(Duration::from_micros(micros)), written);
+        }
+    }
+}

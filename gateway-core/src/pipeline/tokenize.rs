@@ -28,7 +28,7 @@ where
     E: Display,
 {
     let limits = &exchange.config.limits;
-    let tenant = authenticate(&exchange.config, &head.headers)?;
+    let tenant = authenticate(&exchange.config, &head.headers)?.tenant;
     check_headers(&head.headers)?;
     let body = receive(&exchange.platform, &head.headers, body, limits).await?;
     let request = TokenizeRequest::decode(&body, limits.nesting)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// A place on Earth in degrees; latitude -90 to 90, longitude -180 to 180.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Coordinates {
     /// Degrees north of the equator.
     pub latitude: f64,

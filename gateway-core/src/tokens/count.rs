@@ -18,8 +18,8 @@ pub struct Count {
     pub basis: Basis,
     /// What the longest prompt surely is at least.
     pub at_least: Tokens,
-    /// kv_cache that prompts and answers fill at their end.
-    pub kv: Tokens,
+    /// Answers that are asked for, over all prompts; none where nothing is generated.
+    pub answers: u64,
 }
 
 /// What a count rests on.
@@ -223,13 +223,13 @@ impl Measured {
     }
 
     /// What a model that counts its parts so takes for it.
-    pub fn count(&self, parts: &PartTokens, request: &Generation, expected_output: Tokens) -> Count {
+    pub fn count(&self, parts: &PartTokens, request: &Generation) -> Count {
         let (prompt, is_exact) = self.prompt(parts);
         Count {
             prompt,
             basis: if is_exact { Basis::Exact } else { Basis::Parts },
             at_least: self.longest,
-            kv: prompt + output(request, self.prompts, expected_output),
+            answers: answers(request, self.prompts),
         }
     }
 }
@@ -243,7 +243,7 @@ pub fn likely(request: &Generation) -> f64 {
 }
 
 /// The estimate for a prompt that is likely to be `likely` tokens.
-pub fn estimate(likely: f64, correction: &Correction, request: &Generation, expected_output: Tokens) -> Count {
+pub fn estimate(likely: f64, correction: &Correction, request: &Generation) -> Count {
     let Estimate {
         tokens,
         at_least,
@@ -253,13 +253,23 @@ pub fn estimate(likely: f64, correction: &Correction, request: &Generation, expe
         prompt: tokens,
         basis: Basis::Estimated { error },
         at_least,
-        kv: tokens + output(request, 1, expected_output),
+        answers: answers(request, 1),
     }
 }
 
-/// Output to expect. An answer is taken to be as long as its bound allows, but no longer than `expected_output`:
-/// bounds are mostly set far above what comes.
-fn output(request: &Generation, prompts: u64, expected_output: Tokens) -> Tokens {
-    let output = request.max_output.unwrap_or(u64::MAX).min(expected_output.0);
-    Tokens(output.saturating_mul(request.choices).saturating_mul(prompts))
+impl Count {
+    /// Output to expect of all answers. One is taken to be as long as its bound allows, but no longer than `expected`
+    /// tokens: bounds are mostly set far above what comes.
+    pub fn expected_output(&self, request: &Generation, expected: u64) -> Tokens {
+        let each = request.max_output.unwrap_or(u64::MAX).min(expected);
+        Tokens(each.saturating_mul(self.answers))
+    }
+}
+
+fn answers(request: &Generation, prompts: u64) -> u64 {
+    if request.endpoint.generates() {
+        request.choices.saturating_mul(prompts)
+    } else {
+        0
+    }
 }

@@ -255,7 +255,10 @@ impl Fleet {
                 self.ask(at, Some(tokens));
                 self.sites[at].waiting.insert(0, (tokens, waited + 1));
             }
-            Err(NotReserved::Asking) if waited < MOST_WAITS => self.sites[at].waiting.push((tokens, waited + 1)),
+            Err(NotReserved::Asking) if waited < MOST_WAITS => {
+                self.sites[at].book.on_waiting(tokens);
+                self.sites[at].waiting.push((tokens, waited + 1));
+            }
             Err(NotReserved::Asking) => self.outcome.denied += 1,
             Err(NotReserved::Denied(_)) => self.outcome.denied += 1,
             Err(NotReserved::CutOff { .. }) => self.outcome.cut_off += 1,

@@ -2,6 +2,7 @@
 
 mod world;
 
+mod budgets;
 mod config;
 mod ladder;
 mod leaving;

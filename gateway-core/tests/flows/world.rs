@@ -16,7 +16,7 @@ use futures::executor::{LocalPool, LocalSpawner};
 use futures::stream::{self, LocalBoxStream};
 use futures::task::LocalSpawnExt;
 use http::{Request, Response};
-use tidegate_core::cells::{CellAddress, CellCommand, CellReply, CellState};
+use tidegate_core::cells::{CellAddress, CellCommand, CellId, CellReply, CellState};
 use tidegate_core::cluster::{ClusterCommand, ClusterReply};
 use tidegate_core::platform::{CellError, Platform, SendError, StoreError, UpstreamRequest};
 use tidegate_core::route::Location;
@@ -72,6 +72,9 @@ struct State {
     cells: BTreeMap<String, CellState>,
     sent: Vec<Request<Bytes>>,
     cancelled: usize,
+    /// Whether cells answer, and how many commands they have been sent.
+    is_cut_off: bool,
+    commands: usize,
 }
 
 impl World {
@@ -210,6 +213,16 @@ impl World {
         self.platform.state.borrow().cancelled
     }
 
+    /// Cuts the budgets' cells off, or connects them again.
+    pub fn cut_off(&self, is_cut_off: bool) {
+        self.platform.state.borrow_mut().is_cut_off = is_cut_off;
+    }
+
+    /// Commands that budgets' cells were sent.
+    pub fn commands(&self) -> usize {
+        self.platform.state.borrow().commands
+    }
+
     /// Puts a value into the store.
     pub fn put(&self, key: &str, value: &str) {
         self.platform
@@ -274,6 +287,10 @@ impl Platform for Stepped {
         let mut state = self.state.borrow_mut();
         let now = timestamp(state.now);
         let id = cell.id.clone();
+        state.commands += usize::from(matches!(id, CellId::Budget(_)));
+        if state.is_cut_off && matches!(id, CellId::Budget(_)) {
+            return Err(CellError::Unreachable("cut off".to_owned()));
+        }
         Ok(state
             .cells
             .entry(id.key())

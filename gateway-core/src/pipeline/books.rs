@@ -1,0 +1,287 @@
+//! The lease books of this process, isolate or instance, and what passes between them and their cells: a request that
+//! finds its book short asks, and waits; everything else goes on behind requests' backs.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::{Either, select};
+
+use super::exchange::Exchange;
+use crate::budget::{
+    Book, BudgetCommand, BudgetError, BudgetReply, Denied, HolderId, IDLE, LONGEST_CALL, Lease, Leased, MOST_WAITS,
+    NotReserved, Upkeep,
+};
+use crate::cells::{CellAddress, CellCommand, CellId, CellReply};
+use crate::config::Budget;
+use crate::ids::BudgetId;
+use crate::observe::{Budgeting, Event};
+use crate::platform::{CellError, Platform};
+
+/// Books by budget. Their number is that of the configuration's budgets.
+#[derive(Debug, Default)]
+pub(super) struct Books(Mutex<BTreeMap<BudgetId, Arc<SharedBook>>>);
+
+/// A book that requests share.
+#[derive(Debug)]
+pub(super) struct SharedBook {
+    book: Mutex<Book>,
+    /// Whether somebody waits to give back what it holds when it is idle.
+    is_watched: AtomicBool,
+}
+
+/// A budget, and its book here.
+#[derive(Clone, Debug)]
+pub(super) struct Ledger {
+    pub budget: Arc<Budget>,
+    book: Arc<SharedBook>,
+}
+
+impl Books {
+    /// The ledger of a budget.
+    pub fn ledger<P: Platform>(&self, platform: &P, budget: &Arc<Budget>) -> Ledger {
+        let mut books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let book = books.get(&budget.id).cloned().unwrap_or_else(|| {
+            let book = Arc::new(SharedBook {
+                book: Mutex::new(Book::new(HolderId(platform.random()), platform.now())),
+                is_watched: AtomicBool::new(false),
+            });
+            books.insert(budget.id.clone(), Arc::clone(&book));
+            book
+        });
+        let budget = Arc::clone(budget);
+        Ledger { budget, book }
+    }
+}
+
+impl Ledger {
+    /// Looks at the book, or changes it.
+    pub fn with<T>(&self, work: impl FnOnce(&mut Book) -> T) -> T {
+        work(&mut self.book.book.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reserves so many tokens, and a place to run in.
+    ///
+    /// # Errors
+    /// When the budget has no room for the request, or cannot be reached.
+    pub async fn reserve<P: Platform>(
+        &self,
+        exchange: &Exchange<P>,
+        tokens: u64,
+        kept_percent: u8,
+    ) -> Result<(), BudgetError> {
+        let mut waits = 0;
+        loop {
+            let now = exchange.platform.now();
+            let not_reserved = match self.with(|book| book.reserve(now, tokens, kept_percent)) {
+                Ok(()) => break,
+                Err(not_reserved) => not_reserved,
+            };
+            match not_reserved {
+                NotReserved::Ask => match self.ask(exchange, tokens, kept_percent).await {
+                    Some(Ok(())) => break,
+                    Some(Err(denied)) => return Err(self.denied(denied, tokens, kept_percent)),
+                    None => {}
+                },
+                NotReserved::Asking if waits < MOST_WAITS => {
+                    waits += 1;
+                    self.await_reply(exchange, tokens).await;
+                }
+                NotReserved::Asking => {
+                    let denied = self.with(|book| book.crowded_out());
+                    return Err(self.denied(denied, tokens, kept_percent));
+                }
+                NotReserved::Denied(denied) => return Err(self.denied(denied, tokens, kept_percent)),
+                NotReserved::CutOff { wait } => {
+                    let allowance = self.budget.unreachable;
+                    match allowance.map(|rate| self.with(|book| book.reserve_cut_off(now, tokens, rate))) {
+                        Some(true) => break,
+                        Some(false) | None => return Err(BudgetError::Unreachable { wait }),
+                    }
+                }
+            }
+        }
+        self.keep_up(exchange);
+        Ok(())
+    }
+
+    /// Does what the book wants done, behind the request's back.
+    pub fn keep_up<P: Platform>(&self, exchange: &Exchange<P>) {
+        let now = exchange.platform.now();
+        let (limits, ttl) = (self.budget.limits, exchange.config.limits.lease_ttl);
+        let command = self.with(|book| match book.upkeep(now)? {
+            Upkeep::Renew => Some(BudgetCommand::Lease(book.ask(now, None, limits, ttl))),
+            Upkeep::Settle => Some(BudgetCommand::Settle(book.settle_up(now))),
+        });
+        let Some(command) = command else { return };
+        let (ledger, platform, gateway) = (self.clone(), exchange.platform.clone(), Arc::clone(&exchange.gateway));
+        exchange.platform.after_response(async move {
+            match command {
+                BudgetCommand::Lease(lease) => {
+                    let asked = Asked::new(&ledger);
+                    let leased = call(&platform, &ledger.budget, lease).await;
+                    if let Err(error) = &leased {
+                        gateway.tell(&Event::Budget(Budgeting::Unreachable {
+                            budget: &ledger.budget.id,
+                            error,
+                        }));
+                    }
+                    // Nobody waits for it: what is denied now is asked for again when it is needed.
+                    let _ = asked.on_reply(platform.now(), leased);
+                }
+                command @ (BudgetCommand::Settle(_) | BudgetCommand::Status { .. } | BudgetCommand::SetLimits(_)) => {
+                    // What is lost on the way the next report tells.
+                    let _ = platform
+                        .cell_call(&address(&ledger.budget), CellCommand::Budget(command))
+                        .await;
+                }
+            }
+        });
+    }
+
+    /// Has everything given back when no request has come for a while.
+    pub fn watch<P: Platform>(&self, exchange: &Exchange<P>) {
+        if self.with(|book| !book.is_at_rest()) || self.book.is_watched.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (ledger, platform) = (self.clone(), exchange.platform.clone());
+        exchange.platform.after_response(async move {
+            let report = loop {
+                platform.sleep(IDLE).await;
+                let now = platform.now();
+                let (is_at_rest, is_idle) = ledger.with(|book| (book.is_at_rest(), book.is_idle(now)));
+                if !is_at_rest {
+                    // The request that runs will see to it.
+                    break None;
+                }
+                if is_idle {
+                    break ledger.with(|book| book.has_news().then(|| book.settle_up(now)));
+                }
+            };
+            ledger.book.is_watched.store(false, Ordering::Relaxed);
+            if let Some(report) = report {
+                let command = CellCommand::Budget(BudgetCommand::Settle(report));
+                let _ = platform.cell_call(&address(&ledger.budget), command).await;
+            }
+        });
+    }
+
+    /// Asks the cell for what a request needs and takes it; `None` when the cell does not answer.
+    async fn ask<P: Platform>(
+        &self,
+        exchange: &Exchange<P>,
+        tokens: u64,
+        kept_percent: u8,
+    ) -> Option<Result<(), Denied>> {
+        let now = exchange.platform.now();
+        let (limits, ttl) = (self.budget.limits, exchange.config.limits.lease_ttl);
+        let lease = self.with(|book| book.ask(now, Some((tokens, kept_percent)), limits, ttl));
+        let asked = Asked::new(self);
+        let leased = call(&exchange.platform, &self.budget, lease).await;
+        if let Err(error) = &leased {
+            exchange.gateway.tell(&Event::Budget(Budgeting::Unreachable {
+                budget: &self.budget.id,
+                error,
+            }));
+        }
+        let now = exchange.platform.now();
+        match asked.on_reply(now, leased)? {
+            Ok(()) => {
+                // Another request may have been quicker to what came.
+                let reserved = self.with(|book| book.reserve(now, tokens, kept_percent));
+                Some(reserved.map_err(|_| self.with(|book| book.crowded_out())))
+            }
+            Err(denied) => Some(Err(denied)),
+        }
+    }
+
+    /// Waits until the cell has replied to somebody. Requests cannot await each other's calls on every runtime, so
+    /// they look again and again.
+    async fn await_reply<P: Platform>(&self, exchange: &Exchange<P>, tokens: u64) {
+        let platform = &exchange.platform;
+        let begun = platform.now();
+        let before = self.with(|book| {
+            book.on_waiting(tokens);
+            book.replies()
+        });
+        let mut pause = SHORTEST_PAUSE;
+        while self.with(|book| book.replies()) == before && platform.now().since(begun) < LONGEST_CALL {
+            platform.sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    fn denied(&self, denied: Denied, tokens: u64, kept_percent: u8) -> BudgetError {
+        let limits = self.with(|book| book.limits()).unwrap_or(self.budget.limits);
+        BudgetError::Denied {
+            denied,
+            tokens,
+            most: limits.most_for_one(kept_percent),
+        }
+    }
+}
+
+/// A call to the cell that is under way. When who asked leaves before the reply, others may ask.
+struct Asked<'l> {
+    ledger: &'l Ledger,
+    is_over: bool,
+}
+
+impl<'l> Asked<'l> {
+    fn new(ledger: &'l Ledger) -> Self {
+        Self { ledger, is_over: false }
+    }
+
+    /// `None` when the cell did not answer.
+    fn on_reply(
+        mut self,
+        now: crate::time::Timestamp,
+        leased: Result<Leased, CellError>,
+    ) -> Option<Result<(), Denied>> {
+        self.is_over = true;
+        self.ledger.with(|book| match leased {
+            Ok(leased) => Some(book.on_leased(now, leased)),
+            Err(_) => {
+                book.on_unanswered(now);
+                None
+            }
+        })
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.ledger.with(Book::on_left);
+        }
+    }
+}
+
+async fn call<P: Platform>(platform: &P, budget: &Budget, lease: Lease) -> Result<Leased, CellError> {
+    let address = address(budget);
+    let calling = platform.cell_call(&address, CellCommand::Budget(BudgetCommand::Lease(lease)));
+    match select(pin!(calling), pin!(platform.sleep(LONGEST_CALL))).await {
+        Either::Left((reply, _)) => match reply? {
+            CellReply::Budget(BudgetReply::Leased(leased)) => Ok(*leased),
+            CellReply::Budget(BudgetReply::Done | BudgetReply::Status(_))
+            | CellReply::Cluster(_)
+            | CellReply::Estimate(_)
+            | CellReply::AnotherKind => Err(CellError::Malformed("not a reply to lease".to_owned())),
+        },
+        Either::Right(_) => Err(CellError::Unreachable("no answer in time".to_owned())),
+    }
+}
+
+/// The address of a budget's cell.
+pub(super) fn address(budget: &Budget) -> CellAddress {
+    CellAddress {
+        id: CellId::Budget(budget.id.clone()),
+        near: budget.near,
+    }
+}
+
+/// Between two looks for a reply: as long as a cell next door takes, and rising to a tenth of what a far one does.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(16);

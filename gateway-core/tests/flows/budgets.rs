@@ -1,0 +1,336 @@
+use std::time::Duration;
+
+use http::{Request, Response};
+use serde_json::{Value, json};
+use tidegate_core::Body;
+use tidegate_core::config::KeyDigest;
+
+use crate::world::{Piece, Reaction, World};
+use crate::{CHAT, config, done, event, header, sse, streaming};
+
+/// The tests' configuration with one more tenant, whose key is `key-of-payer`, and whose budget has these limits.
+fn limited(limits: &str) -> String {
+    let digest = KeyDigest::of("key-of-payer");
+    format!(
+        "{}\n[[tenants]]\nname = \"payer\"\nkeys = [\"{digest}\"]\n[[tenants.budgets]]\nname = \"all\"\n{limits}\n",
+        config()
+    )
+}
+
+/// An engine whose answers take so many tokens.
+fn taking(prompt: u64, cached: u64, completion: u64) -> impl Fn(&Request<bytes::Bytes>) -> Reaction {
+    let usage = format!(
+        r#""usage":{{"prompt_tokens":{prompt},"completion_tokens":{completion},"prompt_tokens_details":{{"cached_tokens":{cached}}}}}"#
+    );
+    move |_| {
+        let body = format!(r#"{{"model":"org/big","choices":[],{usage}}}"#);
+        Reaction::Answer(200, "application/json", vec![Piece::Bytes(body)])
+    }
+}
+
+/// A completion whose prompt is exactly so many tokens, with at most so many of output.
+fn ask(prompt: usize, output: u64) -> String {
+    json!({"model": "big", "prompt": vec![7; prompt], "max_tokens": output}).to_string()
+}
+
+fn post(world: &mut World, body: &str) -> Response<Body> {
+    world.post_as("key-of-payer", "/v1/completions", body)
+}
+
+fn usage(world: &mut World) -> Value {
+    let get = Request::get("/v1/usage").header("authorization", "Bearer key-of-payer");
+    let serving = world.serving(get, "");
+    let response = world.run(serving);
+    let body = world.rest(response.into_body());
+    serde_json::from_str::<Value>(&body).unwrap()["budgets"][0].take()
+}
+
+fn admin(world: &mut World, request: http::request::Builder, body: &str) -> (u16, Value) {
+    let serving = world.serving(request.header("authorization", "Bearer admin-key"), body);
+    let response = world.run(serving);
+    let status = response.status().as_u16();
+    let body = world.rest(response.into_body());
+    (status, serde_json::from_str(&body).unwrap_or_default())
+}
+
+fn error(world: &mut World, response: Response<Body>) -> (u16, Value) {
+    let status = response.status().as_u16();
+    let body = world.rest(response.into_body());
+    (status, serde_json::from_str::<Value>(&body).unwrap()["error"].take())
+}
+
+fn figure(response: &Response<Body>, name: &str) -> u64 {
+    header(response, name)
+        .parse()
+        .unwrap_or_else(|_| panic!("{response:?}"))
+}
+
+#[test]
+fn waiting_exactly_as_long_as_told_works_and_a_millisecond_less_does_not() {
+    let mut world = World::new(&limited("tokens_per_minute = 1_000"), taking(600, 0, 100));
+    assert_eq!(post(&mut world, &ask(600, 100)).status(), 200);
+    let refused = post(&mut world, &ask(600, 100));
+    let wait = figure(&refused, "retry-after-ms");
+    assert_eq!(wait, 24_000, "700 are needed, 300 are there, 1,000 come in a minute");
+    assert_eq!(figure(&refused, "retry-after"), 24);
+    assert_eq!(header(&refused, "x-ratelimit-remaining-tokens"), "300");
+    let (status, error) = error(&mut world, refused);
+    assert_eq!(
+        (status, &error["code"], &error["type"]),
+        (429, &json!("rate_limit_exceeded"), &json!("tokens"))
+    );
+    world.pass(Duration::from_millis(wait - 2));
+    assert_eq!(post(&mut world, &ask(600, 100)).status(), 429);
+    let again = post(&mut world, &ask(600, 100));
+    let wait = figure(&again, "retry-after-ms");
+    world.pass(Duration::from_millis(wait));
+    assert_eq!(post(&mut world, &ask(600, 100)).status(), 200);
+}
+
+#[test]
+fn answers_tell_what_is_left_and_when_all_of_it_is_there_again() {
+    let mut world = World::new(
+        &limited("tokens_per_minute = 6_000\nrequests_per_minute = 60"),
+        taking(100, 0, 20),
+    );
+    let response = post(&mut world, &ask(100, 20));
+    for (name, value) in [
+        ("x-ratelimit-limit-tokens", "6000"),
+        ("x-ratelimit-remaining-tokens", "5880"),
+        ("x-ratelimit-reset-tokens", "2s"),
+        ("x-ratelimit-limit-requests", "60"),
+        ("x-ratelimit-remaining-requests", "59"),
+        ("x-ratelimit-reset-requests", "1s"),
+    ] {
+        assert_eq!(header(&response, name), value, "{name}");
+    }
+    world.pass(Duration::from_secs(2));
+    assert_eq!(usage(&mut world)["tokens"]["remaining"], 6_000);
+}
+
+#[test]
+fn a_lease_serves_many_requests_without_asking() {
+    let mut world = World::new(&limited("tokens_per_minute = 1_000_000"), taking(10, 0, 5));
+    for _ in 0..100 {
+        assert_eq!(post(&mut world, &ask(10, 5)).status(), 200);
+        world.pass(Duration::from_millis(10));
+    }
+    assert!(world.commands() <= 10, "{}", world.commands());
+    world.pass(Duration::from_secs(2));
+    let usage = usage(&mut world);
+    assert_eq!(
+        (&usage["tokens"]["spent"], &usage["tokens"]["held"]),
+        (&json!(1_500), &json!(0))
+    );
+}
+
+#[test]
+fn what_an_answer_takes_beyond_its_reservation_is_debt_that_time_repays() {
+    let mut world = World::new(&limited("tokens_per_minute = 1_000"), taking(900, 0, 2_000));
+    assert_eq!(post(&mut world, &ask(900, 50)).status(), 200);
+    world.pass(Duration::from_secs(1));
+    let usage_now = usage(&mut world);
+    assert!(usage_now["tokens"]["debt"].as_u64().unwrap() > 1_850, "{usage_now}");
+    let refused = post(&mut world, &ask(5, 5));
+    let wait = figure(&refused, "retry-after-ms");
+    assert!((110_000..115_000).contains(&wait), "{wait}");
+    world.pass(Duration::from_millis(wait));
+    assert_eq!(post(&mut world, &ask(5, 5)).status(), 200);
+}
+
+#[test]
+fn cached_tokens_cost_what_the_budget_says() {
+    let limits = "tokens_per_minute = 10_000\ncached_prompt_percent = 10";
+    let mut world = World::new(&limited(limits), taking(1_000, 905, 20));
+    post(&mut world, &ask(1_000, 50));
+    world.pass(Duration::from_secs(2));
+    assert_eq!(usage(&mut world)["tokens"]["spent"], 95 + 91 + 20);
+}
+
+#[test]
+fn the_largest_of_the_bounds_on_output_counts() {
+    let mut world = World::new(&limited("tokens_per_minute = 1_000"), taking(10, 0, 1));
+    let body = json!({"model": "big", "prompt": [1], "max_tokens": 1, "max_completion_tokens": 5_000}).to_string();
+    // Until answers have been seen, limits.expected_output bounds what is expected.
+    let response = post(&mut world, &body);
+    assert_eq!(header(&response, "x-ratelimit-remaining-tokens"), "487");
+}
+
+#[test]
+fn what_is_expected_of_answers_is_learned() {
+    let mut world = World::new(&limited("tokens_per_minute = 1_000_000"), taking(10, 0, 20));
+    let body = json!({"model": "big", "prompt": [1]}).to_string();
+    for _ in 0..40 {
+        post(&mut world, &body);
+        world.pass(Duration::from_secs(1));
+    }
+    let response = post(&mut world, &body);
+    let left = figure(&response, "x-ratelimit-remaining-tokens");
+    assert!(
+        (1_000_000 - 30..1_000_000).contains(&left),
+        "one and about twenty are reserved: {left}"
+    );
+}
+
+/// A world whose engine streams one token and is silent then, and its stream.
+fn streaming_world(config: &str) -> (futures::stream::LocalBoxStream<'static, bytes::Bytes>, World) {
+    let mut world = World::new(config, |_| {
+        sse(vec![
+            event("one two three"),
+            Piece::Wait(Duration::from_secs(20)),
+            done(),
+        ])
+    });
+    let response = world.post_as("key-of-payer", CHAT, &crate::chat("big", true));
+    assert_eq!(response.status(), 200);
+    let has_limits = response
+        .headers()
+        .keys()
+        .any(|name| name.as_str().starts_with("x-ratelimit-"));
+    assert_eq!(has_limits, config.contains("per_minute"), "streams are told too");
+    let mut body = streaming(response);
+    world.next(&mut body);
+    (body, world)
+}
+
+#[test]
+fn a_client_that_leaves_pays_for_the_prompt_and_what_was_written() {
+    let (body, mut world) = streaming_world(&limited("tokens_per_minute = 100_000"));
+    drop(body);
+    world.pass(Duration::from_secs(2));
+    let spent = usage(&mut world)["tokens"]["spent"].as_u64().unwrap();
+    assert!((5..60).contains(&spent), "a short prompt and three words: {spent}");
+}
+
+#[test]
+fn a_request_that_no_engine_answered_costs_no_tokens() {
+    let mut world = World::new(
+        &limited("tokens_per_minute = 100_000\nrequests_per_minute = 10"),
+        |_| Reaction::Refuse,
+    );
+    let small = json!({"model": "small", "prompt": [1, 2, 3]}).to_string();
+    assert_eq!(post(&mut world, &small).status(), 502);
+    world.pass(Duration::from_secs(2));
+    let usage = usage(&mut world);
+    assert_eq!(
+        (&usage["tokens"]["spent"], &usage["requests"]["spent"]),
+        (&json!(0), &json!(1)),
+        "{usage}"
+    );
+}
+
+#[test]
+fn a_canned_response_costs_what_the_budget_says() {
+    let mut world = World::new(&limited("tokens_per_minute = 100_000\ncanned_tokens = 7"), |_| {
+        Reaction::Refuse
+    });
+    assert_eq!(header(&post(&mut world, &ask(3, 3)), "x-tidegate-tier"), "canned");
+    world.pass(Duration::from_secs(2));
+    assert_eq!(usage(&mut world)["tokens"]["spent"], 7);
+}
+
+#[test]
+fn requests_at_once_are_counted_and_places_come_back() {
+    let (body, mut world) = streaming_world(&limited("concurrent_requests = 1"));
+    let refused = post(&mut world, &ask(1, 1));
+    assert!(figure(&refused, "retry-after-ms") > 0);
+    let (status, error) = error(&mut world, refused);
+    assert_eq!((status, &error["type"]), (429, &json!("requests")), "{error}");
+    assert_eq!(usage(&mut world)["running"], 1);
+    drop(body);
+    world.pass(Duration::from_secs(2));
+    assert_eq!(usage(&mut world)["running"], 0);
+}
+
+#[test]
+fn a_day_that_is_used_up_is_final_until_it_is_over() {
+    let mut world = World::new(&limited("tokens_per_day = 100"), taking(60, 0, 20));
+    assert_eq!(post(&mut world, &ask(60, 20)).status(), 200);
+    let refused = post(&mut world, &ask(60, 20));
+    assert_eq!(header(&refused, "x-should-retry"), "false");
+    let wait = figure(&refused, "retry-after-ms");
+    assert_eq!(error(&mut world, refused).1["code"], "insufficient_quota");
+    world.pass(Duration::from_millis(wait));
+    assert_eq!(post(&mut world, &ask(60, 20)).status(), 200);
+}
+
+#[test]
+fn what_no_budget_ever_holds_is_refused_for_good() {
+    let mut world = World::new(&limited("tokens_per_minute = 1_000"), taking(1, 0, 1));
+    let refused = post(&mut world, &ask(900, 200));
+    assert_eq!(
+        (refused.status().as_u16(), header(&refused, "x-should-retry")),
+        (429, "false")
+    );
+    assert!(refused.headers().get("retry-after").is_none());
+    let (_, error) = error(&mut world, refused);
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .contains("never holds more than 1000"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_budget_that_cannot_be_reached_refuses_or_allows_a_little() {
+    let mut world = World::new(&limited("tokens_per_minute = 1_000"), taking(10, 0, 10));
+    world.cut_off(true);
+    let refused = post(&mut world, &ask(10, 10));
+    let wait = figure(&refused, "retry-after-ms");
+    let (status, error) = error(&mut world, refused);
+    assert_eq!((status, &error["code"]), (503, &json!("budget_unreachable")));
+    world.cut_off(false);
+    world.pass(Duration::from_millis(wait));
+    assert_eq!(post(&mut world, &ask(10, 10)).status(), 200);
+
+    let open = limited("tokens_per_minute = 1_000\nunreachable_tokens_per_minute = 50");
+    let mut world = World::new(&open, taking(10, 0, 10));
+    world.cut_off(true);
+    let statuses: Vec<u16> = (0..4)
+        .map(|_| post(&mut world, &ask(10, 10)).status().as_u16())
+        .collect();
+    assert_eq!(statuses, [200, 200, 503, 503]);
+    world.cut_off(false);
+    world.pass(Duration::from_secs(3));
+    post(&mut world, &ask(10, 10));
+    world.pass(Duration::from_secs(2));
+    assert_eq!(
+        usage(&mut world)["tokens"]["spent"],
+        60,
+        "what was admitted meanwhile is accounted for"
+    );
+}
+
+#[test]
+fn operators_read_budgets_and_set_limits_in_place_of_the_configurations() {
+    let mut world = World::new(&limited("tokens_per_minute = 1_000"), taking(10, 0, 10));
+    let path = "/admin/budgets/payer/all";
+    let (status, budget) = admin(&mut world, Request::get(path), "");
+    assert_eq!((status, &budget["limits"]["tokens_per_minute"]), (200, &json!(1_000)));
+    let (status, budget) = admin(&mut world, Request::put(path), r#"{"tokens_per_minute": 50}"#);
+    assert_eq!(
+        (status, &budget["overridden"], &budget["limits"]["burst_tokens"]),
+        (200, &json!(true), &json!(50))
+    );
+    assert_eq!(post(&mut world, &ask(40, 20)).status(), 429);
+    let (_, budget) = admin(&mut world, Request::delete(path), "");
+    assert_eq!(
+        (&budget["overridden"], &budget["limits"]["tokens_per_minute"]),
+        (&json!(false), &json!(1_000))
+    );
+    let (_, listed) = admin(&mut world, Request::get("/admin/budgets"), "");
+    assert_eq!(listed["budgets"][0]["tenant"], "payer");
+    for wrong in ["", "[]", "{}", r#"{"tokens_per_minute": 0}"#, r#"{"tokens": 5}"#] {
+        let (status, error) = admin(&mut world, Request::put(path), wrong);
+        assert_eq!(
+            (status, &error["error"]["code"]),
+            (422, &json!("invalid_limits")),
+            "{wrong}"
+        );
+    }
+    assert_eq!(admin(&mut world, Request::get("/admin/budgets/payer/none"), "").0, 404);
+    let serving = world.serving(Request::get(path).header("authorization", "Bearer key-of-payer"), "");
+    assert_eq!(world.run(serving).status(), 401);
+}
