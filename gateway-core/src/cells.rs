@@ -111,7 +111,7 @@ pub enum CellState {
     /// Of a model's estimate.
     Estimate(Correction),
     /// Of a budget cell.
-    Budget(BudgetCell),
+    Budget(Box<BudgetCell>),
 }
 
 impl CellState {
@@ -120,7 +120,7 @@ impl CellState {
         match id {
             CellId::Cluster(_) => Self::Cluster(ClusterCell::default()),
             CellId::Estimate(_) => Self::Estimate(Correction::default()),
-            CellId::Budget(_) => Self::Budget(BudgetCell::default()),
+            CellId::Budget(_) => Self::Budget(Box::default()),
         }
     }
 
@@ -144,7 +144,7 @@ impl CellState {
     pub fn lasting(&self) -> Option<Self> {
         match self {
             Self::Cluster(_) | Self::Estimate(_) => None,
-            Self::Budget(cell) => Some(Self::Budget(cell.without_holders())),
+            Self::Budget(cell) => Some(Self::Budget(Box::new(cell.without_holders()))),
         }
     }
 

@@ -111,9 +111,8 @@ impl<P: Platform> Charge<P> {
 
     /// The request has ended, and took that much.
     pub fn settle(&self, usage: Usage, answers: u64) {
-        if answers > 0 {
+        if let Some(each) = usage.completion_tokens.checked_div(answers) {
             for held in &self.held {
-                let each = usage.completion_tokens / answers;
                 held.ledger.with(|book| book.on_output(&self.model, each));
             }
         }
