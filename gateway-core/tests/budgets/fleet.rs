@@ -95,7 +95,7 @@ enum Event {
         at: usize,
         life: u64,
         call: u64,
-        command: BudgetCommand,
+        command: Box<BudgetCommand>,
     },
     Replied {
         at: usize,
@@ -211,7 +211,7 @@ impl Fleet {
                 life,
                 call,
                 command,
-            } => self.reach(at, life, call, command),
+            } => self.reach(at, life, call, *command),
             Event::Replied { at, life, call, leased } if self.is_current(at, life, call) => {
                 self.sites[at].call = 0;
                 let denied = self.with_book(at, |book, now| book.on_leased(now, *leased)).is_err();
@@ -377,7 +377,7 @@ impl Fleet {
         let life = self.sites[at].life;
         if self.random.share() >= self.plan.lost {
             let after = self.latency();
-            let command = command.clone();
+            let command = Box::new(command.clone());
             self.at(
                 after,
                 Event::Reaches {
@@ -390,6 +390,7 @@ impl Fleet {
         }
         if self.random.share() < self.plan.doubled {
             let after = self.random.within(0..5_000_000);
+            let command = Box::new(command);
             self.at(
                 after,
                 Event::Reaches {
