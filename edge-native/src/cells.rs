@@ -28,9 +28,7 @@ impl Cells {
             return Ok(state.apply(now, command));
         }
         if states.len() >= MAX_CELLS {
-            return Err(CellError::Unreachable(format!(
-                "this process keeps {MAX_CELLS} cells, its bound"
-            )));
+            return Err(too_many());
         }
         Ok(states
             .entry(id.clone())
@@ -39,9 +37,14 @@ impl Cells {
     }
 }
 
+/// Why a new cell is refused.
+pub fn too_many() -> CellError {
+    CellError::Unreachable(format!("this process keeps {MAX_CELLS} cells, its bound"))
+}
+
 /// Most cells that a process keeps. Their names come from the configuration, so only a process that lived through
 /// very many configurations could come near it.
-const MAX_CELLS: usize = 65_536;
+pub const MAX_CELLS: usize = 65_536;
 
 #[cfg(test)]
 mod tests {

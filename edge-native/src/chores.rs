@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_core::Gateway;
-use tidegate_core::platform::StoreError;
 use tokio::sync::Notify;
 use tracing::warn;
 
 use crate::config_file::ConfigFile;
-use crate::platform::{NativePlatform, now};
-use crate::store::{SWEEP_EVERY, Store};
+use crate::platform::NativePlatform;
+use crate::store::SWEEP_EVERY;
 use crate::worker::every;
 
 /// The chores of a process.
@@ -30,20 +29,17 @@ impl Chores {
         every(MAINTAIN_EVERY, async move || {
             maintained.maintain(maintaining.clone()).await
         });
-        let store = Arc::clone(platform.store());
-        every(SWEEP_EVERY, async move || sweep(Arc::clone(&store)).await);
+        let swept = platform.clone();
+        every(SWEEP_EVERY, async move || {
+            if let Err(error) = swept.state().sweep().await {
+                warn!(%error, "expired values stay in the store");
+            }
+        });
         drop(tokio::task::spawn_local(self.config_file.watch(
             self.reload,
             Arc::clone(gateway),
             platform.clone(),
         )));
-    }
-}
-
-async fn sweep(store: Arc<Store>) {
-    let swept = tokio::task::spawn_blocking(move || store.sweep(now())).await;
-    if let Err(error) = swept.unwrap_or_else(|error| Err(StoreError(error.to_string()))) {
-        warn!(%error, "expired values stay in the store");
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
 use crate::platform::NativePlatform;
-use crate::store::Store;
+use crate::state::State;
 
 /// A `gateway.toml` and what is known of it.
 #[derive(Debug)]
@@ -39,12 +39,12 @@ impl ConfigFile {
         &self.settled
     }
 
-    /// Offers the text that the process starts with. Blocks.
+    /// Offers the text that the process starts with.
     ///
     /// # Errors
     /// When the store cannot be written.
-    pub fn offer_at_start(&self, store: &Store) -> Result<(), StoreError> {
-        if !store.offer_file(STORE_KEY, self.settled.as_bytes())? {
+    pub async fn offer_at_start(&self, state: &State) -> Result<(), StoreError> {
+        if !state.offer_file(STORE_KEY, &self.settled).await? {
             info!(
                 file = %self.path.display(),
                 "the file is as it was when last offered: a configuration put into the store since then stays in force"
@@ -85,9 +85,7 @@ impl ConfigFile {
             error!(%file, "the changed configuration is refused, the old one stays in force:\n{errors}");
             return;
         }
-        let (store, text) = (Arc::clone(platform.store()), self.settled.clone());
-        let offered = tokio::task::spawn_blocking(move || store.offer_file(STORE_KEY, text.as_bytes())).await;
-        match offered.unwrap_or_else(|error| Err(StoreError(error.to_string()))) {
+        match platform.state().offer_file(STORE_KEY, &self.settled).await {
             Ok(_) => gateway.maintain(platform.clone()).await,
             Err(error) => error!(%file, %error, "the changed configuration could not be stored"),
         }

@@ -1,8 +1,9 @@
 //! The gateway as a process of its own, on Unix: it implements the core's [`Platform`](tidegate_core::platform::Platform)
-//! with hyper, tokio, rustls and an embedded store, and decides nothing.
+//! with hyper, tokio, rustls, and an embedded store or Redis, and decides nothing.
 //!
 //! One thread per core, each with its own runtime, listening socket and connections to engines, so that a request
-//! stays on the thread that accepted it. Threads share the gateway, the store and the cells.
+//! stays on the thread that accepted it. Threads share the gateway, the store and the cells; processes do where they
+//! are given one Redis.
 
 mod cells;
 mod chores;
@@ -16,17 +17,20 @@ mod http;
 mod listener;
 mod platform;
 mod random;
+mod redis;
 mod secrets;
 mod server;
 mod service;
 mod shutdown;
+mod state;
 mod store;
 mod tables;
 mod tasks;
 mod tls;
 mod worker;
 
-pub use server::{ServeError, ServeOptions, Server};
+pub use redis::{AddressError, Redis, RedisAddress, RedisOpenError, RedisStore};
+pub use server::{Keep, ServeError, ServeOptions, Server};
 pub use shutdown::Ending;
 pub use store::StoreOpenError;
 pub use tables::{TablesError, beside, read as read_tables};

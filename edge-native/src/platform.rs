@@ -1,5 +1,5 @@
-//! The core's door to this process: the system's clock and randomness, tokio's timers and tasks, the embedded store,
-//! cells in memory, and each thread's own HTTP client.
+//! The core's door to this process: the system's clock and randomness, tokio's timers and tasks, its state, and each
+//! thread's own HTTP client.
 
 use std::future::Future;
 use std::rc::Rc;
@@ -12,20 +12,17 @@ use tidegate_core::cells::{CellAddress, CellCommand, CellReply};
 use tidegate_core::platform::{CellError, Platform, SendError, StoreError, UpstreamRequest};
 use tidegate_core::time::Timestamp;
 
-use crate::cells::Cells;
 use crate::client::{Client, ClientTls, UpstreamBody};
 use crate::random::Random;
 use crate::secrets::Secrets;
-use crate::store::Store;
+use crate::state::State;
 use crate::tasks::Tasks;
 
 /// What the threads of this process share.
 #[derive(Debug)]
 pub struct Resources {
-    /// The store.
-    pub store: Arc<Store>,
-    /// Every cell.
-    pub cells: Cells,
+    /// Cells and store.
+    pub state: State,
     /// How engines are verified.
     pub tls: Arc<ClientTls>,
 }
@@ -61,9 +58,9 @@ impl NativePlatform {
         }
     }
 
-    /// The store, for the adapter's own chores.
-    pub fn store(&self) -> &Arc<Store> {
-        &self.inner.resources.store
+    /// Cells and store, for the adapter's own chores.
+    pub fn state(&self) -> &State {
+        &self.inner.resources.state
     }
 
     /// Closes connections to engines that have been idle for too long.
@@ -93,17 +90,15 @@ impl Platform for NativePlatform {
     }
 
     async fn store_read(&self, keys: &[&str]) -> Result<Vec<Option<Bytes>>, StoreError> {
-        self.inner.resources.store.read(keys, now())
+        self.state().read(keys).await
     }
 
     async fn store_write(&self, key: &str, value: Bytes, ttl: Option<Duration>) -> Result<(), StoreError> {
-        let (store, key, expires) = (Arc::clone(self.store()), key.to_owned(), ttl.map(|ttl| now() + ttl));
-        let write = tokio::task::spawn_blocking(move || store.write(&key, &value, expires));
-        write.await.unwrap_or_else(|error| Err(StoreError(error.to_string())))
+        self.state().write(key, value, ttl).await
     }
 
     async fn cell_call(&self, cell: &CellAddress, command: CellCommand) -> Result<CellReply, CellError> {
-        self.inner.resources.cells.call(&cell.id, now(), command)
+        self.state().call_cell(&cell.id, command).await
     }
 
     async fn send(&self, upstream: UpstreamRequest) -> Result<Response<UpstreamBody>, SendError> {

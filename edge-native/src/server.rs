@@ -17,14 +17,15 @@ use tidegate_core::route::Location;
 use tokio::sync::mpsc;
 use tracing::info;
 
-use crate::cells::Cells;
 use crate::chores::Chores;
 use crate::client::ClientTls;
 use crate::config_file::ConfigFile;
 use crate::events;
 use crate::listener;
 use crate::platform::Resources;
+use crate::redis::{Redis, RedisAddress, RedisOpenError};
 use crate::shutdown::{Ending, Supervisor};
+use crate::state::State;
 use crate::store::{Store, StoreOpenError};
 use crate::tables::{self, TablesError};
 use crate::tls::{self, TlsError, TlsFiles};
@@ -40,8 +41,8 @@ pub struct ServeOptions {
     pub tokens: Option<PathBuf>,
     /// Where to listen. Port 0 lets the system choose.
     pub listen: SocketAddr,
-    /// The directory of the store; `None` keeps it in memory.
-    pub data: Option<PathBuf>,
+    /// Where cells and store are.
+    pub keep: Keep,
     /// The code of this edge location, such as `FRA`; empty when unknown.
     pub location: String,
     /// Threads that serve.
@@ -50,6 +51,17 @@ pub struct ServeOptions {
     pub tls: Option<TlsFiles>,
     /// How long a shutdown waits for answers to finish before it ends them.
     pub drain_timeout: Duration,
+}
+
+/// Where a server keeps its cells and its store.
+#[derive(Clone, Debug)]
+pub enum Keep {
+    /// In this process, and forgotten with it.
+    Memory,
+    /// Cells in this process, the store in this directory.
+    Directory(PathBuf),
+    /// In a Redis, which other servers may share.
+    Redis(RedisAddress),
 }
 
 /// Why the server could not serve.
@@ -77,6 +89,9 @@ pub enum ServeError {
     /// The store cannot be opened.
     #[error(transparent)]
     StoreOpen(#[from] StoreOpenError),
+    /// Redis cannot be used.
+    #[error(transparent)]
+    Redis(#[from] RedisOpenError),
     /// The store cannot be written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -104,6 +119,7 @@ pub struct Server {
     address: SocketAddr,
     speaks_tls: bool,
     workers: Vec<Worker>,
+    resources: Arc<Resources>,
     supervisor: Supervisor,
 }
 
@@ -117,7 +133,7 @@ impl Server {
             config: path,
             tokens,
             listen,
-            data,
+            keep,
             location,
             threads,
             tls,
@@ -131,14 +147,12 @@ impl Server {
         let gateway = Gateway::new(config_file.text(), tables).map_err(|errors| ServeError::Config { path, errors })?;
         gateway.set_log(events::log);
         let acceptor = tls.as_ref().map(tls::acceptor).transpose()?;
-        let store = Arc::new(Store::open(data.as_deref())?);
-        config_file.offer_at_start(&store)?;
         let resources = Arc::new(Resources {
-            store,
-            cells: Cells::default(),
+            state: open(keep)?,
             tls: Arc::new(ClientTls::from_machine()?),
         });
         let supervisor = Supervisor::new(Arc::clone(&gateway), drain_timeout)?;
+        supervisor.block_on(config_file.offer_at_start(&resources.state))?;
         let to_listen_error = |source| ServeError::Listen {
             address: listen,
             source,
@@ -167,6 +181,7 @@ impl Server {
             address,
             speaks_tls: tls.is_some(),
             workers,
+            resources,
             supervisor,
         })
     }
@@ -203,6 +218,19 @@ impl Server {
                 })?;
         }
         drop(report);
-        Ok(self.supervisor.supervise(ends)?)
+        let ending = self.supervisor.supervise(ends)?;
+        match ending {
+            Ending::Finished | Ending::CutShort => self.resources.state.flush(),
+            Ending::AtOnce => {}
+        }
+        Ok(ending)
     }
+}
+
+fn open(keep: Keep) -> Result<State, ServeError> {
+    Ok(match keep {
+        Keep::Memory => State::own(Store::open(None)?),
+        Keep::Directory(directory) => State::own(Store::open(Some(&directory))?),
+        Keep::Redis(address) => State::Shared(Redis::open(&address)?),
+    })
 }

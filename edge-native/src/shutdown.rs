@@ -72,6 +72,11 @@ impl Supervisor {
         })
     }
 
+    /// Does some work before the threads serve. Blocks.
+    pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
     /// Waits for a signal to end, then for the end.
     ///
     /// # Errors

@@ -1,10 +1,12 @@
-//! Starts the gateway under test on the runtime under test. Nothing else in the suite knows the runtimes apart.
+//! Starts the gateway under test on the runtime under test, with its state in the process or in Redis. Nothing else in
+//! the suite knows them apart.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::process::Server;
+use crate::redis::{PASSWORD, Redis};
 use crate::runtime::{self, Runtime};
 
 /// Where the gateway believes to be.
@@ -31,19 +33,51 @@ pub const WASHINGTON: Place = Place {
     longitude: -77.0,
 };
 
-/// Starts a gateway that has `config` in force. Logs and data go to `folder`.
-pub fn start(config: &str, place: Place, secrets: &[(&str, &str)], folder: &Path) -> Server {
-    let file = folder.join("gateway.toml");
-    fs::write(&file, config).expect("the configuration can be written");
-    let command = match Runtime::current() {
-        Runtime::Native => native(&file, place, secrets, folder),
-        Runtime::Cloudflare => cloudflare(&file, place, secrets),
-        Runtime::Spin => spin(&file, place, secrets),
-    };
-    Server::start("gateway", &command, folder)
+/// A running gateway, and the Redis that it keeps its state in, if it does.
+#[derive(Debug)]
+pub struct Gateway {
+    /// The gateway.
+    pub server: Server,
+    /// Its Redis.
+    pub redis: Option<Redis>,
 }
 
-fn native(config: &Path, place: Place, secrets: &[(&str, &str)], folder: &Path) -> Command {
+/// Starts a gateway that has `config` in force. Logs and data go to `folder`.
+pub fn start(config: &str, place: Place, secrets: &[(&str, &str)], folder: &Path) -> Gateway {
+    let file = folder.join("gateway.toml");
+    fs::write(&file, config).expect("the configuration can be written");
+    let redis = runtime::redis_server().map(|program| Redis::start(&program, folder));
+    let command = match (Runtime::current(), &redis) {
+        (Runtime::Native, None) => native(&file, place, secrets, &["--data".into(), folder.join("data")]),
+        (Runtime::Native, Some(redis)) => {
+            let mut command = native(&file, place, secrets, &["--redis".into(), redis.url().into()]);
+            command.env("TIDEGATE_REDIS_PASSWORD", PASSWORD);
+            command
+        }
+        (Runtime::Cloudflare, None) => cloudflare(&file, place, secrets),
+        (Runtime::Cloudflare, Some(_)) => panic!("Workers keep nothing in Redis"),
+        (Runtime::Spin, None) => {
+            let mut command = spin(place, secrets);
+            command.args(["--kv", &from_file(&file)]);
+            command
+        }
+        (Runtime::Spin, Some(redis)) => {
+            redis.command(&[b"SET", b"tidegate:1:store:config", config.as_bytes()]);
+            let mut command = spin(place, secrets);
+            command.args(["--variable", &format!("redis_url={}", redis.url_with_password())]);
+            // The engines and the Redis, which the manifest grants by one variable.
+            command.args(["--variable", "engines=*://127.0.0.1:*"]);
+            command
+        }
+    };
+    Gateway {
+        server: Server::start("gateway", &command, folder),
+        redis,
+    }
+}
+
+/// `state` are the arguments that say where it keeps its state.
+fn native(config: &Path, place: Place, secrets: &[(&str, &str)], state: &[PathBuf]) -> Command {
     let mut command = Command::new(runtime::tidegate_binary());
     command.args(["serve", "--listen", "127.0.0.1:0", "--location", place.code]);
     command
@@ -51,8 +85,7 @@ fn native(config: &Path, place: Place, secrets: &[(&str, &str)], folder: &Path) 
         .arg(config)
         .arg("--tokens")
         .arg(runtime::token_tables())
-        .arg("--data")
-        .arg(folder.join("data"));
+        .args(state);
     command.envs(secrets.iter().copied());
     command
 }
@@ -80,11 +113,11 @@ fn cloudflare(config: &Path, place: Place, secrets: &[(&str, &str)]) -> Command 
 }
 
 /// The component carries a bundled configuration of its own; ours comes from the store.
-fn spin(config: &Path, place: Place, secrets: &[(&str, &str)]) -> Command {
+fn spin(place: Place, secrets: &[(&str, &str)]) -> Command {
     let mut command = Command::new(runtime::spin_host());
     command.arg("--component").arg(runtime::spin_component());
     command.arg("--manifest").arg(repository().join("spin.toml"));
-    command.args(["--listen", "127.0.0.1:0", "--kv", &from_file(config)]);
+    command.args(["--listen", "127.0.0.1:0"]);
     command.args(["--variable", &format!("location={}", place.code)]);
     for (name, value) in secrets {
         command.args(["--variable", &format!("{}={value}", name.to_lowercase())]);

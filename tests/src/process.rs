@@ -21,6 +21,19 @@ pub struct Server {
 impl Server {
     /// Runs `command` until it prints `ready url=…`; `name` is what its log in `folder` is called.
     pub fn start(name: &str, command: &Command, folder: &Path) -> Self {
+        Self::start_saying(name, command, folder, |line| {
+            let url = line.strip_prefix("ready url=")?;
+            Some(url.split(' ').next().unwrap_or_default().to_owned())
+        })
+    }
+
+    /// The same for a program that says in its own words that it is ready, from which `url` makes its URL.
+    pub fn start_saying(
+        name: &str,
+        command: &Command,
+        folder: &Path,
+        url: impl Fn(&str) -> Option<String> + Send + 'static,
+    ) -> Self {
         let log = folder.join(format!("{name}.log"));
         let mut supervisor = supervised(command)
             .stdin(Stdio::piped())
@@ -29,7 +42,7 @@ impl Server {
             .spawn()
             .expect("a shell runs");
         let output = BufReader::new(supervisor.stdout.take().expect("standard output is piped"));
-        let url = ready_url(output).unwrap_or_else(|why| {
+        let url = ready_url(output, url).unwrap_or_else(|why| {
             let said = std::fs::read_to_string(&log).unwrap_or_default();
             panic!("{name} {why}: {command:?}\n{said}")
         });
@@ -78,14 +91,17 @@ fn supervised(command: &Command) -> Command {
     shell
 }
 
-/// The URL in the ready line, read by a thread that goes on reading, so that the server never blocks on its output.
-fn ready_url(output: impl BufRead + Send + 'static) -> Result<String, &'static str> {
+/// The URL that the ready line tells, read by a thread that goes on reading, so that the server never blocks on its
+/// output.
+fn ready_url(
+    output: impl BufRead + Send + 'static,
+    url: impl Fn(&str) -> Option<String> + Send + 'static,
+) -> Result<String, &'static str> {
     let (tell, told) = mpsc::channel();
     thread::spawn(move || {
         for line in output.lines().map_while(Result::ok) {
-            if let Some(url) = line.strip_prefix("ready url=") {
-                let url = url.split(' ').next().unwrap_or_default();
-                let _ = tell.send(url.to_owned());
+            if let Some(url) = url(&line) {
+                let _ = tell.send(url);
             }
         }
     });

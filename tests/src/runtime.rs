@@ -66,6 +66,11 @@ pub fn spin_host() -> PathBuf {
     artifact("TIDEGATE_SPIN_HOST", "the host for the Spin component")
 }
 
+/// The program `redis-server` (or `valkey-server`), where the gateway under test keeps its state in Redis.
+pub fn redis_server() -> Option<PathBuf> {
+    env::var_os(REDIS_SERVER).map(|_| artifact(REDIS_SERVER, "the program `redis-server`"))
+}
+
 /// The `node_modules` folder with the OpenAI SDK.
 pub fn node_modules() -> PathBuf {
     artifact(
@@ -78,6 +83,9 @@ pub fn node_modules() -> PathBuf {
 pub fn python() -> PathBuf {
     artifact("TIDEGATE_PYTHON", "a Python interpreter with the `openai` package")
 }
+
+/// Where it is set, state is kept in Redis.
+const REDIS_SERVER: &str = "TIDEGATE_REDIS_SERVER";
 
 fn artifact(variable: &str, what: &str) -> PathBuf {
     let Some(value) = env::var_os(variable) else {

@@ -12,10 +12,11 @@ use std::{fs, panic, process};
 use sha2::{Digest, Sha256};
 
 use crate::engine::Engine;
-use crate::gateway::{self, Place};
+use crate::gateway::{self, Gateway, Place};
 use crate::http::{Request, Response};
 use crate::process::Server;
-use crate::runtime::Runtime;
+use crate::redis::Redis;
+use crate::runtime::{self, Runtime};
 use crate::scripted::Scripted;
 
 /// Engines and a gateway that serves them.
@@ -23,6 +24,8 @@ use crate::scripted::Scripted;
 pub struct World {
     /// The gateway under test.
     pub gateway: Server,
+    /// Where the gateway keeps its state, if that is a Redis.
+    _redis: Option<Redis>,
     upstreams: Upstreams,
 }
 
@@ -31,8 +34,12 @@ impl World {
     pub fn start(name: &str, template: &str, place: Place, secrets: &[(&str, &str)]) -> Self {
         let folder = folder(name);
         let upstreams = Upstreams::start(template, &folder);
-        let gateway = gateway::start(&fill(template, &upstreams), place, secrets, &folder);
-        Self { gateway, upstreams }
+        let Gateway { server, redis } = gateway::start(&fill(template, &upstreams), place, secrets, &folder);
+        Self {
+            gateway: server,
+            _redis: redis,
+            upstreams,
+        }
     }
 
     /// The same for a world that many tests share: where it does not start, none of them can run, and the reason is
@@ -152,7 +159,8 @@ fn placeholders<'a>(template: &'a str, kind: &'a str) -> impl Iterator<Item = &'
 /// failure.
 pub fn folder(world: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/contract");
-    let folder = target.join(Runtime::current().name()).join(world);
+    let state = runtime::redis_server().map_or("", |_| "-redis");
+    let folder = target.join(format!("{}{state}", Runtime::current().name())).join(world);
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).expect("the target folder is writable");
     folder

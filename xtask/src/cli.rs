@@ -3,6 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::runtime::Runtime;
+use crate::test::Target;
 
 /// Tasks of the Tidegate workspace. Each fetches what it needs.
 #[derive(Debug, Parser)]
@@ -47,7 +48,7 @@ pub struct DevOptions {
 pub struct TestOptions {
     /// Only this runtime.
     #[arg(long, value_enum)]
-    pub on: Option<Runtime>,
+    pub on: Option<Target>,
     /// Only the native runtime unless --on says another, without the slow checks.
     #[arg(long)]
     pub fast: bool,

@@ -1,5 +1,6 @@
 //! `tidegate serve`.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -7,7 +8,7 @@ use std::path::PathBuf;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use tidegate_native::{Ending, ServeError, ServeOptions, Server, TlsFiles};
+use tidegate_native::{Ending, Keep, RedisAddress, ServeError, ServeOptions, Server, TlsFiles};
 
 use crate::failure::Failure;
 use crate::log::{self, Detail};
@@ -30,6 +31,10 @@ pub struct Args {
     /// and a restart forgets it.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Keep the store, and the figures of clusters, in this Redis or Valkey, which any number of gateways can share:
+    /// redis://USER@HOST:PORT/DB, or rediss:// for TLS.
+    #[arg(long, value_name = "URL", conflicts_with = "data")]
+    redis: Option<Hidden>,
     /// Code of this edge location, such as FRA, from which distances to clusters are told.
     #[arg(long, value_name = "CODE", default_value = "")]
     location: String,
@@ -48,6 +53,22 @@ pub struct Args {
     /// Log the course of every request, not only what fails. No prompt, answer or key is ever logged.
     #[arg(long)]
     log_requests: bool,
+}
+
+/// A text that may hold a password, and so is never printed.
+#[derive(Clone)]
+struct Hidden(String);
+
+impl From<String> for Hidden {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(hidden)")
+    }
 }
 
 /// Serves until a signal ends it.
@@ -82,18 +103,28 @@ fn options(args: Args) -> Result<ServeOptions, Failure> {
         .tls_cert
         .zip(args.tls_key)
         .map(|(certificates, key)| TlsFiles { certificates, key });
-    let (config, tokens, listen, data, location) = (args.config, args.tokens, args.listen, args.data, args.location);
+    let keep = match (args.redis, args.data) {
+        (Some(Hidden(url)), _) => Keep::Redis(redis(&url)?),
+        (None, Some(directory)) => Keep::Directory(directory),
+        (None, None) => Keep::Memory,
+    };
+    let (config, tokens, listen, location) = (args.config, args.tokens, args.listen, args.location);
     let drain_timeout = Duration::from_secs(args.drain_timeout);
     Ok(ServeOptions {
         config,
         tokens,
         listen,
-        data,
+        keep,
         location,
         threads,
         tls,
         drain_timeout,
     })
+}
+
+fn redis(url: &str) -> Result<RedisAddress, Failure> {
+    let password = std::env::var(REDIS_PASSWORD).ok();
+    RedisAddress::parse(url, password.as_deref()).map_err(|error| Failure::usage(format!("--redis: {error}")))
 }
 
 fn to_failure(error: ServeError) -> Failure {
@@ -102,6 +133,7 @@ fn to_failure(error: ServeError) -> Failure {
             Failure::usage(error)
         }
         ServeError::StoreOpen(_)
+        | ServeError::Redis(_)
         | ServeError::Store(_)
         | ServeError::ClientTls(_)
         | ServeError::Listen { .. }
@@ -109,12 +141,18 @@ fn to_failure(error: ServeError) -> Failure {
     }
 }
 
+/// The environment variable with the password of Redis.
+const REDIS_PASSWORD: &str = "TIDEGATE_REDIS_PASSWORD";
+
 const NOTES: &str = "Prints `ready url=…` on stdout when it accepts connections.
 
-Secrets that clusters name are environment variables of this process.
+Secrets that clusters name are environment variables of this process. So is the password of Redis,
+TIDEGATE_REDIS_PASSWORD: one in the URL shows in the list of processes. SSL_CERT_FILE names the
+authority of a rediss:// server that the machine does not know.
 
 A configuration put into the store through the API is newer than the file and stays in force, also over
-restarts with the same --data, until the file changes.
+restarts with the same --data or --redis, until the file changes. Gateways that share a Redis should
+be given the same file: what any of them found changed last is in force for all.
 
 SIGTERM or SIGINT: accept nothing more, let every answer finish, end the streams that are left after
 --drain-timeout with an error their clients understand, exit with 0. A second signal exits at once with 1.";

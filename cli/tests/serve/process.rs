@@ -41,7 +41,7 @@ impl Bench {
         drop(fs::remove_dir_all(&folder));
         fs::create_dir_all(&folder).expect("a folder");
         let engine = ["engine", "--listen", "127.0.0.1:0", "--model", "m", "--profile", "fast"];
-        let engine = Process::start(&engine, &folder.join("engine.log"));
+        let engine = Process::start(&engine, &[], &folder.join("engine.log"));
         let ((key, digest), (admin_key, admin_digest)) = (new_key(), new_key());
         let config = CONFIG.replace("{engine}", &engine.url).replace("{digest}", &digest);
         fs::write(folder.join("gateway.toml"), config.replace("{admin}", &admin_digest)).expect("written");
@@ -83,7 +83,12 @@ impl Bench {
 impl Gateway {
     /// Starts a gateway with two threads on a free port.
     pub fn start(bench: &Bench, options: &[&str]) -> Self {
-        let (config, log) = (bench.config(), bench.folder.join("gateway.log"));
+        Self::start_as("gateway", bench, options, &[])
+    }
+
+    /// The same, with a name for its log, and more in its environment.
+    pub fn start_as(name: &str, bench: &Bench, options: &[&str], environment: &[(&str, &str)]) -> Self {
+        let (config, log) = (bench.config(), bench.folder.join(format!("{name}.log")));
         let serve = [
             "serve",
             "--listen",
@@ -96,7 +101,7 @@ impl Gateway {
         ];
         let arguments = [&serve[..], &[config.to_str().expect("text")], options].concat();
         Self {
-            process: Process::start(&arguments, &log),
+            process: Process::start(&arguments, environment, &log),
             log,
             key: bench.key.clone(),
             admin_key: bench.admin_key.clone(),
@@ -131,11 +136,12 @@ impl Gateway {
 }
 
 impl Process {
-    fn start(arguments: &[&str], log: &Path) -> Self {
+    fn start(arguments: &[&str], environment: &[(&str, &str)], log: &Path) -> Self {
         let stderr = File::create(log).expect("a log");
         let mut command = Command::new(TIDEGATE);
         let mut child = command
             .args(arguments)
+            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(stderr)
             .spawn()

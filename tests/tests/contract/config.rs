@@ -125,11 +125,13 @@ fn a_wrong_configuration_in_the_store_is_reported_and_the_bundled_one_serves() {
     let folder = folder("wrong-store");
     fs::create_dir_all(&folder).expect("a folder");
     let gateway = gateway::start("[[models]]\nname = 7\n", WASHINGTON, &[], &folder);
-    let response = Request::get("/healthz").send(gateway.address());
+    let response = Request::get("/healthz").send(gateway.server.address());
     assert_eq!(response.status, 200, "{}", response.text());
-    let readiness = Request::get("/readyz").send(gateway.address()).json();
+    let readiness = Request::get("/readyz").send(gateway.server.address()).json();
     assert_eq!(readiness["config_refused"], true, "{readiness}");
-    let response = Request::get("/v1/models").key(&key("everyone")).send(gateway.address());
+    let response = Request::get("/v1/models")
+        .key(&key("everyone"))
+        .send(gateway.server.address());
     assert_error(&response, invalid_request(401, None, Some("invalid_api_key")));
 }
 

@@ -42,6 +42,7 @@ pub fn gateway(bench: &Bench, gateway: &Gateway) -> Result<Child, TaskError> {
         config: &bench.config,
         port: 0,
         folder: &bench.folder,
+        redis: None,
     };
     let mut command = gateway.command(&place);
     let (name, more): (_, &[&str]) = match gateway {

@@ -1,15 +1,14 @@
 //! nginx as a reverse proxy with one worker process, configured as one would for this upstream.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
 use super::Bench;
 use crate::command::Run;
-use crate::dev::Child;
+use crate::dev::{Child, free_address};
 use crate::error::TaskError;
 use crate::setup::with_packages;
-use crate::workspace;
+use crate::{http, workspace};
 
 /// A running nginx.
 #[derive(Debug)]
@@ -36,17 +35,12 @@ impl Nginx {
         let mut command = Command::new(program);
         command.arg("-e").arg(folder.join("error.log")).arg("-c").arg(&file);
         let [buffered, streaming] = [buffered, streaming].map(|address| format!("http://{address}"));
-        let process = Child::start_at("nginx", &bench.meter.server(&command), &bench.folder, &buffered)?;
+        let server = bench.meter.server(&command);
+        let process = Child::start_at("nginx", &server, &bench.folder, &buffered, || {
+            http::get(&buffered, "/").is_ok()
+        })?;
         Ok(Self { process, streaming })
     }
-}
-
-/// An address that was free a moment ago.
-fn free_address() -> Result<String, TaskError> {
-    let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    address
-        .map(|address| address.to_string())
-        .map_err(|error| TaskError::unmet("a port", error.to_string(), "one is needed"))
 }
 
 fn config(folder: &Path, upstream: &str, buffered: &str, streaming: &str) -> String {

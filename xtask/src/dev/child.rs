@@ -2,13 +2,13 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use crate::error::TaskError;
-use crate::http;
 use crate::processes::{self, Process};
 
 /// A running server that says when it is ready. Dropping it ends it.
@@ -17,6 +17,17 @@ pub struct Child {
     daemon: Daemon,
     /// Its base URL, as its ready line gave it.
     pub url: String,
+}
+
+/// An address of loopback that was free a moment ago.
+///
+/// # Errors
+/// When there is none.
+pub fn free_address() -> Result<String, TaskError> {
+    let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    address
+        .map(|address| address.to_string())
+        .map_err(|error| TaskError::unmet("a port", error.to_string(), "one is needed"))
 }
 
 /// A running server. Dropping it ends it.
@@ -40,14 +51,20 @@ impl Child {
         Ok(Self { daemon, url })
     }
 
-    /// Runs a `command` that says nothing, until `url` answers.
+    /// Runs a `command` that says nothing, until it `answers` at `url`.
     ///
     /// # Errors
     /// When it cannot be started, ends, or does not answer in time.
-    pub fn start_at(name: &str, command: &Command, folder: &Path, url: &str) -> Result<Self, TaskError> {
+    pub fn start_at(
+        name: &str,
+        command: &Command,
+        folder: &Path,
+        url: &str,
+        answers: impl Fn() -> bool,
+    ) -> Result<Self, TaskError> {
         let mut daemon = Daemon::start(name, command, folder)?;
         let until = Instant::now() + READY_WITHIN;
-        while http::get(url, "/").is_err() {
+        while !answers() {
             if let Some(error) = daemon.ended() {
                 return Err(error);
             }

@@ -30,6 +30,8 @@ pub struct Place<'a> {
     pub port: u16,
     /// The folder for its log and data.
     pub folder: &'a Path,
+    /// The URL of the Redis that keeps its state; none for its own.
+    pub redis: Option<&'a str>,
 }
 
 impl Gateway {
@@ -76,6 +78,7 @@ impl Gateway {
                 let mut command = Command::new(tidegate);
                 command.args(["serve", "--listen", &listen, "--location", HERE, "--drain-timeout", "2"]);
                 command.arg("--config").arg(place.config).arg("--tokens").arg(tables);
+                command.args(place.redis.iter().flat_map(|url| ["--redis", url]));
                 command
             }
             // On the other two, a configuration is bundled. Ours comes from the store, as an operator's newer one does.
@@ -99,6 +102,11 @@ impl Gateway {
                     "--variable",
                     &format!("location={HERE}"),
                 ]);
+                if let Some(url) = place.redis {
+                    // One variable grants the engines and the Redis, all of them on loopback.
+                    command.args(["--variable", &format!("redis_url={url}")]);
+                    command.args(["--variable", "engines=*://127.0.0.1:*"]);
+                }
                 command
             }
         }

@@ -14,7 +14,7 @@ use crate::error::TaskError;
 use crate::setup::tested_tables;
 use crate::{http, processes, terminal, workspace};
 
-pub use child::Child;
+pub use child::{Child, free_address};
 pub use gateway::{Gateway, Place};
 pub use world::new_key;
 
@@ -35,6 +35,7 @@ pub fn run(options: &DevOptions) -> Result<(), TaskError> {
         config: &config,
         port: options.port,
         folder: &folder,
+        redis: None,
     };
     children.push(terminal::step(&name, || start_gateway(&gateway, &place))?);
     let Some(url) = children.last().map(|gateway| gateway.url.clone()) else {

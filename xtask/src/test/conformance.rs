@@ -1,17 +1,18 @@
 //! The core's suite for platforms, run inside each runtime: a gateway built for it serves it at `POST /conformance`.
 
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::dev::{Child, Gateway, Place};
+use crate::dev::{Child, Gateway, Place, free_address};
 use crate::error::TaskError;
 use crate::{http, terminal, workspace};
 
 /// Has the gateway run the suite against its platform, and reads the report. `tidegate` is a native binary, for the
-/// simulated engine that the suite sends to.
-pub fn run(gateway: &Gateway, tidegate: &Path) -> Result<(), TaskError> {
+/// simulated engine that the suite sends to; `redis`, where state is to be kept in one, its program.
+pub fn run(gateway: &Gateway, tidegate: &Path, redis: Option<&Path>) -> Result<(), TaskError> {
     let folder = workspace::work_folder("conformance")?;
     let mut engine = Command::new(tidegate);
     engine.args([
@@ -27,10 +28,12 @@ pub fn run(gateway: &Gateway, tidegate: &Path) -> Result<(), TaskError> {
     ]);
     let engine = Child::start("engine", &engine, &folder)?;
     let config = workspace::root().join("gateway.toml");
+    let redis = redis.map(|program| start_redis(program, &folder)).transpose()?;
     let gateway = gateway.start(&Place {
         config: &config,
         port: 0,
         folder: &folder,
+        redis: redis.as_ref().map(|redis| redis.url.as_str()),
     })?;
     let options = json!({ "upstream": engine.url }).to_string();
     let answer = http::post(&gateway.url, "/conformance", &options)
@@ -48,6 +51,26 @@ pub fn run(gateway: &Gateway, tidegate: &Path) -> Result<(), TaskError> {
             answer.status, answer.body
         ))),
     }
+}
+
+/// A Redis on a free port of loopback, with nothing on disk.
+fn start_redis(program: &Path, folder: &Path) -> Result<Child, TaskError> {
+    let address = free_address()?;
+    let port = address.rsplit(':').next().unwrap_or_default();
+    let mut redis = Command::new(program);
+    redis.args([
+        "--bind",
+        "127.0.0.1",
+        "--port",
+        port,
+        "--save",
+        "",
+        "--appendonly",
+        "no",
+    ]);
+    redis.arg("--dir").arg(folder);
+    let url = format!("redis://{address}");
+    Child::start_at("redis", &redis, folder, &url, || TcpStream::connect(&address).is_ok())
 }
 
 /// How many checks passed, and the failed ones with what was found instead; none when the answer is no report.

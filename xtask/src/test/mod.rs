@@ -2,6 +2,7 @@
 
 mod conformance;
 mod suite;
+mod target;
 mod templates;
 mod tokens;
 
@@ -12,12 +13,13 @@ use crate::cli::TestOptions;
 use crate::command::Run;
 use crate::error::TaskError;
 use crate::packages::{self, CONTRACT, SPIN_HOST, SPIN_HOST_PROFILE, selected};
-use crate::runtime::Runtime;
 use crate::setup::corpus;
 use crate::steps::{Outcome, Steps};
 use crate::{check, workspace};
 
 use suite::Suite;
+
+pub use target::Target;
 
 /// Runs the steps, the quick ones first, and fails when one does.
 pub fn run(options: &TestOptions) -> Result<(), TaskError> {
@@ -56,7 +58,7 @@ pub fn run(options: &TestOptions) -> Result<(), TaskError> {
 /// How much is wanted.
 #[derive(Debug)]
 struct Scope {
-    runtimes: Vec<Runtime>,
+    targets: Vec<Target>,
     /// Only the tests of the contract whose names contain this.
     only: Option<String>,
     /// What says something about the code without a runtime.
@@ -67,14 +69,14 @@ struct Scope {
 
 impl Scope {
     fn of(options: &TestOptions) -> Self {
-        let runtimes = match options.on {
-            Some(runtime) => vec![runtime],
-            None if options.fast => vec![Runtime::Native],
-            None => Runtime::ALL.to_vec(),
+        let targets = match options.on {
+            Some(target) => vec![target],
+            None if options.fast => vec![Target::Native],
+            None => Target::ALL.to_vec(),
         };
         let units = options.only.is_none();
         Self {
-            runtimes,
+            targets,
             only: options.only.clone(),
             units,
             everything: units && !options.fast && options.on.is_none(),

@@ -1,17 +1,17 @@
 //! The contract suite and the conformance suite, over the runtimes that are wanted.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Scope, conformance};
+use super::{Scope, Target, conformance};
 use crate::build::{self, Profile, Purpose};
 use crate::command::Run;
 use crate::dev::Gateway;
 use crate::error::TaskError;
-use crate::packages::CONTRACT;
+use crate::packages::{self, CONTRACT, selected};
 use crate::runtime::Runtime;
-use crate::setup::{WasmToolchain, node_modules, python_with, tested_tables, tokenizers, wasm_toolchain};
+use crate::setup::{WasmToolchain, node_modules, python_with, redis_server, tested_tables, tokenizers, wasm_toolchain};
 use crate::steps::{Outcome, Steps};
 use crate::{check, size, workspace};
 
@@ -19,11 +19,12 @@ use crate::{check, size, workspace};
 pub struct Suite {
     /// Only the tests whose names contain this, and then no conformance suite.
     only: Option<String>,
-    native: bool,
+    targets: Vec<Target>,
     tidegate: Outcome<PathBuf>,
     tables: Outcome<PathBuf>,
     node_sdk: Outcome<PathBuf>,
     python_sdk: Outcome<PathBuf>,
+    redis: Outcome<PathBuf>,
     wasm: Outcome<WasmToolchain>,
     cloudflare: Option<Cloudflare>,
     spin: Option<Spin>,
@@ -51,20 +52,27 @@ impl Suite {
                 "to test with the OpenAI SDK for Python",
             )
         });
-        let wasm = match scope.runtimes[..] {
-            [Runtime::Native] => Outcome::unwanted(),
-            _ => steps.run("compiler for wasm", wasm_toolchain),
+        let runs_on = |runtime| scope.targets.iter().any(|target| target.runtime() == runtime);
+        let redis = if scope.targets.iter().any(|target| target.is_on_redis()) {
+            steps.run("Redis", redis_server)
+        } else {
+            Outcome::unwanted()
+        };
+        let wasm = if runs_on(Runtime::Cloudflare) || runs_on(Runtime::Spin) {
+            steps.run("compiler for wasm", wasm_toolchain)
+        } else {
+            Outcome::unwanted()
         };
         if scope.everything {
             steps.run("lints, wasm", || check::lint_wasm(wasm.get()?));
         }
-        let cloudflare = scope.runtimes.contains(&Runtime::Cloudflare).then(|| Cloudflare {
+        let cloudflare = runs_on(Runtime::Cloudflare).then(|| Cloudflare {
             miniflare: steps.run("workerd", || node_modules(&tests.join("miniflare"))),
             worker: steps.run("build cloudflare", || {
                 build::cloudflare(wasm.get()?, Purpose::Deployment, tables.get()?)
             }),
         });
-        let spin = scope.runtimes.contains(&Runtime::Spin).then(|| Spin {
+        let spin = runs_on(Runtime::Spin).then(|| Spin {
             component: steps.run("build spin", || {
                 build::spin(wasm.get()?, Purpose::Deployment, tables.get()?)
             }),
@@ -73,14 +81,14 @@ impl Suite {
         if let (Some(cloudflare), Some(spin)) = (&cloudflare, &spin) {
             steps.run("sizes", || size::check(cloudflare.worker.get()?, spin.component.get()?));
         }
-        let native = scope.runtimes.contains(&Runtime::Native);
         Self {
             only: scope.only.clone(),
-            native,
+            targets: scope.targets.clone(),
             tidegate,
             tables,
             node_sdk,
             python_sdk,
+            redis,
             wasm,
             cloudflare,
             spin,
@@ -89,68 +97,94 @@ impl Suite {
 
     /// Runs the suites.
     pub fn run(&self, steps: &mut Steps) {
-        if self.native {
-            steps.run("contract, native", || self.contract(Runtime::Native, []));
+        for target in &self.targets {
+            let [contract, _] = target.steps();
+            steps.run(contract, || self.contract(*target));
         }
-        if let Some(Cloudflare { miniflare, worker }) = &self.cloudflare {
-            steps.run("contract, cloudflare", || {
-                miniflare.get()?;
-                self.contract(Runtime::Cloudflare, [("TIDEGATE_WORKER_DIR", worker.get()?)])
-            });
+        if self.only.is_some() {
+            return;
         }
-        if let Some(Spin { component, host }) = &self.spin {
-            steps.run("contract, spin", || {
-                let artifacts = [
-                    ("TIDEGATE_SPIN_HOST", host.get()?),
-                    ("TIDEGATE_SPIN_COMPONENT", component.get()?),
-                ];
-                self.contract(Runtime::Spin, artifacts)
-            });
+        for target in &self.targets {
+            let [_, conformance] = target.steps();
+            steps.run(conformance, || self.conformance(*target));
         }
-        if self.only.is_none() {
-            self.run_conformance(steps);
+        if self.targets.contains(&Target::NativeRedis) {
+            steps.run("processes that share a Redis", || self.shared());
         }
     }
 
-    fn contract<const N: usize>(&self, runtime: Runtime, artifacts: [(&str, &PathBuf); N]) -> Result<(), TaskError> {
+    fn contract(&self, target: Target) -> Result<(), TaskError> {
+        let mut artifacts = match target.runtime() {
+            Runtime::Native => Vec::new(),
+            Runtime::Cloudflare => {
+                let Cloudflare { miniflare, worker } = wanted(&self.cloudflare)?;
+                miniflare.get()?;
+                vec![("TIDEGATE_WORKER_DIR", worker.get()?)]
+            }
+            Runtime::Spin => {
+                let Spin { component, host } = wanted(&self.spin)?;
+                vec![
+                    ("TIDEGATE_SPIN_HOST", host.get()?),
+                    ("TIDEGATE_SPIN_COMPONENT", component.get()?),
+                ]
+            }
+        };
+        if target.is_on_redis() {
+            artifacts.push((REDIS_SERVER, self.redis.get()?));
+        }
         Run::cargo()
             .args(["test", "--package", CONTRACT, "--test", "contract", "--"])
             .args(&self.only)
-            .env("TIDEGATE_RUNTIME", runtime.name())
+            .env("TIDEGATE_RUNTIME", target.runtime().name())
             .env("TIDEGATE_BIN", self.tidegate.get()?)
             .env("TIDEGATE_TOKENS", self.tables.get()?)
             .env("TIDEGATE_TOKENIZERS", tokenizers()?)
             .env("TIDEGATE_NODE_MODULES", self.node_sdk.get()?)
             .env("TIDEGATE_PYTHON", self.python_sdk.get()?)
-            .envs(artifacts.map(|(name, path)| (name, OsString::from(path))))
+            .envs(artifacts.into_iter().map(|(name, path)| (name, OsString::from(path))))
             .limit(CONTRACT_LIMIT)
             .shown()
     }
 
-    fn run_conformance(&self, steps: &mut Steps) {
-        if self.native {
-            steps.run("conformance, native", || {
-                let tidegate = build::native(Profile::Debug, Purpose::Conformance)?;
-                let tables = self.tables.get()?.clone();
-                conformance::run(&Gateway::Native { tidegate, tables }, self.tidegate.get()?)
-            });
-        }
-        if let Some(Cloudflare { miniflare, .. }) = &self.cloudflare {
-            steps.run("conformance, cloudflare", || {
-                miniflare.get()?;
-                let worker = build::cloudflare(self.wasm.get()?, Purpose::Conformance, self.tables.get()?)?;
-                conformance::run(&Gateway::Cloudflare { worker }, self.tidegate.get()?)
-            });
-        }
-        if let Some(Spin { host, .. }) = &self.spin {
-            steps.run("conformance, spin", || {
-                let host = host.get()?.clone();
-                let component = build::spin(self.wasm.get()?, Purpose::Conformance, self.tables.get()?)?;
-                conformance::run(&Gateway::Spin { component, host }, self.tidegate.get()?)
-            });
-        }
+    fn conformance(&self, target: Target) -> Result<(), TaskError> {
+        let tables = self.tables.get()?;
+        let gateway = match target.runtime() {
+            Runtime::Native => Gateway::Native {
+                tidegate: build::native(Profile::Debug, Purpose::Conformance)?,
+                tables: tables.clone(),
+            },
+            Runtime::Cloudflare => {
+                wanted(&self.cloudflare)?.miniflare.get()?;
+                let worker = build::cloudflare(self.wasm.get()?, Purpose::Conformance, tables)?;
+                Gateway::Cloudflare { worker }
+            }
+            Runtime::Spin => Gateway::Spin {
+                host: wanted(&self.spin)?.host.get()?.clone(),
+                component: build::spin(self.wasm.get()?, Purpose::Conformance, tables)?,
+            },
+        };
+        let redis = target.is_on_redis().then(|| self.redis.get()).transpose()?;
+        conformance::run(&gateway, self.tidegate.get()?, redis.map(PathBuf::as_path))
+    }
+
+    /// The tests that take a Redis of their own.
+    fn shared(&self) -> Result<(), TaskError> {
+        let redis: &Path = self.redis.get()?;
+        Run::cargo()
+            .arg("test")
+            .args(selected(packages::NATIVE))
+            .args(["--test", "redis", "--test", "shared"])
+            .env(REDIS_SERVER, redis)
+            .shown()
     }
 }
 
+/// What was prepared because a target wants it.
+fn wanted<T>(prepared: &Option<T>) -> Result<&T, TaskError> {
+    prepared.as_ref().ok_or(TaskError::Stopped)
+}
+
+/// Names the program `redis-server` to the tests that take one.
+const REDIS_SERVER: &str = "TIDEGATE_REDIS_SERVER";
 /// The suite takes about a minute on a quiet machine; one that hangs should not hold up everything else.
 const CONTRACT_LIMIT: Duration = Duration::from_mins(15);

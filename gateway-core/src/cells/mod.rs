@@ -1,7 +1,12 @@
 //! Cells: where shared state is exact. A cell is a small state machine that the runtime runs one command at a time;
 //! what kinds there are, how they are addressed, and how they and their messages are written down.
 
+pub mod log;
+pub mod queue;
+pub mod redis;
+
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::budget::{BudgetCell, BudgetCommand, BudgetReply};
 use crate::cluster::{ClusterCell, ClusterCommand, ClusterReply};
@@ -170,7 +175,7 @@ impl CellState {
                 "record of version {v}, this code reads {RECORD_VERSION}"
             )));
         }
-        Ok(state)
+        decode(state.get().as_bytes())
     }
 }
 
@@ -199,10 +204,12 @@ struct RecordOut<'a> {
     state: &'a CellState,
 }
 
+/// The state is read once it is known to be of a version that this code reads.
 #[derive(Deserialize)]
-struct RecordIn {
+struct RecordIn<'a> {
     v: u32,
-    state: CellState,
+    #[serde(borrow)]
+    state: &'a RawValue,
 }
 
 #[cfg(test)]

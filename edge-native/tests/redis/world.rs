@@ -1,0 +1,134 @@
+//! A Redis for one test, those who use it, and what they ask.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use tidegate_core::cells::{CellCommand, CellId, CellReply};
+use tidegate_core::cluster::{Acquire, BreakerPolicy, ClusterCommand, ClusterReply, Outcome, PermitId, Release, Room};
+use tidegate_core::ids::Tokens;
+use tidegate_core::platform::CellError;
+use tidegate_native::{Redis, RedisAddress};
+use tidegate_tests::redis::Redis as RedisServer;
+use tidegate_tests::runtime::redis_server;
+
+/// A fresh server; its log is kept by the test's name.
+pub fn server(test: &str) -> RedisServer {
+    let folder = folder(test);
+    let program =
+        redis_server().expect("TIDEGATE_REDIS_SERVER names the program `redis-server`: run `cargo xtask test`");
+    RedisServer::start(&program, &folder)
+}
+
+fn folder(test: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("redis-{test}"));
+    drop(std::fs::remove_dir_all(&folder));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    folder
+}
+
+/// One that uses the server, as a process does.
+pub fn user(server: &RedisServer) -> Redis {
+    user_at(&server.url_with_password())
+}
+
+pub fn user_at(url: &str) -> Redis {
+    Redis::open(&RedisAddress::parse(url, None).expect("a URL")).expect("connected")
+}
+
+pub fn cell(name: &str) -> CellId {
+    CellId::Cluster(name.into())
+}
+
+/// The list that holds the cell's log.
+pub fn log_key(name: &str) -> Vec<u8> {
+    format!("tidegate:1:cell:cluster/{name}").into_bytes()
+}
+
+/// How many entries the log ever had, as Redis tells.
+pub fn entries(server: &RedisServer, name: &str) -> u64 {
+    let key = log_key(name);
+    let base = server.command(&[b"LINDEX", &key, b"0"]);
+    let base: u64 = base
+        .rsplit(' ')
+        .next()
+        .and_then(|base| base.parse().ok())
+        .expect("a log");
+    base + length(server, name) - 3
+}
+
+/// The elements of the list.
+pub fn length(server: &RedisServer, name: &str) -> u64 {
+    let length = server.command(&[b"LLEN", &log_key(name)]);
+    length.trim_start_matches(':').parse().expect("a number")
+}
+
+/// Asks for a place among `most`; whether it was given.
+pub async fn acquire(user: &Redis, name: &str, permit: u64, most: u32) -> Result<bool, CellError> {
+    let acquire = Acquire {
+        permit: PermitId(permit),
+        kv_tokens: Tokens(1),
+        replicas: vec!["http://replica".into()],
+        room: Room {
+            max_running: most,
+            kv_cache_tokens: Tokens(1_000_000),
+        },
+        tried: Vec::new(),
+        affinity: None,
+        ttl: Duration::from_secs(60),
+    };
+    match ask(user, name, ClusterCommand::Acquire(acquire)).await? {
+        ClusterReply::Granted(_) => Ok(true),
+        ClusterReply::Refused(_) => Ok(false),
+        reply @ (ClusterReply::Done | ClusterReply::Status(_)) => panic!("{reply:?}"),
+    }
+}
+
+/// Gives a place back.
+pub async fn release(user: &Redis, name: &str, permit: u64) {
+    let release = Release {
+        permit: PermitId(permit),
+        replica: None,
+        outcome: Outcome::Served,
+        breaker: BreakerPolicy {
+            failures: 1,
+            open: Duration::from_secs(1),
+        },
+    };
+    ask(user, name, ClusterCommand::Release(release)).await.expect("told");
+}
+
+/// How many places are taken.
+pub async fn running(user: &Redis, name: &str) -> Result<u32, CellError> {
+    match ask(user, name, ClusterCommand::Status).await? {
+        ClusterReply::Status(replicas) => Ok(replicas.iter().map(|replica| replica.running).sum()),
+        reply @ (ClusterReply::Done | ClusterReply::Granted(_) | ClusterReply::Refused(_)) => panic!("{reply:?}"),
+    }
+}
+
+async fn ask(user: &Redis, name: &str, command: ClusterCommand) -> Result<ClusterReply, CellError> {
+    match user.call_cell(&cell(name), CellCommand::Cluster(command)).await? {
+        CellReply::Cluster(reply) => Ok(reply),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Waits until the cell answers again.
+pub async fn recovered(user: &Redis, name: &str) -> u32 {
+    let until = Instant::now() + Duration::from_secs(10);
+    loop {
+        match running(user, name).await {
+            Ok(running) => return running,
+            Err(error) => assert!(Instant::now() < until, "it does not recover: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Runs a test's flow.
+pub fn run<T>(flow: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    runtime.expect("a runtime").block_on(flow)
+}

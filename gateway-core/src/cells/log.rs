@@ -1,0 +1,159 @@
+//! A cell as the log of its commands, for runtimes that share nothing but a database. Running a command is appending
+//! it; whoever uses the cell replays what others appended, in the log's order. A state follows from its commands and
+//! their times alone, so that all who replay one log come to one state, and to the same replies.
+//!
+//! Entries of a cell are numbered from 1 without gaps. Now and then somebody writes the state as a snapshot and removes
+//! older entries; who was away for longer starts from the snapshot.
+
+use serde::{Deserialize, Serialize};
+
+use super::{CellCommand, CellId, CellReply, CellState};
+use crate::platform::CellError;
+use crate::time::Timestamp;
+
+/// What one entry holds. It is written in a compact form, since everybody reads what anybody writes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// When the commands are run. A database with a clock of its own puts its time in place of this one.
+    pub at: Timestamp,
+    /// The commands, in order.
+    pub commands: Vec<CellCommand>,
+}
+
+impl Entry {
+    /// The version of the format, then the entry.
+    ///
+    /// # Errors
+    /// Never for commands that this crate makes.
+    pub fn encode(&self) -> Result<Vec<u8>, CellError> {
+        postcard::to_allocvec(&(ENTRY_VERSION, self)).map_err(|error| CellError::Malformed(error.to_string()))
+    }
+
+    /// What `bytes` hold; `None` where they are damaged or of another version. Such an entry has its number all the
+    /// same and counts as one without commands: what it held heals.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        match postcard::from_bytes(bytes) {
+            Ok((ENTRY_VERSION, entry)) => Some(entry),
+            Ok(_) | Err(_) => None,
+        }
+    }
+}
+
+/// A cell's state after the entry of that number.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Replica {
+    number: u64,
+    state: CellState,
+}
+
+impl Replica {
+    /// Of a cell whose log is empty.
+    pub fn new(id: &CellId) -> Self {
+        Self {
+            number: 0,
+            state: CellState::new(id),
+        }
+    }
+
+    /// Of the snapshot that was written after the entry `number`.
+    ///
+    /// # Errors
+    /// When the record is damaged or of a version that this code does not read.
+    pub fn from_snapshot(number: u64, record: &[u8]) -> Result<Self, CellError> {
+        Ok(Self {
+            number,
+            state: CellState::from_record(record)?,
+        })
+    }
+
+    /// The number of the last entry in it; 0 before the first.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Runs the commands of the next entry; `None` is one that was not understood.
+    pub fn apply(&mut self, entry: Option<Entry>) -> Vec<CellReply> {
+        self.number += 1;
+        let Some(Entry { at, commands }) = entry else {
+            return Vec::new();
+        };
+        let run = |command| self.state.apply(at, command);
+        commands.into_iter().map(run).collect()
+    }
+
+    /// The state to write as a snapshot, when whoever appended the last entry is to write one.
+    ///
+    /// # Errors
+    /// Never for states that this crate makes.
+    pub fn due_snapshot(&self) -> Result<Option<Vec<u8>>, CellError> {
+        let is_due = self.number.is_multiple_of(SNAPSHOT_EVERY);
+        is_due.then(|| self.state.to_record()).transpose()
+    }
+}
+
+/// Entries from one snapshot to the next.
+pub const SNAPSHOT_EVERY: u64 = 64;
+/// Entries that are kept behind a snapshot, for those who were away.
+pub const KEPT: u64 = 256;
+
+/// The version of the format of entries.
+const ENTRY_VERSION: u8 = 1;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::cluster::{ClusterCommand, ClusterReply, Held, PermitId};
+    use crate::ids::Tokens;
+
+    fn renewal(permit: u64) -> Entry {
+        let held = Held {
+            permit: PermitId(permit),
+            replica: "http://a.test".into(),
+            kv_tokens: Tokens(7),
+        };
+        let ttl = Duration::from_secs(30);
+        Entry {
+            at: Timestamp::from_millis(1_000),
+            commands: vec![CellCommand::Cluster(ClusterCommand::Renew { held, ttl })],
+        }
+    }
+
+    fn replica() -> Replica {
+        Replica::new(&CellId::Cluster("a".into()))
+    }
+
+    #[test]
+    fn who_starts_from_a_snapshot_comes_to_the_state_of_who_replayed_all() {
+        let mut all = replica();
+        (1..=SNAPSHOT_EVERY).for_each(|permit| drop(all.apply(Some(renewal(permit)))));
+        let record = all.due_snapshot().expect("a record").expect("it is due");
+        let mut late = Replica::from_snapshot(SNAPSHOT_EVERY, &record).expect("a snapshot");
+        for replica in [&mut all, &mut late] {
+            let replies = replica.apply(Entry::decode(&renewal(99).encode().expect("bytes")));
+            assert_eq!(replies, [CellReply::Cluster(ClusterReply::Done)]);
+        }
+        assert_eq!(late, all);
+        assert_eq!((all.number(), all.due_snapshot()), (SNAPSHOT_EVERY + 1, Ok(None)));
+    }
+
+    #[test]
+    fn an_entry_that_is_not_understood_counts_but_does_nothing() {
+        let known = renewal(1).encode().expect("bytes");
+        let other_version = [&[ENTRY_VERSION + 1], &known[1..]].concat();
+        let mut replica = replica();
+        let before = replica.state.clone();
+        for bytes in [other_version.as_slice(), &known[..known.len() - 1], b""] {
+            assert!(replica.apply(Entry::decode(bytes)).is_empty());
+        }
+        assert_eq!((replica.number(), replica.state), (3, before));
+    }
+
+    #[test]
+    fn a_snapshot_of_another_version_is_an_error_that_says_so() {
+        let record = br#"{"v":9,"state":{"cluster":{}}}"#;
+        let error = Replica::from_snapshot(64, record).expect_err("another version");
+        assert!(error.to_string().contains("version 9"), "{error}");
+    }
+}
