@@ -1,5 +1,6 @@
-//! Cells: one generic Durable Object class. An object runs one command at a time, and its state is in its memory
-//! only: figures of the moment, which heal by expiry when the object is moved or restarted.
+//! Cells: one generic Durable Object class. An object runs one command at a time. Its state is in its memory: figures of
+//! the moment, which heal by expiry when the object is moved or restarted. What has to last is written into the object's
+//! storage with the command that changes it; the runtime lets no reply out before it is there.
 //!
 //! Commands reach it as a method call of Workers RPC, which costs about half of a `fetch` to the object.
 
@@ -12,7 +13,7 @@ use tidegate_core::platform::CellError;
 use tidegate_core::route::{Coordinates, round_trip};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::{JsError, wasm_bindgen};
-use worker::{Env, worker_sys};
+use worker::Env;
 
 use crate::glue;
 use crate::http::error_text;
@@ -23,28 +24,45 @@ use crate::timers::Timers;
 /// The Durable Object. Its name is the cell's key; it takes any kind.
 #[wasm_bindgen]
 #[derive(Default)]
-pub struct Cell(RefCell<Option<CellState>>);
+pub struct Cell {
+    /// The runtime's handle of the object's storage.
+    context: JsValue,
+    state: RefCell<Option<CellState>>,
+}
 
 #[wasm_bindgen]
 impl Cell {
     /// Called by the runtime.
     #[wasm_bindgen(constructor)]
-    pub fn new(_state: worker_sys::DurableObjectState, _env: Env) -> Self {
-        Self::default()
+    pub fn new(context: JsValue, _env: Env) -> Self {
+        let state = RefCell::default();
+        Self { context, state }
     }
 
     /// Runs the commands, in order, on the cell with that key; gives the last one's reply.
     ///
     /// # Errors
-    /// When this version of the code does not know the key's kind or a command.
+    /// When this version of the code does not know the key's kind, a command, or the record of what has lasted.
     pub fn call(&self, key: &str, commands: &str) -> Result<String, JsError> {
         let id = CellId::from_key(key).ok_or_else(|| JsError::new("no cell of this kind"))?;
         let commands: Vec<CellCommand> = decode(commands.as_bytes())?;
-        let mut state = self.0.borrow_mut();
-        let state = state.get_or_insert_with(|| CellState::new(&id));
+        let mut state = self.state.borrow_mut();
+        let state = match &mut *state {
+            Some(state) => state,
+            empty => empty.insert(self.begin(&id)?),
+        };
         let last = commands.into_iter().map(|command| state.apply(now(), command)).last();
         let reply = last.ok_or_else(|| JsError::new("no command"))?;
+        if let Some(record) = state.to_lasting_record()? {
+            glue::keep_record(&self.context, &String::from_utf8(record)?);
+        }
         Ok(String::from_utf8(encode(&reply)?)?)
+    }
+
+    fn begin(&self, id: &CellId) -> Result<CellState, CellError> {
+        let fresh = CellState::new(id);
+        let record = fresh.is_lasting().then(|| glue::kept_record(&self.context)).flatten();
+        record.map_or(Ok(fresh), |record| CellState::from_record(record.as_bytes()))
     }
 }
 

@@ -38,6 +38,15 @@ export function callCell(env, letter) {
   return env.CELLS.getByName(key, { locationHint }).call(key, commands);
 }
 
+// The record of what of a cell has to last, in its object's storage.
+export function keptRecord(context) {
+  return context.storage.kv.get('record');
+}
+
+export function keepRecord(context, record) {
+  context.storage.kv.put('record', record);
+}
+
 // Lines: method, URL, data centre, latitude, longitude, headers.
 export function requestHead(request) {
   const { colo = '', latitude = '', longitude = '' } = request.cf ?? {};

@@ -25,6 +25,14 @@ extern "C" {
     #[wasm_bindgen(catch, js_name = callCell)]
     pub(crate) fn call_cell(env: &Env, letter: &str) -> Result<Promise, JsValue>;
 
+    /// The record that the object of a cell has kept, if any.
+    #[wasm_bindgen(js_name = keptRecord)]
+    pub(crate) fn kept_record(context: &JsValue) -> Option<String>;
+
+    /// Keeps a record in the object of a cell.
+    #[wasm_bindgen(js_name = keepRecord)]
+    pub(crate) fn keep_record(context: &JsValue, record: &str);
+
     /// All of a request but its body.
     #[wasm_bindgen(js_name = requestHead)]
     pub(crate) fn request_head(request: &Request) -> String;

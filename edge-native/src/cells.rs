@@ -1,40 +1,91 @@
 //! Cells in this process: one map behind one lock. A command runs in well under a microsecond and the lock is never
-//! held across an await, so threads hardly ever meet at it. Cells hold figures of the moment, which heal by expiry;
-//! a restart begins with empty ones.
+//! held across an await, so threads hardly ever meet at it. Most cells hold figures of the moment, which heal by expiry;
+//! a restart begins with empty ones. What has to last goes into the store behind commands' backs.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use tidegate_core::cells::{CellCommand, CellId, CellReply, CellState};
-use tidegate_core::platform::CellError;
+use tidegate_core::platform::{CellError, StoreError};
 use tidegate_core::time::Timestamp;
 
 /// Every cell of this process.
 #[derive(Debug, Default)]
 pub struct Cells {
-    states: Mutex<BTreeMap<CellId, CellState>>,
+    states: Mutex<States>,
+}
+
+#[derive(Debug, Default)]
+struct States {
+    by_id: BTreeMap<CellId, CellState>,
+    /// Those whose records are out of date.
+    changed: BTreeSet<CellId>,
 }
 
 impl Cells {
-    /// Runs one command in the cell, which begins empty when it is met for the first time.
+    /// Runs one command in the cell. One that is met for the first time begins with what `kept` has of it, if anything.
     ///
     /// # Errors
-    /// When the cell would be one more than [`MAX_CELLS`].
-    pub fn call(&self, id: &CellId, now: Timestamp, command: CellCommand) -> Result<CellReply, CellError> {
+    /// When the cell would be one more than [`MAX_CELLS`], or its record cannot be read.
+    pub fn call(
+        &self,
+        id: &CellId,
+        now: Timestamp,
+        command: CellCommand,
+        kept: impl FnOnce(&str) -> Result<Option<Bytes>, StoreError>,
+    ) -> Result<CellReply, CellError> {
+        let mut states = self.lock();
+        let States { by_id, changed } = &mut *states;
+        let state = if by_id.contains_key(id) {
+            by_id.get_mut(id)
+        } else if by_id.len() < MAX_CELLS {
+            Some(by_id.entry(id.clone()).or_insert(begin(id, kept)?))
+        } else {
+            None
+        };
+        let state = state.ok_or_else(too_many)?;
+        let reply = state.apply(now, command);
+        if state.is_lasting() && !changed.contains(id) {
+            changed.insert(id.clone());
+        }
+        Ok(reply)
+    }
+
+    /// The records of cells that have changed since the last time, by their keys in the store.
+    ///
+    /// # Errors
+    /// When a state cannot be written down.
+    pub fn take_records(&self) -> Result<Vec<(String, Bytes)>, CellError> {
+        let mut states = self.lock();
+        let changed = std::mem::take(&mut states.changed);
+        let records = changed.iter().filter_map(|id| {
+            let record = states.by_id.get(id)?.to_lasting_record().transpose()?;
+            Some(record.map(|record| (store_key(id), record.into())))
+        });
+        records.collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, States> {
         // A command that panicked left a state that its own invariants and expiry heal; refusing all later ones
         // would not.
-        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(state) = states.get_mut(id) {
-            return Ok(state.apply(now, command));
-        }
-        if states.len() >= MAX_CELLS {
-            return Err(too_many());
-        }
-        Ok(states
-            .entry(id.clone())
-            .or_insert_with(|| CellState::new(id))
-            .apply(now, command))
+        self.states.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn begin(id: &CellId, kept: impl FnOnce(&str) -> Result<Option<Bytes>, StoreError>) -> Result<CellState, CellError> {
+    let fresh = CellState::new(id);
+    if !fresh.is_lasting() {
+        return Ok(fresh);
+    }
+    match kept(&store_key(id)).map_err(|error| CellError::Unreachable(error.to_string()))? {
+        Some(record) => CellState::from_record(&record),
+        None => Ok(fresh),
+    }
+}
+
+fn store_key(id: &CellId) -> String {
+    format!("cell/{}", id.key())
 }
 
 /// Why a new cell is refused.
@@ -49,20 +100,58 @@ pub const MAX_CELLS: usize = 65_536;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tidegate_core::budget::{BudgetCommand, BudgetLimits, BudgetReply, Rate};
     use tidegate_core::cluster::ClusterCommand;
+    use tidegate_core::ids::BudgetId;
+
+    fn nothing(_key: &str) -> Result<Option<Bytes>, StoreError> {
+        Ok(None)
+    }
 
     #[test]
     fn the_bound_refuses_new_cells_and_keeps_old_ones() {
         let cells = Cells::default();
         let id = |number: usize| CellId::Cluster(format!("cluster-{number}").as_str().into());
-        let mut states = cells.states.lock().expect("not poisoned");
-        states.extend((0..MAX_CELLS).map(|number| (id(number), CellState::new(&id(number)))));
+        let mut states = cells.lock();
+        let all = (0..MAX_CELLS).map(|number| (id(number), CellState::new(&id(number))));
+        states.by_id.extend(all);
         drop(states);
         let look = || CellCommand::Cluster(ClusterCommand::Status);
-        assert!(cells.call(&id(0), Timestamp::default(), look()).is_ok());
+        assert!(cells.call(&id(0), Timestamp::default(), look(), nothing).is_ok());
         assert!(matches!(
-            cells.call(&id(MAX_CELLS), Timestamp::default(), look()),
+            cells.call(&id(MAX_CELLS), Timestamp::default(), look(), nothing),
             Err(CellError::Unreachable(_))
         ));
+    }
+
+    #[test]
+    fn what_lasts_is_taken_up_again() {
+        let id = CellId::Budget(BudgetId {
+            tenant: "acme".into(),
+            name: "all".into(),
+        });
+        let set = BudgetLimits {
+            requests: Some(Rate::per_minute(7)),
+            ..BudgetLimits::default()
+        };
+        let now = Timestamp::from_millis(1_000);
+        let before = Cells::default();
+        let command = CellCommand::Budget(BudgetCommand::SetLimits(Some(set)));
+        before.call(&id, now, command, nothing).expect("called");
+        let records = before.take_records().expect("written down");
+        assert_eq!(records[0].0, "cell/budget/acme/all");
+        assert!(before.take_records().expect("written down").is_empty());
+        let after = Cells::default();
+        let status = CellCommand::Budget(BudgetCommand::Status {
+            limits: BudgetLimits::default(),
+        });
+        let reply = after.call(&id, now, status, |key| {
+            assert_eq!(key, records[0].0);
+            Ok(Some(records[0].1.clone()))
+        });
+        match reply {
+            Ok(CellReply::Budget(BudgetReply::Status(status))) => assert_eq!(status.limits, set),
+            other => panic!("{other:?}"),
+        }
     }
 }

@@ -29,6 +29,12 @@ impl Chores {
         every(MAINTAIN_EVERY, async move || {
             maintained.maintain(maintaining.clone()).await
         });
+        let kept = platform.clone();
+        every(KEEP_EVERY, async move || {
+            if let Err(error) = kept.state().keep_cells().await {
+                warn!(%error, "what budgets have spent is not written down");
+            }
+        });
         let swept = platform.clone();
         every(SWEEP_EVERY, async move || {
             if let Err(error) = swept.state().sweep().await {
@@ -43,5 +49,7 @@ impl Chores {
     }
 }
 
+/// Time between two times that cells' records are written: what a process that is killed may forget.
+const KEEP_EVERY: Duration = Duration::from_secs(1);
 /// Time between two calls of the core's upkeep.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(20);

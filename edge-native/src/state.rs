@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tidegate_core::cells::{CellCommand, CellId, CellReply};
 use tidegate_core::platform::{CellError, StoreError};
+use tracing::warn;
 
 use crate::cells::Cells;
 use crate::platform::now;
@@ -41,7 +42,10 @@ impl State {
     /// When the cell cannot be reached.
     pub async fn call_cell(&self, id: &CellId, command: CellCommand) -> Result<CellReply, CellError> {
         match self {
-            Self::Own { cells, .. } => cells.call(id, now(), command),
+            Self::Own { store, cells } => cells.call(id, now(), command, |key| {
+                let mut values = store.read(&[key], now())?;
+                Ok(values.pop().flatten())
+            }),
             Self::Shared(redis) => redis.call_cell(id, command).await,
         }
     }
@@ -97,13 +101,41 @@ impl State {
         }
     }
 
-    /// Lets what cells were told reach them before the process ends. Blocks.
+    /// Writes down what cells have to keep, where nobody else does.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn keep_cells(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Own { store, cells } => {
+                let records = cells.take_records().map_err(|error| StoreError(error.to_string()))?;
+                if records.is_empty() {
+                    return Ok(());
+                }
+                blocking(store, move |store| write_all(store, &records)).await
+            }
+            Self::Shared(_) => Ok(()),
+        }
+    }
+
+    /// Lets what cells were told reach them, and what they have to keep the store, before the process ends. Blocks.
     pub fn flush(&self) {
         match self {
-            Self::Own { .. } => {}
+            Self::Own { store, cells } => {
+                let records = cells.take_records().map_err(|error| StoreError(error.to_string()));
+                if let Err(error) = records.and_then(|records| write_all(store, &records)) {
+                    warn!(%error, "what cells were to keep is lost");
+                }
+            }
             Self::Shared(redis) => redis.flush(),
         }
     }
+}
+
+fn write_all(store: &Store, records: &[(String, Bytes)]) -> Result<(), StoreError> {
+    records
+        .iter()
+        .try_for_each(|(key, record)| store.write(key, record, None))
 }
 
 /// Does what waits for other writers and for the disk, on a thread that may block.

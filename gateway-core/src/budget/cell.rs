@@ -106,14 +106,22 @@ impl BudgetCell {
     /// that a cell that begins from this lends nothing twice; holders tell their accounts when they next report.
     #[must_use]
     pub fn without_holders(&self) -> Self {
-        let mut kept = self.clone();
         let ends = self.live().map(|holder| holder.expires).max();
-        kept.orphaned_until = kept.orphaned_until.max(ends.unwrap_or_default());
-        kept.tokens.orphan();
-        kept.requests.orphan();
-        kept.holders = BTreeMap::new();
-        (kept.slots, kept.turn) = (0, None);
-        kept
+        Self {
+            configured: self.configured,
+            overridden: self.overridden,
+            tokens: self.tokens.orphaned(),
+            requests: self.requests.orphaned(),
+            day: self.day,
+            day_tokens: self.day_tokens,
+            holders: BTreeMap::new(),
+            slots: 0,
+            orphaned_until: self.orphaned_until.max(ends.unwrap_or_default()),
+            turn: None,
+            outputs: self.outputs.clone(),
+            now: self.now,
+            sweep_at: Timestamp::NEVER,
+        }
     }
 
     /// What must hold after every command.

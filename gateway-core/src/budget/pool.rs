@@ -107,9 +107,14 @@ impl Pool {
         self.totals.written_off -= account.held();
     }
 
-    /// Forgets whose is what: what a record is made of.
-    pub fn orphan(&mut self) {
-        self.orphaned += std::mem::take(&mut self.held);
+    /// The same without knowing whose is what: what a record is made of.
+    pub fn orphaned(&self) -> Self {
+        Self {
+            bucket: self.bucket,
+            held: 0,
+            orphaned: self.held(),
+            totals: self.totals,
+        }
     }
 
     /// Takes all that is orphaned to be spent.

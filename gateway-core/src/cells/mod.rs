@@ -144,12 +144,22 @@ impl CellState {
         }
     }
 
-    /// What of the state must survive a restart, where cells live in memory; `None` for figures of the moment.
-    #[must_use]
-    pub fn lasting(&self) -> Option<Self> {
+    /// Whether something of it must survive a restart, where cells live in memory.
+    pub fn is_lasting(&self) -> bool {
         match self {
-            Self::Cluster(_) | Self::Estimate(_) => None,
-            Self::Budget(cell) => Some(Self::Budget(Box::new(cell.without_holders()))),
+            Self::Cluster(_) | Self::Estimate(_) => false,
+            Self::Budget(_) => true,
+        }
+    }
+
+    /// What must survive a restart, as a record; `None` for figures of the moment.
+    ///
+    /// # Errors
+    /// Never for states that this crate makes.
+    pub fn to_lasting_record(&self) -> Result<Option<Vec<u8>>, CellError> {
+        match self {
+            Self::Cluster(_) | Self::Estimate(_) => Ok(None),
+            Self::Budget(cell) => Self::Budget(Box::new(cell.without_holders())).to_record().map(Some),
         }
     }
 
