@@ -3,6 +3,7 @@
 
 mod api;
 mod bad_input;
+mod budgets;
 mod clients_leave;
 mod config;
 mod faults;

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use tidegate_tests::engine::Fault;
 use tidegate_tests::runtime;
-use tidegate_tests::world::key;
+use tidegate_tests::world::{World, key};
 
 use crate::support::SHARED;
 
@@ -14,7 +14,7 @@ fn the_python_sdk_works_unchanged() {
     set_faults("python");
     let mut command = Command::new(runtime::python());
     command.arg(programs().join("python/check.py"));
-    passes(command, "python");
+    passes(command, "python", &SHARED, &key("everyone"));
 }
 
 #[test]
@@ -24,7 +24,7 @@ fn the_node_sdk_works_unchanged() {
     command
         .arg(programs().join("node/check.mjs"))
         .env("TIDEGATE_NODE_MODULES", runtime::node_modules());
-    passes(command, "node");
+    passes(command, "node", &SHARED, &key("everyone"));
 }
 
 /// The texts that the programs send to meet faults.
@@ -38,10 +38,11 @@ fn set_faults(sdk: &str) {
     engine.fault(&format!("{sdk} meets an engine that is down"), Fault::Status(500));
 }
 
-fn passes(mut command: Command, sdk: &str) {
+/// Runs a program that uses an SDK with that key against the gateway of that world.
+pub fn passes(mut command: Command, sdk: &str, world: &World, key: &str) {
     let output = command
-        .arg(&SHARED.gateway.url)
-        .arg(key("everyone"))
+        .arg(&world.gateway.url)
+        .arg(key)
         .output()
         .expect("the interpreter runs");
     let said = String::from_utf8_lossy(&output.stdout);
@@ -53,6 +54,7 @@ fn passes(mut command: Command, sdk: &str) {
     assert!(said.ends_with("all passed\n"), "{said}");
 }
 
-fn programs() -> std::path::PathBuf {
+/// Where the programs are.
+pub fn programs() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("sdk")
 }

@@ -78,11 +78,14 @@ fn a_slow_engine_is_waited_for_with_heartbeats() {
     assert!(stream.done);
 }
 
+/// Many times `heartbeat_ms`, so that a heartbeat comes within it also where the machine stands still for a while.
+const QUIET_MS: u64 = 1_500;
+
 #[test]
 fn a_quiet_stream_is_kept_alive_with_comments() {
     let script = Script::stream()
         .then(chunk("one"))
-        .wait(700)
+        .wait(QUIET_MS)
         .then(chunk("two"))
         .then("data: [DONE]\n\n");
     scripted().on("quiet-stream", script);
@@ -102,7 +105,7 @@ fn a_heartbeat_never_falls_into_an_event() {
     let script = Script::stream()
         .then(chunk("one"))
         .then(before)
-        .wait(700)
+        .wait(QUIET_MS)
         .then(after)
         .then("data: [DONE]\n\n");
     scripted().on("heartbeat-within-event", script);
