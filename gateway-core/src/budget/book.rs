@@ -72,6 +72,8 @@ struct Told {
 struct Asking {
     sequence: u64,
     since: Timestamp,
+    /// Tokens that the request which asks needs.
+    need: Option<u64>,
 }
 
 /// Why nothing could be reserved from what the book holds.
@@ -136,7 +138,8 @@ impl Book {
         let Some(told) = self.told else {
             return Err(self.not_reserved(now, Shortage::Tokens, None));
         };
-        if told.limits.bounds_tokens() && tokens > told.limits.most_for_one(kept_percent) {
+        let is_fresh = now.since(told.at) < FRESH;
+        if is_fresh && told.limits.bounds_tokens() && tokens > told.limits.most_for_one(kept_percent) {
             let short = Shortage::TooLarge;
             return Err(NotReserved::Denied(Denied { short, wait: None }));
         }
@@ -258,6 +261,7 @@ impl Book {
             tokens: self.pace.ahead(now) + needed,
             requests: self.request_pace.ahead(now) + u64::from(need.is_some()),
         };
+        self.let_go(now);
         // What is far beyond what it would ask for now, others can use.
         self.tokens.give_back_beyond(needed + want.tokens.saturating_mul(2));
         self.requests.give_back_beyond(1 + want.requests.saturating_mul(2));
@@ -266,6 +270,7 @@ impl Book {
         self.asking = Some(Asking {
             sequence: self.sequence,
             since: now,
+            need: need.map(|(tokens, _)| tokens),
         });
         self.top_up_after = now + TOP_UP_PAUSE;
         let slots = self.running.saturating_add(need.is_some().into());
@@ -285,7 +290,7 @@ impl Book {
         }
     }
 
-    /// The cell has replied.
+    /// The cell has replied. What was needed is reserved then.
     ///
     /// # Errors
     /// When it did not grant what was needed.
@@ -299,6 +304,9 @@ impl Book {
         self.allowance = None;
         self.tokens.on_lent(leased.granted.tokens, leased.held.tokens);
         self.requests.on_lent(leased.granted.requests, leased.held.requests);
+        if let (Some(tokens), None) = (asking.need, leased.denied) {
+            self.spend(now, tokens);
+        }
         self.slots = leased.slots;
         self.spare_slots = leased.spare_slots;
         self.told = Some(Told {
@@ -383,7 +391,10 @@ impl Book {
             return Some(Shortage::Tokens);
         }
         let kept = limits.tokens.map_or(0, |rate| rate.kept(kept_percent));
-        (kept > 0 && told.tokens_left(now) < signed(kept)).then_some(Shortage::Priority)
+        let left = self
+            .tokens_left(now, told)
+            .saturating_add(self.tokens.account.available());
+        (kept > 0 && left < signed(tokens + kept)).then_some(Shortage::Priority)
     }
 
     /// What the cell would say, going by what it told last; `None` where it may have what is short.
@@ -400,7 +411,7 @@ impl Book {
         let (rate, left, wanted) = match short {
             Shortage::Requests => (
                 limits.requests,
-                told.requests_left(now),
+                self.requests_left(now, told),
                 lacking(&self.requests.account, 1),
             ),
             Shortage::Tokens | Shortage::Priority => {
@@ -410,7 +421,7 @@ impl Book {
                     return Some(Denied { short, wait });
                 }
                 let kept = limits.tokens.map_or(0, |rate| rate.kept(kept_percent));
-                (limits.tokens, told.tokens_left(now), lacking + signed(kept))
+                (limits.tokens, self.tokens_left(now, told), lacking + signed(kept))
             }
             Shortage::Concurrency | Shortage::Day | Shortage::TooLarge => return None,
         };
@@ -419,6 +430,26 @@ impl Book {
             .filter(|missing| *missing > 0)?;
         let wait = Some(rate?.time_for(missing));
         Some(Denied { short, wait })
+    }
+
+    /// Tokens left in the cell by now, if nobody took any.
+    fn tokens_left(&self, now: Timestamp, told: &Told) -> i64 {
+        left(
+            told.limits.tokens,
+            told.left.tokens,
+            now.since(told.at),
+            self.tokens.most,
+        )
+    }
+
+    /// Requests, likewise.
+    fn requests_left(&self, now: Timestamp, told: &Told) -> i64 {
+        left(
+            told.limits.requests,
+            told.left.requests,
+            now.since(told.at),
+            self.requests.most,
+        )
     }
 
     /// What to do about a shortage: what the cell told a moment ago saves asking it again.
@@ -496,24 +527,15 @@ impl Purse {
     fn on_lent(&mut self, granted: u64, held: u64) {
         self.account.granted = self.account.granted.max(granted);
         self.most = held;
-        self.account.keep(held);
     }
 }
 
-impl Told {
-    /// Tokens left in the cell by now, if nobody took any.
-    fn tokens_left(&self, now: Timestamp) -> i64 {
-        self.left(self.limits.tokens, self.left.tokens, now)
-    }
-
-    /// Requests, likewise.
-    fn requests_left(&self, now: Timestamp) -> i64 {
-        self.left(self.limits.requests, self.left.requests, now)
-    }
-
-    fn left(&self, rate: Option<Rate>, left: i64, now: Timestamp) -> i64 {
-        rate.map_or(i64::MAX, |rate| rate.grown(left, now.since(self.at)))
-    }
+/// What was left some time ago has grown, but not into the room of what the cell believes to be held.
+fn left(rate: Option<Rate>, left: i64, elapsed: Duration, held: u64) -> i64 {
+    rate.map_or(i64::MAX, |rate| {
+        let most = signed(rate.burst.saturating_sub(held));
+        rate.grown(left, elapsed).min(most.max(left))
+    })
 }
 
 fn signed(amount: u64) -> i64 {

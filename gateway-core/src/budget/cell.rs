@@ -53,6 +53,8 @@ struct Holder {
     /// The day on which it was last lent anything.
     day: u64,
     expires: Timestamp,
+    /// What it was told to its last message.
+    denied: Option<Denied>,
     /// Whether it has been written off.
     is_lapsed: bool,
 }
@@ -180,11 +182,18 @@ impl BudgetCell {
         let until_reset = limits.tokens_per_day.map(|_| limits.until_next_day(self.now));
         let ttl = lease.ttl.min(until_reset.unwrap_or(Duration::MAX));
         let id = lease.report.holder;
+        let is_news = self
+            .holders
+            .get(&id)
+            .is_none_or(|holder| holder.sequence < lease.report.sequence);
         let mut holder = self.on_report(&lease.report, Some(ttl));
         self.refill();
-        let denied = lease.need.and_then(|need| self.serve(id, &mut holder, need));
-        if denied.is_none() {
-            self.top_up(id, &mut holder, lease);
+        // A message that comes twice is granted once, and replied to alike.
+        if is_news {
+            holder.denied = lease.need.and_then(|need| self.serve(id, &mut holder, need));
+            if holder.denied.is_none() {
+                self.top_up(id, &mut holder, lease);
+            }
         }
         let leased = Leased {
             sequence: lease.report.sequence,
@@ -198,7 +207,7 @@ impl BudgetCell {
             },
             slots: holder.slots,
             spare_slots: self.spare_slots(),
-            denied,
+            denied: holder.denied,
             ttl,
             limits,
             left: self.left(),
@@ -256,6 +265,7 @@ impl BudgetCell {
             pace: report.pace,
             day: self.day,
             expires: self.now + GRACE,
+            denied: None,
             is_lapsed: false,
         }
     }
@@ -271,10 +281,17 @@ impl BudgetCell {
             let short = Shortage::Concurrency;
             Some(Denied { short, wait: None })
         } else {
-            self.shortage(id, need, lacking)
+            self.shortage(id, need, holder.tokens.held(), lacking)
         };
         if shortage.is_none() {
             self.grant(holder, lacking);
+            // The request that waits for it spends it, so that the bucket fills again from now on.
+            if self.limits().bounds_tokens() {
+                self.tokens.spend(&mut holder.tokens, need.tokens);
+            }
+            if self.limits().requests.is_some() {
+                self.requests.spend(&mut holder.requests, 1);
+            }
             self.set_slots(holder, holder.slots + lacking_slots);
             self.turn = self.turn.filter(|turn| !turn.is_for(id, lacking.tokens));
         }
@@ -282,7 +299,7 @@ impl BudgetCell {
     }
 
     /// Why a holder cannot have what it lacks, with the longest of the waits.
-    fn shortage(&mut self, id: HolderId, need: Need, lacking: Amount) -> Option<Denied> {
+    fn shortage(&mut self, id: HolderId, need: Need, held: u64, lacking: Amount) -> Option<Denied> {
         let limits = self.limits();
         let denied = |short, wait| Some(Denied { short, wait });
         if limits.bounds_tokens() && need.tokens > limits.most_for_one(need.kept_percent) {
@@ -291,7 +308,7 @@ impl BudgetCell {
         if limits.tokens_per_day.is_some() && lacking.tokens > self.left().day_tokens {
             return denied(Shortage::Day, Some(limits.until_next_day(self.now)));
         }
-        let of_tokens = self.shortage_of_tokens(id, need, lacking.tokens);
+        let of_tokens = self.shortage_of_tokens(id, need, held);
         let of_requests = match (limits.requests, self.requests.bucket()) {
             (Some(rate), Some(bucket)) => Some(bucket.wait(rate, lacking.requests)),
             (None, _) | (_, None) => None,
@@ -306,11 +323,14 @@ impl BudgetCell {
         }
     }
 
-    /// Why a holder cannot have the tokens of the minute that it lacks. It comes to be first in line, if nobody is.
-    fn shortage_of_tokens(&mut self, id: HolderId, need: Need, lacking: u64) -> Option<Denied> {
+    /// Why a holder, which holds so much, cannot have the tokens of the minute that it needs. It comes to be first in
+    /// line, if nobody is.
+    fn shortage_of_tokens(&mut self, id: HolderId, need: Need, held: u64) -> Option<Denied> {
         let rate = self.limits().tokens?;
+        let lacking = need.tokens.saturating_sub(held);
+        // What the holder has left then counts as well: it would come back.
         let kept = rate.kept(need.kept_percent);
-        let wanted = lacking + self.ahead(id, lacking) + kept;
+        let wanted = (need.tokens + kept).saturating_sub(held) + self.ahead(id, lacking);
         let bucket = self.tokens.bucket()?;
         if lacking + kept == 0 || bucket.level() >= signed(wanted) {
             return None;
@@ -336,7 +356,6 @@ impl BudgetCell {
     /// Lends what the holder would like to have beyond what it needs: in proportion to its share of what all spend,
     /// and never so much that others find nothing.
     fn top_up(&mut self, id: HolderId, holder: &mut Holder, lease: &Lease) {
-        let need = lease.need.map_or(0, |need| need.tokens);
         let own = u128::from(holder.pace) + 1;
         let others = self
             .holders
@@ -344,8 +363,8 @@ impl BudgetCell {
             .filter(|(other, holder)| **other != id && !holder.is_lapsed);
         let all = own + others.map(|(_, other)| u128::from(other.pace) + 1).sum::<u128>();
         let share = |free: u64| u64::try_from(u128::from(free / 2) * own / all).unwrap_or(u64::MAX);
-        let tokens = (need + lease.want.tokens).saturating_sub(holder.tokens.held());
-        let requests = (u64::from(lease.need.is_some()) + lease.want.requests).saturating_sub(holder.requests.held());
+        let tokens = lease.want.tokens.saturating_sub(holder.tokens.held());
+        let requests = lease.want.requests.saturating_sub(holder.requests.held());
         let free = self.free_tokens(id);
         let more = Amount {
             tokens: tokens.min(share(free)),

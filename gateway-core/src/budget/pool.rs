@@ -61,23 +61,36 @@ impl Pool {
         self.draw(amount);
     }
 
+    /// Of what was just lent so much is spent at once.
+    pub fn spend(&mut self, account: &mut Account, amount: u64) {
+        account.spent += amount;
+        self.held -= amount;
+        self.totals.spent += amount;
+    }
+
     /// Brings an account that is known up to what its holder tells. Gives how much was drawn on balance: what was spent
-    /// beyond what was granted becomes debt, what is given back goes into the bucket.
+    /// beyond what was granted becomes debt; what is given back goes into the bucket, as does what was granted by a reply
+    /// that never came, for the holder takes none to a message before its last.
     pub fn on_account(&mut self, account: &mut Account, told: &Account) -> i64 {
         let held_before = account.held();
-        self.totals.spent = (self.totals.spent + told.spent).saturating_sub(account.spent);
+        let unheard = account.granted.saturating_sub(told.granted);
         let returned = told.returned.saturating_sub(account.returned);
-        account.spent = told.spent;
-        account.returned += returned;
+        self.totals.spent = (self.totals.spent + told.spent).saturating_sub(account.spent);
         self.totals.returned += returned;
+        self.totals.granted -= unheard;
+        *account = Account {
+            granted: account.granted - unheard,
+            spent: told.spent,
+            returned: account.returned + returned,
+        };
         if let Some(bucket) = &mut self.bucket {
-            bucket.put(returned);
+            bucket.put(returned + unheard);
         }
         let debt = account.available().min(0).unsigned_abs();
         account.granted += debt;
         self.draw(debt);
         self.held = self.held + account.held() - held_before;
-        signed(debt) - signed(returned)
+        signed(debt) - signed(returned + unheard)
     }
 
     /// The account of a holder that is not known, as it tells it. What it holds is taken out of what was orphaned, and

@@ -186,15 +186,7 @@ impl Ledger {
                 error,
             }));
         }
-        let now = exchange.platform.now();
-        match asked.on_reply(now, leased)? {
-            Ok(()) => {
-                // Another request may have been quicker to what came.
-                let reserved = self.with(|book| book.reserve(now, tokens, kept_percent));
-                Some(reserved.map_err(|_| self.with(|book| book.crowded_out())))
-            }
-            Err(denied) => Some(Err(denied)),
-        }
+        asked.on_reply(exchange.platform.now(), leased)
     }
 
     /// Waits until the cell has replied to somebody. Requests cannot await each other's calls on every runtime, so

@@ -84,6 +84,8 @@ struct Site {
     call: u64,
     /// Tokens that requests wait for, and how many replies they have waited for.
     waiting: Vec<(u64, u32)>,
+    /// What the request needs that has the cell asked.
+    asker: Option<u64>,
     is_idling: bool,
 }
 
@@ -175,6 +177,7 @@ impl Fleet {
             skew,
             call: 0,
             waiting: Vec::new(),
+            asker: None,
             is_idling: false,
         }
     }
@@ -214,13 +217,13 @@ impl Fleet {
             } => self.reach(at, life, call, *command),
             Event::Replied { at, life, call, leased } if self.is_current(at, life, call) => {
                 self.sites[at].call = 0;
-                let denied = self.with_book(at, |book, now| book.on_leased(now, *leased)).is_err();
-                self.after_call(at, denied);
+                let replied = self.with_book(at, |book, now| book.on_leased(now, *leased));
+                self.after_call(at, Some(replied.is_ok()));
             }
             Event::GivenUp { at, life, call } if self.is_current(at, life, call) => {
                 self.sites[at].call = 0;
                 self.with_book(at, Book::on_unanswered);
-                self.after_call(at, false);
+                self.after_call(at, None);
             }
             Event::Ends {
                 at,
@@ -266,11 +269,17 @@ impl Fleet {
         self.keep_up(at);
     }
 
-    fn after_call(&mut self, at: usize, first_is_denied: bool) {
+    /// The request that asked, if one did, is the first of those that wait; it was granted what it needs, or refused, or
+    /// has no answer.
+    fn after_call(&mut self, at: usize, granted: Option<bool>) {
         let mut waiting = std::mem::take(&mut self.sites[at].waiting);
-        if first_is_denied && !waiting.is_empty() {
+        if let (Some(granted), Some(tokens)) = (granted, self.sites[at].asker.take()) {
             waiting.remove(0);
-            self.outcome.denied += 1;
+            if granted {
+                self.admit(at, tokens);
+            } else {
+                self.outcome.denied += 1;
+            }
         }
         for (tokens, waited) in waiting {
             self.reserve(at, tokens, waited);
@@ -366,6 +375,7 @@ impl Fleet {
             .ask(now, tokens.map(|tokens| (tokens, 0)), limits, TTL);
         let call = self.random.next() | 1;
         self.sites[at].call = call;
+        self.sites[at].asker = tokens;
         let life = self.sites[at].life;
         self.at(LONGEST_CALL.as_micros() as u64, Event::GivenUp { at, life, call });
         self.call(at, call, BudgetCommand::Lease(lease));

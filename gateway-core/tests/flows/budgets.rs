@@ -88,6 +88,21 @@ fn waiting_exactly_as_long_as_told_works_and_a_millisecond_less_does_not() {
 }
 
 #[test]
+fn a_bucket_that_is_emptied_at_once_fills_from_that_moment_on() {
+    let limits = limited("tokens_per_minute = 60_000\nburst_tokens = 1_000");
+    let mut world = World::new(&limits, taking(900, 0, 100));
+    assert_eq!(post(&mut world, &ask(900, 100)).status(), 200);
+    for _ in 0..3 {
+        world.pass(Duration::from_millis(13));
+        let refused = post(&mut world, &ask(900, 100));
+        let wait = figure(&refused, "retry-after-ms");
+        assert!((1..=1_000).contains(&wait), "{wait}");
+        world.pass(Duration::from_millis(wait));
+        assert_eq!(post(&mut world, &ask(900, 100)).status(), 200);
+    }
+}
+
+#[test]
 fn answers_tell_what_is_left_and_when_all_of_it_is_there_again() {
     let mut world = World::new(
         &limited("tokens_per_minute = 6_000\nrequests_per_minute = 60"),
