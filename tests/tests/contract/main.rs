@@ -12,6 +12,7 @@ mod metrics;
 mod pass_through;
 mod routing;
 mod sdk;
+mod shared;
 mod streams;
 mod support;
 mod tokens;
