@@ -10,20 +10,17 @@ use tidegate_core::Gateway;
 use tidegate_core::route::Location;
 use tidegate_core::tokens::Tables;
 
-use crate::cells::Cells;
 use crate::log;
 use crate::secrets::Secrets;
-use crate::store::Store;
+use crate::state::State;
 
 /// The one instance that this code runs in.
 #[derive(Default)]
 pub(crate) struct Instance {
     gateway: OnceCell<Result<Arc<Gateway>, String>>,
     location: OnceCell<Location>,
-    /// The cells of the cluster, as far as this instance knows them.
-    pub(crate) cells: Cells,
-    /// The key-value store.
-    pub(crate) store: Store,
+    /// Cells, as far as this instance knows them, and store.
+    pub(crate) state: State,
     /// The engines' secrets.
     pub(crate) secrets: Secrets,
 }

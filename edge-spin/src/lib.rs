@@ -10,13 +10,14 @@ mod cells;
 mod clock;
 #[cfg(feature = "conformance")]
 mod conformance;
-mod database;
 mod http;
 mod instance;
 mod log;
 mod platform;
+mod redis;
 mod reply;
 mod secrets;
+mod state;
 mod store;
 mod tasks;
 mod upstream;

@@ -7,7 +7,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Response;
 use http::header::AUTHORIZATION;
-use spin_sdk::wasip3::clocks::monotonic_clock;
 use spin_sdk::wasip3::random::random::get_random_u64;
 use tidegate_core::cells::{CellAddress, CellCommand, CellReply};
 use tidegate_core::platform::{CellError, Platform, SendError, StoreError, UpstreamRequest};
@@ -45,19 +44,19 @@ impl Platform for SpinPlatform {
     }
 
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + 'static {
-        monotonic_clock::wait_for(duration.as_nanos().try_into().unwrap_or(u64::MAX))
+        clock::wait_for(duration)
     }
 
     async fn store_read(&self, keys: &[&str]) -> Result<Vec<Option<Bytes>>, StoreError> {
-        self.0.store.read(keys).await
+        self.0.state.read(keys).await
     }
 
     async fn store_write(&self, key: &str, value: Bytes, ttl: Option<Duration>) -> Result<(), StoreError> {
-        self.0.store.write(key, &value, ttl).await
+        self.0.state.write(key, &value, ttl).await
     }
 
     async fn cell_call(&self, cell: &CellAddress, command: CellCommand) -> Result<CellReply, CellError> {
-        self.0.cells.call(&cell.id, command).await
+        self.0.state.call_cell(&cell.id, command).await
     }
 
     async fn send(&self, request: UpstreamRequest) -> Result<Response<UpstreamBody>, SendError> {

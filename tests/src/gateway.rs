@@ -33,21 +33,36 @@ pub const WASHINGTON: Place = Place {
     longitude: -77.0,
 };
 
-/// A running gateway, and the Redis that it keeps its state in, if it does.
-#[derive(Debug)]
-pub struct Gateway {
-    /// The gateway.
-    pub server: Server,
-    /// Its Redis.
-    pub redis: Option<Redis>,
+/// What a gateway is started with.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup<'a> {
+    /// What its files are called.
+    pub name: &'a str,
+    /// The folder for its log and data.
+    pub folder: &'a Path,
+    /// The configuration that it has in force.
+    pub config: &'a str,
+    /// Where it believes to be.
+    pub place: Place,
+    /// The engines' secrets, by name.
+    pub secrets: &'a [(&'a str, &'a str)],
+    /// Where it keeps its state, if that is a Redis.
+    pub redis: Option<&'a Redis>,
 }
 
-/// Starts a gateway that has `config` in force. Logs and data go to `folder`.
-pub fn start(config: &str, place: Place, secrets: &[(&str, &str)], folder: &Path) -> Gateway {
-    let file = folder.join("gateway.toml");
+/// Starts a gateway.
+pub fn start(setup: Setup) -> Server {
+    let Setup {
+        name,
+        folder,
+        config,
+        place,
+        secrets,
+        redis,
+    } = setup;
+    let file = folder.join(format!("{name}.toml"));
     fs::write(&file, config).expect("the configuration can be written");
-    let redis = runtime::redis_server().map(|program| Redis::start(&program, folder));
-    let command = match (Runtime::current(), &redis) {
+    let command = match (Runtime::current(), redis) {
         (Runtime::Native, None) => native(&file, place, secrets, &["--data".into(), folder.join("data")]),
         (Runtime::Native, Some(redis)) => {
             let mut command = native(&file, place, secrets, &["--redis".into(), redis.url().into()]);
@@ -62,7 +77,7 @@ pub fn start(config: &str, place: Place, secrets: &[(&str, &str)], folder: &Path
             command
         }
         (Runtime::Spin, Some(redis)) => {
-            redis.command(&[b"SET", b"tidegate:1:store:config", config.as_bytes()]);
+            redis.put_config(config);
             let mut command = spin(place, secrets);
             command.args(["--variable", &format!("redis_url={}", redis.url_with_password())]);
             // The engines and the Redis, which the manifest grants by one variable.
@@ -70,10 +85,7 @@ pub fn start(config: &str, place: Place, secrets: &[(&str, &str)], folder: &Path
             command
         }
     };
-    Gateway {
-        server: Server::start("gateway", &command, folder),
-        redis,
-    }
+    Server::start(name, &command, folder)
 }
 
 /// `state` are the arguments that say where it keeps its state.

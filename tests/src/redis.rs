@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::process::Server;
+use crate::runtime;
 
 /// A running Redis or Valkey.
 #[derive(Debug)]
@@ -35,6 +36,17 @@ impl Redis {
         };
         redis.restart();
         redis
+    }
+
+    /// Starts one in `folder` where the gateway under test is to keep its state in Redis.
+    pub fn if_wanted(folder: &Path) -> Option<Self> {
+        runtime::redis_server().map(|program| Self::start(&program, folder))
+    }
+
+    /// Puts a configuration into the store, as an operator does.
+    pub fn put_config(&self, config: &str) {
+        let put = self.command(&[b"SET", b"tidegate:1:store:config", config.as_bytes()]);
+        assert_eq!(put, "+OK");
     }
 
     /// Where it is, as `host:port`.

@@ -12,7 +12,7 @@ use std::{fs, panic, process};
 use sha2::{Digest, Sha256};
 
 use crate::engine::Engine;
-use crate::gateway::{self, Gateway, Place};
+use crate::gateway::{self, Place, Setup};
 use crate::http::{Request, Response};
 use crate::process::Server;
 use crate::redis::Redis;
@@ -25,7 +25,7 @@ pub struct World {
     /// The gateway under test.
     pub gateway: Server,
     /// Where the gateway keeps its state, if that is a Redis.
-    _redis: Option<Redis>,
+    pub redis: Option<Redis>,
     upstreams: Upstreams,
 }
 
@@ -34,10 +34,18 @@ impl World {
     pub fn start(name: &str, template: &str, place: Place, secrets: &[(&str, &str)]) -> Self {
         let folder = folder(name);
         let upstreams = Upstreams::start(template, &folder);
-        let Gateway { server, redis } = gateway::start(&fill(template, &upstreams), place, secrets, &folder);
+        let redis = Redis::if_wanted(&folder);
+        let gateway = gateway::start(Setup {
+            name: "gateway",
+            folder: &folder,
+            config: &fill(template, &upstreams),
+            place,
+            secrets,
+            redis: redis.as_ref(),
+        });
         Self {
-            gateway: server,
-            _redis: redis,
+            gateway,
+            redis,
             upstreams,
         }
     }

@@ -85,6 +85,12 @@ pub enum BenchOf {
         #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
         rounds: u32,
     },
+    /// Commands to one cell in Redis.
+    Cells {
+        /// How long each case is measured, in milliseconds.
+        #[arg(long, default_value_t = 3_000, value_parser = clap::value_parser!(u32).range(100..=60_000))]
+        time_ms: u32,
+    },
 }
 
 #[derive(Args, Debug)]

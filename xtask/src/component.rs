@@ -11,6 +11,8 @@ use wit_component::{ComponentEncoder, DecodedWasm};
 /// The interfaces that Tidegate's Spin components may import, versions left out.
 pub const ALLOWED_IMPORTS: &[&str] = &[
     "spin:key-value/key-value",
+    // Only where the variable `redis_url` names a Redis that `allowed_outbound_hosts` grants.
+    "spin:redis/redis",
     "spin:sqlite/sqlite",
     "spin:variables/variables",
     "wasi:cli/stderr",

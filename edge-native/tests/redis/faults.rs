@@ -62,6 +62,23 @@ fn where_nobody_can_tell_whether_a_command_ran_the_caller_hears_so() {
     });
 }
 
+/// Redis was restarted empty, or another took over, and others have begun a log of the same length.
+#[test]
+fn another_log_of_the_same_length_is_not_taken_for_the_own() {
+    let server = server("histories");
+    let (one, other) = (user(&server), user(&server));
+    run(async {
+        for permit in [1, 2] {
+            assert_eq!(acquire(&one, "a", permit, 9).await, Ok(true));
+        }
+        server.command(&[b"DEL", &log_key("a")]);
+        for _ in 0..2 {
+            assert_eq!(running(&other, "a").await, Ok(0));
+        }
+        assert_eq!(running(&one, "a").await, Ok(0));
+    });
+}
+
 #[test]
 fn an_outage_is_a_clear_error_and_over_when_it_is_over() {
     let mut server = server("outage");

@@ -7,11 +7,13 @@ mod generated {
         imports: { default: async },
         with: {
             "spin:key-value/key-value.store": crate::key_value::Store,
+            "spin:redis/redis.connection": crate::redis::Connection,
             "spin:sqlite/sqlite.connection": crate::sqlite::Connection,
         },
     });
 }
 
 pub(crate) use generated::spin::key_value::key_value;
+pub(crate) use generated::spin::redis::redis;
 pub(crate) use generated::spin::sqlite::sqlite;
 pub(crate) use generated::spin::variables::variables;

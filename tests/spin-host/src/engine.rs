@@ -12,7 +12,7 @@ use wasmtime::{
 use wasmtime_wasi_http::handler::ProxyHandler;
 
 use crate::app::App;
-use crate::bindings::{key_value, sqlite, variables};
+use crate::bindings::{key_value, redis, sqlite, variables};
 use crate::state::{Spin, State};
 use crate::worker::{Instances, Reuse};
 
@@ -31,6 +31,7 @@ pub(crate) fn load(path: &Path, app: Arc<App>, reuse: Reuse, perf_map: bool) -> 
     wasmtime_wasi::p3::add_to_linker(&mut linker)?;
     wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
     key_value::add_to_linker::<State, Spin>(&mut linker, |state| state)?;
+    redis::add_to_linker::<State, Spin>(&mut linker, |state| state)?;
     sqlite::add_to_linker::<State, Spin>(&mut linker, |state| state)?;
     variables::add_to_linker::<State, Spin>(&mut linker, |state| state)?;
     let component = linker

@@ -4,7 +4,8 @@
 //! What it takes from Spin 4.1, because Tidegate's behaviour depends on it: wasi:http 0.3 with streamed bodies and
 //! back-pressure both ways; many requests share an instance, which dies when idle, and a trap takes its neighbours
 //! along; a client that leaves shows as a failed write of the body, and before the head was sent not at all;
-//! variables with templates, allowed outbound hosts, key-value stores and SQLite databases as spin.toml grants them;
+//! variables with templates, allowed outbound hosts, key-value stores, SQLite databases and Redis as spin.toml grants
+//! them;
 //! outbound connections are pooled; accepted and outbound connections have no TCP_NODELAY (`--nodelay` sets it).
 //!
 //! What it leaves out: TLS, CIDR ranges and service chaining among the allowed hosts, self requests, redirects to
@@ -17,6 +18,7 @@ mod key_value;
 mod manifest;
 mod outbound;
 mod outbound_hosts;
+mod redis;
 mod server;
 mod sqlite;
 mod state;

@@ -128,6 +128,7 @@ fn well_known_port(scheme: &str) -> Option<u16> {
     match scheme {
         "http" => Some(80),
         "https" => Some(443),
+        "redis" => Some(6379),
         _ => None,
     }
 }
@@ -154,6 +155,9 @@ mod tests {
         assert!(allows("http://gpu.test:80..90", "http://gpu.test:89/"));
         assert!(!allows("http://gpu.test:80..90", "http://gpu.test:90/"));
         assert!(allows("*://*:*", "http://anything:1/"));
+        assert!(allows("redis://redis.test", "redis://user:password@redis.test/1"));
+        assert!(!allows("redis://redis.test", "redis://redis.test@elsewhere.test"));
+        assert!(!allows("http://redis.test:6379", "redis://redis.test"));
     }
 
     #[test]

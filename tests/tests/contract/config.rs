@@ -3,8 +3,9 @@
 use std::fs;
 use std::sync::Mutex;
 
-use tidegate_tests::gateway::{self, WASHINGTON};
+use tidegate_tests::gateway::{self, Setup, WASHINGTON};
 use tidegate_tests::http::{Request, Response};
+use tidegate_tests::redis::Redis;
 use tidegate_tests::runtime::Runtime;
 use tidegate_tests::world::{folder, key};
 
@@ -124,14 +125,20 @@ fn a_wrong_configuration_in_the_store_is_reported_and_the_bundled_one_serves() {
     }
     let folder = folder("wrong-store");
     fs::create_dir_all(&folder).expect("a folder");
-    let gateway = gateway::start("[[models]]\nname = 7\n", WASHINGTON, &[], &folder);
-    let response = Request::get("/healthz").send(gateway.server.address());
+    let redis = Redis::if_wanted(&folder);
+    let gateway = gateway::start(Setup {
+        name: "gateway",
+        folder: &folder,
+        config: "[[models]]\nname = 7\n",
+        place: WASHINGTON,
+        secrets: &[],
+        redis: redis.as_ref(),
+    });
+    let response = Request::get("/healthz").send(gateway.address());
     assert_eq!(response.status, 200, "{}", response.text());
-    let readiness = Request::get("/readyz").send(gateway.server.address()).json();
+    let readiness = Request::get("/readyz").send(gateway.address()).json();
     assert_eq!(readiness["config_refused"], true, "{readiness}");
-    let response = Request::get("/v1/models")
-        .key(&key("everyone"))
-        .send(gateway.server.address());
+    let response = Request::get("/v1/models").key(&key("everyone")).send(gateway.address());
     assert_error(&response, invalid_request(401, None, Some("invalid_api_key")));
 }
 

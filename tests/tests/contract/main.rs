@@ -13,6 +13,7 @@ mod metrics;
 mod pass_through;
 mod routing;
 mod sdk;
+mod shared;
 mod streams;
 mod support;
 mod tokens;

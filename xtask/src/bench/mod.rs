@@ -5,6 +5,7 @@
 //! cores, the servers have one for themselves, and load and upstream share the other: what is compared is then what
 //! gets slow first.
 
+mod cells;
 mod contenders;
 mod cpu;
 mod measure;
@@ -30,8 +31,10 @@ use table::{Row, Target};
 
 /// Measures every runtime, or one, and prints the table; fails when a target is missed.
 pub fn run(options: &BenchOptions) -> Result<(), TaskError> {
-    if let Some(BenchOf::Tokens { rounds }) = options.of {
-        return tokens::run(rounds);
+    match options.of {
+        Some(BenchOf::Tokens { rounds }) => return tokens::run(rounds),
+        Some(BenchOf::Cells { time_ms }) => return cells::run(time_ms),
+        None => {}
     }
     let bench = Bench::set_up(options)?;
     let wanted = |runtime: Runtime| options.on.is_none_or(|only| only == runtime);

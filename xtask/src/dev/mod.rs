@@ -2,6 +2,7 @@
 
 mod child;
 mod gateway;
+mod redis;
 mod world;
 
 use std::io::Write as _;
@@ -16,6 +17,7 @@ use crate::{http, processes, terminal, workspace};
 
 pub use child::{Child, free_address};
 pub use gateway::{Gateway, Place};
+pub use redis::start_redis;
 pub use world::new_key;
 
 /// Starts everything, says how to use it, and ends everything when it is interrupted or a part of it ends.

@@ -1,12 +1,11 @@
 //! The core's suite for platforms, run inside each runtime: a gateway built for it serves it at `POST /conformance`.
 
-use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::dev::{Child, Gateway, Place, free_address};
+use crate::dev::{Child, Gateway, Place, start_redis};
 use crate::error::TaskError;
 use crate::{http, terminal, workspace};
 
@@ -51,26 +50,6 @@ pub fn run(gateway: &Gateway, tidegate: &Path, redis: Option<&Path>) -> Result<(
             answer.status, answer.body
         ))),
     }
-}
-
-/// A Redis on a free port of loopback, with nothing on disk.
-fn start_redis(program: &Path, folder: &Path) -> Result<Child, TaskError> {
-    let address = free_address()?;
-    let port = address.rsplit(':').next().unwrap_or_default();
-    let mut redis = Command::new(program);
-    redis.args([
-        "--bind",
-        "127.0.0.1",
-        "--port",
-        port,
-        "--save",
-        "",
-        "--appendonly",
-        "no",
-    ]);
-    redis.arg("--dir").arg(folder);
-    let url = format!("redis://{address}");
-    Child::start_at("redis", &redis, folder, &url, || TcpStream::connect(&address).is_ok())
 }
 
 /// How many checks passed, and the failed ones with what was found instead; none when the answer is no report.

@@ -1,139 +1,88 @@
 //! The logs of the cells in Spin's SQLite, and snapshots of their states that let logs be short.
 //!
-//! Entries of one cell are numbered without gaps. Every [`SNAPSHOT_EVERY`] entries the instance that appended writes
-//! the state as a snapshot and removes all but [`KEPT`] of the entries before it; an instance that was away for longer
-//! starts from the snapshot again.
+//! Appending is one statement, which returns what others appended meanwhile. Now and then the instance that appended
+//! writes a snapshot and removes all but [`KEPT`] of the entries before it.
 
 use std::cell::OnceCell;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use spin_sdk::sqlite::{Connection, Error, RowResult, Value};
 use spin_sdk::wasip3::random::random::get_random_u64;
-use tidegate_core::cells::{CellCommand, CellId, CellReply, CellState};
+use tidegate_core::cells::log::{Entry, KEPT, Replica};
+use tidegate_core::cells::{CellCommand, CellId, CellReply};
 use tidegate_core::platform::CellError;
-use tidegate_core::time::Timestamp;
 
+use super::Log;
 use crate::{clock, log};
 
 /// The default database, opened when it is first needed.
 #[derive(Default)]
-pub(crate) struct Database(OnceCell<Connection>);
+pub(crate) struct Sqlite(OnceCell<Connection>);
 
-/// A cell's state after the entry of that number.
-pub(crate) struct Replica {
-    number: i64,
-    state: CellState,
-}
+impl Log for Sqlite {
+    type Known = Replica;
 
-/// What one entry holds. It is written in a compact form, since every instance reads what any of them writes.
-#[derive(Serialize, Deserialize)]
-struct Entry {
-    /// When the commands are run.
-    at: Timestamp,
-    commands: Vec<CellCommand>,
-}
-
-impl Entry {
-    /// The version of the format, then the entry.
-    fn encode(&self) -> Result<Vec<u8>, CellError> {
-        let entry = postcard::to_allocvec(&(ENTRY_VERSION, self));
-        entry.map_err(|error| CellError::Malformed(error.to_string()))
-    }
-
-    /// What `hex` holds. An entry of another version counts as empty: what it held heals.
-    fn decode(hex: &str) -> Self {
-        match from_hex(hex).map(|bytes| postcard::from_bytes::<(u8, Self)>(&bytes)) {
-            Some(Ok((ENTRY_VERSION, entry))) => entry,
-            Some(_) | None => {
-                log::warn("an entry of a cell is left out: it is damaged or of another version");
-                Self {
-                    at: Timestamp::default(),
-                    commands: Vec::new(),
-                }
-            }
-        }
-    }
-}
-
-impl Database {
-    /// The state as of now.
-    ///
-    /// # Errors
-    /// When the database cannot be reached, or holds what this code does not read.
-    pub(crate) async fn load(&self, id: &CellId) -> Result<Replica, CellError> {
-        self.load_before(id, i64::MAX).await
-    }
-
-    /// Appends the commands as one entry, brings `replica` up to it, and returns the replies.
-    ///
-    /// # Errors
-    /// When the database cannot be reached, or holds what this code does not read. The commands may have run.
-    pub(crate) async fn append(
+    async fn append(
         &self,
         id: &CellId,
-        mut replica: Replica,
+        known: &mut Option<Replica>,
         commands: Vec<CellCommand>,
-    ) -> Result<(Replica, Vec<CellReply>), CellError> {
-        let entry = Entry {
-            at: clock::now(),
-            commands,
+    ) -> Result<Vec<CellReply>, CellError> {
+        let mut replica = match known.take() {
+            Some(replica) => replica,
+            None => self.load_before(id, i64::MAX).await?,
         };
-        let parameters = [key(id), Value::Blob(entry.encode()?), Value::Integer(replica.number)];
+        let at = clock::now();
+        let entry = Entry { at, commands };
+        let parameters = [key(id), Value::Blob(entry.encode()?), integer(replica.number())];
         let row = self.run(APPEND, parameters).await?;
         let Some([Value::Integer(number), others]) = row.as_deref() else {
             return Err(CellError::Malformed(format!("appending to {}", id.key())));
         };
         let number = *number;
-        replica.replay(others, Some(number));
-        if replica.number != number - 1 {
+        replay(&mut replica, others, Some(number));
+        if next(&replica) != number {
             // The log was cut while this instance was away.
             replica = self.load_before(id, number).await?;
         }
-        if replica.number != number - 1 {
+        if next(&replica) != number {
             return Err(CellError::Unreachable(
                 "the log was cut before the reply was found".to_owned(),
             ));
         }
-        let replies = replica.apply(entry);
-        if number % SNAPSHOT_EVERY == 0
-            && let Err(error) = self.snapshot(id, &replica).await
-        {
+        let replies = replica.apply(Some(entry));
+        if let Err(error) = self.snapshot(id, &replica).await {
             log::warn(&format!("no snapshot of {}: {error}", id.key()));
         }
-        Ok((replica, replies))
+        *known = Some(replica);
+        Ok(replies)
     }
+}
 
+impl Sqlite {
     /// The state before the entry `number`, as far as the snapshot is not later.
     async fn load_before(&self, id: &CellId, number: i64) -> Result<Replica, CellError> {
         let row = self.run(LOAD, [key(id), Value::Integer(number)]).await?;
         let (mut replica, entries) = match row.as_deref() {
-            Some([Value::Integer(number), Value::Blob(record), entries]) => (
-                Replica {
-                    number: *number,
-                    state: CellState::from_record(record)?,
-                },
-                entries,
-            ),
-            Some([Value::Null, Value::Null, entries]) => (
-                Replica {
-                    number: 0,
-                    state: CellState::new(id),
-                },
-                entries,
-            ),
+            Some([Value::Integer(number), Value::Blob(record), entries]) => {
+                (Replica::from_snapshot(number.cast_unsigned(), record)?, entries)
+            }
+            Some([Value::Null, Value::Null, entries]) => (Replica::new(id), entries),
             _ => return Err(CellError::Malformed(format!("the snapshot of {}", id.key()))),
         };
-        replica.replay(entries, None);
+        replay(&mut replica, entries, None);
         Ok(replica)
     }
 
+    /// Writes a snapshot, if this instance is to write one.
     async fn snapshot(&self, id: &CellId, replica: &Replica) -> Result<(), CellError> {
-        let now = Value::Integer(clock::now().as_secs().cast_signed());
-        let record = Value::Blob(replica.state.to_record()?);
-        self.run(SNAPSHOT, [key(id), Value::Integer(replica.number), record, now])
+        let Some(record) = replica.due_snapshot()? else {
+            return Ok(());
+        };
+        let (number, now) = (replica.number(), integer(clock::now().as_secs()));
+        self.run(SNAPSHOT, [key(id), integer(number), Value::Blob(record), now])
             .await?;
-        self.run(CUT, [key(id), Value::Integer(replica.number - KEPT)]).await?;
+        self.run(CUT, [key(id), integer(number.saturating_sub(KEPT))]).await?;
         Ok(())
     }
 
@@ -154,29 +103,29 @@ impl Database {
     }
 }
 
-impl Replica {
-    /// Applies the entries that end before the entry `number`, or the last ones, as the statements return them. Where
-    /// the log was cut, those in between are missing and nothing is applied.
-    fn replay(&mut self, entries: &Value, number: Option<i64>) {
-        let Value::Text(entries) = entries else {
-            return;
-        };
-        let missing = number.map_or(0, |number| number - 1 - self.number - entries.split(' ').count() as i64);
-        if missing == 0 {
-            entries
-                .split(' ')
-                .for_each(|entry| drop(self.apply(Entry::decode(entry))));
-        }
+/// Applies the entries that end before the entry `number`, or the last ones, as the statements return them. Where the
+/// log was cut, those in between are missing and nothing is applied.
+fn replay(replica: &mut Replica, entries: &Value, number: Option<i64>) {
+    let Value::Text(entries) = entries else {
+        return;
+    };
+    let missing = number.map_or(0, |number| number - next(replica) - entries.split(' ').count() as i64);
+    if missing == 0 {
+        entries.split(' ').for_each(|entry| drop(replica.apply(decode(entry))));
     }
+}
 
-    fn apply(&mut self, entry: Entry) -> Vec<CellReply> {
-        self.number += 1;
-        entry
-            .commands
-            .into_iter()
-            .map(|command| self.state.apply(entry.at, command))
-            .collect()
+/// The number of the entry after those that the replica has seen.
+fn next(replica: &Replica) -> i64 {
+    replica.number().cast_signed() + 1
+}
+
+fn decode(hex: &str) -> Option<Entry> {
+    let entry = from_hex(hex).and_then(|bytes| Entry::decode(&bytes));
+    if entry.is_none() {
+        log::warn("an entry of a cell is left out: it is damaged or of another version");
     }
+    entry
 }
 
 /// Opens the database, and makes the tables if there are none.
@@ -212,6 +161,10 @@ async fn execute<const N: usize>(
 
 fn key(id: &CellId) -> Value {
     Value::Text(id.key())
+}
+
+fn integer(number: u64) -> Value {
+    Value::Integer(number.cast_signed())
 }
 
 fn from_hex(hex: &str) -> Option<Vec<u8>> {
@@ -271,12 +224,6 @@ const SNAPSHOT: &str = "INSERT INTO tidegate_snapshots (key, number, state, used
 const CUT: &str = "DELETE FROM tidegate_entries WHERE key = ?1 AND number <= ?2";
 const FORGET: &str = "DELETE FROM tidegate_snapshots WHERE used < ?1";
 
-/// The version of the format of entries.
-const ENTRY_VERSION: u8 = 1;
-/// Entries from one snapshot to the next.
-const SNAPSHOT_EVERY: i64 = 64;
-/// Entries that are kept behind a snapshot, for instances that were away.
-const KEPT: i64 = 256;
 /// A cell that nobody used for this long belongs to a cluster that is gone.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 /// One in so many instances looks for cells to forget.
@@ -286,6 +233,7 @@ const FORGETS_ONE_IN: u64 = 32;
 mod tests {
     use tidegate_core::cluster::{ClusterCommand, ClusterReply, Held, PermitId};
     use tidegate_core::ids::Tokens;
+    use tidegate_core::time::Timestamp;
 
     use super::*;
 
@@ -316,38 +264,38 @@ mod tests {
         Value::Text(entries.iter().map(hex).collect::<Vec<String>>().join(" "))
     }
 
-    fn replica(number: i64) -> Replica {
-        Replica {
-            number,
-            state: CellState::new(&CellId::Cluster("a".into())),
-        }
+    /// A replica that has seen so many entries.
+    fn replica(number: u64) -> Replica {
+        let mut replica = Replica::new(&CellId::Cluster("a".into()));
+        (0..number).for_each(|_| drop(replica.apply(None)));
+        replica
     }
 
-    fn running(replica: &mut Replica) -> u32 {
-        let status = CellCommand::Cluster(ClusterCommand::Status);
-        match replica.state.apply(Timestamp::from_millis(1_000), status) {
+    fn running(replica: &Replica) -> u32 {
+        let status = Entry {
+            at: Timestamp::from_millis(1_000),
+            commands: vec![CellCommand::Cluster(ClusterCommand::Status)],
+        };
+        match replica.clone().apply(Some(status)).remove(0) {
             CellReply::Cluster(ClusterReply::Status(replicas)) => replicas.iter().map(|replica| replica.running).sum(),
-            other
-            @ (CellReply::Cluster(_) | CellReply::Estimate(_) | CellReply::Budget(_) | CellReply::AnotherKind) => {
-                panic!("{other:?}")
-            }
+            other => panic!("{other:?}"),
         }
     }
 
     #[test]
     fn what_others_appended_is_replayed_in_full() {
         let mut replica = replica(4);
-        replica.replay(&returned(&[renewal(1), renewal(2)]), Some(7));
-        assert_eq!((replica.number, running(&mut replica)), (6, 2));
-        replica.replay(&Value::Null, Some(7));
-        assert_eq!(replica.number, 6);
+        replay(&mut replica, &returned(&[renewal(1), renewal(2)]), Some(7));
+        assert_eq!((replica.number(), running(&replica)), (6, 2));
+        replay(&mut replica, &Value::Null, Some(7));
+        assert_eq!(replica.number(), 6);
     }
 
     #[test]
     fn nothing_is_replayed_where_the_log_was_cut() {
         let mut replica = replica(4);
-        replica.replay(&returned(&[renewal(1), renewal(2)]), Some(8));
-        assert_eq!((replica.number, running(&mut replica)), (4, 0));
+        replay(&mut replica, &returned(&[renewal(1), renewal(2)]), Some(8));
+        assert_eq!((replica.number(), running(&replica)), (4, 0));
     }
 
     #[test]
@@ -357,7 +305,7 @@ mod tests {
             panic!("text")
         };
         let other_version = format!("02{}", &known[2..]);
-        replica.replay(&Value::Text(format!("{other_version} xyz {known}")), None);
-        assert_eq!((replica.number, running(&mut replica)), (3, 1));
+        replay(&mut replica, &Value::Text(format!("{other_version} xyz {known}")), None);
+        assert_eq!((replica.number(), running(&replica)), (3, 1));
     }
 }

@@ -1,0 +1,87 @@
+//! Gateways that share a Redis. Where the gateway under test keeps its state by itself, there is nothing to test.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tidegate_tests::engine::Fault;
+use tidegate_tests::gateway::{self, Setup, WASHINGTON};
+use tidegate_tests::http::{Exchange, Response};
+use tidegate_tests::process::Server;
+use tidegate_tests::redis::PASSWORD;
+use tidegate_tests::runtime::redis_server;
+use tidegate_tests::world::{World, folder};
+
+use crate::support::{AWAY_CONFIG, chat, chat_stream, eventually, post_chat, with};
+
+#[test]
+fn gateways_that_share_a_redis_share_the_places_of_a_cluster() {
+    let Some(world) = world("shared-places") else { return };
+    let folder = folder("shared-places-other");
+    let other = gateway::start(Setup {
+        name: "other",
+        folder: &folder,
+        config: &world.config(&config()),
+        place: WASHINGTON,
+        secrets: &[],
+        redis: world.redis.as_ref(),
+    });
+    world.engine("fragile-1").fault("takes long", Fault::Slow(200));
+    let [mut first, mut second] = [&world.gateway, &other].map(open_stream);
+    first.read_until("content");
+    second.read_until("content");
+    for gateway in [&world.gateway, &other] {
+        assert_refused(&ask(gateway), "overloaded");
+    }
+    drop(first);
+    eventually("the place is free for the other", || ask(&other).status == 200);
+}
+
+#[test]
+fn an_outage_of_redis_is_told_without_its_password_and_passes() {
+    let Some(mut world) = world("shared-outage") else {
+        return;
+    };
+    assert_eq!(ask(&world.gateway).status, 200);
+    let config = world.config(&config());
+    let redis = world.redis.as_mut().expect("a Redis");
+    redis.stop();
+    let asked = Instant::now();
+    let refused = ask(&world.gateway);
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    assert_refused(&refused, "cell_unreachable");
+    assert!(!refused.text().contains(PASSWORD), "{}", refused.text());
+    redis.restart();
+    redis.put_config(&config);
+    eventually("it answers again", || ask(&world.gateway).status == 200);
+    let log = world.gateway.log_text();
+    assert!(!log.contains(PASSWORD), "{log}");
+}
+
+/// A world whose cluster has two places; none where state is not in Redis.
+fn world(name: &str) -> Option<World> {
+    redis_server().map(|_| World::start(name, &config(), WASHINGTON, &[]))
+}
+
+fn config() -> String {
+    AWAY_CONFIG.replace("max_running = 64", "max_running = 2")
+}
+
+fn ask(gateway: &Server) -> Response {
+    post_chat(chat("tide-fragile", "short").to_string()).send(gateway.address())
+}
+
+fn open_stream(gateway: &Server) -> Exchange {
+    let long = json!({"max_tokens": 1_000, "ignore_eos": true});
+    let body = with(chat_stream("tide-fragile", "takes long"), long);
+    post_chat(body.to_string()).open(gateway.address())
+}
+
+#[track_caller]
+fn assert_refused(response: &Response, code: &str) {
+    let text = response.text();
+    assert!(
+        response.status == 503 && text.contains(code),
+        "{}: {text}",
+        response.status
+    );
+}
