@@ -224,8 +224,8 @@ const SNAPSHOT: &str = "INSERT INTO tidegate_snapshots (key, number, state, used
 const CUT: &str = "DELETE FROM tidegate_entries WHERE key = ?1 AND number <= ?2";
 const FORGET: &str = "DELETE FROM tidegate_snapshots WHERE used < ?1";
 
-/// A cell that nobody used for this long belongs to a cluster that is gone.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+/// A cell that nobody used for this long belongs to a cluster or a tenant that is gone. In Redis it is as long.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 /// One in so many instances looks for cells to forget.
 const FORGETS_ONE_IN: u64 = 32;
 
