@@ -2,6 +2,7 @@
 //! doubles messages. Time is virtual and every run is the same for its seed.
 
 mod fleet;
+mod properties;
 mod random;
 mod scenarios;
 mod window;

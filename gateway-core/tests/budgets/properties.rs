@@ -1,0 +1,233 @@
+//! What holds whatever happens: books and a cell, and messages between them that come late, twice or never.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tidegate_core::budget::{
+    Book, BudgetCell, BudgetCommand, BudgetLimits, BudgetReply, HolderId, IDLE, Leased, NotReserved, Rate, Totals,
+};
+use tidegate_core::time::Timestamp;
+
+use crate::window::Windows;
+
+/// Something that happens, with a number to choose by.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// A request comes to a book and wants so many tokens.
+    Arrive(usize, u64),
+    /// A request ends; in per cent of what it had reserved it took so much.
+    End(usize, u64),
+    /// A message reaches the cell, and stays around when it is to come again.
+    Deliver(usize, bool),
+    /// A reply reaches its book, or is lost.
+    Reply(usize, bool),
+    /// What was asked has not been answered.
+    GiveUp(usize),
+    /// A book does what is due.
+    KeepUp(usize),
+    /// Time passes, in milliseconds.
+    Pass(u64),
+    /// The cell begins anew from its record.
+    Restart,
+}
+
+struct World {
+    cell: BudgetCell,
+    books: Vec<Book>,
+    running: Vec<Vec<u64>>,
+    asking: Vec<Option<u64>>,
+    to_cell: Vec<(usize, BudgetCommand)>,
+    to_books: Vec<(usize, Box<Leased>)>,
+    windows: Windows,
+    day_admitted: u64,
+    now: u64,
+}
+
+const TTL: Duration = Duration::from_secs(3_600);
+const LIMITS: BudgetLimits = BudgetLimits {
+    tokens: Some(Rate {
+        per_minute: 6_000,
+        burst: 1_000,
+    }),
+    requests: Some(Rate {
+        per_minute: 600,
+        burst: 40,
+    }),
+    tokens_per_day: Some(6_000),
+    concurrent_requests: Some(5),
+    day_starts_at_minute: 0,
+};
+
+impl World {
+    fn new() -> Self {
+        let rate = LIMITS.tokens.unwrap();
+        let books = (0..3).map(|number| Book::new(HolderId(number), Timestamp::default()));
+        Self {
+            cell: BudgetCell::default(),
+            books: books.collect(),
+            running: vec![Vec::new(); 3],
+            asking: vec![None; 3],
+            to_cell: Vec::new(),
+            to_books: Vec::new(),
+            windows: Windows::new(rate.per_minute, rate.burst),
+            day_admitted: 0,
+            now: 1_000_000,
+        }
+    }
+
+    fn clock(&self) -> Timestamp {
+        Timestamp::from_millis(self.now)
+    }
+
+    fn happen(&mut self, step: Step) {
+        let now = self.clock();
+        match step {
+            Step::Arrive(at, tokens) => match self.books[at].reserve(now, tokens, 0) {
+                Ok(()) => self.admit(at, tokens),
+                Err(NotReserved::Ask) => {
+                    let lease = self.books[at].ask(now, Some((tokens, 0)), LIMITS, TTL);
+                    self.asking[at] = Some(tokens);
+                    self.to_cell.push((at, BudgetCommand::Lease(lease)));
+                }
+                Err(NotReserved::Asking | NotReserved::Denied(_) | NotReserved::CutOff { .. }) => {}
+            },
+            Step::End(at, percent) => {
+                let Some(reserved) = self.running[at].pop() else { return };
+                let takes = reserved * percent / 100;
+                let overrun = takes.saturating_sub(reserved);
+                self.books[at].extend(now, overrun);
+                self.books[at].settle(now, reserved + overrun, takes);
+                let back = reserved.saturating_sub(takes);
+                self.day_admitted -= back;
+                self.count_admitted(-(back as f64));
+            }
+            Step::Deliver(which, again) if !self.to_cell.is_empty() => {
+                let which = which % self.to_cell.len();
+                let (at, command) = self.to_cell[which].clone();
+                if !again {
+                    self.to_cell.remove(which);
+                }
+                if let BudgetReply::Leased(leased) = self.cell.apply(now, command) {
+                    self.to_books.push((at, leased));
+                }
+            }
+            Step::Reply(which, is_lost) if !self.to_books.is_empty() => {
+                let (at, leased) = self.to_books.remove(which % self.to_books.len());
+                if !is_lost {
+                    let before = self.books[at].replies();
+                    let granted = self.books[at].on_leased(now, *leased).is_ok();
+                    let was_it = self.books[at].replies() != before;
+                    if let Some(tokens) = self.asking[at].filter(|_| was_it) {
+                        self.asking[at] = None;
+                        if granted {
+                            self.admit(at, tokens);
+                        }
+                    }
+                }
+            }
+            Step::GiveUp(at) => {
+                if self.asking[at].take().is_some() {
+                    self.books[at].on_unanswered(now);
+                }
+            }
+            Step::KeepUp(at) => {
+                if self.books[at].is_idle(now) && self.books[at].has_news() {
+                    let report = self.books[at].settle_up(now);
+                    self.to_cell.push((at, BudgetCommand::Settle(report)));
+                }
+            }
+            Step::Pass(millis) => self.now += millis,
+            Step::Restart => self.cell = self.cell.without_holders(),
+            Step::Deliver(..) | Step::Reply(..) => {}
+        }
+    }
+
+    fn admit(&mut self, at: usize, tokens: u64) {
+        self.running[at].push(tokens);
+        self.day_admitted += tokens;
+        self.count_admitted(tokens as f64);
+    }
+
+    fn count_admitted(&mut self, tokens: f64) {
+        let debt = self.books.iter().map(Book::debt).sum::<u64>() + self.cell.debt();
+        self.windows.on_admitted(self.now * 1_000, tokens, debt as f64);
+    }
+
+    fn totals(&mut self) -> Totals {
+        let now = self.clock();
+        match self.cell.apply(now, BudgetCommand::Status { limits: LIMITS }) {
+            BudgetReply::Status(status) => {
+                assert_eq!(status.held.tokens, 0, "{status:?}");
+                status.tokens
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (0..3_usize, 1..400_u64).prop_map(|(at, tokens)| Step::Arrive(at, tokens)),
+        6 => (0..3_usize, 0..150_u64).prop_map(|(at, percent)| Step::End(at, percent)),
+        8 => (0..9_usize, prop::bool::weighted(0.1)).prop_map(|(which, again)| Step::Deliver(which, again)),
+        8 => (0..9_usize, prop::bool::weighted(0.1)).prop_map(|(which, is_lost)| Step::Reply(which, is_lost)),
+        1 => (0..3_usize).prop_map(Step::GiveUp),
+        2 => (0..3_usize).prop_map(Step::KeepUp),
+        6 => (1..3_000_u64).prop_map(Step::Pass),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_window_and_no_day_admits_more_than_it_may(steps in prop::collection::vec(step(), 1..300)) {
+        let mut world = World::new();
+        for step in steps {
+            world.happen(step);
+            prop_assert_eq!(world.cell.check_invariants(), Ok(()));
+            prop_assert!(world.windows.worst <= 0.0, "{} beyond, after {step:?}", world.windows.worst);
+            prop_assert!(world.day_admitted <= LIMITS.tokens_per_day.unwrap(), "after {step:?}");
+            let running: usize = world.running.iter().map(Vec::len).sum();
+            prop_assert!(running <= 5, "{running} run, after {step:?}");
+        }
+    }
+
+    #[test]
+    fn whatever_was_granted_is_accounted_for(steps in prop::collection::vec(step(), 1..200)) {
+        let mut world = World::new();
+        steps.into_iter().for_each(|step| world.happen(step));
+        // Everything ends, is told, and gets there.
+        for at in 0..3 {
+            world.happen(Step::GiveUp(at));
+            while !world.running[at].is_empty() {
+                world.happen(Step::End(at, 100));
+            }
+        }
+        world.to_cell.clear();
+        world.now += u64::try_from(IDLE.as_millis()).unwrap();
+        let mut spent = 0;
+        for at in 0..3 {
+            let now = world.clock();
+            let report = world.books[at].settle_up(now);
+            spent += report.tokens.spent;
+            world.cell.apply(now, BudgetCommand::Settle(report));
+        }
+        let totals = world.totals();
+        prop_assert_eq!(totals.spent, spent);
+        prop_assert_eq!(totals.granted, totals.spent + totals.returned);
+    }
+
+    #[test]
+    fn a_cell_that_begins_anew_from_its_record_lends_nothing_twice(
+        before in prop::collection::vec(step(), 1..120),
+        after in prop::collection::vec(step(), 1..120),
+    ) {
+        let mut world = World::new();
+        for step in before.into_iter().chain([Step::Restart]).chain(after) {
+            world.happen(step);
+            prop_assert_eq!(world.cell.check_invariants(), Ok(()));
+            prop_assert!(world.windows.worst <= 0.0, "{} beyond, after {step:?}", world.windows.worst);
+        }
+    }
+}
