@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::command::Run;
 use crate::error::TaskError;
-use crate::packages::{self, CONTRACT, SPIN_HOST, SPIN_HOST_PROFILE, TOKENS, TOKENS_BENCH, WASM, selected};
+use crate::packages::{
+    self, CONTRACT, SPIN_HOST, SPIN_HOST_PROFILE, TOKENS, TOKENS_BENCH, TOKENS_WASMTIME, WASM, selected,
+};
 use crate::setup::{CargoTool, WASM_TARGET, WasmToolchain, cargo_tool, wasm_toolchain};
 use crate::steps::Steps;
 use crate::{terminal, workspace};
@@ -60,14 +62,17 @@ pub fn lint_wasm(wasm: &WasmToolchain) -> Result<(), TaskError> {
     Ok(())
 }
 
-/// Clippy over the tests' own host for Spin components. `cargo clippy` would check all that the host takes, which is
-/// minutes of work; clippy in the place of the compiler finds it built.
+/// Clippy over what takes wasmtime: the tests' own host for Spin components, and what measures token counting in it.
+/// `cargo clippy` would check all that they take, which is minutes of work; clippy in the place of the compiler finds it
+/// built.
 pub fn lint_spin_host() -> Result<(), TaskError> {
     Run::cargo()
         .args([
             "build",
             "--package",
             SPIN_HOST,
+            "--package",
+            TOKENS_WASMTIME,
             "--profile",
             SPIN_HOST_PROFILE,
             "--all-targets",

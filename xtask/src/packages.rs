@@ -15,6 +15,8 @@ pub const CONTRACT: &str = "tidegate-tests";
 pub const TOKENS: &str = "tidegate-tokens-tests";
 /// The token counter beside other libraries.
 pub const TOKENS_BENCH: &str = "tidegate-tokens-bench";
+/// What runs it in wasmtime.
+pub const TOKENS_WASMTIME: &str = "tidegate-tokens-wasmtime";
 /// What is compiled for wasm.
 pub const WASM: &[&str] = &[
     "tidegate-cloudflare",

@@ -10,6 +10,8 @@ pub struct Running {
     settled: u64,
     /// What is not counted yet: the end of the text, which what comes next may change the tokens of.
     pending: String,
+    /// Up to here, no safe cut is in it.
+    searched: usize,
 }
 
 impl Running {
@@ -19,13 +21,14 @@ impl Running {
         if self.pending.len() < PENDING_BYTES {
             return;
         }
-        let cut = last_cut(&self.pending);
+        let cut = last_cut(&self.pending, self.searched);
         // Without a safe cut for long, one that may be a token off is taken.
         let cut = cut.or_else(|| (self.pending.len() >= MOST_PENDING_BYTES).then_some(self.pending.len()));
         if let Some(cut) = cut {
             self.settled += table.count(&self.pending[..cut]).0;
             self.pending.drain(..cut);
         }
+        self.searched = self.pending.len();
     }
 
     /// Tokens of all parts together.
@@ -55,6 +58,23 @@ mod tests {
                 assert!(running.pending.len() < PENDING_BYTES + size);
             }
             assert_eq!(running.total(&table), table.count(&text), "{size}");
+        }
+    }
+
+    #[test]
+    fn a_cut_is_found_wherever_parts_are_put_together() {
+        let table = toy::table();
+        let run = "a".repeat(PENDING_BYTES);
+        for (first, second) in [("", " b"), ("a", " b"), ("a ", "b"), ("a b", "a"), ("。", " b")] {
+            let mut running = Running::default();
+            running.push(&table, &run);
+            assert_eq!(running.pending.len(), PENDING_BYTES, "there is no cut yet");
+            running.push(&table, first);
+            running.push(&table, second);
+            let text = [run.as_str(), first, second].concat();
+            let cut = last_cut(&text, 0).unwrap();
+            assert_eq!(running.pending, text[cut..]);
+            assert_eq!(running.total(&table), table.count(&text));
         }
     }
 

@@ -86,6 +86,9 @@ struct Site {
     waiting: Vec<(u64, u32)>,
     /// What the request needs that has the cell asked.
     asker: Option<u64>,
+    /// What the cell has heard of this life, and what it has granted in a reply that has not come yet.
+    heard: u64,
+    unheard: Option<u64>,
     is_idling: bool,
 }
 
@@ -178,6 +181,8 @@ impl Fleet {
             call: 0,
             waiting: Vec::new(),
             asker: None,
+            heard: 0,
+            unheard: None,
             is_idling: false,
         }
     }
@@ -276,7 +281,8 @@ impl Fleet {
         if let (Some(granted), Some(tokens)) = (granted, self.sites[at].asker.take()) {
             waiting.remove(0);
             if granted {
-                self.admit(at, tokens);
+                self.sites[at].unheard = None;
+                self.run_on(at, tokens);
             } else {
                 self.outcome.denied += 1;
             }
@@ -288,9 +294,13 @@ impl Fleet {
     }
 
     fn admit(&mut self, at: usize, tokens: u64) {
+        self.count_admitted(tokens as f64);
+        self.run_on(at, tokens);
+    }
+
+    fn run_on(&mut self, at: usize, tokens: u64) {
         self.outcome.admitted += 1;
         self.outcome.per_location[at].admitted += 1;
-        self.count_admitted(tokens as f64);
         let takes = self.random.within(self.plan.takes.clone());
         let after = self.random.within(self.plan.runs_ms.clone()) * 1_000;
         let life = self.sites[at].life;
@@ -413,13 +423,31 @@ impl Fleet {
         }
     }
 
+    /// A request that waits for the cell is admitted when the cell grants what it needs. If the reply gets lost, that is
+    /// taken back with the next message.
     fn reach(&mut self, at: usize, life: u64, call: u64, command: BudgetCommand) {
+        let (sequence, need) = match &command {
+            BudgetCommand::Lease(lease) => (lease.report.sequence, lease.need.map(|need| need.tokens)),
+            BudgetCommand::Settle(report) => (report.sequence, None),
+            BudgetCommand::Status { .. } | BudgetCommand::SetLimits(_) => return,
+        };
+        let is_news = self.sites[at].life == life && sequence > self.sites[at].heard;
         let reply = self.cell.apply(Timestamp::from_micros(self.now), command);
-        if let BudgetReply::Leased(leased) = reply
-            && self.random.share() >= self.plan.lost
-        {
-            let after = self.latency();
-            self.at(after, Event::Replied { at, life, call, leased });
+        if is_news {
+            self.sites[at].heard = sequence;
+            if let Some(tokens) = self.sites[at].unheard.take() {
+                self.count_admitted(-(tokens as f64));
+            }
+        }
+        if let BudgetReply::Leased(leased) = reply {
+            if let Some(tokens) = need.filter(|_| is_news && leased.denied.is_none()) {
+                self.sites[at].unheard = Some(tokens);
+                self.count_admitted(tokens as f64);
+            }
+            if self.random.share() >= self.plan.lost {
+                let after = self.latency();
+                self.at(after, Event::Replied { at, life, call, leased });
+            }
         }
     }
 

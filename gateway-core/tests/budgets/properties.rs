@@ -36,10 +36,14 @@ struct World {
     books: Vec<Book>,
     running: Vec<Vec<u64>>,
     asking: Vec<Option<u64>>,
+    /// What the cell has heard of each book, and what it has granted in a reply that has not come yet.
+    heard: Vec<u64>,
+    unheard: Vec<Option<u64>>,
     to_cell: Vec<(usize, BudgetCommand)>,
     to_books: Vec<(usize, Box<Leased>)>,
     windows: Windows,
-    day_admitted: u64,
+    /// Tokens admitted in all; every run stays within one day.
+    admitted: f64,
     now: u64,
 }
 
@@ -67,10 +71,12 @@ impl World {
             books: books.collect(),
             running: vec![Vec::new(); 3],
             asking: vec![None; 3],
+            heard: vec![0; 3],
+            unheard: vec![None; 3],
             to_cell: Vec::new(),
             to_books: Vec::new(),
             windows: Windows::new(rate.per_minute, rate.burst),
-            day_admitted: 0,
+            admitted: 0.0,
             now: 1_000_000,
         }
     }
@@ -97,9 +103,7 @@ impl World {
                 let overrun = takes.saturating_sub(reserved);
                 self.books[at].extend(now, overrun);
                 self.books[at].settle(now, reserved + overrun, takes);
-                let back = reserved.saturating_sub(takes);
-                self.day_admitted -= back;
-                self.count_admitted(-(back as f64));
+                self.count_admitted(-(reserved.saturating_sub(takes) as f64));
             }
             Step::Deliver(which, again) if !self.to_cell.is_empty() => {
                 let which = which % self.to_cell.len();
@@ -107,9 +111,7 @@ impl World {
                 if !again {
                     self.to_cell.remove(which);
                 }
-                if let BudgetReply::Leased(leased) = self.cell.apply(now, command) {
-                    self.to_books.push((at, leased));
-                }
+                self.deliver(at, command);
             }
             Step::Reply(which, is_lost) if !self.to_books.is_empty() => {
                 let (at, leased) = self.to_books.remove(which % self.to_books.len());
@@ -120,7 +122,8 @@ impl World {
                     if let Some(tokens) = self.asking[at].filter(|_| was_it) {
                         self.asking[at] = None;
                         if granted {
-                            self.admit(at, tokens);
+                            self.unheard[at] = None;
+                            self.running[at].push(tokens);
                         }
                     }
                 }
@@ -142,15 +145,41 @@ impl World {
         }
     }
 
+    /// A request that waits for the cell is admitted when the cell grants what it needs. If the reply gets lost, that is
+    /// taken back with the next message.
+    fn deliver(&mut self, at: usize, command: BudgetCommand) {
+        let (sequence, need) = match &command {
+            BudgetCommand::Lease(lease) => (lease.report.sequence, lease.need.map(|need| need.tokens)),
+            BudgetCommand::Settle(report) => (report.sequence, None),
+            BudgetCommand::Status { .. } | BudgetCommand::SetLimits(_) => return,
+        };
+        let is_news = sequence > self.heard[at];
+        let reply = self.cell.apply(self.clock(), command);
+        if is_news {
+            self.heard[at] = sequence;
+            if let Some(tokens) = self.unheard[at].take() {
+                self.count_admitted(-(tokens as f64));
+            }
+        }
+        if let BudgetReply::Leased(leased) = reply {
+            let granted = need.filter(|_| is_news && leased.denied.is_none());
+            if let Some(tokens) = granted {
+                self.unheard[at] = Some(tokens);
+                self.count_admitted(tokens as f64);
+            }
+            self.to_books.push((at, leased));
+        }
+    }
+
     fn admit(&mut self, at: usize, tokens: u64) {
         self.running[at].push(tokens);
-        self.day_admitted += tokens;
         self.count_admitted(tokens as f64);
     }
 
     fn count_admitted(&mut self, tokens: f64) {
         let debt = self.books.iter().map(Book::debt).sum::<u64>() + self.cell.debt();
         self.windows.on_admitted(self.now * 1_000, tokens, debt as f64);
+        self.admitted += tokens;
     }
 
     fn totals(&mut self) -> Totals {
@@ -187,7 +216,7 @@ proptest! {
             world.happen(step);
             prop_assert_eq!(world.cell.check_invariants(), Ok(()));
             prop_assert!(world.windows.worst <= 0.0, "{} beyond, after {step:?}", world.windows.worst);
-            prop_assert!(world.day_admitted <= LIMITS.tokens_per_day.unwrap(), "after {step:?}");
+            prop_assert!(world.admitted <= LIMITS.tokens_per_day.unwrap() as f64, "after {step:?}");
             let running: usize = world.running.iter().map(Vec::len).sum();
             prop_assert!(running <= 5, "{running} run, after {step:?}");
         }

@@ -1,10 +1,13 @@
 //! Measures the libraries natively, and writes a line of JSON per figure:
-//! `{"library", "tokenizer", "what", "value"}`, with what is `open_ms`, `heap_open_kb`, `heap_count_kb`, `prompt_us`, or
-//! `mb_s NAME` for the text NAME.
+//! `{"library", "tokenizer", "what", "value"}`, with what is `open_ms`, `heap_open_kb`, `heap_count_kb`, `prompt_us`,
+//! `mb_s NAME` for the text NAME, or `mb_s again NAME` for the same text once more.
 //!
 //! ```text
 //! tidegate-tokens-bench TABLES TEXTS ROUNDS
 //! ```
+//!
+//! Each round has a part of every text that none before it had, the same for all libraries: they remember what they saw,
+//! and a gateway sees new text all the time. What is counted once more shows what remembering is worth.
 //!
 //! Rounds alternate between the libraries, so that what else the machine does hits all. Times are those of the thread on
 //! its core, figures are medians.
@@ -47,10 +50,12 @@ fn measure(tables: &Path, tokenizer: &str, texts: &BTreeMap<String, String>, rou
         contenders.push((library, open(tables, library, tokenizer, &mut figures)?));
     }
     let prompt = prompt(texts)?;
-    for _ in 0..rounds {
+    for round in 0..rounds {
         for (name, text) in texts {
+            let part = part(text, round, rounds);
             for (library, contender) in &mut contenders {
-                count(*library, contender, name, text, &mut figures);
+                count(*library, contender, name, part, &mut figures);
+                count(*library, contender, &format!("again {name}"), part, &mut figures);
             }
         }
         for (library, contender) in &mut contenders {
@@ -81,6 +86,12 @@ fn open(tables: &Path, library: Library, tokenizer: &str, figures: &mut Figures)
         kilobytes(before, HEAP.current_usage()),
     );
     Ok(contender)
+}
+
+/// What a round has of a text.
+fn part(text: &str, round: usize, rounds: usize) -> &str {
+    let border = |n| text.floor_char_boundary(text.len() * n / rounds);
+    &text[border(round)..border(round + 1)]
 }
 
 /// Counts a text once. On some long texts the regular expressions of other libraries run out of stack, and they panic: a

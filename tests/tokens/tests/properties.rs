@@ -1,7 +1,7 @@
 //! Properties of counting, over texts and tokenizers that nobody wrote.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -143,9 +143,11 @@ fn pieces(tokenizer: &Tokenizer) -> Vec<String> {
 
 /// Pairs of tokens to merge, of those that there are by then.
 fn merges(draws: &[(Index, Index)]) -> Vec<(String, String)> {
-    let mut tokens: Vec<String> = ALPHABET
+    let characters: Vec<char> = byte_characters().collect();
+    let bytes: BTreeSet<u8> = ALPHABET.iter().collect::<String>().into_bytes().into_iter().collect();
+    let mut tokens: Vec<String> = bytes
         .iter()
-        .map(|letter| letter.to_string().replace(' ', "Ġ"))
+        .map(|byte| characters[usize::from(*byte)].to_string())
         .collect();
     let merge = |(left, right): &(Index, Index)| {
         let pair = (left.get(&tokens).clone(), right.get(&tokens).clone());
@@ -158,7 +160,8 @@ fn merges(draws: &[(Index, Index)]) -> Vec<(String, String)> {
     draws.iter().map(merge).collect()
 }
 
-const LETTERS: [char; 3] = ['a', 'b', 'c'];
-const ALPHABET: [char; 4] = ['a', 'b', 'c', ' '];
+/// Some share their first bytes or their last ones, so that merges come to characters by different ways, and across them.
+const LETTERS: [char; 7] = ['a', 'b', 'é', 'è', 'ũ', '中', '丈'];
+const ALPHABET: [char; 8] = ['a', 'b', 'é', 'è', 'ũ', '中', '丈', ' '];
 /// Of each property, with each tokenizer.
 const CASES: u32 = 2000;

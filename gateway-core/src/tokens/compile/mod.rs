@@ -12,6 +12,7 @@ mod tests;
 #[cfg(test)]
 pub(crate) mod toy;
 mod vocabulary;
+mod whole;
 mod written;
 
 pub use error::CompileError;

@@ -111,7 +111,7 @@ fn a_file_that_is_no_table_is_told_from_one_that_is_damaged() {
     newer[8] = 9;
     assert_eq!(
         Table::open(newer).unwrap_err(),
-        TableError::OtherVersion { found: 9, known: 1 }
+        TableError::OtherVersion { found: 9, known: 2 }
     );
 }
 

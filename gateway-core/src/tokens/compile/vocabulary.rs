@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::error::CompileError;
 use super::merges::Merges;
+use super::whole::Borders;
 use super::written::TokenizerFile;
 use crate::tokens::table::{MAX_ID, MAX_TOKEN_BYTES, UNMERGED, character};
 
@@ -14,7 +15,7 @@ pub(super) type Tokens = BTreeMap<Vec<u8>, u32>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub bytes: Vec<u8>,
-    /// The id; with the bit of [`UNMERGED`] in its third byte where merges never make it.
+    /// The id, with marks in its third byte: [`UNMERGED`], and what [`Borders::marks`] says.
     pub id: u32,
 }
 
@@ -69,19 +70,20 @@ fn check_model(tokenizer: &TokenizerFile) -> Result<(), CompileError> {
 /// What a table holds: every token that text can come to.
 pub(super) fn entries(tokens: &Tokens, merges: &Merges, ignore_merges: bool) -> Result<Vec<Entry>, CompileError> {
     let mut entries = Vec::with_capacity(tokens.len());
-    for (bytes, id) in tokens {
-        if merges.make(bytes, *id) {
-            entries.push(Entry {
-                bytes: bytes.clone(),
-                id: *id,
-            });
-        } else if ignore_merges {
-            let id = *id | u32::from(UNMERGED) << 16;
-            entries.push(Entry {
-                bytes: bytes.clone(),
-                id,
-            });
-        }
+    let (made, unmade): (Vec<_>, Vec<_>) = tokens.iter().partition(|(bytes, id)| merges.make(bytes, **id));
+    let borders = Borders::of(&made);
+    for (bytes, id) in made {
+        let marks = borders.marks(bytes, *id, merges);
+        entries.push(Entry {
+            bytes: bytes.clone(),
+            id: *id | u32::from(marks) << 16,
+        });
+    }
+    for (bytes, id) in unmade.into_iter().filter(|_| ignore_merges) {
+        entries.push(Entry {
+            bytes: bytes.clone(),
+            id: *id | u32::from(UNMERGED) << 16,
+        });
     }
     Ok(entries)
 }

@@ -2,11 +2,10 @@
 
 use std::borrow::Cow;
 
-use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quick};
-
 use super::added::AddedTokens;
-use super::merge::Merger;
-use super::sink::Sink;
+use super::normalize::nfc;
+use super::pieces::each_pieces;
+use super::sink::{Pieces, Sink, Workshop};
 use super::split::Scratch;
 use super::windows::{WINDOW_BYTES, window};
 use crate::tokens::table::{Normalizer, Splitter, Vocabulary};
@@ -24,7 +23,7 @@ pub(in crate::tokens) struct Encoder<'a> {
 #[derive(Debug, Default)]
 pub(in crate::tokens) struct Memory {
     scratch: Scratch,
-    merger: Merger,
+    workshop: Workshop,
 }
 
 impl Memory {
@@ -47,7 +46,7 @@ impl Encoder<'_> {
         let mut from = 0;
         while let Some(found) = pass.find(text, from) {
             self.pass(later, &text[from..found.start], memory, sink);
-            sink.token(|| found.id);
+            sink.added(found.id);
             from = found.end;
         }
         self.pass(later, &text[from..], memory, sink);
@@ -64,21 +63,21 @@ impl Encoder<'_> {
     }
 
     fn pieces<S: Sink>(&self, text: &str, memory: &mut Memory, sink: &mut S) {
-        let (vocabulary, bytes) = (&self.vocabulary, text.as_bytes());
-        let Memory { scratch, merger } = memory;
-        for span in self.splitter.split(text, scratch) {
-            match vocabulary.find(bytes, span.range()) {
-                Some(slot) => sink.token(|| vocabulary.id(slot)),
-                None => merger.merge(vocabulary, bytes, span.range(), sink),
-            }
-        }
+        let Memory { scratch, workshop } = memory;
+        each_pieces(self.splitter, text, WINDOW_BYTES, scratch, |text, spans| {
+            let pieces = Pieces {
+                vocabulary: &self.vocabulary,
+                text: text.as_bytes(),
+                spans,
+            };
+            sink.pieces(pieces, workshop);
+        });
     }
 }
 
 fn normalized(text: &str, normalizer: Normalizer) -> Cow<'_, str> {
     match normalizer {
         Normalizer::None => Cow::Borrowed(text),
-        Normalizer::Nfc if text.is_ascii() || is_nfc_quick(text.chars()) == IsNormalized::Yes => Cow::Borrowed(text),
-        Normalizer::Nfc => Cow::Owned(text.nfc().collect()),
+        Normalizer::Nfc => nfc(text),
     }
 }

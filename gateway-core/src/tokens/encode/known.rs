@@ -1,53 +1,71 @@
 //! What merges of few bytes were found to be: a word keeps coming to the same pairs, and one place in this cache is
-//! nearer than the four in a table that a look-up takes.
+//! nearer than the three in a table that a look-up takes.
 
 use std::ops::Range;
 
-use crate::tokens::table::{Vocabulary, bucket, hash_word, word};
+use crate::tokens::table::{Merged, Vocabulary, place, two_words};
 
-/// A table of fixed size in which each few bytes have one place, and take it from those before.
-#[derive(Debug, Default)]
+/// Two tables of fixed size, in which each few bytes have one place, and take it from those before.
+#[derive(Debug)]
 pub(super) struct Known {
-    /// Empty until the first one.
-    entries: Vec<Entry>,
-}
-
-/// Bytes, padded with zeros. Their length is never 0 but in an empty place.
-#[derive(Clone, Copy, Debug, Default)]
-struct Entry {
-    bytes: u64,
-    length: u32,
-    rank: u32,
+    /// Up to four bytes, padded with zeros; above them what they merge to, and their length, which is 0 in an empty
+    /// place only.
+    short: Vec<u64>,
+    /// Up to twelve bytes; in the upper half of the second word the same.
+    longer: Vec<[u64; 2]>,
 }
 
 impl Known {
-    /// The rank of the merge that makes a token of this piece of `text`, or [`NO_MERGE`].
+    /// What merges make of this piece of `text`.
     #[inline]
-    pub fn rank(&mut self, vocabulary: &Vocabulary<'_>, text: &[u8], piece: Range<usize>) -> u32 {
+    pub fn merged(&mut self, vocabulary: &Vocabulary<'_>, text: &[u8], piece: Range<usize>) -> Merged {
         let length = piece.end - piece.start;
-        if length > 8 {
-            return vocabulary.merged(text, piece).unwrap_or(NO_MERGE);
+        if length > LONGEST {
+            return vocabulary.merged(text, piece);
         }
-        if self.entries.is_empty() {
-            self.entries.resize(ENTRIES as usize, Entry::default());
-        }
-        let bytes = word(text, piece.start, length);
-        let place = bucket(hash_word(bytes), ENTRIES) as usize;
-        let length = length as u32;
-        match self.entries.get_mut(place) {
-            Some(entry) if entry.bytes == bytes && entry.length == length => entry.rank,
-            entry => {
-                let rank = vocabulary.merged(text, piece).unwrap_or(NO_MERGE);
-                if let Some(entry) = entry {
-                    *entry = Entry { bytes, length, rank };
-                }
-                rank
+        let [low, high] = two_words(text, piece.start, length);
+        let tag = (length as u64) << 56;
+        if length <= 4 {
+            let key = low | tag;
+            let Some(kept) = self.short.get_mut(place([key, 0], SHORT_BITS)) else {
+                return vocabulary.merged(text, piece);
+            };
+            if *kept & KEY != key {
+                *kept = key | look_up(vocabulary, text, piece);
             }
+            return Merged::from_bits((*kept >> 32) as u32);
+        }
+        let key = [low, high | tag];
+        let Some(kept) = self.longer.get_mut(place(key, LONGER_BITS)) else {
+            return vocabulary.merged(text, piece);
+        };
+        if kept[0] != key[0] || kept[1] & KEY != key[1] {
+            *kept = [key[0], key[1] | look_up(vocabulary, text, piece)];
+        }
+        Merged::from_bits((kept[1] >> 32) as u32)
+    }
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self {
+            short: vec![0; 1 << SHORT_BITS],
+            longer: vec![[0; 2]; 1 << LONGER_BITS],
         }
     }
 }
 
-/// Behind every rank.
-pub(super) const NO_MERGE: u32 = u32::MAX;
-/// 64 KiB of them.
-const ENTRIES: u32 = 4096;
+/// What merges make, as it is kept.
+#[inline(never)]
+fn look_up(vocabulary: &Vocabulary<'_>, text: &[u8], piece: Range<usize>) -> u64 {
+    u64::from(vocabulary.merged(text, piece).bits()) << 32
+}
+
+/// 32 KiB.
+const SHORT_BITS: u32 = 12;
+/// 32 KiB.
+const LONGER_BITS: u32 = 11;
+/// Four characters of three bytes.
+const LONGEST: usize = 12;
+/// All but what the bytes merge to.
+const KEY: u64 = 0xff00_0000_ffff_ffff;

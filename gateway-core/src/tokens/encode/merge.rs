@@ -2,41 +2,39 @@
 //!
 //! Of all neighbours whose bytes together are a token, those with the lowest id are merged first, the leftmost of
 //! equals, until there are none. That needs no list of merges: docs/decisions/0008-tables-without-merges.md has why
-//! this is what merging by such a list does, and why a long piece may be encoded in overlapping parts.
+//! this is what merging by such a list does, why it may begin with whole characters where the table says so, and why a
+//! long piece may be encoded in overlapping parts.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::Range;
 
-use super::known::{Known, NO_MERGE};
-use super::recent::Recent;
-use super::sink::Sink;
-use crate::tokens::table::Vocabulary;
+use super::known::Known;
+use super::scan::{MOST, Scan};
+use crate::tokens::table::{MAX_ID, MAX_TOKEN_BYTES, Vocabulary};
 
 /// Merges pieces; it keeps its memory between them.
 #[derive(Debug, Default)]
 pub(super) struct Merger {
-    /// Where the tokens of the piece end, counted from its start.
+    /// Where the tokens of the piece or part end, counted from the piece's start.
     ends: Vec<u32>,
-    /// Ids that neighbours merge to: of the tokens that end at `ends[n]` and `ends[n + 1]`.
-    ranks: Vec<u32>,
-    queue: BinaryHeap<Reverse<Merge>>,
+    queue: BinaryHeap<Reverse<u64>>,
     symbols: Vec<Symbol>,
+    scan: Scan,
     known: Known,
-    recent: Recent,
 }
 
 /// A piece of a text.
 #[derive(Clone, Copy, Debug)]
-struct Piece<'a> {
-    vocabulary: &'a Vocabulary<'a>,
-    text: &'a [u8],
-    start: usize,
-    length: usize,
+pub(super) struct Piece<'a> {
+    pub vocabulary: &'a Vocabulary<'a>,
+    pub text: &'a [u8],
+    pub start: usize,
+    pub length: usize,
 }
 
-/// A merge that is possible, ordered as it is done: by rank, then from the left.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+/// A merge that is possible. As a number, the one that is done first is the least: by rank, then from the left.
+#[derive(Clone, Copy, Debug)]
 struct Merge {
     rank: u32,
     start: u32,
@@ -53,90 +51,106 @@ struct Symbol {
 }
 
 impl Merger {
-    /// Tells the tokens of a piece of `text`.
-    pub fn merge<S: Sink>(&mut self, vocabulary: &Vocabulary<'_>, text: &[u8], range: Range<usize>, sink: &mut S) {
-        if !S::WANTS_IDS && range.len() <= Recent::LONGEST {
-            let count = self.recent.get(text, range.clone());
-            let count = count.unwrap_or_else(|| {
-                self.find_ends(Piece::new(vocabulary, text, range.clone()));
-                self.recent.put(text, range, self.ends.len());
-                self.ends.len()
-            });
-            return (0..count).for_each(|_| sink.token(|| 0));
+    /// How many tokens `piece` is.
+    pub fn count(&mut self, piece: Piece<'_>) -> u64 {
+        if piece.length > PART_BYTES.start {
+            let mut count = 0;
+            if self.merge_in_parts(piece, |ends| count += ends.len()).is_some() {
+                return count as u64;
+            }
         }
-        let piece = Piece::new(vocabulary, text, range);
-        self.find_ends(piece);
-        let mut start = 0;
-        for end in &self.ends {
-            sink.token(|| piece.id(start, *end));
-            start = *end;
-        }
+        self.merge_at_once(piece);
+        self.ends.len() as u64
     }
 
-    fn find_ends(&mut self, piece: Piece<'_>) {
-        if piece.length <= SHORT {
-            self.merge_by_scanning(piece);
-        } else if piece.length <= PART || self.merge_in_parts(piece).is_none() {
+    /// Where the tokens of `piece` end, counted from its start.
+    pub fn ends(&mut self, piece: Piece<'_>) -> &[u32] {
+        let mut settled = Vec::new();
+        if piece.length > PART_BYTES.start
+            && self
+                .merge_in_parts(piece, |ends| settled.extend_from_slice(ends))
+                .is_some()
+        {
+            self.ends = settled;
+        } else {
+            self.merge_at_once(piece);
+        }
+        &self.ends
+    }
+
+    fn merge_at_once(&mut self, piece: Piece<'_>) {
+        self.begin(piece);
+        if self.ends.len() <= MOST {
+            self.scan.merge(piece, &mut self.known, &mut self.ends);
+        } else {
             self.merge_by_queue(piece);
         }
     }
 
-    /// Looks for the best merge anew each time: the quickest for few bytes.
-    fn merge_by_scanning(&mut self, piece: Piece<'_>) {
-        let Self { ends, ranks, known, .. } = self;
-        let mut rank = |start, end| known.rank(piece.vocabulary, piece.text, piece.range(start, end));
+    /// Puts into `ends` what merging begins with: characters that surely come together first, else single bytes.
+    fn begin(&mut self, piece: Piece<'_>) {
+        let Self { ends, known, .. } = self;
+        let bytes = piece.bytes();
         ends.clear();
-        ends.extend((1..).take(piece.length));
-        ranks.clear();
-        ranks.extend((2..).take(piece.length - 1).map(|end| rank(end - 2, end)));
-        while let Some((best, lowest)) = ranks.iter().copied().enumerate().min_by_key(|(_, rank)| *rank) {
-            if lowest == NO_MERGE {
-                break;
+        let mut at = 0;
+        while let Some(first) = bytes.get(at) {
+            let end = at + character_bytes(*first);
+            let is_whole = end - at > 1 && end <= bytes.len() && {
+                let beside = [bytes.get(at.wrapping_sub(1)), bytes.get(end)];
+                let inside = beside.into_iter().flatten().all(|byte| !byte.is_ascii());
+                let range = piece.range(at as u32, end as u32);
+                known.merged(piece.vocabulary, piece.text, range).is_whole(inside)
+            };
+            if is_whole {
+                ends.push(end as u32);
+            } else {
+                ends.extend((at + 1..=end.min(bytes.len())).map(|end| end as u32));
             }
-            ends.remove(best);
-            ranks.remove(best);
-            let mut rank_of = |pair: usize| rank(pair.checked_sub(1).map_or(0, |before| ends[before]), ends[pair + 1]);
-            if best < ranks.len() {
-                ranks[best] = rank_of(best);
-            }
-            if let Some(before) = best.checked_sub(1) {
-                ranks[before] = rank_of(before);
-            }
+            at = end;
         }
     }
 
-    /// Encodes a long piece part by part, so that time grows with its length only. Each part begins with a token of
-    /// the part before; when it is encoded as the same token again, the two fit together. [`None`] when a part fits
-    /// to none of several tokens, which no tokenizer in use was seen to bring about.
-    fn merge_in_parts(&mut self, piece: Piece<'_>) -> Option<()> {
-        let mut settled = Vec::new();
-        let mut part = self.part(piece, 0);
+    /// Encodes a long piece part by part, so that time grows with its length only, and tells `settle` where the tokens
+    /// of each part end. Each part begins with a token of the part before; when it is encoded as the same token again,
+    /// the two fit together. Where none of several tokens fits, parts are made longer. [`None`] when that does not help
+    /// either, which no tokenizer in use was seen to bring about: then nothing that was told counts.
+    fn merge_in_parts(&mut self, piece: Piece<'_>, mut settle: impl FnMut(&[u32])) -> Option<()> {
+        let (mut from, mut bytes) = (0, PART_BYTES.start);
+        let mut part = self.part(piece, from, bytes);
         while part.last().is_some_and(|end| (*end as usize) < piece.length) {
             let latest = part.len() * 3 / 4;
             let mut anchors = (1..=latest).rev().take(ANCHORS);
-            let (anchor, next) = anchors.find_map(|anchor| {
-                let next = self.part(piece, part[anchor - 1]);
+            let fitting = anchors.find_map(|anchor| {
+                let next = self.part(piece, part[anchor - 1], bytes);
                 (next.first() == part.get(anchor)).then_some((anchor, next))
-            })?;
-            settled.extend_from_slice(&part[..anchor]);
-            part = next;
+            });
+            if let Some((anchor, next)) = fitting {
+                settle(&part[..anchor]);
+                from = part[anchor - 1];
+                part = next;
+            } else {
+                bytes *= 4;
+                let longer = PART_BYTES.contains(&bytes).then(|| self.part(piece, from, bytes))?;
+                // What was settled before fits to this part's first token.
+                let still_fits = from == 0 || longer.first() == part.first();
+                part = still_fits.then_some(longer)?;
+            }
         }
-        settled.append(&mut part);
-        self.ends = settled;
+        settle(&part);
         Some(())
     }
 
-    /// Where the tokens end of the part of `piece` that begins at `from`.
-    fn part(&mut self, piece: Piece<'_>, from: u32) -> Vec<u32> {
-        self.merge_by_queue(Piece {
+    /// Where the tokens end of the part of `piece` that begins at `from` and has so many `bytes`.
+    fn part(&mut self, piece: Piece<'_>, from: u32, bytes: usize) -> Vec<u32> {
+        self.merge_at_once(Piece {
             start: piece.start + from as usize,
-            length: PART.min(piece.length - from as usize),
+            length: bytes.min(piece.length - from as usize),
             ..piece
         });
         self.ends.iter().map(|end| from + end).collect()
     }
 
-    /// Keeps possible merges in a queue: n log n steps for n bytes.
+    /// Merges the symbols that end at `ends` by a queue of possible merges: n log n steps for n bytes.
     fn merge_by_queue(&mut self, piece: Piece<'_>) {
         let Self {
             queue,
@@ -146,18 +160,22 @@ impl Merger {
             ..
         } = self;
         let mut possible = |start, end| {
-            let rank = known.rank(piece.vocabulary, piece.text, piece.range(start, end));
-            (rank != NO_MERGE).then_some(Reverse(Merge { rank, start, end }))
+            let merged = known.merged(piece.vocabulary, piece.text, piece.range(start, end));
+            merged.rank().map(|rank| Reverse(Merge { rank, start, end }.number()))
         };
-        let length = piece.length as u32;
         symbols.clear();
-        symbols.extend((0..length).map(|at| Symbol {
-            before: at.saturating_sub(1),
-            end: at + 1,
-        }));
+        symbols.resize(piece.length, Symbol { before: 0, end: MERGED });
         queue.clear();
-        queue.extend((2..=length).filter_map(|end| possible(end - 2, end)));
-        while let Some(Reverse(Merge { start, end, .. })) = queue.pop() {
+        let (mut before, mut start) = (0, 0);
+        for end in &*ends {
+            symbols[start as usize] = Symbol { before, end: *end };
+            if start > 0 {
+                queue.extend(possible(before, *end));
+            }
+            (before, start) = (start, *end);
+        }
+        while let Some(Reverse(number)) = queue.pop() {
+            let Merge { start, end, .. } = Merge::from_number(number);
             let Symbol { before, end: middle } = symbols[start as usize];
             // Either part may have been merged with another since.
             if middle == MERGED || middle >= end || symbols[middle as usize].end != end {
@@ -178,32 +196,55 @@ impl Merger {
     }
 }
 
-impl<'a> Piece<'a> {
-    fn new(vocabulary: &'a Vocabulary<'a>, text: &'a [u8], range: Range<usize>) -> Self {
-        Self {
-            vocabulary,
-            text,
-            start: range.start,
-            length: range.len(),
-        }
+impl Merge {
+    /// 21 bits of the rank, 32 of the start, and 10 of the token's length less one.
+    fn number(self) -> u64 {
+        u64::from(self.rank) << 42 | u64::from(self.start) << 10 | u64::from(self.end - self.start - 1)
     }
 
+    fn from_number(number: u64) -> Self {
+        let start = (number >> 10) as u32;
+        Self {
+            rank: (number >> 42) as u32,
+            start,
+            end: start + (number as u32 & 0x3ff) + 1,
+        }
+    }
+}
+
+const _: () = assert!(MAX_TOKEN_BYTES <= 1 << 10 && MAX_ID < 1 << 21);
+
+impl Piece<'_> {
     /// The id of the token that these of its bytes are.
-    fn id(self, start: u32, end: u32) -> u32 {
+    pub fn id(self, start: u32, end: u32) -> u32 {
         let slot = self.vocabulary.find(self.text, self.range(start, end));
         slot.map_or(0, |slot| self.vocabulary.id(slot))
     }
 
-    fn range(self, start: u32, end: u32) -> Range<usize> {
+    fn bytes(&self) -> &[u8] {
+        let bytes = self.text.get(self.start..self.start + self.length);
+        bytes.unwrap_or_default()
+    }
+
+    /// Where these of its bytes stand in the text.
+    pub fn range(self, start: u32, end: u32) -> Range<usize> {
         self.start + start as usize..self.start + end as usize
+    }
+}
+
+/// How many bytes a character has that begins with this one; 1 for what begins none.
+fn character_bytes(first: u8) -> usize {
+    match first {
+        0..=0xbf => 1,
+        0xc0..=0xdf => 2,
+        0xe0..=0xef => 3,
+        0xf0..=0xff => 4,
     }
 }
 
 /// Marks bytes that have become part of what is before them.
 const MERGED: u32 = 0;
-/// Up to so many bytes, looking for the best merge takes less time than keeping a queue.
-const SHORT: usize = 48;
-/// How many bytes a part of a long piece has: several times the longest tokens in use.
-const PART: usize = 512;
+/// How many bytes a part of a long piece has. The longest tokens in use have 128.
+const PART_BYTES: Range<usize> = 128..8192;
 /// How many tokens are tried for the next part to begin with.
 const ANCHORS: usize = 16;

@@ -5,10 +5,14 @@
 //! is known to be safe (`windows.rs`).
 
 mod added;
+mod counted;
 mod encoder;
 mod known;
+mod long;
 mod merge;
-mod recent;
+mod normalize;
+mod pieces;
+mod scan;
 mod sink;
 mod split;
 mod windows;

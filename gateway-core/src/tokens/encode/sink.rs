@@ -1,34 +1,121 @@
 //! What is wanted of tokens: how many there are, or which.
 
-/// Takes tokens in order.
-pub(in crate::tokens) trait Sink {
-    /// Whether `id` is ever called.
-    const WANTS_IDS: bool;
+use bitcannon::Span;
 
-    /// One more token; its id is looked up only where it is wanted.
-    fn token(&mut self, id: impl FnOnce() -> u32);
+use super::counted::{Counted, Key};
+use super::merge::{Merger, Piece};
+use crate::tokens::table::Vocabulary;
+
+/// Takes what a text comes to, in order.
+pub(in crate::tokens) trait Sink {
+    /// An added token.
+    fn added(&mut self, id: u32);
+
+    /// Pieces of plain text.
+    fn pieces(&mut self, pieces: Pieces<'_>, workshop: &mut Workshop);
+}
+
+/// Pieces of a text.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::tokens) struct Pieces<'a> {
+    pub vocabulary: &'a Vocabulary<'a>,
+    pub text: &'a [u8],
+    pub spans: &'a [Span],
+}
+
+/// What makes tokens of pieces, and what it remembers of those before.
+#[derive(Debug, Default)]
+pub(in crate::tokens) struct Workshop {
+    merger: Merger,
+    counted: Counted,
 }
 
 /// Counts them.
 #[derive(Debug, Default)]
 pub(in crate::tokens) struct Counter(pub u64);
 
-impl Sink for Counter {
-    const WANTS_IDS: bool = false;
-
-    #[inline]
-    fn token(&mut self, _: impl FnOnce() -> u32) {
-        self.0 += 1;
-    }
-}
-
 /// Tells their ids.
 pub(in crate::tokens) struct Ids<F>(pub F);
 
-impl<F: FnMut(u32)> Sink for Ids<F> {
-    const WANTS_IDS: bool = true;
+impl Sink for Counter {
+    fn added(&mut self, _: u32) {
+        self.0 += 1;
+    }
 
-    fn token(&mut self, id: impl FnOnce() -> u32) {
-        (self.0)(id());
+    fn pieces(&mut self, pieces: Pieces<'_>, workshop: &mut Workshop) {
+        for spans in pieces.spans.chunks(GROUP) {
+            let mut unknown = [(Span::default(), None); GROUP];
+            let mut count = 0;
+            for span in spans {
+                let key = Key::new(pieces.text, span.start as usize, (span.end - span.start) as usize);
+                if let Some(tokens) = key.and_then(|key| workshop.counted.get(key)) {
+                    self.0 += tokens;
+                } else {
+                    unknown[count] = (*span, key);
+                    count += 1;
+                }
+            }
+            let unknown = &unknown[..count];
+            // What is asked for at once comes from memory at once, instead of one piece waiting for the one before.
+            let near = unknown
+                .iter()
+                .map(|(span, _)| pieces.vocabulary.touch(pieces.text, span.range()));
+            std::hint::black_box(near.fold(0, |all, byte| all ^ byte));
+            for (span, key) in unknown {
+                self.0 += workshop.count(pieces.piece(*span), *key);
+            }
+        }
     }
 }
+
+impl<F: FnMut(u32)> Sink for Ids<F> {
+    fn added(&mut self, id: u32) {
+        (self.0)(id);
+    }
+
+    fn pieces(&mut self, pieces: Pieces<'_>, workshop: &mut Workshop) {
+        for span in pieces.spans {
+            if let Some(slot) = pieces.vocabulary.find(pieces.text, span.range()) {
+                (self.0)(pieces.vocabulary.id(slot));
+                continue;
+            }
+            let piece = pieces.piece(*span);
+            let mut start = 0;
+            for end in workshop.merger.ends(piece) {
+                (self.0)(piece.id(start, *end));
+                start = *end;
+            }
+        }
+    }
+}
+
+impl<'a> Pieces<'a> {
+    fn piece(self, span: Span) -> Piece<'a> {
+        Piece {
+            vocabulary: self.vocabulary,
+            text: self.text,
+            start: span.start as usize,
+            length: (span.end - span.start) as usize,
+        }
+    }
+}
+
+impl Workshop {
+    /// How many tokens a piece is that is not remembered.
+    #[inline(never)]
+    fn count(&mut self, piece: Piece<'_>, key: Option<Key>) -> u64 {
+        let is_token = piece.vocabulary.find(piece.text, piece.range(0, piece.length as u32));
+        let count = if is_token.is_some() {
+            1
+        } else {
+            self.merger.count(piece)
+        };
+        if let Some(key) = key {
+            self.counted.put(key, count);
+        }
+        count
+    }
+}
+
+/// How many pieces are looked for together.
+const GROUP: usize = 16;

@@ -24,9 +24,9 @@ pub(super) fn window(text: &str) -> usize {
         .unwrap_or(text.len())
 }
 
-/// The last safe cut of `text`, if there is any.
-pub(in crate::tokens) fn last_cut(text: &str) -> Option<usize> {
-    (1..text.len()).rev().find(|at| is_safe_cut(text, *at))
+/// The last safe cut of `text` that is not before `from`, if there is any.
+pub(in crate::tokens) fn last_cut(text: &str, from: usize) -> Option<usize> {
+    (from.max(1)..text.len()).rev().find(|at| is_safe_cut(text, *at))
 }
 
 fn is_safe_cut(text: &str, at: usize) -> bool {
@@ -60,11 +60,11 @@ fn is_east_asian_letter(letter: char) -> bool {
     matches!(letter, 'ぁ'..='ゖ' | 'ァ'..='ヺ' | '\u{4e00}'..='\u{9fa5}' | '가'..='힣')
 }
 
-/// Splitting takes ten bytes of memory for each: 80 KiB.
-pub(super) const WINDOW_BYTES: usize = 8 * 1024;
+/// Splitting takes ten bytes of memory for each: 30 KiB.
+pub(super) const WINDOW_BYTES: usize = 3 * 1024;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
     use unicode_normalization::UnicodeNormalization as _;
 
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
     use crate::tokens::table::Splitter;
 
-    const SPLITTERS: [Splitter; 6] = [
+    pub(in super::super) const SPLITTERS: [Splitter; 6] = [
         Splitter::Gpt2,
         Splitter::Cl100k,
         Splitter::Qwen,
@@ -81,15 +81,15 @@ mod tests {
         Splitter::DeepSeek,
     ];
 
-    fn pieces(splitter: Splitter, text: &str) -> Vec<&str> {
+    pub(in super::super) fn pieces(splitter: Splitter, text: &str) -> Vec<&str> {
         let mut scratch = Scratch::default();
         let spans = splitter.split(text, &mut scratch);
         spans.iter().map(|span| &text[span.range()]).collect()
     }
 
-    /// Text in which cuts, and what may go wrong at them, are frequent.
-    fn text() -> impl Strategy<Value = String> {
-        let bits = prop::sample::select(vec![
+    /// Bits of text in which cuts, and what may go wrong at them, are frequent.
+    pub(in super::super) fn bits() -> impl Strategy<Value = &'static str> {
+        prop::sample::select(vec![
             " ",
             "  ",
             "\n",
@@ -136,8 +136,11 @@ mod tests {
             "\u{e000}",
             "ǅ",
             "ª",
-        ]);
-        prop::collection::vec(bits, 0..40).prop_map(|bits| bits.concat())
+        ])
+    }
+
+    fn text() -> impl Strategy<Value = String> {
+        prop::collection::vec(bits(), 0..40).prop_map(|bits| bits.concat())
     }
 
     proptest! {
@@ -164,7 +167,8 @@ mod tests {
         let run = "x".repeat(50_000);
         assert_eq!(window(&run), run.len());
         assert_eq!(window(&[&run, " ", &prose].concat()), run.len());
-        assert_eq!(last_cut("no cut in here"), Some(9));
-        assert_eq!(last_cut("don't"), None);
+        assert_eq!(last_cut("no cut in here", 0), Some(9));
+        assert_eq!(last_cut("no cut in here", 10), None);
+        assert_eq!(last_cut("don't", 0), None);
     }
 }

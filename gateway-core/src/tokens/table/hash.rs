@@ -19,6 +19,27 @@ fn at_the_end(text: &[u8], at: usize, length: usize) -> u64 {
     bytes.fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
+/// One to fifteen bytes of `text` from `at` on as two numbers, the first eight in the first, padded with zeros.
+#[inline]
+pub(crate) fn two_words(text: &[u8], at: usize, length: usize) -> [u64; 2] {
+    let [low, high] = MASKS[length & 15];
+    match text.get(at..).and_then(<[u8]>::first_chunk::<16>) {
+        Some(bytes) => {
+            let bytes = u128::from_le_bytes(*bytes);
+            [bytes as u64 & low, (bytes >> 64) as u64 & high]
+        }
+        None if length > 8 => [at_the_end(text, at, 8), at_the_end(text, at + 8, length - 8)],
+        None => [at_the_end(text, at, length), 0],
+    }
+}
+
+/// Where in a table of 2^`bits` places something with these words stands: by the upper bits of two products, which all
+/// of the lower ones take part in.
+#[inline]
+pub(crate) fn place([low, high]: [u64; 2], bits: u32) -> usize {
+    ((low.wrapping_mul(MULTIPLIER) ^ high.wrapping_mul(PILOT)) >> (64 - bits)) as usize
+}
+
 /// The words of a piece of `text`, at least one: where each begins, and its bytes.
 #[inline]
 pub(crate) fn words(piece: Range<usize>) -> impl Iterator<Item = (usize, usize)> {
@@ -68,6 +89,20 @@ fn mix(word: u64) -> u64 {
     word ^ (word >> 29)
 }
 
+/// What of two words that many bytes are.
+const MASKS: [[u64; 2]; 16] = {
+    let mut masks = [[0; 2]; 16];
+    let mut length = 1;
+    while length < 16 {
+        masks[length] = if length <= 8 {
+            [u64::MAX >> (64 - 8 * length), 0]
+        } else {
+            [u64::MAX, u64::MAX >> (128 - 8 * length)]
+        };
+        length += 1;
+    }
+    masks
+};
 const SEED: u64 = 0x243f_6a88_85a3_08d3;
 /// Steele and Vigna, "Computationally easy, spectrally good multipliers" (2021), table for 64 bits.
 const MULTIPLIER: u64 = 0xd134_2543_de82_ef95;

@@ -145,7 +145,7 @@ fn checksum(body: &[u8]) -> u64 {
 }
 
 const MAGIC: [u8; 8] = *b"\x89TOKENS\n";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER_BYTES: usize = 24;
 /// Steele and Vigna, "Computationally easy, spectrally good multipliers" (2021), table for 64 bits.
 const MULTIPLIER: u64 = 0xd134_2543_de82_ef95;

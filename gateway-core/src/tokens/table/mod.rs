@@ -16,16 +16,16 @@ use bytes::Bytes;
 
 pub use error::TableError;
 #[cfg(feature = "compile")]
-pub(crate) use hash::slot;
-pub(crate) use hash::{bucket, hash, hash_word, word, words};
+pub(crate) use hash::{bucket, hash, slot};
+pub(crate) use hash::{place, two_words};
 #[cfg(feature = "compile")]
 pub(crate) use layout::assemble;
 pub(crate) use layout::{AddedToken, Details, MAX_TOKEN_BYTES, Normalizer, Splitter};
 #[cfg(feature = "compile")]
 pub(crate) use spelling::character;
-pub(crate) use vocabulary::Vocabulary;
 #[cfg(feature = "compile")]
-pub(crate) use vocabulary::{GroupSize, MAX_ID, UNMERGED};
+pub(crate) use vocabulary::{GroupSize, INSIDE, UNMERGED, WHOLE};
+pub(crate) use vocabulary::{MAX_ID, Merged, Vocabulary};
 
 use self::vocabulary::{Extent, Group};
 use super::encode::{AddedTokens, Counter, Encoder, Ids, Memory, Sink};

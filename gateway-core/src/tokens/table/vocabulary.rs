@@ -77,6 +77,38 @@ pub(crate) struct Vocabulary<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slot(usize);
 
+/// What merges make of some bytes, in 24 bits: an id with its marks, [`UNMERGED`] when they make no token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Merged(u32);
+
+impl Merged {
+    /// No token.
+    pub const NONE: Self = Self(Self::MASK);
+    const MASK: u32 = 0x00ff_ffff;
+
+    /// What [`Self::bits`] were of.
+    pub fn from_bits(bits: u32) -> Self {
+        Self(bits & Self::MASK)
+    }
+
+    /// As a number below 2^24.
+    pub fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// The token's id, which is the merge's rank as well.
+    pub fn rank(self) -> Option<u32> {
+        (self.0 & u32::from(UNMERGED) << 16 == 0).then_some(self.0 & MAX_ID)
+    }
+
+    /// Whether it is a character that comes together before anything else happens to its bytes. `inside`: neither the
+    /// byte before it nor the one behind it is ASCII.
+    pub fn is_whole(self, inside: bool) -> bool {
+        let mark = if inside { INSIDE } else { WHOLE };
+        self.0 & u32::from(UNMERGED | mark) << 16 == u32::from(mark) << 16
+    }
+}
+
 impl<'a> Vocabulary<'a> {
     /// Reads the parts, which stand one behind the other in `bytes`: pilots, records, ids' low halves, ids' high
     /// bytes. [`None`] when they are not as long as `extent` says.
@@ -109,6 +141,18 @@ impl<'a> Vocabulary<'a> {
         self.find_long(text, piece, group)
     }
 
+    /// Reads where [`Self::find`] will look, and nothing of it matters: it is in the nearest memory then.
+    #[inline]
+    pub fn touch(&self, text: &[u8], piece: Range<usize>) -> u8 {
+        let length = piece.end - piece.start;
+        let Some(group) = self.groups.get(length) else { return 0 };
+        let index = self.index(group, hash(text, piece)).unwrap_or_default();
+        self.records
+            .get(group.first_record + index * length)
+            .copied()
+            .unwrap_or_default()
+    }
+
     fn find_long(&self, text: &[u8], piece: Range<usize>, group: &Group) -> Option<Slot> {
         let index = self.index(group, hash(text, piece.clone()))?;
         let record = group.first_record + index * piece.len();
@@ -129,7 +173,7 @@ impl<'a> Vocabulary<'a> {
     /// The token's id.
     #[inline]
     pub fn id(&self, slot: Slot) -> u32 {
-        self.low(slot) | u32::from(self.high(slot) & !UNMERGED) << 16
+        self.low(slot) | u32::from(self.high(slot) & !MARKS) << 16
     }
 
     /// All tokens with their ids, in no order that means anything; some stand there twice.
@@ -142,12 +186,13 @@ impl<'a> Vocabulary<'a> {
         })
     }
 
-    /// The id of the token that merges make of exactly this piece of `text`; it is the merge's rank as well.
+    /// The token that merges make of exactly this piece of `text`.
     #[inline]
-    pub fn merged(&self, text: &[u8], piece: Range<usize>) -> Option<u32> {
-        let slot = self.find(text, piece)?;
-        let high = self.high(slot);
-        (high & UNMERGED == 0).then(|| self.low(slot) | u32::from(high) << 16)
+    pub fn merged(&self, text: &[u8], piece: Range<usize>) -> Merged {
+        match self.find(text, piece) {
+            Some(slot) => Merged(self.low(slot) | u32::from(self.high(slot)) << 16),
+            None => Merged::NONE,
+        }
     }
 
     #[inline]
@@ -168,6 +213,12 @@ pub(crate) const LOW_BYTES: usize = 2;
 pub(crate) const HIGH_BYTES: usize = 1;
 /// In an id's high byte: the token is found as a whole piece only, merges never make it.
 pub(crate) const UNMERGED: u8 = 0x80;
+/// In an id's high byte: the token is one character, and wherever it stands, merges make it of its bytes before they
+/// join any of them to others.
+pub(crate) const WHOLE: u8 = 0x40;
+/// In an id's high byte: the same, but only where the bytes beside it are not ASCII.
+pub(crate) const INSIDE: u8 = 0x20;
+/// What in an id's high byte is not of the id.
+const MARKS: u8 = UNMERGED | WHOLE | INSIDE;
 /// The largest id that a table can hold.
-#[cfg(feature = "compile")]
-pub(crate) const MAX_ID: u32 = 0x007f_ffff;
+pub(crate) const MAX_ID: u32 = 0x001f_ffff;

@@ -16,6 +16,7 @@ use crate::error::TaskError;
 pub enum Place {
     Native,
     V8,
+    Wasmtime,
 }
 
 /// Figures of all libraries.
@@ -127,9 +128,10 @@ fn target(place: Place, what: &str, peer: Option<f64>) -> Target {
         (Place::V8, "open_ms") => Target::AtMost(1.0),
         (Place::V8, "prompt_us") => Target::AtMost(30.0),
         (Place::V8, "mb_s markdown") => Target::AtLeast(60.0),
-        (Place::V8 | Place::Native, "heap_count_kb") => Target::AtMost(256.0),
+        (Place::V8 | Place::Native | Place::Wasmtime, "heap_count_kb") => Target::AtMost(256.0),
+        (Place::Native, what) if what.starts_with("mb_s again ") => Target::None,
         (Place::Native, what) if what.starts_with("mb_s ") => peer.map_or(Target::None, Target::AtLeast),
-        (Place::V8 | Place::Native, _) => Target::None,
+        (Place::V8 | Place::Native | Place::Wasmtime, _) => Target::None,
     }
 }
 
@@ -174,6 +176,10 @@ mod tests {
             ">= 50  MISS"
         );
         assert_eq!(verdict(target(Place::Native, "mb_s code", None), 1.0, &mut missed), "");
+        assert_eq!(
+            verdict(target(Place::Native, "mb_s again code", Some(50.0)), 49.0, &mut missed),
+            ""
+        );
         assert_eq!(
             verdict(target(Place::V8, "heap_count_kb", None), f64::NAN, &mut missed),
             "<= 256  MISS"
