@@ -329,7 +329,7 @@ impl Book {
     /// The cell has not answered. It is asked once more at once, since a message may have got lost; then the book counts
     /// as cut off.
     pub fn on_unanswered(&mut self, now: Timestamp) {
-        self.end_asking();
+        self.forgo();
         self.unanswered = self.unanswered.saturating_add(1);
         if self.unanswered > 1 {
             self.ask_after = now + CUT_OFF_PAUSE;
@@ -338,7 +338,7 @@ impl Book {
 
     /// Who asked has left before the reply came. What was granted comes with the next one.
     pub fn on_left(&mut self) {
-        self.end_asking();
+        self.forgo();
     }
 
     /// Gives back all that is held, and tells the account as it is then.
@@ -350,6 +350,14 @@ impl Book {
         }
         self.slots = self.slots.min(self.running.saturating_add(self.spare_slots));
         self.report(now)
+    }
+
+    /// What may be spent without asking.
+    pub fn held(&self) -> Amount {
+        Amount {
+            tokens: self.tokens.account.held(),
+            requests: self.requests.account.held(),
+        }
     }
 
     /// The limits in force, as the cell last told.
@@ -370,10 +378,7 @@ impl Book {
             &limits,
             left,
             elapsed,
-            Amount {
-                tokens: self.tokens.account.held(),
-                requests: self.requests.account.held(),
-            },
+            self.held(),
             self.tokens.account.available().min(0),
         ))
     }
@@ -381,13 +386,17 @@ impl Book {
     /// What a request cannot have of what is held.
     fn shortage(&self, now: Timestamp, told: &Told, tokens: u64, kept_percent: u8) -> Option<Shortage> {
         let limits = &told.limits;
-        if limits.concurrent_requests.is_some() && self.running >= self.slots {
+        // The request that has the cell asked has told what is held here as its own.
+        let asked_for = self.asking.and_then(|asking| asking.need);
+        let is_asked_for = u32::from(asked_for.is_some());
+        if limits.concurrent_requests.is_some() && self.running + is_asked_for >= self.slots {
             return Some(Shortage::Concurrency);
         }
-        if limits.requests.is_some() && self.requests.account.available() < 1 {
+        if limits.requests.is_some() && self.requests.account.available() <= is_asked_for.into() {
             return Some(Shortage::Requests);
         }
-        if limits.bounds_tokens() && self.tokens.account.available() < signed(tokens) {
+        let tokens_for_others = self.tokens.account.available() - signed(asked_for.unwrap_or(0));
+        if limits.bounds_tokens() && tokens_for_others < signed(tokens) {
             return Some(Shortage::Tokens);
         }
         let kept = limits.tokens.map_or(0, |rate| rate.kept(kept_percent));
@@ -480,6 +489,16 @@ impl Book {
         self.request_pace.on_spent(now, 1);
         self.last_used = now;
         self.is_news = true;
+    }
+
+    /// The cell may have granted what was asked for, and then believes that what was held here went into it: it is given
+    /// back, so that nothing is there twice.
+    fn forgo(&mut self) {
+        if let Some(need) = self.asking.and_then(|asking| asking.need) {
+            self.tokens.account.keep(self.tokens.most.saturating_sub(need));
+            self.requests.account.keep(self.requests.most.saturating_sub(1));
+        }
+        self.end_asking();
     }
 
     fn end_asking(&mut self) {

@@ -75,7 +75,7 @@ impl Pool {
         let held_before = account.held();
         let unheard = account.granted.saturating_sub(told.granted);
         let returned = told.returned.saturating_sub(account.returned);
-        self.totals.spent = (self.totals.spent + told.spent).saturating_sub(account.spent);
+        self.on_spent(account.spent, told.spent);
         self.totals.returned += returned;
         self.totals.granted -= unheard;
         *account = Account {
@@ -161,6 +161,17 @@ impl Pool {
             }
             (Some(_), Some(_)) | (None, _) | (_, None) => Ok(()),
         }
+    }
+
+    /// An account has spent that much by now. What it takes back may have been spent before a restart: then it is among
+    /// what is orphaned, or nobody has counted it.
+    fn on_spent(&mut self, before: u64, now: u64) {
+        self.totals.spent += now;
+        let uncounted = before.saturating_sub(self.totals.spent);
+        self.totals.spent = self.totals.spent.saturating_sub(before);
+        let of_orphaned = uncounted.min(self.orphaned);
+        self.orphaned -= of_orphaned;
+        self.draw(uncounted - of_orphaned);
     }
 
     fn draw(&mut self, amount: u64) {

@@ -11,7 +11,7 @@ use tidegate_core::budget::{
 use tidegate_core::time::Timestamp;
 
 use crate::random::Random;
-use crate::window::Windows;
+use crate::window::{Returning, Windows};
 
 /// What a run is made of.
 #[derive(Clone, Debug)]
@@ -89,6 +89,9 @@ struct Site {
     /// What the cell has heard of this life, and what it has granted in a reply that has not come yet.
     heard: u64,
     unheard: Option<u64>,
+    /// The last report that it made, and what is on its way back.
+    made: u64,
+    returning: Returning,
     is_idling: bool,
 }
 
@@ -183,6 +186,8 @@ impl Fleet {
             asker: None,
             heard: 0,
             unheard: None,
+            made: 0,
+            returning: Returning::default(),
             is_idling: false,
         }
     }
@@ -334,11 +339,16 @@ impl Fleet {
     fn end(&mut self, at: usize, reserved: u64, takes: u64) {
         let overrun = takes.saturating_sub(reserved);
         self.outcome.overrun += overrun;
-        self.with_book(at, |book, now| {
+        let at_once = self.with_book(at, |book, now| {
             book.extend(now, overrun);
+            let held = book.held().tokens;
             book.settle(now, reserved + overrun, takes);
+            book.held().tokens.saturating_sub(held)
         });
-        self.count_admitted(-(reserved.saturating_sub(takes) as f64));
+        let later = reserved.saturating_sub(takes).saturating_sub(at_once);
+        let made = self.sites[at].made;
+        self.sites[at].returning.on_returned(made, later);
+        self.count_admitted(-(at_once as f64));
         if self.now >= EPOCH + self.plan.warm_up * 1_000_000 {
             self.outcome.taken += takes;
         }
@@ -395,6 +405,7 @@ impl Fleet {
         self.outcome.calls += 1;
         self.outcome.per_location[at].calls += 1;
         let life = self.sites[at].life;
+        self.sites[at].made += 1;
         if self.random.share() >= self.plan.lost {
             let after = self.latency();
             let command = Box::new(command.clone());
@@ -434,10 +445,10 @@ impl Fleet {
         let is_news = self.sites[at].life == life && sequence > self.sites[at].heard;
         let reply = self.cell.apply(Timestamp::from_micros(self.now), command);
         if is_news {
-            self.sites[at].heard = sequence;
-            if let Some(tokens) = self.sites[at].unheard.take() {
-                self.count_admitted(-(tokens as f64));
-            }
+            let site = &mut self.sites[at];
+            site.heard = sequence;
+            let back = site.returning.on_heard(sequence) + site.unheard.take().unwrap_or(0);
+            self.count_admitted(-(back as f64));
         }
         if let BudgetReply::Leased(leased) = reply {
             if let Some(tokens) = need.filter(|_| is_news && leased.denied.is_none()) {

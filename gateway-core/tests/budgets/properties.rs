@@ -8,7 +8,7 @@ use tidegate_core::budget::{
 };
 use tidegate_core::time::Timestamp;
 
-use crate::window::Windows;
+use crate::window::{Returning, Windows};
 
 /// Something that happens, with a number to choose by.
 #[derive(Clone, Copy, Debug)]
@@ -39,9 +39,14 @@ struct World {
     /// What the cell has heard of each book, and what it has granted in a reply that has not come yet.
     heard: Vec<u64>,
     unheard: Vec<Option<u64>>,
+    /// The last report that each book made, and what is on its way back.
+    made: Vec<u64>,
+    returning: Vec<Returning>,
     to_cell: Vec<(usize, BudgetCommand)>,
     to_books: Vec<(usize, Box<Leased>)>,
     windows: Windows,
+    /// Tokens that messages told of which were under way when the cell began anew.
+    under_way: f64,
     /// Tokens admitted in all; every run stays within one day.
     admitted: f64,
     now: u64,
@@ -73,9 +78,12 @@ impl World {
             asking: vec![None; 3],
             heard: vec![0; 3],
             unheard: vec![None; 3],
+            made: vec![0; 3],
+            returning: (0..3).map(|_| Returning::default()).collect(),
             to_cell: Vec::new(),
             to_books: Vec::new(),
             windows: Windows::new(rate.per_minute, rate.burst),
+            under_way: 0.0,
             admitted: 0.0,
             now: 1_000_000,
         }
@@ -91,8 +99,11 @@ impl World {
             Step::Arrive(at, tokens) => match self.books[at].reserve(now, tokens, 0) {
                 Ok(()) => self.admit(at, tokens),
                 Err(NotReserved::Ask) => {
+                    // A call that has taken too long has been given up, as the pipeline does.
+                    self.happen(Step::GiveUp(at));
                     let lease = self.books[at].ask(now, Some((tokens, 0)), LIMITS, TTL);
                     self.asking[at] = Some(tokens);
+                    self.made[at] = lease.report.sequence;
                     self.to_cell.push((at, BudgetCommand::Lease(lease)));
                 }
                 Err(NotReserved::Asking | NotReserved::Denied(_) | NotReserved::CutOff { .. }) => {}
@@ -102,8 +113,12 @@ impl World {
                 let takes = reserved * percent / 100;
                 let overrun = takes.saturating_sub(reserved);
                 self.books[at].extend(now, overrun);
+                let held = self.books[at].held().tokens;
                 self.books[at].settle(now, reserved + overrun, takes);
-                self.count_admitted(-(reserved.saturating_sub(takes) as f64));
+                let at_once = self.books[at].held().tokens.saturating_sub(held);
+                let later = reserved.saturating_sub(takes).saturating_sub(at_once);
+                self.returning[at].on_returned(self.made[at], later);
+                self.count_admitted(-(at_once as f64));
             }
             Step::Deliver(which, again) if !self.to_cell.is_empty() => {
                 let which = which % self.to_cell.len();
@@ -136,11 +151,17 @@ impl World {
             Step::KeepUp(at) => {
                 if self.books[at].is_idle(now) && self.books[at].has_news() {
                     let report = self.books[at].settle_up(now);
+                    self.made[at] = report.sequence;
                     self.to_cell.push((at, BudgetCommand::Settle(report)));
                 }
             }
             Step::Pass(millis) => self.now += millis,
-            Step::Restart => self.cell = self.cell.without_holders(),
+            Step::Restart => {
+                self.cell = self.cell.without_holders();
+                let granted: u64 = self.unheard.iter().flatten().sum();
+                let returning: u64 = self.returning.iter().map(Returning::sum).sum();
+                self.under_way = (granted + returning) as f64;
+            }
             Step::Deliver(..) | Step::Reply(..) => {}
         }
     }
@@ -157,13 +178,11 @@ impl World {
         let reply = self.cell.apply(self.clock(), command);
         if is_news {
             self.heard[at] = sequence;
-            if let Some(tokens) = self.unheard[at].take() {
-                self.count_admitted(-(tokens as f64));
-            }
+            let back = self.returning[at].on_heard(sequence) + self.unheard[at].take().unwrap_or(0);
+            self.count_admitted(-(back as f64));
         }
         if let BudgetReply::Leased(leased) = reply {
-            let granted = need.filter(|_| is_news && leased.denied.is_none());
-            if let Some(tokens) = granted {
+            if let Some(tokens) = need.filter(|_| is_news && leased.denied.is_none()) {
                 self.unheard[at] = Some(tokens);
                 self.count_admitted(tokens as f64);
             }
@@ -248,7 +267,7 @@ proptest! {
     }
 
     #[test]
-    fn a_cell_that_begins_anew_from_its_record_lends_nothing_twice(
+    fn a_cell_that_begins_anew_from_its_record_lends_no_more_than_was_under_way_twice(
         before in prop::collection::vec(step(), 1..120),
         after in prop::collection::vec(step(), 1..120),
     ) {
@@ -256,7 +275,7 @@ proptest! {
         for step in before.into_iter().chain([Step::Restart]).chain(after) {
             world.happen(step);
             prop_assert_eq!(world.cell.check_invariants(), Ok(()));
-            prop_assert!(world.windows.worst <= 0.0, "{} beyond, after {step:?}", world.windows.worst);
+            prop_assert!(world.windows.worst <= world.under_way, "{} beyond, after {step:?}", world.windows.worst);
         }
     }
 }

@@ -31,3 +31,31 @@ impl Windows {
         self.worst = self.worst.max(beyond);
     }
 }
+
+/// What requests did not take, on its way back from one book: it counts as admitted until it is there again, in the book's
+/// lease at once, or in the bucket when the cell hears of it.
+#[derive(Default)]
+pub struct Returning {
+    /// The number of the report that tells of it, and how much it is.
+    told_in: Vec<(u64, u64)>,
+}
+
+impl Returning {
+    /// So much is on its way, to be told in the report after the last one that was made.
+    pub fn on_returned(&mut self, last_report: u64, tokens: u64) {
+        self.told_in.push((last_report + 1, tokens));
+    }
+
+    /// All that is on its way.
+    pub fn sum(&self) -> u64 {
+        self.told_in.iter().map(|(_, tokens)| tokens).sum()
+    }
+
+    /// The cell has heard that report: what is back.
+    pub fn on_heard(&mut self, report: u64) -> u64 {
+        let back = self.told_in.iter().filter(|(told_in, _)| *told_in <= report);
+        let back = back.map(|(_, tokens)| tokens).sum();
+        self.told_in.retain(|(told_in, _)| *told_in > report);
+        back
+    }
+}
