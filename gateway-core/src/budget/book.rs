@@ -495,8 +495,8 @@ impl Book {
     /// back, so that nothing is there twice.
     fn forgo(&mut self) {
         if let Some(need) = self.asking.and_then(|asking| asking.need) {
-            self.tokens.account.keep(self.tokens.most.saturating_sub(need));
-            self.requests.account.keep(self.requests.most.saturating_sub(1));
+            self.tokens.lower(need);
+            self.requests.lower(1);
         }
         self.end_asking();
     }
@@ -541,6 +541,12 @@ impl Purse {
     fn told(&mut self) -> Account {
         self.most = self.account.held();
         self.account
+    }
+
+    /// Holds so much less at most.
+    fn lower(&mut self, by: u64) {
+        self.most = self.most.saturating_sub(by);
+        self.account.keep(self.most);
     }
 
     fn on_lent(&mut self, granted: u64, held: u64) {
