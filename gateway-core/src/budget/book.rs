@@ -378,22 +378,24 @@ impl Book {
         ))
     }
 
-    /// What a request cannot have of what is held.
+    /// What a request cannot have of what is held. What the one that asks counts on is spoken for: the cell grants that
+    /// one only what it lacks beyond it.
     fn shortage(&self, now: Timestamp, told: &Told, tokens: u64, kept_percent: u8) -> Option<Shortage> {
         let limits = &told.limits;
-        if limits.concurrent_requests.is_some() && self.running >= self.slots {
+        let asking = self.asking.and_then(|asking| asking.need);
+        let ahead = u32::from(asking.is_some());
+        if limits.concurrent_requests.is_some() && self.running.saturating_add(ahead) >= self.slots {
             return Some(Shortage::Concurrency);
         }
-        if limits.requests.is_some() && self.requests.account.available() < 1 {
+        if limits.requests.is_some() && self.requests.account.available() <= i64::from(ahead) {
             return Some(Shortage::Requests);
         }
-        if limits.bounds_tokens() && self.tokens.account.available() < signed(tokens) {
+        let available = self.tokens.account.available() - signed(asking.unwrap_or(0));
+        if limits.bounds_tokens() && available < signed(tokens) {
             return Some(Shortage::Tokens);
         }
         let kept = limits.tokens.map_or(0, |rate| rate.kept(kept_percent));
-        let left = self
-            .tokens_left(now, told)
-            .saturating_add(self.tokens.account.available());
+        let left = self.tokens_left(now, told).saturating_add(available);
         (kept > 0 && left < signed(tokens + kept)).then_some(Shortage::Priority)
     }
 
