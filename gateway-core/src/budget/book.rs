@@ -383,26 +383,24 @@ impl Book {
         ))
     }
 
-    /// What a request cannot have of what is held.
+    /// What a request cannot have of what is held. What the one that asks counts on is spoken for: the cell grants that
+    /// one only what it lacks beyond it.
     fn shortage(&self, now: Timestamp, told: &Told, tokens: u64, kept_percent: u8) -> Option<Shortage> {
         let limits = &told.limits;
-        // The request that has the cell asked has told what is held here as its own.
-        let asked_for = self.asking.and_then(|asking| asking.need);
-        let is_asked_for = u32::from(asked_for.is_some());
-        if limits.concurrent_requests.is_some() && self.running + is_asked_for >= self.slots {
+        let asking = self.asking.and_then(|asking| asking.need);
+        let ahead = u32::from(asking.is_some());
+        if limits.concurrent_requests.is_some() && self.running.saturating_add(ahead) >= self.slots {
             return Some(Shortage::Concurrency);
         }
-        if limits.requests.is_some() && self.requests.account.available() <= is_asked_for.into() {
+        if limits.requests.is_some() && self.requests.account.available() <= i64::from(ahead) {
             return Some(Shortage::Requests);
         }
-        let tokens_for_others = self.tokens.account.available() - signed(asked_for.unwrap_or(0));
-        if limits.bounds_tokens() && tokens_for_others < signed(tokens) {
+        let available = self.tokens.account.available() - signed(asking.unwrap_or(0));
+        if limits.bounds_tokens() && available < signed(tokens) {
             return Some(Shortage::Tokens);
         }
         let kept = limits.tokens.map_or(0, |rate| rate.kept(kept_percent));
-        let left = self
-            .tokens_left(now, told)
-            .saturating_add(self.tokens.account.available());
+        let left = self.tokens_left(now, told).saturating_add(available);
         (kept > 0 && left < signed(tokens + kept)).then_some(Shortage::Priority)
     }
 

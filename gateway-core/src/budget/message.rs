@@ -47,8 +47,9 @@ pub struct Report {
     pub slots: u32,
     /// Tokens per second that it has spent lately.
     pub pace: u64,
-    /// Answers that have ended since the last report, by model.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// Answers that have ended since the last report, by model. Written also where there are none: the compact form of
+    /// logs knows fields by their places.
+    #[serde(default)]
     pub outputs: Vec<(ModelName, Outputs)>,
 }
 

@@ -26,7 +26,11 @@ impl Entry {
     /// # Errors
     /// Never for commands that this crate makes.
     pub fn encode(&self) -> Result<Vec<u8>, CellError> {
-        postcard::to_allocvec(&(ENTRY_VERSION, self)).map_err(|error| CellError::Malformed(error.to_string()))
+        let encoded = postcard::to_allocvec(&(ENTRY_VERSION, self));
+        let bytes = encoded.map_err(|error| CellError::Malformed(error.to_string()))?;
+        // A field that is left out, or of a kind that only tells itself in JSON, would be lost on everybody else.
+        debug_assert_eq!(Self::decode(&bytes).as_ref(), Some(self));
+        Ok(bytes)
     }
 
     /// What `bytes` hold; `None` where they are damaged or of another version. Such an entry has its number all the
@@ -104,6 +108,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::budget::{Account, Amount, BudgetCommand, BudgetLimits, HolderId, Lease, Need, Outputs, Rate, Report};
     use crate::cluster::{ClusterCommand, ClusterReply, Held, PermitId};
     use crate::ids::Tokens;
 
@@ -136,6 +141,62 @@ mod tests {
         }
         assert_eq!(late, all);
         assert_eq!((all.number(), all.due_snapshot()), (SNAPSHOT_EVERY + 1, Ok(None)));
+    }
+
+    /// A holder's report, of answers or of none.
+    fn report(outputs: &[Outputs]) -> Report {
+        Report {
+            holder: HolderId(7),
+            sequence: 3,
+            tokens: Account {
+                granted: 9,
+                spent: 4,
+                returned: 1,
+            },
+            requests: Account::default(),
+            slots: 2,
+            pace: 5,
+            outputs: outputs.iter().map(|outputs| ("m".into(), outputs.clone())).collect(),
+        }
+    }
+
+    #[test]
+    fn what_budgets_are_told_is_read_as_it_was_written() {
+        let mut outputs = Outputs::default();
+        outputs.on_output(40);
+        let limits = BudgetLimits {
+            tokens: Some(Rate::per_minute(60)),
+            ..BudgetLimits::default()
+        };
+        let need = Need {
+            tokens: 5,
+            slots: 1,
+            kept_percent: 10,
+        };
+        let lease = |outputs: &[Outputs], need| {
+            BudgetCommand::Lease(Lease {
+                report: report(outputs),
+                need,
+                want: Amount::default(),
+                want_slots: 1,
+                limits,
+                ttl: Duration::from_secs(30),
+            })
+        };
+        let commands = [
+            lease(&[], Some(need)),
+            lease(&[outputs.clone()], None),
+            BudgetCommand::Settle(report(&[])),
+            BudgetCommand::Settle(report(&[outputs])),
+            BudgetCommand::Status { limits },
+            BudgetCommand::SetLimits(None),
+            BudgetCommand::SetLimits(Some(limits)),
+        ];
+        let entry = Entry {
+            at: Timestamp::from_millis(1_000),
+            commands: commands.map(CellCommand::Budget).to_vec(),
+        };
+        assert_eq!(Entry::decode(&entry.encode().expect("bytes")), Some(entry));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Budgets as they are used: books at many locations, one cell, and a network between them that loses, delays and
 //! doubles messages. Time is virtual and every run is the same for its seed.
 
+mod asking;
 mod fleet;
 mod properties;
 mod random;

@@ -1,0 +1,85 @@
+//! What goes on in a book while its cell is being asked.
+
+use std::time::Duration;
+
+use tidegate_core::budget::{
+    Book, BudgetCell, BudgetCommand, BudgetLimits, BudgetReply, HolderId, Leased, NotReserved, Rate,
+};
+use tidegate_core::time::Timestamp;
+
+const TTL: Duration = Duration::from_secs(30);
+const LIMITS: BudgetLimits = BudgetLimits {
+    tokens: Some(Rate {
+        per_minute: 60,
+        burst: 1_000,
+    }),
+    requests: None,
+    tokens_per_day: None,
+    concurrent_requests: None,
+    day_starts_at_minute: 0,
+};
+
+fn at(millis: u64) -> Timestamp {
+    Timestamp::from_millis(1_700_000_000_000 + millis)
+}
+
+fn asked(book: &mut Book, cell: &mut BudgetCell, millis: u64, need: u64) -> Leased {
+    asked_with(LIMITS, book, cell, millis, need)
+}
+
+fn asked_with(limits: BudgetLimits, book: &mut Book, cell: &mut BudgetCell, millis: u64, need: u64) -> Leased {
+    let lease = book.ask(at(millis), Some((need, 0)), limits, TTL);
+    match cell.apply(at(millis), BudgetCommand::Lease(lease)) {
+        BudgetReply::Leased(leased) => *leased,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A book that holds a hundred tokens, and its cell.
+fn with_a_lease() -> (Book, BudgetCell) {
+    let (mut book, mut cell) = (Book::new(HolderId(1), at(0)), BudgetCell::default());
+    book.on_waiting(100);
+    let leased = asked(&mut book, &mut cell, 0, 50);
+    assert_eq!(book.on_leased(at(0), leased), Ok(()));
+    (book, cell)
+}
+
+#[test]
+fn nobody_else_spends_what_the_asking_request_counts_on() {
+    let (mut book, mut cell) = with_a_lease();
+    assert_eq!(book.clone().reserve(at(1), 80, 0), Ok(()), "it holds as much");
+    let leased = asked(&mut book, &mut cell, 1, 400);
+    assert_eq!(book.reserve(at(2), 80, 0), Err(NotReserved::Asking));
+    assert_eq!(book.on_leased(at(3), leased), Ok(()));
+    assert_eq!(book.debt(), 0);
+}
+
+#[test]
+fn what_was_counted_on_is_free_again_when_it_was_not_enough() {
+    let (mut book, mut cell) = with_a_lease();
+    let leased = asked(&mut book, &mut cell, 1, 1_000);
+    assert!(book.on_leased(at(2), leased).is_err());
+    assert_eq!(book.reserve(at(3), 80, 0), Ok(()));
+    asked(&mut book, &mut cell, 600, 1_000);
+    book.on_left();
+    assert_eq!(book.reserve(at(601), 10, 0), Ok(()));
+}
+
+#[test]
+fn nobody_else_takes_the_place_of_the_asking_request() {
+    let limits = BudgetLimits {
+        concurrent_requests: Some(8),
+        ..LIMITS
+    };
+    let (mut book, mut cell) = (Book::new(HolderId(1), at(0)), BudgetCell::default());
+    book.on_waiting(100);
+    // The second one runs beside the first, with a place to spare.
+    for millis in 0..2 {
+        let leased = asked_with(limits, &mut book, &mut cell, millis, 50);
+        assert_eq!(book.on_leased(at(millis), leased), Ok(()));
+    }
+    assert_eq!(book.clone().reserve(at(2), 10, 0), Ok(()), "it has a place");
+    let leased = asked_with(limits, &mut book, &mut cell, 2, 400);
+    assert_eq!(book.reserve(at(3), 10, 0), Err(NotReserved::Asking));
+    assert_eq!(book.on_leased(at(4), leased), Ok(()));
+}
