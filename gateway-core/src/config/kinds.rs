@@ -29,6 +29,7 @@ fn integer(min: i64, max: i64) -> String {
 }
 
 /// Apart from `Whole` because that is compiled for every pair of bounds.
+#[inline(never)]
 fn read_integer(node: Node<'_>, min: i64, max: i64, report: &mut Report) -> Option<i64> {
     let Some(written) = node.integer() else {
         node.wrong_type(&integer(min, max), report);

@@ -87,6 +87,7 @@ impl<'t> Node<'t> {
     }
 
     /// The entries, if it is a list.
+    #[inline(never)]
     pub fn entries(self, report: &mut Report) -> Option<Vec<Self>> {
         let entries = self.value.as_array()?.iter().enumerate();
         let node = |(index, entry): (usize, &'t Spanned<DeValue<'t>>)| Self {
@@ -109,12 +110,14 @@ impl<'t> Node<'t> {
     }
 
     /// Reports that the value has another type than what is expected.
+    #[inline(never)]
     pub fn wrong_type(self, expected: &str, report: &mut Report) {
         let found = self.value.type_str();
         self.wrong(Problem::WrongType { found }, expected, report);
     }
 
     /// Reports that the value is not what is expected.
+    #[inline(never)]
     pub fn wrong(self, problem: Problem, expected: &str, report: &mut Report) {
         report.add(self.place, problem, format!("expected {expected}"));
     }
@@ -139,6 +142,7 @@ impl<'t> Keys<'t> {
     }
 
     /// Reports every key that is not among `known`.
+    #[inline(never)]
     pub fn expect_only(&self, known: &[&str], report: &mut Report) {
         for key in self.table.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {
             report.unknown_key(
@@ -157,12 +161,19 @@ impl<'t> Keys<'t> {
         }
         let absent = absent::<K>(self.place, key, report);
         if absent.is_none() {
-            let place = report.absent_key(self.place, key);
-            report.add(place, Problem::Missing, format!("expected {}", K::expected()));
+            self.on_missing(key, K::expected, report);
         }
         absent
     }
 
+    /// Not generic, and not inlined, as all below that is alike for every kind: the code of a hundred keys is smaller so.
+    #[inline(never)]
+    fn on_missing(&self, key: &'static str, expected: fn() -> String, report: &mut Report) {
+        let place = report.absent_key(self.place, key);
+        report.add(place, Problem::Missing, format!("expected {}", expected()));
+    }
+
+    #[inline(never)]
     fn node(&self, key: &'static str, report: &mut Report) -> Option<Node<'t>> {
         let (written, value) = self.table.get_key_value(key)?;
         let (place, value) = (report.key(self.place, key, written.span().start), value.get_ref());

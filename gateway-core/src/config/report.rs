@@ -65,16 +65,19 @@ impl Report {
     }
 
     /// The place of a key that is written at an offset.
+    #[inline(never)]
     pub fn key(&mut self, within: Place, key: &'static str, offset: usize) -> Place {
         self.spot(within, Step::Key(key), self.line_at(offset))
     }
 
     /// The place where a key of a table would be.
+    #[inline(never)]
     pub fn absent_key(&mut self, within: Place, key: &'static str) -> Place {
         self.spot(within, Step::Key(key), self.line(within))
     }
 
     /// The place of a list's entry that is written at an offset.
+    #[inline(never)]
     pub fn entry(&mut self, within: Place, index: usize, offset: usize) -> Place {
         self.spot(within, Step::Entry(index), self.line_at(offset))
     }
@@ -115,6 +118,7 @@ impl Report {
     }
 
     /// Adds an error.
+    #[inline(never)]
     pub fn add(&mut self, place: Place, problem: Problem, expected: impl Into<String>) {
         self.errors.add(ConfigError {
             key: self.spell(place),

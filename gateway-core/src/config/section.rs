@@ -11,6 +11,7 @@ macro_rules! section {
 
         impl $section {
             /// Reads the keys of a table.
+            #[inline(never)]
             pub fn of(keys: &$crate::config::read::Keys<'_>, report: &mut $crate::config::report::Report) -> Self {
                 keys.expect_only(&[$(stringify!($key)),*], report);
                 Self { $($key: keys.read::<$kind>(stringify!($key), report),)* }
