@@ -29,6 +29,7 @@ mod tasks;
 mod tls;
 mod worker;
 
+pub use cells::Cells;
 pub use redis::{AddressError, Redis, RedisAddress, RedisOpenError, RedisStore};
 pub use server::{Keep, ServeError, ServeOptions, Server};
 pub use shutdown::Ending;

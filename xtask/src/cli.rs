@@ -91,6 +91,15 @@ pub enum BenchOf {
         #[arg(long, default_value_t = 3_000, value_parser = clap::value_parser!(u32).range(100..=60_000))]
         time_ms: u32,
     },
+    /// Budgets: a reservation from a lease, commands to a cell, and eight gateways under load.
+    Budgets {
+        /// How long each case of commands to a cell is measured, in milliseconds.
+        #[arg(long, default_value_t = 3_000, value_parser = clap::value_parser!(u32).range(100..=60_000))]
+        time_ms: u32,
+        /// How long each load of the gateways lasts, in milliseconds.
+        #[arg(long, default_value_t = 60_000, value_parser = clap::value_parser!(u32).range(5_000..=600_000))]
+        load_ms: u32,
+    },
 }
 
 #[derive(Args, Debug)]

@@ -21,6 +21,18 @@ pub fn get(url: &str, path: &str) -> Result<Answer> {
     exchange(url, &format!("GET {path} HTTP/1.1\r\n"), "")
 }
 
+/// `GET` of a path with a bearer token.
+///
+/// # Errors
+/// When there is no answer within [`PATIENCE`].
+pub fn get_with_key(url: &str, path: &str, key: &str) -> Result<Answer> {
+    exchange(
+        url,
+        &format!("GET {path} HTTP/1.1\r\nauthorization: Bearer {key}\r\n"),
+        "",
+    )
+}
+
 /// `POST` of JSON to a path.
 ///
 /// # Errors

@@ -73,6 +73,12 @@ impl Process {
             .map_or_else(|error| error.to_string(), |status| status.to_string())
     }
 
+    /// Ends the group at once, without asking it to.
+    pub fn kill(&mut self) {
+        signal(self.child.id(), "KILL");
+        let _ = self.child.wait();
+    }
+
     /// Asks the group to end, and ends it after `grace`.
     pub fn end(&mut self, grace: Duration) {
         let group = self.child.id();

@@ -1,35 +1,43 @@
-//! Measures commands to one cell in Redis: `cells REDIS_URL MILLISECONDS`. Tasks take a place and give it back, again
-//! and again, in one process and in several; a line for each of those says how many took one per second, and how long
-//! it took them.
+//! Measures commands to one cell: `cells cluster|budget REDIS_URL|memory MILLISECONDS`. Tasks ask and tell, again and
+//! again, in one process and in several; a line for each of those says how many were answered per second, and how long
+//! it took them. In memory a task is a thread.
 
-use std::io::{BufRead, BufReader};
+mod budget;
+mod cluster;
+
+use std::fmt;
+use std::io::{BufRead, BufReader, BufWriter, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tidegate_core::cells::{CellCommand, CellId};
-use tidegate_core::cluster::{Acquire, BreakerPolicy, ClusterCommand, Outcome, PermitId, Release, Room};
-use tidegate_core::ids::Tokens;
-use tidegate_native::{Redis, RedisAddress};
+use tidegate_core::cells::{CellCommand, CellId, CellReply};
+use tidegate_core::platform::CellError;
+use tidegate_core::time::Timestamp;
+use tidegate_native::{Cells, Redis, RedisAddress};
+use tokio::runtime::Builder;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match &arguments[..] {
-        [url, time] => SHAPES.iter().for_each(|shape| table_row(url, time, *shape)),
-        [url, time, tasks] => work(url, number(time), number(tasks)),
-        _ => eprintln!("cells REDIS_URL MILLISECONDS"),
+        [kind, place, time] => {
+            let shapes = if place == MEMORY { IN_MEMORY } else { IN_REDIS };
+            shapes.iter().for_each(|shape| table_row(kind, place, time, *shape));
+        }
+        [kind, place, time, tasks] => work(kind, place, number(time), number(tasks)),
+        _ => eprintln!("cells cluster|budget REDIS_URL|memory MILLISECONDS"),
     }
 }
 
 /// Processes, and tasks in each.
 type Shape = (usize, u64);
 
-fn table_row(url: &str, time: &str, (processes, tasks): Shape) {
+fn table_row(kind: &str, place: &str, time: &str, (processes, tasks): Shape) {
     let program = std::env::current_exe().expect("this program");
     let start = |_| {
         let mut command = Command::new(&program);
-        command.args([url, time, &tasks.to_string()]).stdout(Stdio::piped());
-        command.spawn().expect("started")
+        command.args([kind, place, time, &tasks.to_string()]);
+        command.stdout(Stdio::piped()).spawn().expect("started")
     };
     let running: Vec<Child> = (0..processes).map(start).collect();
     let mut took: Vec<u64> = Vec::new();
@@ -40,7 +48,7 @@ fn table_row(url: &str, time: &str, (processes, tasks): Shape) {
     }
     took.sort_unstable();
     let rate = took.len() as u64 * 1_000 / number(time);
-    let share = |percent: usize| took[took.len() * percent / 100];
+    let share = |percent: usize| Micros(took[took.len() * percent / 100]);
     println!(
         "{processes} processes x {tasks} tasks: {rate} commands/s, {} us median, {} us p99",
         share(50),
@@ -48,67 +56,71 @@ fn table_row(url: &str, time: &str, (processes, tasks): Shape) {
     );
 }
 
-/// Prints how many microseconds each command took.
-fn work(url: &str, time_ms: u64, tasks: u64) {
-    let address = RedisAddress::parse(url, None).expect("a URL");
-    let redis = Arc::new(Redis::open(&address).expect("connected"));
-    let until = Instant::now() + Duration::from_millis(time_ms);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+/// Prints how many nanoseconds each command that asks took.
+fn work(kind: &str, place: &str, time_ms: u64, tasks: u64) {
+    let (runtime, cells) = if place == MEMORY {
+        let threads = usize::try_from(tasks).expect("few tasks");
+        let runtime = Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+        (runtime, Place::Memory(Cells::default()))
+    } else {
+        let address = RedisAddress::parse(place, None).expect("a URL");
+        let runtime = Builder::new_current_thread().enable_all().build();
+        (runtime, Place::Redis(Redis::open(&address).expect("connected")))
+    };
+    let (cells, until) = (Arc::new(cells), Instant::now() + Duration::from_millis(time_ms));
+    let seed = u64::from(std::process::id()) << 32;
     let took = runtime.expect("a runtime").block_on(async {
-        let seed = u64::from(std::process::id()) << 32;
-        let tasks = (0..tasks).map(|task| tokio::spawn(one_task(Arc::clone(&redis), until, seed + (task << 24))));
+        let tasks = (0..tasks).map(|task| {
+            let (cells, seed) = (Arc::clone(&cells), seed + (task << 24));
+            match kind {
+                "budget" => tokio::spawn(budget::one_task(cells, until, seed)),
+                _ => tokio::spawn(cluster::one_task(cells, until, seed)),
+            }
+        });
         let took = futures::future::join_all(tasks.collect::<Vec<_>>()).await;
         took.into_iter()
             .flat_map(|took| took.expect("it ended"))
-            .collect::<Vec<u128>>()
+            .collect::<Vec<Duration>>()
     });
-    took.iter().for_each(|micros| println!("{micros}"));
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    took.iter()
+        .for_each(|took| writeln!(out, "{}", took.as_nanos()).expect("it is read"));
 }
 
-async fn one_task(redis: Arc<Redis>, until: Instant, mut permit: u64) -> Vec<u128> {
-    let cell = CellId::Cluster("bench".into());
-    let mut took = Vec::new();
-    while Instant::now() < until {
-        permit += 1;
-        let asked = Instant::now();
-        redis.call_cell(&cell, acquire(permit)).await.expect("a place");
-        took.push(asked.elapsed().as_micros());
-        redis.call_cell(&cell, release(permit)).await.expect("told");
+/// Where cells are.
+enum Place {
+    Memory(Cells),
+    Redis(Redis),
+}
+
+impl Place {
+    async fn call(&self, id: &CellId, command: CellCommand) -> Result<CellReply, CellError> {
+        match self {
+            Self::Memory(cells) => cells.call(id, now(), command, |_| Ok(None)),
+            Self::Redis(redis) => redis.call_cell(id, command).await,
+        }
     }
-    took
 }
 
-fn acquire(permit: u64) -> CellCommand {
-    CellCommand::Cluster(ClusterCommand::Acquire(Acquire {
-        permit: PermitId(permit),
-        kv_tokens: Tokens(1_000),
-        replicas: (0..8)
-            .map(|number| format!("http://10.0.0.{number}:8000").as_str().into())
-            .collect(),
-        room: Room {
-            max_running: 256,
-            kv_cache_tokens: Tokens(1_000_000),
-        },
-        tried: Vec::new(),
-        affinity: Some(permit),
-        ttl: Duration::from_secs(30),
-    }))
+fn now() -> Timestamp {
+    let since_epoch = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    Timestamp::from_micros(u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX))
 }
 
-fn release(permit: u64) -> CellCommand {
-    CellCommand::Cluster(ClusterCommand::Release(Release {
-        permit: PermitId(permit),
-        replica: None,
-        outcome: Outcome::Served,
-        breaker: BreakerPolicy {
-            failures: 3,
-            open: Duration::from_secs(5),
-        },
-    }))
+/// Nanoseconds, printed as microseconds.
+struct Micros(u64);
+
+impl fmt::Display for Micros {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = usize::from(self.0 < 100_000);
+        write!(f, "{:.digits$}", self.0 as f64 / 1e3)
+    }
 }
 
 fn number(text: &str) -> u64 {
     text.parse().expect("a number")
 }
 
-const SHAPES: [Shape; 5] = [(1, 1), (1, 8), (1, 64), (8, 1), (8, 8)];
+const MEMORY: &str = "memory";
+const IN_MEMORY: &[Shape] = &[(1, 1), (1, 8)];
+const IN_REDIS: &[Shape] = &[(1, 1), (1, 8), (1, 64), (8, 1), (8, 8)];

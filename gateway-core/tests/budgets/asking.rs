@@ -31,7 +31,7 @@ fn asked_with(limits: BudgetLimits, book: &mut Book, cell: &mut BudgetCell, mill
     let lease = book.ask(at(millis), Some((need, 0)), limits, TTL);
     match cell.apply(at(millis), BudgetCommand::Lease(lease)) {
         BudgetReply::Leased(leased) => *leased,
-        other => panic!("{other:?}"),
+        other @ (BudgetReply::Done | BudgetReply::Status(_)) => panic!("{other:?}"),
     }
 }
 

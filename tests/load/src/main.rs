@@ -1,6 +1,8 @@
 //! `tidegate-load`: what `cargo xtask bench` measures with. Both halves do as little as they can per request, so that
 //! what stands between them is what gets slow first: one thread each, no HTTP library, no allocation per request.
 
+mod budgets;
+mod completion;
 mod generate;
 mod message;
 mod report;
@@ -12,6 +14,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::budgets::{BudgetLoad, Limits};
 use crate::generate::Load;
 
 /// A load generator and a fixed-answer upstream.
@@ -23,7 +26,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Answers every chat completion with the same bytes. Prints `ready url=…` when it listens.
+    /// Answers every chat completion with the same bytes, and completions with what they take. Prints `ready url=…` when it listens.
     Upstream {
         /// Where to listen; port 0 takes a free one.
         #[arg(long, default_value = "127.0.0.1:0")]
@@ -31,6 +34,9 @@ enum Command {
     },
     /// Sends chat completions and prints one line of JSON about the answers.
     Run(RunOptions),
+    /// Sends completions of one tenant that ask for more than its budget has, and prints one line of JSON about what
+    /// was admitted.
+    Budget(BudgetOptions),
 }
 
 #[derive(Args, Debug)]
@@ -55,11 +61,34 @@ struct RunOptions {
     ms: u64,
 }
 
+#[derive(Args, Debug)]
+struct BudgetOptions {
+    /// Gateways, each as `IP:PORT`.
+    #[arg(long, required = true)]
+    to: Vec<SocketAddr>,
+    /// Sent as a bearer token.
+    #[arg(long)]
+    key: String,
+    /// Clients, each with one request at a time; at most 256.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=256))]
+    clients: u32,
+    /// The budget's burst, in tokens.
+    #[arg(long)]
+    burst: u64,
+    /// The budget's tokens in a minute.
+    #[arg(long)]
+    per_minute: u64,
+    /// How long to go on, in milliseconds; at most ten minutes.
+    #[arg(long, default_value_t = 60_000, value_parser = clap::value_parser!(u64).range(1..=600_000))]
+    ms: u64,
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Upstream { listen } => upstream::serve(listen).await,
         Command::Run(options) => run(options).await,
+        Command::Budget(options) => run_budget(options).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -88,5 +117,25 @@ async fn run(options: RunOptions) -> std::io::Result<()> {
         time: Duration::from_millis(ms),
     };
     println!("{}", generate::run(&load).await?.to_json());
+    Ok(())
+}
+
+async fn run_budget(options: BudgetOptions) -> std::io::Result<()> {
+    let BudgetOptions {
+        to,
+        key,
+        clients,
+        burst,
+        per_minute,
+        ms,
+    } = options;
+    let load = BudgetLoad {
+        to,
+        key,
+        clients,
+        time: Duration::from_millis(ms),
+        limits: Limits { burst, per_minute },
+    };
+    println!("{}", budgets::run(&load).await?.to_json());
     Ok(())
 }

@@ -50,7 +50,7 @@ impl Report {
 }
 
 /// The nearest-rank percentile; 0 of nothing.
-fn percentile(sorted: &[u64], share: f64) -> u64 {
+pub fn percentile(sorted: &[u64], share: f64) -> u64 {
     let rank = (sorted.len() as f64 * share).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }

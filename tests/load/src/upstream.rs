@@ -1,6 +1,7 @@
-//! An engine that knows one answer: as JSON, or as a stream of events, a few in each write.
+//! An engine that knows one answer: as JSON, or as a stream of events, a few in each write. Completions of prompts of
+//! tokens get one that reports what they take.
 
-use std::io::{Result, Write as _};
+use std::io::{ErrorKind, Result, Write as _};
 use std::net::SocketAddr;
 
 use memchr::memmem;
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::completion;
 use crate::message::Reader;
 
 /// Answers until the process is ended.
@@ -42,6 +44,9 @@ async fn answer(mut connection: TcpStream, answers: &Answers) -> Result<()> {
     while let Some(request) = reader.next(&mut connection).await? {
         if !request.head.starts_with(b"POST ") {
             connection.write_all(&answers.other).await?;
+        } else if request.head.starts_with(b"POST /v1/completions ") {
+            let answer = completion::answer(request.body).ok_or(ErrorKind::InvalidData)?;
+            connection.write_all(&with_length(&answer)).await?;
         } else if memmem::find(request.body, b"\"stream\":true").is_some() {
             for piece in &answers.stream {
                 connection.write_all(piece).await?;

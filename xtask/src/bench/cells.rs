@@ -15,5 +15,9 @@ pub fn run(time_ms: u32) -> Result<(), TaskError> {
     })?;
     let redis = crate::dev::start_redis(&program, &folder)?;
     let cells = workspace::target().join(OPTIMISED).join("examples/cells");
-    Run::new(cells).arg(&redis.url).arg(time_ms.to_string()).shown()
+    Run::new(cells)
+        .arg("cluster")
+        .arg(&redis.url)
+        .arg(time_ms.to_string())
+        .shown()
 }

@@ -5,6 +5,7 @@
 //! cores, the servers have one for themselves, and load and upstream share the other: what is compared is then what
 //! gets slow first.
 
+mod budgets;
 mod cells;
 mod contenders;
 mod cpu;
@@ -34,6 +35,7 @@ pub fn run(options: &BenchOptions) -> Result<(), TaskError> {
     match options.of {
         Some(BenchOf::Tokens { rounds }) => return tokens::run(rounds),
         Some(BenchOf::Cells { time_ms }) => return cells::run(time_ms),
+        Some(BenchOf::Budgets { time_ms, load_ms }) => return budgets::run(time_ms, load_ms),
         None => {}
     }
     let bench = Bench::set_up(options)?;

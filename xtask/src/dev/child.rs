@@ -87,6 +87,11 @@ impl Child {
         self.daemon.process.child.id()
     }
 
+    /// Kills it, as a machine that fails does: it gets to finish nothing.
+    pub fn kill(mut self) {
+        self.daemon.process.kill();
+    }
+
     /// The error to report when it has ended, which it should not on its own.
     pub fn ended(&mut self) -> Option<TaskError> {
         self.daemon.ended()

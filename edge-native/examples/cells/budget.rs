@@ -1,0 +1,42 @@
+//! Tasks that ask a budget for a lease, each with a book of its own.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tidegate_core::budget::{Book, BudgetCommand, BudgetLimits, BudgetReply, HolderId, Rate};
+use tidegate_core::cells::{CellCommand, CellId, CellReply};
+use tidegate_core::ids::BudgetId;
+
+use super::{Place, now};
+
+/// How long each lease took to get.
+pub async fn one_task(cells: Arc<Place>, until: Instant, holder: u64) -> Vec<Duration> {
+    let cell = CellId::Budget(BudgetId {
+        tenant: "bench".into(),
+        name: "all".into(),
+    });
+    let limits = BudgetLimits {
+        tokens: Some(Rate::per_minute(Rate::MOST)),
+        requests: Some(Rate::per_minute(Rate::MOST)),
+        ..BudgetLimits::default()
+    };
+    let mut book = Book::new(HolderId(holder), now());
+    let mut took = Vec::new();
+    while Instant::now() < until {
+        let lease = book.ask(now(), Some((TOKENS, 0)), limits, TTL);
+        let command = CellCommand::Budget(BudgetCommand::Lease(lease));
+        let asked = Instant::now();
+        let reply = cells.call(&cell, command).await.expect("a reply");
+        took.push(asked.elapsed());
+        let CellReply::Budget(BudgetReply::Leased(leased)) = reply else {
+            panic!("{reply:?}");
+        };
+        book.on_leased(now(), *leased).expect("there is plenty");
+        book.settle(now(), TOKENS, TOKENS);
+    }
+    took
+}
+
+/// Few enough that no rate of commands uses the budget up.
+const TOKENS: u64 = 10;
+const TTL: Duration = Duration::from_secs(30);

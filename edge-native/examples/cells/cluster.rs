@@ -1,0 +1,54 @@
+//! Tasks that take a place in a cluster, and give it back.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tidegate_core::cells::{CellCommand, CellId};
+use tidegate_core::cluster::{Acquire, BreakerPolicy, ClusterCommand, Outcome, PermitId, Release, Room};
+use tidegate_core::ids::Tokens;
+
+use super::Place;
+
+/// How long each place took to get.
+pub async fn one_task(cells: Arc<Place>, until: Instant, mut permit: u64) -> Vec<Duration> {
+    let cell = CellId::Cluster("bench".into());
+    let mut took = Vec::new();
+    while Instant::now() < until {
+        permit += 1;
+        let asked = Instant::now();
+        cells.call(&cell, acquire(permit)).await.expect("a place");
+        took.push(asked.elapsed());
+        cells.call(&cell, release(permit)).await.expect("told");
+    }
+    took
+}
+
+fn acquire(permit: u64) -> CellCommand {
+    CellCommand::Cluster(ClusterCommand::Acquire(Acquire {
+        permit: PermitId(permit),
+        kv_tokens: Tokens(1_000),
+        replicas: (0..8)
+            .map(|number| format!("http://10.0.0.{number}:8000").as_str().into())
+            .collect(),
+        room: Room {
+            max_running: 256,
+            kv_cache_tokens: Tokens(1_000_000),
+        },
+        tried: Vec::new(),
+        affinity: Some(permit),
+        kept_percent: 0,
+        ttl: Duration::from_secs(30),
+    }))
+}
+
+fn release(permit: u64) -> CellCommand {
+    CellCommand::Cluster(ClusterCommand::Release(Release {
+        permit: PermitId(permit),
+        replica: None,
+        outcome: Outcome::Served,
+        breaker: BreakerPolicy {
+            failures: 3,
+            open: Duration::from_secs(5),
+        },
+    }))
+}
