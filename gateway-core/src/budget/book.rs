@@ -221,10 +221,11 @@ impl Book {
     pub fn upkeep(&self, now: Timestamp) -> Option<Upkeep> {
         let told = self.told.filter(|_| self.asking.is_none() && now >= self.ask_after)?;
         let bounds = &told.limits;
-        let is_low = |purse: &Purse, pace: &Pace| {
-            let available = purse.account.available();
-            available < 0 || available < signed(pace.ahead(now) / 2)
-        };
+        if self.debt() > 0 && bounds.bounds_tokens() {
+            // Others must not be lent what has been spent here.
+            return Some(Upkeep::Settle);
+        }
+        let is_low = |purse: &Purse, pace: &Pace| purse.account.available() < signed(pace.ahead(now) / 2);
         let is_low = bounds.bounds_tokens() && is_low(&self.tokens, &self.pace)
             || bounds.requests.is_some() && is_low(&self.requests, &self.request_pace);
         let is_due = now >= told.renew && (self.running > 0 || self.last_used + IDLE > now);
@@ -470,7 +471,9 @@ impl Book {
         }
         let is_fresh = self.told.is_some_and(|told| now.since(told.at) < FRESH);
         match expected {
-            Some(denied) if is_fresh || !pause.is_zero() => NotReserved::Denied(denied.at_least(pause)),
+            Some(denied) if is_fresh && denied.wait > Some(SOON) || !pause.is_zero() => {
+                NotReserved::Denied(denied.at_least(pause))
+            }
             None if !pause.is_zero() => {
                 let wait = Some(pause);
                 NotReserved::Denied(Denied { short, wait })
@@ -571,6 +574,8 @@ const TOP_UP_PAUSE: Duration = Duration::from_secs(1);
 const DENIED_PAUSE: Duration = Duration::from_millis(500);
 /// What the cell told is relied on for that long, where it says that there is nothing to be had.
 const FRESH: Duration = Duration::from_secs(1);
+/// What should be there that soon may be there already.
+const SOON: Duration = Duration::from_millis(100);
 /// After a call that was not answered.
 const CUT_OFF_PAUSE: Duration = Duration::from_secs(1);
 /// After that long without a request everything is given back.

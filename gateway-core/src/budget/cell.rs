@@ -59,11 +59,11 @@ struct Holder {
     is_lapsed: bool,
 }
 
-/// The one that is first in line. Half of what comes into the bucket is kept for it, so that many small requests cannot
-/// keep a large one waiting for ever, nor a large one all small ones.
+/// The request that is first in line, known by its size: it may come back to another location. Half of what comes into the
+/// bucket is kept for it, so that many small requests cannot keep a large one waiting for ever, nor a large one all small
+/// ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Turn {
-    holder: HolderId,
     tokens: u64,
     since: Timestamp,
     /// When all of it is there for certain.
@@ -190,7 +190,7 @@ impl BudgetCell {
         self.refill();
         // A message that comes twice is granted once, and replied to alike.
         if is_news {
-            holder.denied = lease.need.and_then(|need| self.serve(id, &mut holder, need));
+            holder.denied = lease.need.and_then(|need| self.serve(&mut holder, need));
             if holder.denied.is_none() {
                 self.top_up(id, &mut holder, lease);
             }
@@ -271,7 +271,7 @@ impl BudgetCell {
     }
 
     /// Grants what a request needs, all or nothing.
-    fn serve(&mut self, id: HolderId, holder: &mut Holder, need: Need) -> Option<Denied> {
+    fn serve(&mut self, holder: &mut Holder, need: Need) -> Option<Denied> {
         let lacking = Amount {
             tokens: need.tokens.saturating_sub(holder.tokens.held()),
             requests: u64::from(holder.requests.held() == 0),
@@ -281,7 +281,7 @@ impl BudgetCell {
             let short = Shortage::Concurrency;
             Some(Denied { short, wait: None })
         } else {
-            self.shortage(id, need, holder.tokens.held(), lacking)
+            self.shortage(need, holder.tokens.held(), lacking)
         };
         if shortage.is_none() {
             self.grant(holder, lacking);
@@ -293,13 +293,13 @@ impl BudgetCell {
                 self.requests.spend(&mut holder.requests, 1);
             }
             self.set_slots(holder, holder.slots + lacking_slots);
-            self.turn = self.turn.filter(|turn| !turn.is_for(id, lacking.tokens));
+            self.turn = self.turn.filter(|turn| !turn.is_for(need.tokens));
         }
         shortage
     }
 
     /// Why a holder cannot have what it lacks, with the longest of the waits.
-    fn shortage(&mut self, id: HolderId, need: Need, held: u64, lacking: Amount) -> Option<Denied> {
+    fn shortage(&mut self, need: Need, held: u64, lacking: Amount) -> Option<Denied> {
         let limits = self.limits();
         let denied = |short, wait| Some(Denied { short, wait });
         if limits.bounds_tokens() && need.tokens > limits.most_for_one(need.kept_percent) {
@@ -308,7 +308,7 @@ impl BudgetCell {
         if limits.tokens_per_day.is_some() && lacking.tokens > self.left().day_tokens {
             return denied(Shortage::Day, Some(limits.until_next_day(self.now)));
         }
-        let of_tokens = self.shortage_of_tokens(id, need, held);
+        let of_tokens = self.shortage_of_tokens(need, held);
         let of_requests = match (limits.requests, self.requests.bucket()) {
             (Some(rate), Some(bucket)) => Some(bucket.wait(rate, lacking.requests)),
             (None, _) | (_, None) => None,
@@ -325,12 +325,12 @@ impl BudgetCell {
 
     /// Why a holder, which holds so much, cannot have the tokens of the minute that it needs. It comes to be first in
     /// line, if nobody is.
-    fn shortage_of_tokens(&mut self, id: HolderId, need: Need, held: u64) -> Option<Denied> {
+    fn shortage_of_tokens(&mut self, need: Need, held: u64) -> Option<Denied> {
         let rate = self.limits().tokens?;
         let lacking = need.tokens.saturating_sub(held);
         // What the holder has left then counts as well: it would come back.
         let kept = rate.kept(need.kept_percent);
-        let wanted = (need.tokens + kept).saturating_sub(held) + self.ahead(id, lacking);
+        let wanted = (need.tokens + kept).saturating_sub(held) + self.ahead(need.tokens);
         let bucket = self.tokens.bucket()?;
         if lacking + kept == 0 || bucket.level() >= signed(wanted) {
             return None;
@@ -340,12 +340,11 @@ impl BudgetCell {
             let (short, wait) = (Shortage::Priority, Some(wait));
             return Some(Denied { short, wait });
         }
-        let first_in_line = self.turn.filter(|turn| turn.is_for(id, lacking));
+        let first_in_line = self.turn.filter(|turn| turn.is_for(need.tokens));
         // Who waited once and found others quicker waits until all of it is there for certain.
         let wait = first_in_line.map_or(wait, |turn| wait.max(turn.full.since(self.now)));
         self.turn.get_or_insert(Turn {
-            holder: id,
-            tokens: lacking,
+            tokens: need.tokens,
             since: self.now,
             full: self.now + wait * 2,
         });
@@ -365,7 +364,7 @@ impl BudgetCell {
         let share = |free: u64| u64::try_from(u128::from(free / 2) * own / all).unwrap_or(u64::MAX);
         let tokens = lease.want.tokens.saturating_sub(holder.tokens.held());
         let requests = lease.want.requests.saturating_sub(holder.requests.held());
-        let free = self.free_tokens(id);
+        let free = self.free_tokens();
         let more = Amount {
             tokens: tokens.min(share(free)),
             requests: requests.min(share(u64::try_from(self.requests.level()).unwrap_or(0))),
@@ -376,8 +375,8 @@ impl BudgetCell {
     }
 
     /// Tokens that may be lent beyond need.
-    fn free_tokens(&self, id: HolderId) -> u64 {
-        let level = self.tokens.level().saturating_sub(signed(self.ahead(id, 0)));
+    fn free_tokens(&self) -> u64 {
+        let level = self.tokens.level().saturating_sub(signed(self.ahead(0)));
         let level = u64::try_from(level).unwrap_or(0);
         match self.limits().tokens_per_day {
             Some(_) => level.min(self.left().day_tokens),
@@ -385,9 +384,9 @@ impl BudgetCell {
         }
     }
 
-    /// Tokens that are kept by now for who is first in line, if that is somebody else, or for something else.
-    fn ahead(&self, id: HolderId, tokens: u64) -> u64 {
-        match (self.turn.filter(|turn| !turn.is_for(id, tokens)), self.limits().tokens) {
+    /// Tokens that are kept by now for the request that is first in line, if that is another one.
+    fn ahead(&self, tokens: u64) -> u64 {
+        match (self.turn.filter(|turn| !turn.is_for(tokens)), self.limits().tokens) {
             (Some(turn), Some(rate)) => turn.kept(self.now, rate),
             (None, _) | (_, None) => 0,
         }
@@ -491,10 +490,9 @@ impl BudgetCell {
 }
 
 impl Turn {
-    /// Whether it is this holder's, for a request about as large: a small one must not use up what a large one waits
-    /// for.
-    fn is_for(&self, holder: HolderId, tokens: u64) -> bool {
-        self.holder == holder && tokens <= self.tokens && tokens.saturating_mul(2) > self.tokens
+    /// Whether it is for a request about that large: a small one must not use up what a large one waits for.
+    fn is_for(&self, tokens: u64) -> bool {
+        tokens <= self.tokens && tokens.saturating_mul(2) > self.tokens
     }
 
     /// What is kept for it by now.

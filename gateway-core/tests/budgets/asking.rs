@@ -55,14 +55,15 @@ fn nobody_else_spends_what_the_asking_request_counts_on() {
 }
 
 #[test]
-fn what_was_counted_on_is_free_again_when_it_was_not_enough() {
+fn what_was_counted_on_is_free_again_when_it_was_not_enough_and_given_back_when_nobody_knows() {
     let (mut book, mut cell) = with_a_lease();
     let leased = asked(&mut book, &mut cell, 1, 1_000);
     assert!(book.on_leased(at(2), leased).is_err());
     assert_eq!(book.reserve(at(3), 80, 0), Ok(()));
     asked(&mut book, &mut cell, 600, 1_000);
     book.on_left();
-    assert_eq!(book.reserve(at(601), 10, 0), Ok(()));
+    assert_eq!(book.held().tokens, 0, "the cell may have granted it");
+    assert_eq!(book.reserve(at(601), 10, 0), Err(NotReserved::Ask));
 }
 
 #[test]
