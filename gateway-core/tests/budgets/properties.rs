@@ -108,18 +108,7 @@ impl World {
                 }
                 Err(NotReserved::Asking | NotReserved::Denied(_) | NotReserved::CutOff { .. }) => {}
             },
-            Step::End(at, percent) => {
-                let Some(reserved) = self.running[at].pop() else { return };
-                let takes = reserved * percent / 100;
-                let overrun = takes.saturating_sub(reserved);
-                self.books[at].extend(now, overrun);
-                let held = self.books[at].held().tokens;
-                self.books[at].settle(now, reserved + overrun, takes);
-                let at_once = self.books[at].held().tokens.saturating_sub(held);
-                let later = reserved.saturating_sub(takes).saturating_sub(at_once);
-                self.returning[at].on_returned(self.made[at], later);
-                self.count_admitted(-(at_once as f64));
-            }
+            Step::End(at, percent) => self.end(at, percent),
             Step::Deliver(which, again) if !self.to_cell.is_empty() => {
                 let which = which % self.to_cell.len();
                 let (at, command) = self.to_cell[which].clone();
@@ -131,16 +120,7 @@ impl World {
             Step::Reply(which, is_lost) if !self.to_books.is_empty() => {
                 let (at, leased) = self.to_books.remove(which % self.to_books.len());
                 if !is_lost {
-                    let before = self.books[at].replies();
-                    let granted = self.books[at].on_leased(now, *leased).is_ok();
-                    let was_it = self.books[at].replies() != before;
-                    if let Some(tokens) = self.asking[at].filter(|_| was_it) {
-                        self.asking[at] = None;
-                        if granted {
-                            self.unheard[at] = None;
-                            self.running[at].push(tokens);
-                        }
-                    }
+                    self.reply(at, *leased);
                 }
             }
             Step::GiveUp(at) => {
@@ -163,6 +143,33 @@ impl World {
                 self.under_way = (granted + returning) as f64;
             }
             Step::Deliver(..) | Step::Reply(..) => {}
+        }
+    }
+
+    fn end(&mut self, at: usize, percent: u64) {
+        let now = self.clock();
+        let Some(reserved) = self.running[at].pop() else { return };
+        let takes = reserved * percent / 100;
+        let overrun = takes.saturating_sub(reserved);
+        self.books[at].extend(now, overrun);
+        let held = self.books[at].held().tokens;
+        self.books[at].settle(now, reserved + overrun, takes);
+        let at_once = self.books[at].held().tokens.saturating_sub(held);
+        let later = reserved.saturating_sub(takes).saturating_sub(at_once);
+        self.returning[at].on_returned(self.made[at], later);
+        self.count_admitted(-(at_once as f64));
+    }
+
+    fn reply(&mut self, at: usize, leased: Leased) {
+        let before = self.books[at].replies();
+        let granted = self.books[at].on_leased(self.clock(), leased).is_ok();
+        if self.books[at].replies() == before {
+            return;
+        }
+        let asked = self.asking[at].take();
+        if let Some(tokens) = asked.filter(|_| granted) {
+            self.unheard[at] = None;
+            self.running[at].push(tokens);
         }
     }
 
@@ -208,7 +215,7 @@ impl World {
                 assert_eq!(status.held.tokens, 0, "{status:?}");
                 status.tokens
             }
-            other => panic!("{other:?}"),
+            other @ (BudgetReply::Leased(_) | BudgetReply::Done) => panic!("{other:?}"),
         }
     }
 }

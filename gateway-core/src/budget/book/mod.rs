@@ -4,10 +4,15 @@
 //! It never holds more than the cell knows of: what requests turn out not to take comes back only as far as the lease
 //! had room, and beyond that is given back.
 
+mod purse;
+mod shortage;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::account::{Account, Amount};
+use self::purse::Purse;
+use self::shortage::FRESH;
+use super::account::Amount;
 use super::bucket::Bucket;
 use super::limits::{BudgetLimits, Rate};
 use super::message::{Denied, HolderId, Lease, Leased, Left, Need, Report, Shortage};
@@ -48,13 +53,6 @@ pub struct Book {
     is_news: bool,
     outputs: BTreeMap<ModelName, Outputs>,
     expected: BTreeMap<ModelName, u64>,
-}
-
-/// An account, and the most that it may hold.
-#[derive(Clone, Copy, Debug, Default)]
-struct Purse {
-    account: Account,
-    most: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -384,104 +382,6 @@ impl Book {
         ))
     }
 
-    /// What a request cannot have of what is held. What the one that asks counts on is spoken for: the cell grants that
-    /// one only what it lacks beyond it.
-    fn shortage(&self, now: Timestamp, told: &Told, tokens: u64, kept_percent: u8) -> Option<Shortage> {
-        let limits = &told.limits;
-        let asking = self.asking.and_then(|asking| asking.need);
-        let ahead = u32::from(asking.is_some());
-        if limits.concurrent_requests.is_some() && self.running.saturating_add(ahead) >= self.slots {
-            return Some(Shortage::Concurrency);
-        }
-        if limits.requests.is_some() && self.requests.account.available() <= i64::from(ahead) {
-            return Some(Shortage::Requests);
-        }
-        let available = self.tokens.account.available() - signed(asking.unwrap_or(0));
-        if limits.bounds_tokens() && available < signed(tokens) {
-            return Some(Shortage::Tokens);
-        }
-        let kept = limits.tokens.map_or(0, |rate| rate.kept(kept_percent));
-        let left = self.tokens_left(now, told).saturating_add(available);
-        (kept > 0 && left < signed(tokens + kept)).then_some(Shortage::Priority)
-    }
-
-    /// What the cell would say, going by what it told last; `None` where it may have what is short.
-    fn expected_denial(
-        &self,
-        now: Timestamp,
-        told: &Told,
-        short: Shortage,
-        tokens: u64,
-        kept_percent: u8,
-    ) -> Option<Denied> {
-        let limits = &told.limits;
-        let lacking = |account: &Account, amount| signed(amount) - account.available();
-        let (rate, left, wanted) = match short {
-            Shortage::Requests => (
-                limits.requests,
-                self.requests_left(now, told),
-                lacking(&self.requests.account, 1),
-            ),
-            Shortage::Tokens | Shortage::Priority => {
-                let lacking = lacking(&self.tokens.account, tokens).max(0);
-                if limits.tokens_per_day.is_some() && signed(told.left.day_tokens) < lacking {
-                    let (short, wait) = (Shortage::Day, Some(limits.until_next_day(now)));
-                    return Some(Denied { short, wait });
-                }
-                let kept = limits.tokens.map_or(0, |rate| rate.kept(kept_percent));
-                (limits.tokens, self.tokens_left(now, told), lacking + signed(kept))
-            }
-            Shortage::Concurrency | Shortage::Day | Shortage::TooLarge => return None,
-        };
-        let missing = u64::try_from(wanted.saturating_sub(left))
-            .ok()
-            .filter(|missing| *missing > 0)?;
-        let wait = Some(rate?.time_for(missing));
-        Some(Denied { short, wait })
-    }
-
-    /// Tokens left in the cell by now, if nobody took any.
-    fn tokens_left(&self, now: Timestamp, told: &Told) -> i64 {
-        left(
-            told.limits.tokens,
-            told.left.tokens,
-            now.since(told.at),
-            self.tokens.most,
-        )
-    }
-
-    /// Requests, likewise.
-    fn requests_left(&self, now: Timestamp, told: &Told) -> i64 {
-        left(
-            told.limits.requests,
-            told.left.requests,
-            now.since(told.at),
-            self.requests.most,
-        )
-    }
-
-    /// What to do about a shortage: what the cell told a moment ago saves asking it again.
-    fn not_reserved(&self, now: Timestamp, short: Shortage, expected: Option<Denied>) -> NotReserved {
-        if self.asking.is_some_and(|asking| now.since(asking.since) < LONGEST_CALL) {
-            return NotReserved::Asking;
-        }
-        let pause = self.ask_after.since(now);
-        if self.unanswered > 1 && !pause.is_zero() {
-            return NotReserved::CutOff { wait: pause };
-        }
-        let is_fresh = self.told.is_some_and(|told| now.since(told.at) < FRESH);
-        match expected {
-            Some(denied) if is_fresh && denied.wait > Some(SOON) || !pause.is_zero() => {
-                NotReserved::Denied(denied.at_least(pause))
-            }
-            None if !pause.is_zero() => {
-                let wait = Some(pause);
-                NotReserved::Denied(Denied { short, wait })
-            }
-            Some(_) | None => NotReserved::Ask,
-        }
-    }
-
     fn spend(&mut self, now: Timestamp, tokens: u64) {
         self.tokens.account.spent += tokens;
         self.requests.account.spent += 1;
@@ -533,37 +433,6 @@ impl Book {
     }
 }
 
-impl Purse {
-    fn give_back_beyond(&mut self, most: u64) {
-        self.account.keep(most);
-    }
-
-    /// The account as it is told; until the reply nothing more than this is held.
-    fn told(&mut self) -> Account {
-        self.most = self.account.held();
-        self.account
-    }
-
-    /// Holds so much less at most.
-    fn lower(&mut self, by: u64) {
-        self.most = self.most.saturating_sub(by);
-        self.account.keep(self.most);
-    }
-
-    fn on_lent(&mut self, granted: u64, held: u64) {
-        self.account.granted = self.account.granted.max(granted);
-        self.most = held;
-    }
-}
-
-/// What was left some time ago has grown, but not into the room of what the cell believes to be held.
-fn left(rate: Option<Rate>, left: i64, elapsed: Duration, held: u64) -> i64 {
-    rate.map_or(i64::MAX, |rate| {
-        let most = signed(rate.burst.saturating_sub(held));
-        rate.grown(left, elapsed).min(most.max(left))
-    })
-}
-
 fn signed(amount: u64) -> i64 {
     i64::try_from(amount).unwrap_or(i64::MAX)
 }
@@ -572,10 +441,6 @@ fn signed(amount: u64) -> i64 {
 const TOP_UP_PAUSE: Duration = Duration::from_secs(1);
 /// After a denial nothing is asked for that long.
 const DENIED_PAUSE: Duration = Duration::from_millis(500);
-/// What the cell told is relied on for that long, where it says that there is nothing to be had.
-const FRESH: Duration = Duration::from_secs(1);
-/// What should be there that soon may be there already.
-const SOON: Duration = Duration::from_millis(100);
 /// After a call that was not answered.
 const CUT_OFF_PAUSE: Duration = Duration::from_secs(1);
 /// After that long without a request everything is given back.

@@ -1,16 +1,18 @@
 //! The budget cell: what a tenant may use of a group of models, over all edge locations. It lends to holders, which
 //! spend without asking; docs/budgets.md derives what holds in any window.
 
+mod grant;
+mod turn;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use self::turn::Turn;
 use super::account::{Account, Amount};
-use super::limits::{BudgetLimits, Rate};
-use super::message::{
-    BudgetCommand, BudgetReply, BudgetStatus, Denied, HolderId, Lease, Leased, Left, Need, Report, Shortage,
-};
+use super::limits::BudgetLimits;
+use super::message::{BudgetCommand, BudgetReply, BudgetStatus, Denied, HolderId, Lease, Leased, Left, Report};
 use super::outputs::Outputs;
 use super::pool::Pool;
 use crate::ids::ModelName;
@@ -57,17 +59,6 @@ struct Holder {
     denied: Option<Denied>,
     /// Whether it has been written off.
     is_lapsed: bool,
-}
-
-/// The request that is first in line, known by its size: it may come back to another location. Half of what comes into the
-/// bucket is kept for it, so that many small requests cannot keep a large one waiting for ever, nor a large one all small
-/// ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Turn {
-    tokens: u64,
-    since: Timestamp,
-    /// When all of it is there for certain.
-    full: Timestamp,
 }
 
 impl BudgetCell {
@@ -270,128 +261,6 @@ impl BudgetCell {
         }
     }
 
-    /// Grants what a request needs, all or nothing.
-    fn serve(&mut self, holder: &mut Holder, need: Need) -> Option<Denied> {
-        let lacking = Amount {
-            tokens: need.tokens.saturating_sub(holder.tokens.held()),
-            requests: u64::from(holder.requests.held() == 0),
-        };
-        let lacking_slots = need.slots.saturating_sub(holder.slots);
-        let shortage = if lacking_slots > self.free_slots() {
-            let short = Shortage::Concurrency;
-            Some(Denied { short, wait: None })
-        } else {
-            self.shortage(need, holder.tokens.held(), lacking)
-        };
-        if shortage.is_none() {
-            self.grant(holder, lacking);
-            // The request that waits for it spends it, so that the bucket fills again from now on.
-            if self.limits().bounds_tokens() {
-                self.tokens.spend(&mut holder.tokens, need.tokens);
-            }
-            if self.limits().requests.is_some() {
-                self.requests.spend(&mut holder.requests, 1);
-            }
-            self.set_slots(holder, holder.slots + lacking_slots);
-            self.turn = self.turn.filter(|turn| !turn.is_for(need.tokens));
-        }
-        shortage
-    }
-
-    /// Why a holder cannot have what it lacks, with the longest of the waits.
-    fn shortage(&mut self, need: Need, held: u64, lacking: Amount) -> Option<Denied> {
-        let limits = self.limits();
-        let denied = |short, wait| Some(Denied { short, wait });
-        if limits.bounds_tokens() && need.tokens > limits.most_for_one(need.kept_percent) {
-            return denied(Shortage::TooLarge, None);
-        }
-        if limits.tokens_per_day.is_some() && lacking.tokens > self.left().day_tokens {
-            return denied(Shortage::Day, Some(limits.until_next_day(self.now)));
-        }
-        let of_tokens = self.shortage_of_tokens(need, held);
-        let of_requests = match (limits.requests, self.requests.bucket()) {
-            (Some(rate), Some(bucket)) => Some(bucket.wait(rate, lacking.requests)),
-            (None, _) | (_, None) => None,
-        };
-        let of_requests = of_requests.filter(|wait| lacking.requests > 0 && !wait.is_zero());
-        match (of_tokens, of_requests) {
-            (Some(tokens), Some(requests)) if tokens.wait < Some(requests) => {
-                denied(Shortage::Requests, Some(requests))
-            }
-            (None, Some(requests)) => denied(Shortage::Requests, Some(requests)),
-            (of_tokens, _) => of_tokens,
-        }
-    }
-
-    /// Why a holder, which holds so much, cannot have the tokens of the minute that it needs. It comes to be first in
-    /// line, if nobody is.
-    fn shortage_of_tokens(&mut self, need: Need, held: u64) -> Option<Denied> {
-        let rate = self.limits().tokens?;
-        let lacking = need.tokens.saturating_sub(held);
-        // What the holder has left then counts as well: it would come back.
-        let kept = rate.kept(need.kept_percent);
-        let wanted = (need.tokens + kept).saturating_sub(held) + self.ahead(need.tokens);
-        let bucket = self.tokens.bucket()?;
-        if lacking + kept == 0 || bucket.level() >= signed(wanted) {
-            return None;
-        }
-        let wait = bucket.wait(rate, wanted);
-        if kept > 0 {
-            let (short, wait) = (Shortage::Priority, Some(wait));
-            return Some(Denied { short, wait });
-        }
-        let first_in_line = self.turn.filter(|turn| turn.is_for(need.tokens));
-        // Who waited once and found others quicker waits until all of it is there for certain.
-        let wait = first_in_line.map_or(wait, |turn| wait.max(turn.full.since(self.now)));
-        self.turn.get_or_insert(Turn {
-            tokens: need.tokens,
-            since: self.now,
-            full: self.now + wait * 2,
-        });
-        let (short, wait) = (Shortage::Tokens, Some(wait));
-        Some(Denied { short, wait })
-    }
-
-    /// Lends what the holder would like to have beyond what it needs: in proportion to its share of what all spend,
-    /// and never so much that others find nothing.
-    fn top_up(&mut self, id: HolderId, holder: &mut Holder, lease: &Lease) {
-        let own = u128::from(holder.pace) + 1;
-        let others = self
-            .holders
-            .iter()
-            .filter(|(other, holder)| **other != id && !holder.is_lapsed);
-        let all = own + others.map(|(_, other)| u128::from(other.pace) + 1).sum::<u128>();
-        let share = |free: u64| u64::try_from(u128::from(free / 2) * own / all).unwrap_or(u64::MAX);
-        let tokens = lease.want.tokens.saturating_sub(holder.tokens.held());
-        let requests = lease.want.requests.saturating_sub(holder.requests.held());
-        let free = self.free_tokens();
-        let more = Amount {
-            tokens: tokens.min(share(free)),
-            requests: requests.min(share(u64::try_from(self.requests.level()).unwrap_or(0))),
-        };
-        self.grant(holder, more);
-        let more = lease.want_slots.saturating_sub(holder.slots).min(self.free_slots());
-        self.set_slots(holder, holder.slots + more);
-    }
-
-    /// Tokens that may be lent beyond need.
-    fn free_tokens(&self) -> u64 {
-        let level = self.tokens.level().saturating_sub(signed(self.ahead(0)));
-        let level = u64::try_from(level).unwrap_or(0);
-        match self.limits().tokens_per_day {
-            Some(_) => level.min(self.left().day_tokens),
-            None => level,
-        }
-    }
-
-    /// Tokens that are kept by now for the request that is first in line, if that is another one.
-    fn ahead(&self, tokens: u64) -> u64 {
-        match (self.turn.filter(|turn| !turn.is_for(tokens)), self.limits().tokens) {
-            (Some(turn), Some(rate)) => turn.kept(self.now, rate),
-            (None, _) | (_, None) => 0,
-        }
-    }
-
     fn grant(&mut self, holder: &mut Holder, amount: Amount) {
         if self.limits().bounds_tokens() {
             self.tokens.grant(&mut holder.tokens, amount.tokens);
@@ -402,21 +271,9 @@ impl BudgetCell {
         }
     }
 
-    fn free_slots(&self) -> u32 {
-        let most = self.limits().concurrent_requests.unwrap_or(u32::MAX);
-        most.saturating_sub(self.slots)
-    }
-
     fn set_slots(&mut self, holder: &mut Holder, slots: u32) {
         self.slots = self.slots - holder.slots + slots;
         holder.slots = slots;
-    }
-
-    /// Places that one holder may keep without use: none where there are few for many.
-    fn spare_slots(&self) -> u32 {
-        let holders = u32::try_from(self.live().count()).unwrap_or(u32::MAX);
-        let most = self.limits().concurrent_requests.unwrap_or(u32::MAX);
-        most / holders.saturating_mul(SPARE_SHARE).max(1)
     }
 
     /// Writes off what nobody reported, and forgets who was written off long ago.
@@ -489,20 +346,6 @@ impl BudgetCell {
     }
 }
 
-impl Turn {
-    /// Whether it is for a request about that large: a small one must not use up what a large one waits for.
-    fn is_for(&self, tokens: u64) -> bool {
-        tokens <= self.tokens && tokens.saturating_mul(2) > self.tokens
-    }
-
-    /// What is kept for it by now.
-    fn kept(&self, now: Timestamp, rate: Rate) -> u64 {
-        let micros = u64::try_from(now.since(self.since).as_micros()).unwrap_or(u64::MAX);
-        let half = u128::from(micros) * u128::from(rate.per_minute) / (2 * MICROS_PER_MINUTE);
-        u64::try_from(half).unwrap_or(u64::MAX).min(self.tokens)
-    }
-}
-
 fn signed(amount: u64) -> i64 {
     i64::try_from(amount).unwrap_or(i64::MAX)
 }
@@ -510,12 +353,9 @@ fn signed(amount: u64) -> i64 {
 /// A holder stops using a lease that long before the cell writes it off. Both measure by durations and the holder begins
 /// first, so that this only has to cover clocks that run at different speeds.
 const GRACE: Duration = Duration::from_secs(1);
-const MICROS_PER_MINUTE: u128 = 60_000_000;
 /// How long tokens are kept, once they are there, for who is first in line.
 const TURN: Duration = Duration::from_secs(2);
 /// How long a holder that was written off may still account for what it held.
 const REMEMBERED: Duration = Duration::from_secs(600);
-/// All holders together keep at most one of so many places without use.
-const SPARE_SHARE: u32 = 4;
 /// Models of which the length of answers is learned: far more than one budget covers.
 const MOST_MODELS: usize = 256;

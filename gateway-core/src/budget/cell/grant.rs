@@ -1,0 +1,145 @@
+//! What a holder is lent: what a waiting request needs, all or nothing, and as much beyond it as leaves enough for others.
+
+use super::turn::Turn;
+use super::{BudgetCell, Holder, signed};
+use crate::budget::account::Amount;
+use crate::budget::message::{Denied, HolderId, Lease, Need, Shortage};
+
+impl BudgetCell {
+    /// Grants what a request needs, all or nothing.
+    pub(super) fn serve(&mut self, holder: &mut Holder, need: Need) -> Option<Denied> {
+        let lacking = Amount {
+            tokens: need.tokens.saturating_sub(holder.tokens.held()),
+            requests: u64::from(holder.requests.held() == 0),
+        };
+        let lacking_slots = need.slots.saturating_sub(holder.slots);
+        let shortage = if lacking_slots > self.free_slots() {
+            let short = Shortage::Concurrency;
+            Some(Denied { short, wait: None })
+        } else {
+            self.shortage(need, holder.tokens.held(), lacking)
+        };
+        if shortage.is_none() {
+            self.grant(holder, lacking);
+            // The request that waits for it spends it, so that the bucket fills again from now on.
+            if self.limits().bounds_tokens() {
+                self.tokens.spend(&mut holder.tokens, need.tokens);
+            }
+            if self.limits().requests.is_some() {
+                self.requests.spend(&mut holder.requests, 1);
+            }
+            self.set_slots(holder, holder.slots + lacking_slots);
+            self.turn = self.turn.filter(|turn| !turn.is_for(need.tokens));
+        }
+        shortage
+    }
+
+    /// Why a holder cannot have what it lacks, with the longest of the waits.
+    fn shortage(&mut self, need: Need, held: u64, lacking: Amount) -> Option<Denied> {
+        let limits = self.limits();
+        let denied = |short, wait| Some(Denied { short, wait });
+        if limits.bounds_tokens() && need.tokens > limits.most_for_one(need.kept_percent) {
+            return denied(Shortage::TooLarge, None);
+        }
+        if limits.tokens_per_day.is_some() && lacking.tokens > self.left().day_tokens {
+            return denied(Shortage::Day, Some(limits.until_next_day(self.now)));
+        }
+        let of_tokens = self.shortage_of_tokens(need, held);
+        let of_requests = match (limits.requests, self.requests.bucket()) {
+            (Some(rate), Some(bucket)) => Some(bucket.wait(rate, lacking.requests)),
+            (None, _) | (_, None) => None,
+        };
+        let of_requests = of_requests.filter(|wait| lacking.requests > 0 && !wait.is_zero());
+        match (of_tokens, of_requests) {
+            (Some(tokens), Some(requests)) if tokens.wait < Some(requests) => {
+                denied(Shortage::Requests, Some(requests))
+            }
+            (None, Some(requests)) => denied(Shortage::Requests, Some(requests)),
+            (of_tokens, _) => of_tokens,
+        }
+    }
+
+    /// Why a holder, which holds so much, cannot have the tokens of the minute that it needs. It comes to be first in
+    /// line, if nobody is.
+    fn shortage_of_tokens(&mut self, need: Need, held: u64) -> Option<Denied> {
+        let rate = self.limits().tokens?;
+        let lacking = need.tokens.saturating_sub(held);
+        // What the holder has left then counts as well: it would come back.
+        let kept = rate.kept(need.kept_percent);
+        let wanted = (need.tokens + kept).saturating_sub(held) + self.ahead(need.tokens);
+        let bucket = self.tokens.bucket()?;
+        if lacking + kept == 0 || bucket.level() >= signed(wanted) {
+            return None;
+        }
+        let wait = bucket.wait(rate, wanted);
+        if kept > 0 {
+            let (short, wait) = (Shortage::Priority, Some(wait));
+            return Some(Denied { short, wait });
+        }
+        let first_in_line = self.turn.filter(|turn| turn.is_for(need.tokens));
+        // Who waited once and found others quicker waits until all of it is there for certain.
+        let wait = first_in_line.map_or(wait, |turn| wait.max(turn.full.since(self.now)));
+        self.turn.get_or_insert(Turn {
+            tokens: need.tokens,
+            since: self.now,
+            full: self.now + wait * 2,
+        });
+        let (short, wait) = (Shortage::Tokens, Some(wait));
+        Some(Denied { short, wait })
+    }
+
+    /// Lends what the holder would like to have beyond what it needs: in proportion to its share of what all spend,
+    /// and never so much that others find nothing.
+    pub(super) fn top_up(&mut self, id: HolderId, holder: &mut Holder, lease: &Lease) {
+        let own = u128::from(holder.pace) + 1;
+        let others = self
+            .holders
+            .iter()
+            .filter(|(other, holder)| **other != id && !holder.is_lapsed);
+        let all = own + others.map(|(_, other)| u128::from(other.pace) + 1).sum::<u128>();
+        let share = |free: u64| u64::try_from(u128::from(free / 2) * own / all).unwrap_or(u64::MAX);
+        let tokens = lease.want.tokens.saturating_sub(holder.tokens.held());
+        let requests = lease.want.requests.saturating_sub(holder.requests.held());
+        let free = self.free_tokens();
+        let more = Amount {
+            tokens: tokens.min(share(free)),
+            requests: requests.min(share(u64::try_from(self.requests.level()).unwrap_or(0))),
+        };
+        self.grant(holder, more);
+        let more = lease.want_slots.saturating_sub(holder.slots).min(self.free_slots());
+        self.set_slots(holder, holder.slots + more);
+    }
+
+    /// Tokens that may be lent beyond need.
+    fn free_tokens(&self) -> u64 {
+        let level = self.tokens.level().saturating_sub(signed(self.ahead(0)));
+        let level = u64::try_from(level).unwrap_or(0);
+        match self.limits().tokens_per_day {
+            Some(_) => level.min(self.left().day_tokens),
+            None => level,
+        }
+    }
+
+    /// Tokens that are kept by now for the request that is first in line, if that is another one.
+    fn ahead(&self, tokens: u64) -> u64 {
+        match (self.turn.filter(|turn| !turn.is_for(tokens)), self.limits().tokens) {
+            (Some(turn), Some(rate)) => turn.kept(self.now, rate),
+            (None, _) | (_, None) => 0,
+        }
+    }
+
+    fn free_slots(&self) -> u32 {
+        let most = self.limits().concurrent_requests.unwrap_or(u32::MAX);
+        most.saturating_sub(self.slots)
+    }
+
+    /// Places that one holder may keep without use: none where there are few for many.
+    pub(super) fn spare_slots(&self) -> u32 {
+        let holders = u32::try_from(self.live().count()).unwrap_or(u32::MAX);
+        let most = self.limits().concurrent_requests.unwrap_or(u32::MAX);
+        most / holders.saturating_mul(SPARE_SHARE).max(1)
+    }
+}
+
+/// All holders together keep at most one of so many places without use.
+const SPARE_SHARE: u32 = 4;
