@@ -87,21 +87,25 @@ impl Figures {
 /// request was admitted between the moments at which it was sent and answered. So those that were sent after a window
 /// began, and answered before it ended, were admitted in it.
 fn overshoot(answered: &[Try], limits: Limits) -> i64 {
-    let excess_from = |begin: Duration| {
-        let mut tokens = 0;
-        let inside = answered.iter().filter(move |tried| tried.sent >= begin);
-        inside.map(move |tried| {
-            tokens += tried.tokens;
-            signed(tokens) - signed(bound(limits, tried.answered - begin))
-        })
-    };
-    let excesses = answered.iter().flat_map(|first| excess_from(first.sent));
-    excesses.max().unwrap_or(-signed(limits.burst))
+    // In units of which a minute's microseconds make a token, for every pair of requests is looked at.
+    let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+    let (burst, per_minute) = (signed(limits.burst), signed(limits.per_minute));
+    let mut worst = -burst * UNITS_PER_TOKEN;
+    for first in answered {
+        let mut beyond = micros(first.sent) * per_minute - burst * UNITS_PER_TOKEN;
+        let earlier = answered.partition_point(|tried| tried.answered < first.sent);
+        for inside in answered[earlier..].iter().filter(|tried| tried.sent >= first.sent) {
+            beyond += signed(inside.tokens) * UNITS_PER_TOKEN;
+            worst = worst.max(beyond - micros(inside.answered) * per_minute);
+        }
+    }
+    // Rounded up.
+    -(-worst).div_euclid(UNITS_PER_TOKEN)
 }
 
 /// What may be admitted in a window of that length.
 fn bound(limits: Limits, window: Duration) -> u64 {
-    let grown = window.as_micros() * u128::from(limits.per_minute) / 60_000_000;
+    let grown = window.as_micros() * u128::from(limits.per_minute) / u128::from(UNITS_PER_TOKEN.unsigned_abs());
     limits.burst + u64::try_from(grown).unwrap_or(u64::MAX)
 }
 
@@ -124,6 +128,9 @@ fn sorted_us(tries: &[Try]) -> Vec<u64> {
 fn signed(tokens: u64) -> i64 {
     i64::try_from(tokens).unwrap_or(i64::MAX)
 }
+
+/// Microseconds in a minute.
+const UNITS_PER_TOKEN: i64 = 60_000_000;
 
 #[cfg(test)]
 mod tests {

@@ -47,7 +47,7 @@ impl Case {
         },
         // Leases are large only where there is plenty.
         Self {
-            name: "one gateway is killed while it holds much: 60,000,000 tokens/min, a sixth of the time",
+            name: "one gateway is killed while it holds much: 60,000,000 tokens/min, a fifteenth of the time",
             per_minute: 60_000_000,
             burst: 60_000_000,
             kills: true,
@@ -160,7 +160,11 @@ impl Fleet {
 
     /// Where there is plenty, requests are too many to compare all of them with each other.
     fn time_ms(&self, case: &Case) -> u32 {
-        if case.is_scarce { self.load_ms } else { self.load_ms / 6 }
+        if case.is_scarce {
+            self.load_ms
+        } else {
+            self.load_ms / 15
+        }
     }
 
     fn start(&self, number: usize, config: &std::path::Path, redis: &str) -> Result<Child, TaskError> {
