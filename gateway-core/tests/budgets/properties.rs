@@ -161,8 +161,8 @@ impl World {
     }
 
     fn reply(&mut self, at: usize, leased: Leased) {
-        let before = self.books[at].replies();
-        let granted = self.books[at].on_leased(self.clock(), leased).is_ok();
+        let (now, before) = (self.clock(), self.books[at].replies());
+        let granted = self.books[at].on_leased(now, leased).is_ok();
         if self.books[at].replies() == before {
             return;
         }
