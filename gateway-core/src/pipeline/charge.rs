@@ -84,12 +84,14 @@ impl<P: Platform> Charge<P> {
     /// A chunk of the answer has passed. Every so many of them `written` is asked how long the answer is by now, and one
     /// that outgrows what is reserved for it reserves more; a stream is never cut for want of tokens.
     pub fn on_chunk(&self, prompt: Tokens, written: impl FnOnce() -> Tokens) {
-        let left = self.until_look.get() - 1;
-        self.until_look.set(left);
-        if self.held.is_empty() || left > 0 {
+        if self.held.is_empty() {
             return;
         }
-        self.until_look.set(CHUNKS_BETWEEN_LOOKS);
+        let left = self.until_look.get().saturating_sub(1);
+        self.until_look.set(if left == 0 { CHUNKS_BETWEEN_LOOKS } else { left });
+        if left > 0 {
+            return;
+        }
         let so_far = (prompt + written()).0;
         let now = self.exchange.platform.now();
         for held in &self.held {

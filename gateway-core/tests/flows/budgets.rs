@@ -349,3 +349,28 @@ fn operators_read_budgets_and_set_limits_in_place_of_the_configurations() {
     let serving = world.serving(Request::get(path).header("authorization", "Bearer key-of-payer"), "");
     assert_eq!(world.run(serving).status(), 401);
 }
+
+#[test]
+fn a_long_stream_reserves_more_while_it_runs_and_one_without_budgets_is_none_the_worse() {
+    let long = |_: &Request<bytes::Bytes>| {
+        let mut pieces: Vec<_> = (0..200).map(|_| event("one two three four five six")).collect();
+        pieces.extend([Piece::Wait(Duration::from_secs(20)), done()]);
+        sse(pieces)
+    };
+    let mut world = World::new(&limited("tokens_per_minute = 100_000"), long);
+    let body = json!({"model": "big", "prompt": [1], "stream": true, "max_tokens": 20}).to_string();
+    let mut paid = streaming(post(&mut world, &body));
+    let mut free = streaming(world.post("/v1/completions", &body));
+    for body in [&mut paid, &mut free] {
+        (0..200).for_each(|_| drop(world.next(body)));
+    }
+    let get = Request::get("/admin/budgets").header("authorization", "Bearer admin-key");
+    let serving = world.serving(get, "");
+    let response = world.run(serving);
+    let budgets: Value = serde_json::from_str(&world.rest(response.into_body())).unwrap();
+    let tokens = &budgets["budgets"][0]["token_totals"];
+    assert!(
+        tokens["spent"].as_u64().unwrap() > 500,
+        "21 were reserved at first: {tokens}"
+    );
+}
