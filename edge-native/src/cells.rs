@@ -27,7 +27,7 @@ impl Cells {
     /// Runs one command in the cell. One that is met for the first time begins with what `kept` has of it, if anything.
     ///
     /// # Errors
-    /// When the cell would be one more than [`MAX_CELLS`], or its record cannot be read.
+    /// When the cell would be one more than a process keeps, or its record cannot be read.
     pub fn call(
         &self,
         id: &CellId,
