@@ -40,6 +40,6 @@ impl Account {
 }
 
 /// No sum comes near the bounds of an `i64`: a cell lends at most 10^12 tokens a day.
-fn signed(amount: u64) -> i64 {
+pub(super) fn signed(amount: u64) -> i64 {
     i64::try_from(amount).unwrap_or(i64::MAX)
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::account::signed;
 use crate::time::Timestamp;
 
 /// What a budget allows. `None`: as much as there is.
@@ -55,15 +56,19 @@ impl Rate {
 
     /// A level after so much time in which nothing was taken: at most the burst.
     pub fn grown(self, level: i64, elapsed: Duration) -> i64 {
-        let micros = i128::try_from(elapsed.as_micros()).unwrap_or(i128::MAX);
-        let added = micros.saturating_mul(i128::from(self.per_minute)) / MICROS_PER_MINUTE;
-        let grown = i128::from(level).saturating_add(added).min(i128::from(self.burst));
-        i64::try_from(grown).unwrap_or(i64::MAX)
+        let grown = level.saturating_add(signed(self.inflow(elapsed)));
+        grown.min(signed(self.burst))
+    }
+
+    /// How many come in that time.
+    pub fn inflow(self, elapsed: Duration) -> u64 {
+        let inflow = elapsed.as_micros().saturating_mul(self.per_minute.into()) / MICROS_PER_MINUTE;
+        u64::try_from(inflow).unwrap_or(u64::MAX)
     }
 
     /// How long so many take to come.
     pub fn time_for(self, amount: u64) -> Duration {
-        let micros = u128::from(amount) * MICROS_PER_MINUTE.unsigned_abs();
+        let micros = u128::from(amount) * MICROS_PER_MINUTE;
         let micros = micros.div_ceil(u128::from(self.per_minute.max(1)));
         Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
     }
@@ -117,7 +122,7 @@ impl BudgetLimits {
 
 /// Most tokens in a day.
 pub const MOST_PER_DAY: u64 = 1_000_000_000_000;
-const MICROS_PER_MINUTE: i128 = 60_000_000;
+const MICROS_PER_MINUTE: u128 = 60_000_000;
 const SECONDS_PER_DAY: u64 = 86_400;
 const MINUTES_PER_DAY: u64 = 1_440;
 

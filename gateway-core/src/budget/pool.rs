@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::account::Account;
+use super::account::{Account, signed};
 use super::bucket::Bucket;
 use super::limits::Rate;
 use super::message::Totals;
@@ -180,8 +180,4 @@ impl Pool {
             bucket.take(amount);
         }
     }
-}
-
-fn signed(amount: u64) -> i64 {
-    i64::try_from(amount).unwrap_or(i64::MAX)
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures::future::{Either, select};
 
+use super::Gateway;
 use super::exchange::Exchange;
 use crate::budget::{
     Book, BudgetCommand, BudgetError, BudgetReply, Denied, HolderId, IDLE, LONGEST_CALL, Lease, Leased, MOST_WAITS,
@@ -19,6 +20,7 @@ use crate::config::Budget;
 use crate::ids::BudgetId;
 use crate::observe::{Budgeting, Event};
 use crate::platform::{CellError, Platform};
+use crate::time::Timestamp;
 
 /// Books by budget. Their number is that of the configuration's budgets.
 #[derive(Debug, Default)]
@@ -120,16 +122,8 @@ impl Ledger {
         exchange.platform.after_response(async move {
             match command {
                 BudgetCommand::Lease(lease) => {
-                    let asked = Asked::new(&ledger);
-                    let leased = call(&platform, &ledger.budget, lease).await;
-                    if let Err(error) = &leased {
-                        gateway.tell(&Event::Budget(Budgeting::Unreachable {
-                            budget: &ledger.budget.id,
-                            error,
-                        }));
-                    }
                     // Nobody waits for it: what is denied now is asked for again when it is needed.
-                    let _ = asked.on_reply(platform.now(), leased);
+                    let _ = ledger.lease(&platform, &gateway, lease).await;
                 }
                 command @ (BudgetCommand::Settle(_) | BudgetCommand::Status { .. } | BudgetCommand::SetLimits(_)) => {
                     // What is lost on the way the next report tells.
@@ -178,15 +172,18 @@ impl Ledger {
         let now = exchange.platform.now();
         let (limits, ttl) = (self.budget.limits, exchange.config.limits.lease_ttl);
         let lease = self.with(|book| book.ask(now, Some((tokens, kept_percent)), limits, ttl));
+        self.lease(&exchange.platform, &exchange.gateway, lease).await
+    }
+
+    /// Has the cell asked, and the book hear its reply; `None` when it does not answer.
+    async fn lease<P: Platform>(&self, platform: &P, gateway: &Gateway, lease: Lease) -> Option<Result<(), Denied>> {
         let asked = Asked::new(self);
-        let leased = call(&exchange.platform, &self.budget, lease).await;
+        let leased = call(platform, &self.budget, lease).await;
         if let Err(error) = &leased {
-            exchange.gateway.tell(&Event::Budget(Budgeting::Unreachable {
-                budget: &self.budget.id,
-                error,
-            }));
+            let budget = &self.budget.id;
+            gateway.tell(&Event::Budget(Budgeting::Unreachable { budget, error }));
         }
-        asked.on_reply(exchange.platform.now(), leased)
+        asked.on_reply(platform.now(), leased)
     }
 
     /// Waits until the cell has replied to somebody. Requests cannot await each other's calls on every runtime, so
@@ -227,11 +224,7 @@ impl<'l> Asked<'l> {
     }
 
     /// `None` when the cell did not answer.
-    fn on_reply(
-        mut self,
-        now: crate::time::Timestamp,
-        leased: Result<Leased, CellError>,
-    ) -> Option<Result<(), Denied>> {
+    fn on_reply(mut self, now: Timestamp, leased: Result<Leased, CellError>) -> Option<Result<(), Denied>> {
         self.is_over = true;
         self.ledger.with(|book| match leased {
             Ok(leased) => Some(book.on_leased(now, leased)),

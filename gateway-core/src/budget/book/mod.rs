@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use self::purse::Purse;
 use self::shortage::FRESH;
-use super::account::Amount;
+use super::account::{Amount, signed};
 use super::bucket::Bucket;
 use super::limits::{BudgetLimits, Rate};
 use super::message::{Denied, HolderId, Lease, Leased, Left, Need, Report, Shortage};
@@ -219,7 +219,7 @@ impl Book {
     pub fn upkeep(&self, now: Timestamp) -> Option<Upkeep> {
         let told = self.told.filter(|_| self.asking.is_none() && now >= self.ask_after)?;
         let bounds = &told.limits;
-        if self.debt() > 0 && bounds.bounds_tokens() {
+        if self.is_news && self.debt() > 0 && bounds.bounds_tokens() {
             // Others must not be lent what has been spent here.
             return Some(Upkeep::Settle);
         }
@@ -262,8 +262,8 @@ impl Book {
         };
         self.let_go(now);
         // What is far beyond what it would ask for now, others can use.
-        self.tokens.give_back_beyond(needed + want.tokens.saturating_mul(2));
-        self.requests.give_back_beyond(1 + want.requests.saturating_mul(2));
+        self.tokens.account.keep(needed + want.tokens.saturating_mul(2));
+        self.requests.account.keep(1 + want.requests.saturating_mul(2));
         self.slots = self.slots.min(self.running.saturating_add(self.spare_slots));
         let report = self.report(now);
         self.asking = Some(Asking {
@@ -328,23 +328,28 @@ impl Book {
     /// The cell has not answered. It is asked once more at once, since a message may have got lost; then the book counts
     /// as cut off.
     pub fn on_unanswered(&mut self, now: Timestamp) {
-        self.forgo();
+        self.on_left();
         self.unanswered = self.unanswered.saturating_add(1);
         if self.unanswered > 1 {
             self.ask_after = now + CUT_OFF_PAUSE;
         }
     }
 
-    /// Who asked has left before the reply came. What was granted comes with the next one.
+    /// Nobody waits for the reply any more. The cell may have granted what was asked for, and then believes that what was
+    /// held here went into it: it is given back, so that nothing is there twice.
     pub fn on_left(&mut self) {
-        self.forgo();
+        if let Some(need) = self.asking.and_then(|asking| asking.need) {
+            self.tokens.lower(need);
+            self.requests.lower(1);
+        }
+        self.end_asking();
     }
 
     /// Gives back all that is held, and tells the account as it is then.
     pub fn settle_up(&mut self, now: Timestamp) -> Report {
         if self.is_idle(now) {
-            self.tokens.give_back_beyond(0);
-            self.requests.give_back_beyond(0);
+            self.tokens.account.keep(0);
+            self.requests.account.keep(0);
             self.spare_slots = 0;
         }
         self.slots = self.slots.min(self.running.saturating_add(self.spare_slots));
@@ -392,16 +397,6 @@ impl Book {
         self.is_news = true;
     }
 
-    /// The cell may have granted what was asked for, and then believes that what was held here went into it: it is given
-    /// back, so that nothing is there twice.
-    fn forgo(&mut self) {
-        if let Some(need) = self.asking.and_then(|asking| asking.need) {
-            self.tokens.lower(need);
-            self.requests.lower(1);
-        }
-        self.end_asking();
-    }
-
     fn end_asking(&mut self) {
         self.asking = None;
         self.replies += 1;
@@ -414,8 +409,8 @@ impl Book {
             self.requests.most = 0;
             self.slots = self.slots.min(self.running);
         }
-        self.tokens.give_back_beyond(self.tokens.most);
-        self.requests.give_back_beyond(self.requests.most);
+        self.tokens.account.keep(self.tokens.most);
+        self.requests.account.keep(self.requests.most);
     }
 
     fn report(&mut self, now: Timestamp) -> Report {
@@ -431,10 +426,6 @@ impl Book {
             outputs: std::mem::take(&mut self.outputs).into_iter().collect(),
         }
     }
-}
-
-fn signed(amount: u64) -> i64 {
-    i64::try_from(amount).unwrap_or(i64::MAX)
 }
 
 /// Between two times that the cell is asked ahead of need.

@@ -10,10 +10,6 @@ pub(super) struct Purse {
 }
 
 impl Purse {
-    pub fn give_back_beyond(&mut self, most: u64) {
-        self.account.keep(most);
-    }
-
     /// The account as it is told; until the reply nothing more than this is held.
     pub fn told(&mut self) -> Account {
         self.most = self.account.held();

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::{Book, LONGEST_CALL, NotReserved, Told, signed};
-use crate::budget::account::Account;
+use super::{Book, LONGEST_CALL, NotReserved, Told};
+use crate::budget::account::{Account, signed};
 use crate::budget::limits::Rate;
 use crate::budget::message::{Denied, Shortage};
 use crate::time::Timestamp;

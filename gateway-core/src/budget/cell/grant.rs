@@ -1,8 +1,8 @@
 //! What a holder is lent: what a waiting request needs, all or nothing, and as much beyond it as leaves enough for others.
 
 use super::turn::Turn;
-use super::{BudgetCell, Holder, signed};
-use crate::budget::account::Amount;
+use super::{BudgetCell, Holder};
+use crate::budget::account::{Amount, signed};
 use crate::budget::message::{Denied, HolderId, Lease, Need, Shortage};
 
 impl BudgetCell {

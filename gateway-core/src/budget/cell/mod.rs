@@ -346,10 +346,6 @@ impl BudgetCell {
     }
 }
 
-fn signed(amount: u64) -> i64 {
-    i64::try_from(amount).unwrap_or(i64::MAX)
-}
-
 /// A holder stops using a lease that long before the cell writes it off. Both measure by durations and the holder begins
 /// first, so that this only has to cover clocks that run at different speeds.
 const GRACE: Duration = Duration::from_secs(1);

@@ -24,10 +24,6 @@ impl Turn {
 
     /// What is kept for it by now.
     pub fn kept(&self, now: Timestamp, rate: Rate) -> u64 {
-        let micros = u64::try_from(now.since(self.since).as_micros()).unwrap_or(u64::MAX);
-        let half = u128::from(micros) * u128::from(rate.per_minute) / (2 * MICROS_PER_MINUTE);
-        u64::try_from(half).unwrap_or(u64::MAX).min(self.tokens)
+        (rate.inflow(now.since(self.since)) / 2).min(self.tokens)
     }
 }
-
-const MICROS_PER_MINUTE: u128 = 60_000_000;
