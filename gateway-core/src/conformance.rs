@@ -311,6 +311,7 @@ async fn acquire<P: Platform>(platform: &P, cell: &CellAddress) -> Result<Option
         kept_percent: 0,
         permit,
         kv_tokens: Tokens(1),
+        spare: 0,
         replicas: vec!["http://replica".into()],
         room: Room {
             max_running: 5,
@@ -323,7 +324,7 @@ async fn acquire<P: Platform>(platform: &P, cell: &CellAddress) -> Result<Option
     match call(platform, cell, command).await? {
         ClusterReply::Granted(_) => Ok(Some(permit)),
         ClusterReply::Refused(_) => Ok(None),
-        reply @ (ClusterReply::Done | ClusterReply::Status(_)) => Err(format!("{reply:?}")),
+        reply @ (ClusterReply::Done | ClusterReply::Extended(_) | ClusterReply::Status(_)) => Err(format!("{reply:?}")),
     }
 }
 
@@ -332,19 +333,15 @@ async fn release<P: Platform>(platform: &P, cell: &CellAddress, permit: PermitId
         failures: 1,
         open: Duration::from_secs(1),
     };
-    let release = Release {
-        permit,
-        replica: None,
-        outcome: Outcome::Served,
-        breaker,
-    };
-    call(platform, cell, ClusterCommand::Release(release)).await.map(drop)
+    let releases = vec![Release::of_all(permit, None, Outcome::Served)];
+    let release = ClusterCommand::Release { releases, breaker };
+    call(platform, cell, release).await.map(drop)
 }
 
 async fn status<P: Platform>(platform: &P, cell: &CellAddress) -> Result<Vec<ReplicaStatus>, String> {
     match call(platform, cell, ClusterCommand::Status).await? {
         ClusterReply::Status(status) => Ok(status),
-        reply @ (ClusterReply::Done | ClusterReply::Granted(_) | ClusterReply::Refused(_)) => Err(format!("{reply:?}")),
+        reply => Err(format!("{reply:?}")),
     }
 }
 

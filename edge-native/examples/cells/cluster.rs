@@ -27,6 +27,7 @@ fn acquire(permit: u64) -> CellCommand {
     CellCommand::Cluster(ClusterCommand::Acquire(Acquire {
         permit: PermitId(permit),
         kv_tokens: Tokens(1_000),
+        spare: 0,
         replicas: (0..8)
             .map(|number| format!("http://10.0.0.{number}:8000").as_str().into())
             .collect(),
@@ -42,13 +43,11 @@ fn acquire(permit: u64) -> CellCommand {
 }
 
 fn release(permit: u64) -> CellCommand {
-    CellCommand::Cluster(ClusterCommand::Release(Release {
-        permit: PermitId(permit),
-        replica: None,
-        outcome: Outcome::Served,
+    CellCommand::Cluster(ClusterCommand::Release {
+        releases: vec![Release::of_all(PermitId(permit), None, Outcome::Served)],
         breaker: BreakerPolicy {
             failures: 3,
             open: Duration::from_secs(5),
         },
-    }))
+    })
 }

@@ -68,6 +68,7 @@ pub async fn acquire(user: &Redis, name: &str, permit: u64, most: u32) -> Result
         kept_percent: 0,
         permit: PermitId(permit),
         kv_tokens: Tokens(1),
+        spare: 0,
         replicas: vec!["http://replica".into()],
         room: Room {
             max_running: most,
@@ -80,29 +81,27 @@ pub async fn acquire(user: &Redis, name: &str, permit: u64, most: u32) -> Result
     match ask(user, name, ClusterCommand::Acquire(acquire)).await? {
         ClusterReply::Granted(_) => Ok(true),
         ClusterReply::Refused(_) => Ok(false),
-        reply @ (ClusterReply::Done | ClusterReply::Status(_)) => panic!("{reply:?}"),
+        reply @ (ClusterReply::Done | ClusterReply::Extended(_) | ClusterReply::Status(_)) => panic!("{reply:?}"),
     }
 }
 
 /// Gives a place back.
 pub async fn release(user: &Redis, name: &str, permit: u64) {
-    let release = Release {
-        permit: PermitId(permit),
-        replica: None,
-        outcome: Outcome::Served,
+    let release = ClusterCommand::Release {
+        releases: vec![Release::of_all(PermitId(permit), None, Outcome::Served)],
         breaker: BreakerPolicy {
             failures: 1,
             open: Duration::from_secs(1),
         },
     };
-    ask(user, name, ClusterCommand::Release(release)).await.expect("told");
+    ask(user, name, release).await.expect("told");
 }
 
 /// How many places are taken.
 pub async fn running(user: &Redis, name: &str) -> Result<u32, CellError> {
     match ask(user, name, ClusterCommand::Status).await? {
         ClusterReply::Status(replicas) => Ok(replicas.iter().map(|replica| replica.running).sum()),
-        reply @ (ClusterReply::Done | ClusterReply::Granted(_) | ClusterReply::Refused(_)) => panic!("{reply:?}"),
+        reply => panic!("{reply:?}"),
     }
 }
 

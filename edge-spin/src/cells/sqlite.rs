@@ -231,7 +231,7 @@ const FORGETS_ONE_IN: u64 = 32;
 
 #[cfg(test)]
 mod tests {
-    use tidegate_core::cluster::{ClusterCommand, ClusterReply, Held, PermitId};
+    use tidegate_core::cluster::{ClusterCommand, ClusterReply, Held, PermitId, Share};
     use tidegate_core::ids::Tokens;
     use tidegate_core::time::Timestamp;
 
@@ -241,10 +241,10 @@ mod tests {
         let held = Held {
             permit: PermitId(permit),
             replica: "http://a.test".into(),
-            kv_tokens: Tokens(7),
+            share: Share::of_one(Tokens(7)),
         };
         let ttl = Duration::from_secs(30);
-        let commands = vec![CellCommand::Cluster(ClusterCommand::Renew { held, ttl })];
+        let commands = vec![CellCommand::Cluster(ClusterCommand::Renew { held: vec![held], ttl })];
         Entry {
             at: Timestamp::from_millis(1_000),
             commands,

@@ -101,7 +101,7 @@ pub const SNAPSHOT_EVERY: u64 = 64;
 pub const KEPT: u64 = 256;
 
 /// The version of the format of entries.
-const ENTRY_VERSION: u8 = 1;
+const ENTRY_VERSION: u8 = 2;
 
 #[cfg(test)]
 mod tests {
@@ -109,19 +109,19 @@ mod tests {
 
     use super::*;
     use crate::budget::{Account, Amount, BudgetCommand, BudgetLimits, HolderId, Lease, Need, Outputs, Rate, Report};
-    use crate::cluster::{ClusterCommand, ClusterReply, Held, PermitId};
+    use crate::cluster::{ClusterCommand, ClusterReply, Held, PermitId, Share};
     use crate::ids::Tokens;
 
     fn renewal(permit: u64) -> Entry {
         let held = Held {
             permit: PermitId(permit),
             replica: "http://a.test".into(),
-            kv_tokens: Tokens(7),
+            share: Share::of_one(Tokens(7)),
         };
         let ttl = Duration::from_secs(30);
         Entry {
             at: Timestamp::from_millis(1_000),
-            commands: vec![CellCommand::Cluster(ClusterCommand::Renew { held, ttl })],
+            commands: vec![CellCommand::Cluster(ClusterCommand::Renew { held: vec![held], ttl })],
         }
     }
 

@@ -80,11 +80,11 @@ impl CellCommand {
     /// wait a moment for company. `None` where the reply says something.
     pub fn reply_to_come(&self) -> Option<CellReply> {
         match self {
-            Self::Cluster(ClusterCommand::Release(_) | ClusterCommand::Renew { .. }) => {
+            Self::Cluster(ClusterCommand::Release { .. } | ClusterCommand::Renew { .. }) => {
                 Some(CellReply::Cluster(ClusterReply::Done))
             }
             Self::Budget(BudgetCommand::Settle(_)) => Some(CellReply::Budget(BudgetReply::Done)),
-            Self::Cluster(ClusterCommand::Acquire(_) | ClusterCommand::Status)
+            Self::Cluster(ClusterCommand::Acquire(_) | ClusterCommand::Extend(_) | ClusterCommand::Status)
             | Self::Estimate(_)
             | Self::Budget(BudgetCommand::Lease(_) | BudgetCommand::Status { .. } | BudgetCommand::SetLimits(_)) => {
                 None

@@ -28,7 +28,8 @@ pub(super) fn choose<'a>(
         option.running < room.max_running
             && (option.running == 0 || option.kv_tokens + kv_tokens <= room.kv_cache_tokens)
     };
-    let warm = affinity.and_then(|affinity| options.iter().max_by_key(|option| weight(affinity, option.replica)));
+    let first = affinity.and_then(|affinity| first_choice(affinity, options.iter().map(|option| option.replica)));
+    let warm = first.and_then(|first| options.get(first));
     let chosen = warm.filter(has_room).or_else(|| {
         options
             .iter()
@@ -38,9 +39,16 @@ pub(super) fn choose<'a>(
     chosen.map(|option| option.replica)
 }
 
-/// Rendezvous (highest random weight) hashing: each affinity has its own stable order of replicas, and a replica
-/// that comes or goes moves only the affinities that it is first for.
+/// The place of the first replica in the affinity's order, by rendezvous (highest random weight) hashing: each affinity
+/// has its own stable order of replicas, and a replica that comes or goes moves only the affinities that it is first for.
 /// Source: Thaler and Ravishankar, "Using name-based mappings to increase hit rates", 1998.
+pub(super) fn first_choice<'a>(affinity: u64, replicas: impl Iterator<Item = &'a ReplicaName>) -> Option<usize> {
+    let weighed = replicas
+        .enumerate()
+        .map(|(place, replica)| (weight(affinity, replica), place));
+    weighed.max().map(|(_, place)| place)
+}
+
 fn weight(affinity: u64, replica: &ReplicaName) -> u64 {
     let mut hasher = SipHasher13::new_with_keys(affinity, 0);
     hasher.write(replica.as_str().as_bytes());

@@ -1,10 +1,15 @@
-//! One cluster's exact state: which replica a request goes to, and what each replica holds at this moment.
+//! One cluster's exact state: which replica a request goes to, and what each replica holds at this moment. What an edge
+//! location keeps of it for requests to come is in its book.
 
+mod book;
 mod breaker;
 mod cell;
 mod choice;
+mod message;
 mod permit;
 
+pub use book::{Book, LENT_FOR, Taken};
 pub use breaker::BreakerPolicy;
-pub use cell::{ClusterCell, ClusterCommand, ClusterReply, Grant, Refusal, Release, ReplicaStatus};
-pub use permit::{Acquire, ClusterLoad, Held, Outcome, PermitId, Room};
+pub use cell::ClusterCell;
+pub use message::{Acquire, ClusterCommand, ClusterReply, Extend, Extended, Grant, Refusal, Release, ReplicaStatus};
+pub use permit::{ClusterLoad, Held, Outcome, PermitId, Room, Share};

@@ -1,37 +1,16 @@
-//! Permits: what a request holds of a replica while it runs there.
+//! Permits: what requests hold of a replica while they run there.
 
-use std::time::Duration;
+use std::ops::Add;
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ReplicaName, Tokens};
 
-/// A permit's name, drawn at random by the hop that asks for it, so that asking twice cannot hold twice.
+/// A permit's name, drawn at random by the hop that asks for it, so that asking twice cannot hold twice. A permit is for
+/// one request, or for as many at once as it has places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PermitId(pub u64);
-
-/// What a request asks of a cluster.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Acquire {
-    /// The permit's name.
-    pub permit: PermitId,
-    /// kv_cache that the request is expected to fill: prompt and answer.
-    pub kv_tokens: Tokens,
-    /// Replicas that the configuration names now.
-    pub replicas: Vec<ReplicaName>,
-    /// What each of them has room for.
-    pub room: Room,
-    /// The share of the room that is kept for requests of higher priority, in percent.
-    #[serde(default)]
-    pub kept_percent: u8,
-    /// Replicas that this request has failed on already.
-    pub tried: Vec<ReplicaName>,
-    /// Fingerprint of the prompt's prefix; `None` where there is no prefix to keep warm.
-    pub affinity: Option<u64>,
-    /// How long the permit holds without renewal.
-    pub ttl: Duration,
-}
 
 /// What fits into one replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,15 +34,70 @@ impl Room {
     }
 }
 
+/// A part of one replica's room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// Requests at once.
+    pub places: u32,
+    /// Tokens of kv_cache.
+    pub kv_tokens: Tokens,
+}
+
+impl Share {
+    /// What one request takes.
+    pub fn of_one(kv_tokens: Tokens) -> Self {
+        Self { places: 1, kv_tokens }
+    }
+
+    /// That many times as much.
+    pub fn times(self, factor: u32) -> Self {
+        Self {
+            places: self.places.saturating_mul(factor),
+            kv_tokens: Tokens(self.kv_tokens.0.saturating_mul(factor.into())),
+        }
+    }
+
+    /// How many times `part` fits into it.
+    pub fn count_of(self, part: Self) -> u32 {
+        let places = self.places.checked_div(part.places).unwrap_or(u32::MAX);
+        let kv_tokens = self.kv_tokens.0.checked_div(part.kv_tokens.0).unwrap_or(u64::MAX);
+        places.min(u32::try_from(kv_tokens).unwrap_or(u32::MAX))
+    }
+
+    /// What is left of it without `part`; nothing of what `part` has more of.
+    pub fn without(self, part: Self) -> Self {
+        Self {
+            places: self.places.saturating_sub(part.places),
+            kv_tokens: Tokens(self.kv_tokens.0.saturating_sub(part.kv_tokens.0)),
+        }
+    }
+
+    /// Whether `part` fits into it.
+    pub fn holds(self, part: Self) -> bool {
+        part.places <= self.places && part.kv_tokens <= self.kv_tokens
+    }
+}
+
+impl Add for Share {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            places: self.places.saturating_add(other.places),
+            kv_tokens: self.kv_tokens + other.kv_tokens,
+        }
+    }
+}
+
 /// A permit as its holder knows it: enough for a cell that has forgotten it to take it up again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Held {
     /// The permit's name.
     pub permit: PermitId,
-    /// Where the request runs.
+    /// Where its requests run.
     pub replica: ReplicaName,
-    /// kv_cache that it is expected to fill.
-    pub kv_tokens: Tokens,
+    /// What it holds there.
+    pub share: Share,
 }
 
 /// How the request that held a permit ended, as far as the replica is concerned.

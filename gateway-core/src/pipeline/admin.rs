@@ -13,7 +13,7 @@ use super::body::Body;
 use super::budgets;
 use super::estimates::correction_in_cell;
 use super::exchange::Exchange;
-use super::permit::{address, command};
+use super::permits::{address, command};
 use super::receive::receive;
 use super::respond;
 use crate::api::{Failure, RequestError, model_item, model_list};

@@ -20,6 +20,7 @@ mod exchange;
 mod generate;
 mod live;
 mod permit;
+mod permits;
 mod plan;
 mod receive;
 mod relay;
@@ -41,6 +42,7 @@ use self::books::Books;
 use self::estimates::Estimates;
 use self::exchange::Exchange;
 use self::live::Live;
+use self::permits::PermitBooks;
 use self::stop::Stop;
 use crate::config::{Config, ConfigErrors};
 use crate::ids::ClusterName;
@@ -56,6 +58,7 @@ pub struct Gateway {
     tables: Tables,
     estimates: Estimates,
     books: Books,
+    permits: PermitBooks,
     loads: Mutex<BTreeMap<ClusterName, LoadSnapshot>>,
     metrics: Metrics,
     log: OnceLock<fn(&Event<'_>)>,
@@ -74,6 +77,7 @@ impl Gateway {
             tables,
             estimates: Estimates::default(),
             books: Books::default(),
+            permits: PermitBooks::default(),
             loads: Mutex::default(),
             metrics: Metrics::new(),
             log: OnceLock::new(),

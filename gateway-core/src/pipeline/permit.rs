@@ -1,5 +1,6 @@
 //! A permit in the hands of the request that runs under it. However the request ends, also when its future is
-//! dropped because the client has left, the permit goes back.
+//! dropped because the client has left, the permit goes back: to the book, where it is kept for the next request, or to
+//! the cluster's cell.
 
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -10,9 +11,9 @@ use futures::future::{Either, select};
 
 use super::charge::Charge;
 use super::exchange::Exchange;
-use crate::cells::{CellAddress, CellCommand, CellId, CellReply};
+use super::permits::Lending;
 use crate::cluster::{
-    Acquire, BreakerPolicy, ClusterCommand, ClusterReply, Grant, Held, Outcome, PermitId, Refusal, Release, Room,
+    Acquire, Book, ClusterCommand, ClusterReply, Grant, Held, LENT_FOR, Outcome, PermitId, Refusal, Release, Share,
 };
 use crate::config::{Cluster, Replica};
 use crate::ids::{ReplicaName, Tokens};
@@ -24,13 +25,15 @@ use crate::route::LoadSnapshot;
 /// A place at a replica. It is given back when dropped.
 #[derive(Debug)]
 pub(super) struct Permit<P: Platform> {
-    exchange: Rc<Exchange<P>>,
-    cluster: Arc<Cluster>,
+    lending: Lending<P>,
     /// What the request has reserved, which is kept as long as the place.
     charge: Rc<Charge<P>>,
     id: PermitId,
-    kv_tokens: Tokens,
-    /// Where, as the place among the cluster's replicas; `None` until the cell has told.
+    /// What the request has of the permit.
+    share: Share,
+    /// Whether the permit stays in the book when the request ends.
+    is_kept: bool,
+    /// Where, as the place among the cluster's replicas; `None` until that is known.
     replica: Option<usize>,
     outcome: Outcome,
 }
@@ -47,7 +50,7 @@ pub(super) struct Wanted {
 }
 
 impl<P: Platform> Permit<P> {
-    /// Asks the cluster's cell for a place.
+    /// Takes a place that is kept here, or else asks the cluster's cell for one.
     ///
     /// # Errors
     /// When there is none, or the cell does not answer.
@@ -58,62 +61,90 @@ impl<P: Platform> Permit<P> {
         wanted: Wanted,
         tried: &[ReplicaName],
     ) -> Result<Self, AttemptError> {
+        let mut permit = Self {
+            lending: Lending::new(exchange, cluster),
+            charge: Rc::clone(charge),
+            id: NO_PERMIT,
+            share: Share::of_one(wanted.kv_tokens),
+            is_kept: false,
+            replica: None,
+            outcome: Outcome::Unknown,
+        };
+        // Who has failed here, or has no preference, is sent where the cell knows best.
+        let affinity = wanted.affinity.filter(|_| tried.is_empty());
+        if !affinity.is_some_and(|affinity| permit.take(affinity, wanted.kept_percent)) {
+            permit.ask(wanted, tried).await?;
+        }
+        Ok(permit)
+    }
+
+    /// Takes a place that is kept here, if there is one at the affinity's first choice.
+    fn take(&mut self, affinity: u64, kept_percent: u8) -> bool {
+        let now = self.lending.exchange.platform.now();
+        let replicas = &self.lending.cluster.replicas;
+        let take = |book: &mut Book| book.take(now, affinity, replicas, self.share.kv_tokens, kept_percent);
+        let Some(taken) = self.lending.with(take) else {
+            return false;
+        };
+        (self.id, self.is_kept, self.replica) = (taken.permit, true, Some(taken.replica));
+        if taken.is_to_extend {
+            self.lending.extend(&replicas[taken.replica]);
+        }
+        true
+    }
+
+    /// Asks the cluster's cell for a place.
+    async fn ask(&mut self, wanted: Wanted, tried: &[ReplicaName]) -> Result<(), AttemptError> {
+        let Lending { exchange, cluster, .. } = &self.lending;
         let Wanted {
             kv_tokens,
             affinity,
             kept_percent,
         } = wanted;
+        let spare = affinity.map(|affinity| self.lending.with(|book| book.spare(affinity, &cluster.replicas)));
+        // Known before the cell is asked: if the client leaves meanwhile, what the cell gave goes back all the same.
+        self.id = PermitId(exchange.platform.random());
         let acquire = Acquire {
-            permit: PermitId(exchange.platform.random()),
+            permit: self.id,
             kv_tokens,
-            replicas: cluster.replicas.iter().map(|replica| replica.name.clone()).collect(),
-            room: Room {
-                max_running: cluster.max_running,
-                kv_cache_tokens: cluster.kv_cache_tokens,
-            },
+            spare: spare.unwrap_or_default(),
+            replicas: self.lending.replicas(),
+            room: self.lending.room(),
             kept_percent,
             tried: tried.to_vec(),
             affinity,
-            ttl: exchange.config.limits.permit_ttl,
+            ttl: self.lending.ttl(),
         };
-        // Made before the cell is asked: if the client leaves meanwhile, what the cell gave goes back all the same.
-        let mut permit = Self {
-            exchange: Rc::clone(exchange),
-            cluster: Arc::clone(cluster),
-            charge: Rc::clone(charge),
-            id: acquire.permit,
-            kv_tokens,
-            replica: None,
-            outcome: Outcome::Unknown,
-        };
-        let reply = exchange
-            .platform
-            .cell_call(&address(cluster), command(ClusterCommand::Acquire(acquire)))
-            .await?;
+        let reply = self.lending.ask(ClusterCommand::Acquire(acquire)).await?;
         let at = exchange.platform.now();
         match reply {
-            CellReply::Cluster(ClusterReply::Granted(Grant { replica, load })) => {
+            ClusterReply::Granted(Grant { replica, lent, load }) => {
                 exchange.gateway.on_load(&cluster.name, LoadSnapshot { load, at });
                 let place = cluster.replicas.iter().position(|known| known.name == replica);
                 let stranger = || CellError::Malformed("a replica that was not asked for".to_owned());
-                permit.replica = Some(place.ok_or_else(stranger)?);
-                Ok(permit)
+                self.replica = Some(place.ok_or_else(stranger)?);
+                if let Some(lent) = lent {
+                    let held = self.held(replica, self.share.times(1 + lent));
+                    self.lending
+                        .with(|book| book.on_granted(at, &held, self.share, self.lending.ttl()));
+                    self.is_kept = true;
+                }
+                Ok(())
             }
-            CellReply::Cluster(ClusterReply::Refused(Refusal { load, recovery })) => {
+            ClusterReply::Refused(Refusal { load, recovery }) => {
                 exchange.gateway.on_load(&cluster.name, LoadSnapshot { load, at });
-                permit.forget();
+                self.id = NO_PERMIT;
                 Err(AttemptError::NoRoom { recovery })
             }
-            CellReply::Cluster(ClusterReply::Done | ClusterReply::Status(_))
-            | CellReply::Estimate(_)
-            | CellReply::Budget(_)
-            | CellReply::AnotherKind => Err(CellError::Malformed("not a reply to acquire".to_owned()).into()),
+            ClusterReply::Extended(_) | ClusterReply::Done | ClusterReply::Status(_) => {
+                Err(CellError::Malformed("not a reply to acquire".to_owned()).into())
+            }
         }
     }
 
     /// Where the request may run.
     pub fn replica(&self) -> Option<&Replica> {
-        self.replica.and_then(|place| self.cluster.replicas.get(place))
+        self.replica.and_then(|place| self.lending.cluster.replicas.get(place))
     }
 
     /// How the request ended, as the cell is to hear.
@@ -123,7 +154,7 @@ impl<P: Platform> Permit<P> {
 
     /// Does `work` for at most `limit`, and keeps the permit meanwhile; `None` when it took longer.
     pub async fn hold_while<T>(&self, mut work: Pin<&mut impl Future<Output = T>>, limit: Duration) -> Option<T> {
-        let platform = &self.exchange.platform;
+        let platform = &self.lending.exchange.platform;
         let until = platform.now() + limit;
         loop {
             let left = until.since(platform.now());
@@ -137,29 +168,35 @@ impl<P: Platform> Permit<P> {
 
     /// How often a permit has to be renewed.
     pub fn renewal_period(&self) -> Duration {
-        self.exchange.config.limits.permit_ttl / 3
+        self.lending.ttl() / 3
     }
 
-    /// Renews the permit, and the leases of what is reserved, in the background.
+    /// Renews the permit, with all that are kept here, and the leases of what is reserved, in the background.
     pub fn renew(&self) {
         self.charge.keep_up();
-        let Some(replica) = self.replica() else { return };
-        let held = Held {
-            permit: self.id,
-            replica: replica.name.clone(),
-            kv_tokens: self.kv_tokens,
+        let now = self.lending.exchange.platform.now();
+        let kept = |book: &mut Book| {
+            (
+                book.give_back_idle(now, LENT_FOR),
+                book.renew(now, self.renewal_period()),
+            )
         };
-        self.tell_cell(ClusterCommand::Renew {
-            held,
-            ttl: self.exchange.config.limits.permit_ttl,
-        });
+        let (ended, mut held) = self.lending.with(kept);
+        self.lending.release(ended);
+        if let Some(replica) = self.replica().filter(|_| !self.is_kept) {
+            held.push(self.held(replica.name.clone(), self.share));
+        }
+        if !held.is_empty() {
+            let ttl = self.lending.ttl();
+            self.lending.tell(ClusterCommand::Renew { held, ttl });
+        }
     }
 
     /// The stream that ran under it broke off.
     pub fn on_stream_failed(&self, error: &AttemptError) {
         if let Some(replica) = self.replica() {
-            let cluster = &self.cluster.name;
-            self.exchange.gateway.tell(&Event::StreamFailed {
+            let cluster = &self.lending.cluster.name;
+            self.lending.exchange.gateway.tell(&Event::StreamFailed {
                 cluster,
                 replica: &replica.name,
                 error,
@@ -167,18 +204,12 @@ impl<P: Platform> Permit<P> {
         }
     }
 
-    /// There is nothing to give back.
-    fn forget(mut self) {
-        self.id = NO_PERMIT;
-    }
-
-    fn tell_cell(&self, it: ClusterCommand) {
-        let platform = self.exchange.platform.clone();
-        let address = address(&self.cluster);
-        self.exchange.platform.after_response(async move {
-            // A message that is lost costs a place until the permit expires; asking again could only make it later.
-            let _ = platform.cell_call(&address, command(it)).await;
-        });
+    fn held(&self, replica: ReplicaName, share: Share) -> Held {
+        Held {
+            permit: self.id,
+            replica,
+            share,
+        }
     }
 }
 
@@ -187,37 +218,24 @@ impl<P: Platform> Drop for Permit<P> {
         if self.id == NO_PERMIT {
             return;
         }
-        let limits = &self.exchange.config.limits;
-        let breaker = BreakerPolicy {
-            failures: limits.breaker_failures,
-            open: limits.breaker_open,
-        };
-        let release = Release {
-            permit: self.id,
-            replica: self.replica().map(|replica| replica.name.clone()),
-            outcome: self.outcome,
-            breaker,
-        };
-        self.tell_cell(ClusterCommand::Release(release));
-        self.exchange.gateway.tell(&Event::Released {
-            cluster: &self.cluster.name,
-            outcome: self.outcome,
+        let (lending, permit, outcome) = (&self.lending, self.id, self.outcome);
+        match self.replica().filter(|_| self.is_kept) {
+            Some(replica) => {
+                let now = lending.exchange.platform.now();
+                lending.release(lending.with(|book| book.on_end(now, &replica.name, permit, self.share, outcome)));
+                lending.watch();
+            }
+            None => {
+                let replica = self.replica().map(|replica| replica.name.clone());
+                lending.release(vec![Release::of_all(permit, replica, outcome)]);
+            }
+        }
+        lending.exchange.gateway.tell(&Event::Released {
+            cluster: &lending.cluster.name,
+            outcome,
         });
     }
 }
 
-/// The address of a cluster's cell.
-pub(super) fn address(cluster: &Cluster) -> CellAddress {
-    CellAddress {
-        id: CellId::Cluster(cluster.name.clone()),
-        near: cluster.region.coordinates,
-    }
-}
-
-/// A command to a cluster's cell.
-pub(super) fn command(command: ClusterCommand) -> CellCommand {
-    CellCommand::Cluster(command)
-}
-
-/// The id of a permit that was refused; random ids are never it but once in 2^64.
+/// The id of a permit that was not given; random ids are never it but once in 2^64.
 const NO_PERMIT: PermitId = PermitId(0);

@@ -6,6 +6,7 @@ mod budgets;
 mod config;
 mod ladder;
 mod leaving;
+mod lending;
 mod streams;
 mod tokens;
 

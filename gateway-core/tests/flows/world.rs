@@ -72,9 +72,11 @@ struct State {
     cells: BTreeMap<String, CellState>,
     sent: Vec<Request<Bytes>>,
     cancelled: usize,
-    /// Whether cells answer, and how many commands they have been sent.
+    /// Whether budgets' cells answer.
     is_cut_off: bool,
+    /// How many commands budgets' cells have been sent, and clusters'.
     commands: usize,
+    cluster_commands: usize,
 }
 
 impl World {
@@ -223,6 +225,11 @@ impl World {
         self.platform.state.borrow().commands
     }
 
+    /// Commands that clusters' cells were sent.
+    pub fn cluster_commands(&self) -> usize {
+        self.platform.state.borrow().cluster_commands
+    }
+
     /// Puts a value into the store.
     pub fn put(&self, key: &str, value: &str) {
         self.platform
@@ -288,6 +295,7 @@ impl Platform for Stepped {
         let now = timestamp(state.now);
         let id = cell.id.clone();
         state.commands += usize::from(matches!(id, CellId::Budget(_)));
+        state.cluster_commands += usize::from(matches!(id, CellId::Cluster(_)));
         if state.is_cut_off && matches!(id, CellId::Budget(_)) {
             return Err(CellError::Unreachable("cut off".to_owned()));
         }

@@ -1,0 +1,313 @@
+//! The permits that one edge location keeps of a cluster. A request whose first choice has a place here takes it, and
+//! no message has to go to the cluster's cell and back before it is dispatched; when it ends, the place is there for
+//! the next. The cell counts a place from the moment that it is lent to the moment that it is given back.
+//!
+//! What bounds it: the cell lends only where there is plenty of room, and has to say so again every [`LENT_FOR`]. Few
+//! places lie idle, [`Shelf::most_idle`], none of them for longer than that. After a failure all idle places of the
+//! replica go back, and the cell decides about each request until it lends again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::choice::first_choice;
+use super::message::Release;
+use super::permit::{Held, Outcome, PermitId, Share};
+use crate::config::Replica;
+use crate::ids::{ReplicaName, Tokens};
+use crate::time::Timestamp;
+
+/// What is kept of one cluster.
+#[derive(Debug, Default)]
+pub struct Book {
+    shelves: BTreeMap<ReplicaName, Shelf>,
+    /// Until when somebody looks after idle places.
+    watched_until: Timestamp,
+}
+
+/// The permits at one replica.
+#[derive(Debug, Default)]
+struct Shelf {
+    permits: Vec<Kept>,
+    /// Requests that run under them.
+    running: u32,
+    last_taken: Timestamp,
+    /// When the cell was asked whether it goes on lending, if it has not replied.
+    asked: Option<Timestamp>,
+    /// Requests were served that the cell was not told of.
+    has_served: bool,
+}
+
+#[derive(Debug)]
+struct Kept {
+    id: PermitId,
+    share: Share,
+    /// What requests have of it.
+    used: Share,
+    /// Until when requests may begin under it.
+    lent_until: Timestamp,
+    renewed: Timestamp,
+}
+
+/// A place that a request has taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// At which of the replicas.
+    pub replica: usize,
+    /// Under which permit.
+    pub permit: PermitId,
+    /// Whether the caller is to ask the cell to go on lending.
+    pub is_to_extend: bool,
+}
+
+impl Book {
+    /// Takes a place for a request of that affinity, if the first of `replicas` in its order has one here. `kept_percent`
+    /// of their room is not for this request: more than half of it, and what is lent is not either.
+    pub fn take(
+        &mut self,
+        now: Timestamp,
+        affinity: u64,
+        replicas: &[Replica],
+        kv_tokens: Tokens,
+        kept_percent: u8,
+    ) -> Option<Taken> {
+        if kept_percent > 50 {
+            return None;
+        }
+        let replica = first_choice(affinity, replicas.iter().map(|replica| &replica.name))?;
+        let shelf = self.shelves.get_mut(&replicas[replica].name)?;
+        let one = Share::of_one(kv_tokens);
+        let fits = |kept: &&mut Kept| kept.lent_until > now && kept.idle().holds(one);
+        let kept = shelf.permits.iter_mut().find(fits)?;
+        kept.used = kept.used + one;
+        shelf.running += 1;
+        shelf.last_taken = now;
+        let is_time = kept.lent_until.since(now) <= LENT_FOR / 2;
+        let is_to_extend = is_time && shelf.asked.is_none_or(|asked| now.since(asked) >= LENT_FOR);
+        if is_to_extend {
+            shelf.asked = Some(now);
+        }
+        Some(Taken {
+            replica,
+            permit: kept.id,
+            is_to_extend,
+        })
+    }
+
+    /// How many places a request that has to ask the cell asks for besides its own: an eighth of what runs at its first
+    /// choice, so that growing takes few questions.
+    pub fn spare(&self, affinity: u64, replicas: &[Replica]) -> u32 {
+        let replica = first_choice(affinity, replicas.iter().map(|replica| &replica.name));
+        let shelf = replica.and_then(|replica| self.shelves.get(&replicas[replica].name));
+        shelf.map_or(0, |shelf| shelf.running / 8)
+    }
+
+    /// A request got a permit that may be kept, and has `one` of it. Without renewal it holds for `ttl`.
+    pub fn on_granted(&mut self, now: Timestamp, held: &Held, one: Share, ttl: Duration) {
+        let shelf = self.shelves.entry(held.replica.clone()).or_default();
+        shelf.running += 1;
+        shelf.last_taken = now;
+        shelf.permits.push(Kept {
+            id: held.permit,
+            share: held.share,
+            used: one,
+            lent_until: now + lent_for(ttl),
+            renewed: now,
+        });
+    }
+
+    /// A request under such a permit has ended; gives what the cell is to hear.
+    pub fn on_end(
+        &mut self,
+        now: Timestamp,
+        replica: &ReplicaName,
+        permit: PermitId,
+        one: Share,
+        outcome: Outcome,
+    ) -> Vec<Release> {
+        let Some(shelf) = self.shelves.get_mut(replica) else {
+            return Vec::new();
+        };
+        let Some(kept) = shelf.permits.iter_mut().find(|kept| kept.id == permit) else {
+            return Vec::new();
+        };
+        kept.used = kept.used.without(one);
+        shelf.running -= 1;
+        let mut returned = Vec::new();
+        match outcome {
+            Outcome::Failed => {
+                shelf.close();
+                let served_before = std::mem::take(&mut shelf.has_served);
+                let news = kept_of(&mut shelf.permits, permit).map(|kept| kept.give_back(u32::MAX));
+                returned.extend(news.map(|left| Release {
+                    permit,
+                    left,
+                    replica: Some(replica.clone()),
+                    served_before,
+                    outcome,
+                }));
+            }
+            Outcome::Served => shelf.has_served = true,
+            Outcome::Unknown => {}
+        }
+        shelf.give_back_beyond(now, shelf.most_idle(), replica, &mut returned);
+        self.forget_empty(replica);
+        returned
+    }
+
+    /// The cell has said whether it goes on lending; gives what it is to hear.
+    pub fn on_extended(&mut self, now: Timestamp, replica: &ReplicaName, lends: bool, ttl: Duration) -> Vec<Release> {
+        let mut returned = Vec::new();
+        let Some(shelf) = self.shelves.get_mut(replica) else {
+            return returned;
+        };
+        shelf.asked = None;
+        if lends {
+            for kept in shelf.permits.iter_mut().filter(|kept| kept.lent_until > now) {
+                (kept.lent_until, kept.renewed) = (now + lent_for(ttl), now);
+            }
+        } else {
+            shelf.close();
+            shelf.give_back_beyond(now, 0, replica, &mut returned);
+            self.forget_empty(replica);
+        }
+        returned
+    }
+
+    /// All permits at a replica, to ask the cell about.
+    pub fn held_at(&self, replica: &ReplicaName) -> Vec<Held> {
+        let permits = self.shelves.get(replica).into_iter().flat_map(|shelf| &shelf.permits);
+        permits.map(|kept| kept.held(replica)).collect()
+    }
+
+    /// The permits that are to be renewed, being renewed every `period`.
+    pub fn renew(&mut self, now: Timestamp, period: Duration) -> Vec<Held> {
+        let mut renewed = Vec::new();
+        for (replica, shelf) in &mut self.shelves {
+            for kept in &mut shelf.permits {
+                // Who looks comes once a period: what is due before the next look is due.
+                if now.since(kept.renewed) >= period / 2 {
+                    kept.renewed = now;
+                    renewed.push(kept.held(replica));
+                }
+            }
+        }
+        renewed
+    }
+
+    /// Gives back the idle places of replicas where no request has begun for that long.
+    pub fn give_back_idle(&mut self, now: Timestamp, since: Duration) -> Vec<Release> {
+        let mut returned = Vec::new();
+        for (replica, shelf) in &mut self.shelves {
+            if now.since(shelf.last_taken) >= since {
+                shelf.give_back_beyond(now, 0, replica, &mut returned);
+            }
+        }
+        self.shelves.retain(|_, shelf| !shelf.permits.is_empty());
+        returned
+    }
+
+    /// Whether the caller is to look after idle places: there are some, and nobody else does. It is to come back within
+    /// [`LENT_FOR`], with [`give_back_idle`](Self::give_back_idle), and to ask again.
+    pub fn watch(&mut self, now: Timestamp) -> bool {
+        let is_needed = now >= self.watched_until && self.shelves.values().any(|shelf| shelf.idle() > 0);
+        if is_needed {
+            self.watched_until = now + LENT_FOR * 2;
+        }
+        is_needed
+    }
+
+    /// Whoever looked after idle places has come back.
+    pub fn on_watched(&mut self) {
+        self.watched_until = Timestamp::default();
+    }
+
+    fn forget_empty(&mut self, replica: &ReplicaName) {
+        if self.shelves.get(replica).is_some_and(|shelf| shelf.permits.is_empty()) {
+            self.shelves.remove(replica);
+        }
+    }
+}
+
+impl Shelf {
+    /// Places that nobody uses.
+    fn idle(&self) -> u32 {
+        self.permits.iter().map(|kept| kept.idle().places).sum()
+    }
+
+    /// Most places that may lie idle: two, and another for every four that are in use, as much as the number of running
+    /// requests goes up and down where they come at random.
+    fn most_idle(&self) -> u32 {
+        2 + self.running / 4
+    }
+
+    /// Lets no request begin under any of the permits.
+    fn close(&mut self) {
+        for kept in &mut self.permits {
+            kept.lent_until = Timestamp::default();
+        }
+    }
+
+    /// Gives back idle places but for that many; of permits under which nothing may begin, all.
+    fn give_back_beyond(&mut self, now: Timestamp, most: u32, replica: &ReplicaName, returned: &mut Vec<Release>) {
+        let mut more = self.idle().saturating_sub(most);
+        for kept in &mut self.permits {
+            let places = if kept.lent_until > now { more } else { u32::MAX };
+            let places = places.min(kept.idle().places);
+            if places == 0 {
+                continue;
+            }
+            more = more.saturating_sub(places);
+            returned.push(Release {
+                permit: kept.id,
+                left: kept.give_back(places),
+                replica: Some(replica.clone()),
+                served_before: false,
+                outcome: Outcome::Unknown,
+            });
+        }
+        self.permits.retain(|kept| kept.share.places > 0);
+    }
+}
+
+impl Kept {
+    fn idle(&self) -> Share {
+        self.share.without(self.used)
+    }
+
+    fn held(&self, replica: &ReplicaName) -> Held {
+        Held {
+            permit: self.id,
+            replica: replica.clone(),
+            share: self.share,
+        }
+    }
+
+    /// Gives back that many idle places, each with its part of the idle kv_cache; tells what is left.
+    fn give_back(&mut self, places: u32) -> Option<Share> {
+        let idle = self.idle();
+        let places = places.min(idle.places);
+        let kept_places = u64::from(idle.places - places);
+        let kv_tokens = idle.kv_tokens.0.checked_div(idle.places.into()).unwrap_or_default() * kept_places;
+        self.share = self.used
+            + Share {
+                places: idle.places - places,
+                kv_tokens: Tokens(kv_tokens),
+            };
+        (self.share.places > 0).then_some(self.share)
+    }
+}
+
+/// For how long places are lent: a permit that is not renewed must have ended here before the cell frees it.
+fn lent_for(ttl: Duration) -> Duration {
+    LENT_FOR.min(ttl / 3)
+}
+
+fn kept_of(permits: &mut [Kept], id: PermitId) -> Option<&mut Kept> {
+    permits.iter_mut().find(|kept| kept.id == id)
+}
+
+/// How long idle places are kept, and how long the cell's word holds that it lends.
+pub const LENT_FOR: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

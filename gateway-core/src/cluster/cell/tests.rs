@@ -1,0 +1,314 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const POLICY: BreakerPolicy = BreakerPolicy {
+    failures: 1,
+    open: Duration::from_secs(5),
+};
+const TTL: Duration = Duration::from_secs(30);
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_millis(1_000_000 + seconds * 1_000)
+}
+
+fn acquire(permit: u64) -> Acquire {
+    Acquire {
+        permit: PermitId(permit),
+        kv_tokens: Tokens(40),
+        spare: 0,
+        replicas: vec!["http://a".into(), "http://b".into()],
+        room: Room {
+            max_running: 2,
+            kv_cache_tokens: Tokens(100),
+        },
+        kept_percent: 0,
+        tried: vec![],
+        affinity: Some(1),
+        ttl: TTL,
+    }
+}
+
+fn granted(cell: &mut ClusterCell, now: Timestamp, acquire: Acquire) -> Option<ReplicaName> {
+    match cell.apply(now, ClusterCommand::Acquire(acquire)) {
+        ClusterReply::Granted(grant) => Some(grant.replica),
+        _ => None,
+    }
+}
+
+fn release(permit: u64, replica: Option<ReplicaName>, outcome: Outcome) -> ClusterCommand {
+    ClusterCommand::Release {
+        releases: vec![Release::of_all(PermitId(permit), replica, outcome)],
+        breaker: POLICY,
+    }
+}
+
+fn renew(held: Held) -> ClusterCommand {
+    ClusterCommand::Renew {
+        held: vec![held],
+        ttl: TTL,
+    }
+}
+
+#[test]
+fn a_full_cluster_refuses_until_a_permit_ends() {
+    let mut cell = ClusterCell::default();
+    assert!((1..=4).all(|permit| granted(&mut cell, at(0), acquire(permit)).is_some()));
+    assert_eq!(granted(&mut cell, at(0), acquire(5)), None);
+    cell.apply(at(1), release(3, None, Outcome::Served));
+    assert!(granted(&mut cell, at(1), acquire(5)).is_some());
+}
+
+#[test]
+fn what_is_kept_for_others_is_not_given_to_a_request_of_low_priority() {
+    let mut cell = ClusterCell::default();
+    let low = |permit| Acquire {
+        kept_percent: 50,
+        ..acquire(permit)
+    };
+    assert!((1..=2).all(|permit| granted(&mut cell, at(0), low(permit)).is_some()));
+    assert_eq!(granted(&mut cell, at(0), low(3)), None);
+    assert!((3..=4).all(|permit| granted(&mut cell, at(0), acquire(permit)).is_some()));
+}
+
+#[test]
+fn asking_twice_holds_once() {
+    let mut cell = ClusterCell::default();
+    let first = granted(&mut cell, at(0), acquire(1));
+    assert_eq!(granted(&mut cell, at(0), acquire(1)), first);
+    cell.apply(at(0), release(1, first, Outcome::Served));
+    assert_eq!(cell.apply(at(0), ClusterCommand::Status), ClusterReply::Status(vec![]));
+}
+
+#[test]
+fn a_permit_that_nobody_renews_is_free_again_and_one_that_is_renewed_is_not() {
+    let mut cell = ClusterCell::default();
+    let replica = granted(&mut cell, at(0), acquire(1)).unwrap();
+    granted(&mut cell, at(0), acquire(2));
+    let held = Held {
+        permit: PermitId(1),
+        replica: replica.clone(),
+        share: Share::of_one(Tokens(40)),
+    };
+    cell.apply(at(20), renew(held));
+    let ClusterReply::Status(status) = cell.apply(at(31), ClusterCommand::Status) else {
+        panic!("no status")
+    };
+    assert_eq!(status.iter().map(|status| status.running).sum::<u32>(), 1);
+}
+
+#[test]
+fn a_cell_that_was_restarted_learns_permits_from_renewals() {
+    let mut cell = ClusterCell::default();
+    let held = Held {
+        permit: PermitId(9),
+        replica: "http://a".into(),
+        share: Share::of_one(Tokens(70)),
+    };
+    cell.apply(at(0), renew(held));
+    assert_eq!(
+        granted(&mut cell, at(0), acquire(1)),
+        Some("http://b".into()),
+        "40 do not fit beside 70 of 100"
+    );
+}
+
+#[test]
+fn a_failing_replica_is_left_out_and_tells_when_it_recovers() {
+    let mut cell = ClusterCell::default();
+    for permit in [1, 2] {
+        let replica = granted(&mut cell, at(0), acquire(permit));
+        cell.apply(at(0), release(permit, replica, Outcome::Failed));
+    }
+    let ClusterReply::Refused(refusal) = cell.apply(at(2), ClusterCommand::Acquire(acquire(3))) else {
+        panic!("both breakers are open")
+    };
+    assert_eq!(refusal.recovery, Some(Duration::from_secs(3)));
+    assert_eq!(refusal.load.max_running, 0);
+    assert!(granted(&mut cell, at(5), acquire(4)).is_some(), "one may probe");
+}
+
+#[test]
+fn what_was_tried_is_not_tried_again() {
+    let mut cell = ClusterCell::default();
+    let first = granted(&mut cell, at(0), acquire(1)).unwrap();
+    let second = granted(
+        &mut cell,
+        at(0),
+        Acquire {
+            tried: vec![first.clone()],
+            ..acquire(2)
+        },
+    )
+    .unwrap();
+    assert_ne!(first, second);
+    assert_eq!(
+        granted(
+            &mut cell,
+            at(0),
+            Acquire {
+                tried: vec![first, second],
+                ..acquire(3)
+            }
+        ),
+        None
+    );
+}
+
+proptest! {
+    #[test]
+    fn figures_are_always_the_sums_over_permits(
+        steps in prop::collection::vec((0_u8..4, 0_u64..12, 0_u64..20, 0_u8..3), 1..200),
+    ) {
+        let mut cell = ClusterCell::default();
+        let mut now = 0;
+        for (kind, permit, wait, outcome) in steps {
+            now += wait;
+            let held = Held { permit: PermitId(permit), replica: "http://c".into(), share: Share::of_one(Tokens(7)) };
+            let outcome = [Outcome::Served, Outcome::Failed, Outcome::Unknown][usize::from(outcome)];
+            cell.apply(at(now), match kind {
+                0 | 1 => ClusterCommand::Acquire(acquire(permit)),
+                2 => renew(held),
+                _ => release(permit, Some("http://a".into()), outcome),
+            });
+            prop_assert_eq!(cell.check_invariants(), Ok(()));
+            let ClusterReply::Status(status) = cell.apply(at(now), ClusterCommand::Status) else { unreachable!() };
+            for replica in status.iter().filter(|status| status.replica.as_str() != "http://c") {
+                prop_assert!(replica.running <= 2 && replica.kv_tokens <= Tokens(100));
+            }
+        }
+        cell.apply(at(now + 31), ClusterCommand::Status);
+        prop_assert!(cell.permits.is_empty(), "permits leaked");
+    }
+}
+
+/// What is lent to a request that would take `spare` places more at a replica for `max_running`.
+fn lent(cell: &mut ClusterCell, permit: u64, spare: u32, max_running: u32) -> Option<u32> {
+    let asked = Acquire {
+        kv_tokens: Tokens(10),
+        spare,
+        replicas: vec!["http://a".into()],
+        room: Room {
+            max_running,
+            kv_cache_tokens: Tokens(400),
+        },
+        ..acquire(permit)
+    };
+    match cell.apply(at(0), ClusterCommand::Acquire(asked)) {
+        ClusterReply::Granted(grant) => grant.lent,
+        reply => panic!("{reply:?}"),
+    }
+}
+
+fn running(cell: &mut ClusterCell, now: Timestamp) -> u32 {
+    match cell.apply(now, ClusterCommand::Status) {
+        ClusterReply::Status(status) => status.iter().map(|status| status.running).sum(),
+        reply => panic!("{reply:?}"),
+    }
+}
+
+#[test]
+fn what_is_lent_is_held_and_ends_at_half_of_the_room() {
+    let mut cell = ClusterCell::default();
+    assert_eq!(lent(&mut cell, 1, 3, 16), Some(3));
+    assert_eq!(running(&mut cell, at(0)), 4);
+    assert_eq!(lent(&mut cell, 2, 5, 16), Some(3), "half of 16 are 8");
+    assert_eq!(lent(&mut cell, 3, 5, 16), None);
+    assert_eq!(running(&mut cell, at(0)), 9);
+    assert_eq!(lent(&mut ClusterCell::default(), 1, 3, 15), None, "too few to lie idle");
+}
+
+#[test]
+fn a_question_asked_again_leaves_nothing_lent_that_nobody_knows_of() {
+    let mut cell = ClusterCell::default();
+    lent(&mut cell, 1, 3, 16);
+    assert_eq!(lent(&mut cell, 1, 3, 16), None);
+    assert_eq!(running(&mut cell, at(0)), 1);
+}
+
+#[test]
+fn nothing_is_lent_at_a_replica_that_has_failed_until_it_has_served() {
+    let mut cell = ClusterCell::default();
+    let policy = BreakerPolicy { failures: 3, ..POLICY };
+    let tell = |cell: &mut ClusterCell, served_before, outcome| {
+        let mut release = Release::of_all(PermitId(9), Some("http://a".into()), outcome);
+        release.served_before = served_before;
+        let releases = vec![release];
+        cell.apply(
+            at(0),
+            ClusterCommand::Release {
+                releases,
+                breaker: policy,
+            },
+        );
+    };
+    tell(&mut cell, false, Outcome::Failed);
+    assert_eq!(lent(&mut cell, 1, 0, 16), None);
+    tell(&mut cell, false, Outcome::Failed);
+    // The third in a row would open the breaker, but others were served since.
+    tell(&mut cell, true, Outcome::Failed);
+    assert_eq!(lent(&mut cell, 2, 0, 16), None);
+    tell(&mut cell, false, Outcome::Served);
+    assert_eq!(lent(&mut cell, 3, 0, 16), Some(0));
+}
+
+#[test]
+fn a_part_that_is_given_back_is_free_and_a_late_renewal_does_not_take_it_again() {
+    let mut cell = ClusterCell::default();
+    lent(&mut cell, 1, 3, 16);
+    let held = Held {
+        permit: PermitId(1),
+        replica: "http://a".into(),
+        share: Share {
+            places: 4,
+            kv_tokens: Tokens(40),
+        },
+    };
+    let mut release = Release::of_all(PermitId(1), Some("http://a".into()), Outcome::Unknown);
+    release.left = Some(Share::of_one(Tokens(10)));
+    let releases = vec![release];
+    cell.apply(
+        at(0),
+        ClusterCommand::Release {
+            releases,
+            breaker: POLICY,
+        },
+    );
+    assert_eq!(running(&mut cell, at(0)), 1);
+    cell.apply(at(20), renew(held));
+    assert_eq!(running(&mut cell, at(31)), 1, "renewed, and no more than is left");
+}
+
+#[test]
+fn lending_goes_on_while_there_is_room() {
+    let mut cell = ClusterCell::default();
+    let extend = |cell: &mut ClusterCell, places: u32| {
+        let held = Held {
+            permit: PermitId(1),
+            replica: "http://a".into(),
+            share: Share {
+                places,
+                kv_tokens: Tokens(u64::from(places)),
+            },
+        };
+        let Acquire { replicas, .. } = acquire(1);
+        let room = Room {
+            max_running: 16,
+            kv_cache_tokens: Tokens(400),
+        };
+        let extend = Extend {
+            replica: held.replica.clone(),
+            held: vec![held],
+            replicas,
+            room,
+            ttl: TTL,
+        };
+        match cell.apply(at(0), ClusterCommand::Extend(extend)) {
+            ClusterReply::Extended(extended) => extended.lends,
+            reply => panic!("{reply:?}"),
+        }
+    };
+    assert!(extend(&mut cell, 8));
+    assert_eq!(running(&mut cell, at(0)), 8, "it had been forgotten");
+    assert!(!extend(&mut ClusterCell::default(), 9));
+}

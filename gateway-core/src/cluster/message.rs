@@ -1,0 +1,160 @@
+//! What a cluster's cell can be asked and told, and what it replies.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::breaker::BreakerPolicy;
+use super::permit::{ClusterLoad, Held, Outcome, PermitId, Room, Share};
+use crate::ids::{ReplicaName, Tokens};
+
+/// What can be asked of a cluster cell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClusterCommand {
+    /// Choose a replica and hold a permit there.
+    Acquire(Acquire),
+    /// Go on lending: renews the permits too.
+    Extend(Extend),
+    /// Requests still run under these permits, which hold for `ttl` from now.
+    Renew {
+        /// The permits.
+        held: Vec<Held>,
+        /// How long they hold without another renewal.
+        ttl: Duration,
+    },
+    /// Permits have ended, or a part of them, or a request under them.
+    Release {
+        /// Which.
+        releases: Vec<Release>,
+        /// When failures open a replica's breaker.
+        breaker: BreakerPolicy,
+    },
+    /// Tell what every replica holds.
+    Status,
+}
+
+/// What a request asks of a cluster.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Acquire {
+    /// The permit's name.
+    pub permit: PermitId,
+    /// kv_cache that the request is expected to fill: prompt and answer.
+    pub kv_tokens: Tokens,
+    /// How many places like this one the holder would take besides, for requests to come.
+    pub spare: u32,
+    /// Replicas that the configuration names now.
+    pub replicas: Vec<ReplicaName>,
+    /// What each of them has room for.
+    pub room: Room,
+    /// The share of the room that is kept for requests of higher priority, in percent.
+    pub kept_percent: u8,
+    /// Replicas that this request has failed on already.
+    pub tried: Vec<ReplicaName>,
+    /// Fingerprint of the prompt's prefix; `None` where there is no prefix to keep warm.
+    pub affinity: Option<u64>,
+    /// How long the permit holds without renewal.
+    pub ttl: Duration,
+}
+
+/// Whether permits at a replica may go on being used for request after request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Extend {
+    /// Where they are.
+    pub replica: ReplicaName,
+    /// All of them that the holder has there.
+    pub held: Vec<Held>,
+    /// Replicas that the configuration names now.
+    pub replicas: Vec<ReplicaName>,
+    /// What each of them has room for.
+    pub room: Room,
+    /// How long the permits hold without renewal.
+    pub ttl: Duration,
+}
+
+/// What a holder tells of a permit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Release {
+    /// The permit's name.
+    pub permit: PermitId,
+    /// What stays of it; `None` when all of it ends.
+    pub left: Option<Share>,
+    /// Where it was held; `None` when its holder never heard where.
+    pub replica: Option<ReplicaName>,
+    /// Whether requests of this holder were served there that the cell was not told of, before the one that ended now.
+    pub served_before: bool,
+    /// How the request ended.
+    pub outcome: Outcome,
+}
+
+impl Release {
+    /// All of a permit ends, with the one request that ran under it.
+    pub fn of_all(permit: PermitId, replica: Option<ReplicaName>, outcome: Outcome) -> Self {
+        Self {
+            permit,
+            left: None,
+            replica,
+            served_before: false,
+            outcome,
+        }
+    }
+}
+
+/// What a cluster cell replies.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClusterReply {
+    /// To `Acquire`: held.
+    Granted(Grant),
+    /// To `Acquire`: no replica can take the request now.
+    Refused(Refusal),
+    /// To `Extend`.
+    Extended(Extended),
+    /// To `Renew` and `Release`.
+    Done,
+    /// To `Status`: every replica that the cell knows.
+    Status(Vec<ReplicaStatus>),
+}
+
+/// A permit was given.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Grant {
+    /// Where to send the request.
+    pub replica: ReplicaName,
+    /// How many places like its own the permit holds besides, when the holder may keep it for requests to come; `None`
+    /// when it ends with the request.
+    pub lent: Option<u32>,
+    /// The cluster's load with this request in it.
+    pub load: ClusterLoad,
+}
+
+/// No permit was given.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The cluster's load.
+    pub load: ClusterLoad,
+    /// Until the first open breaker lets a probe pass, where that is what is missing.
+    pub recovery: Option<Duration>,
+}
+
+/// Whether a holder may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extended {
+    /// Whether places at the replica are still lent.
+    pub lends: bool,
+    /// The cluster's load.
+    pub load: ClusterLoad,
+}
+
+/// A replica at this moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReplicaStatus {
+    /// Which.
+    pub replica: ReplicaName,
+    /// Requests in flight, and places that edge locations keep for their next ones.
+    pub running: u32,
+    /// kv_cache held, in tokens.
+    pub kv_tokens: Tokens,
+    /// Whether its breaker lets requests pass.
+    pub available: bool,
+}

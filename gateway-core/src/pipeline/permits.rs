@@ -1,0 +1,191 @@
+//! The permits that this process, isolate or instance keeps, by cluster, and what passes between them and the clusters'
+//! cells behind requests' backs.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::exchange::{Exchange, Paused};
+use crate::cells::{CellAddress, CellCommand, CellId, CellReply};
+use crate::cluster::{Book, BreakerPolicy, ClusterCommand, ClusterReply, Extend, Extended, LENT_FOR, Release, Room};
+use crate::config::{Cluster, Replica};
+use crate::ids::{ClusterName, ReplicaName};
+use crate::platform::{CellError, Platform};
+use crate::route::LoadSnapshot;
+
+/// Books by cluster. Their number is that of the configuration's clusters.
+#[derive(Debug, Default)]
+pub(super) struct PermitBooks(Mutex<BTreeMap<ClusterName, Arc<Mutex<Book>>>>);
+
+impl PermitBooks {
+    fn of(&self, cluster: &ClusterName) -> Arc<Mutex<Book>> {
+        let mut books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match books.get(cluster) {
+            Some(book) => Arc::clone(book),
+            None => Arc::clone(books.entry(cluster.clone()).or_default()),
+        }
+    }
+}
+
+/// One cluster as a request sees it: its book here, and the way to its cell.
+#[derive(Debug)]
+pub(super) struct Lending<P: Platform> {
+    pub exchange: Rc<Exchange<P>>,
+    pub cluster: Arc<Cluster>,
+    book: Arc<Mutex<Book>>,
+}
+
+impl<P: Platform> Clone for Lending<P> {
+    fn clone(&self) -> Self {
+        Self {
+            exchange: Rc::clone(&self.exchange),
+            cluster: Arc::clone(&self.cluster),
+            book: Arc::clone(&self.book),
+        }
+    }
+}
+
+impl<P: Platform> Lending<P> {
+    pub fn new(exchange: &Rc<Exchange<P>>, cluster: &Arc<Cluster>) -> Self {
+        Self {
+            exchange: Rc::clone(exchange),
+            cluster: Arc::clone(cluster),
+            book: exchange.gateway.permits.of(&cluster.name),
+        }
+    }
+
+    /// Looks at the book, or changes it.
+    pub fn with<T>(&self, work: impl FnOnce(&mut Book) -> T) -> T {
+        work(&mut self.book.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What each replica has room for.
+    pub fn room(&self) -> Room {
+        Room {
+            max_running: self.cluster.max_running,
+            kv_cache_tokens: self.cluster.kv_cache_tokens,
+        }
+    }
+
+    /// Every replica's name.
+    pub fn replicas(&self) -> Vec<ReplicaName> {
+        self.cluster
+            .replicas
+            .iter()
+            .map(|replica| replica.name.clone())
+            .collect()
+    }
+
+    /// How long a permit holds without renewal.
+    pub fn ttl(&self) -> Duration {
+        self.exchange.config.limits.permit_ttl
+    }
+
+    /// Asks the cell.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or its reply is not one of a cluster's cell.
+    pub async fn ask(&self, it: ClusterCommand) -> Result<ClusterReply, CellError> {
+        match self
+            .exchange
+            .platform
+            .cell_call(&address(&self.cluster), command(it))
+            .await?
+        {
+            CellReply::Cluster(reply) => Ok(reply),
+            CellReply::Estimate(_) | CellReply::Budget(_) | CellReply::AnotherKind => {
+                Err(CellError::Malformed("not a reply of a cluster".to_owned()))
+            }
+        }
+    }
+
+    /// Tells the cell, in the background.
+    pub fn tell(&self, it: ClusterCommand) {
+        let lending = self.clone();
+        self.exchange.platform.after_response(async move {
+            // A message that is lost costs a place until the permit expires; asking again could only make it later.
+            let _ = lending.ask(it).await;
+        });
+    }
+
+    /// Tells the cell what has ended, in the background.
+    pub fn release(&self, releases: Vec<Release>) {
+        if !releases.is_empty() {
+            let limits = &self.exchange.config.limits;
+            let breaker = BreakerPolicy {
+                failures: limits.breaker_failures,
+                open: limits.breaker_open,
+            };
+            self.tell(ClusterCommand::Release { releases, breaker });
+        }
+    }
+
+    /// Asks the cell whether it goes on lending at that replica, in the background.
+    pub fn extend(&self, replica: &Replica) {
+        let lending = self.clone();
+        let replica = replica.name.clone();
+        let extend = Extend {
+            held: self.with(|book| book.held_at(&replica)),
+            replica: replica.clone(),
+            replicas: self.replicas(),
+            room: self.room(),
+            ttl: self.ttl(),
+        };
+        self.exchange.platform.after_response(async move {
+            // Without a reply what is lent ends soon, and requests ask the cell themselves.
+            if let Ok(ClusterReply::Extended(Extended { lends, load })) =
+                lending.ask(ClusterCommand::Extend(extend)).await
+            {
+                let at = lending.exchange.platform.now();
+                lending
+                    .exchange
+                    .gateway
+                    .on_load(&lending.cluster.name, LoadSnapshot { load, at });
+                let ended = lending.with(|book| book.on_extended(at, &replica, lends, lending.ttl()));
+                lending.release(ended);
+            }
+        });
+    }
+
+    /// Has idle places given back after a while, in the background, unless somebody does so already.
+    pub fn watch(&self) {
+        let begun = self.exchange.platform.now();
+        if !self.with(|book| book.watch(begun)) {
+            return;
+        }
+        let lending = self.clone();
+        self.exchange.platform.after_response(async move {
+            loop {
+                let stops = lending.exchange.pause(LENT_FOR).await == Paused::Stopped;
+                let now = lending.exchange.platform.now();
+                let since = if stops { Duration::ZERO } else { LENT_FOR };
+                let is_over = stops || now.since(begun) >= LONGEST_WATCH;
+                let (ended, is_watched) = lending.with(|book| {
+                    book.on_watched();
+                    (book.give_back_idle(now, since), !is_over && book.watch(now))
+                });
+                lending.release(ended);
+                if !is_watched {
+                    break;
+                }
+            }
+        });
+    }
+}
+
+/// The address of a cluster's cell.
+pub(super) fn address(cluster: &Cluster) -> CellAddress {
+    CellAddress {
+        id: CellId::Cluster(cluster.name.clone()),
+        near: cluster.region.coordinates,
+    }
+}
+
+/// A command to a cluster's cell.
+pub(super) fn command(command: ClusterCommand) -> CellCommand {
+    CellCommand::Cluster(command)
+}
+
+/// How long one request's background looks after idle places: on Workers it has 30 s. The next request to end goes on.
+const LONGEST_WATCH: Duration = Duration::from_secs(20);
