@@ -339,9 +339,10 @@ async fn release<P: Platform>(platform: &P, cell: &CellAddress, permit: PermitId
 }
 
 async fn status<P: Platform>(platform: &P, cell: &CellAddress) -> Result<Vec<ReplicaStatus>, String> {
-    match call(platform, cell, ClusterCommand::Status).await? {
-        ClusterReply::Status(status) => Ok(status),
-        reply => Err(format!("{reply:?}")),
+    if let ClusterReply::Status(status) = call(platform, cell, ClusterCommand::Status).await? {
+        Ok(status)
+    } else {
+        Err("no status".to_owned())
     }
 }
 

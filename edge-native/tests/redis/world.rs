@@ -99,10 +99,10 @@ pub async fn release(user: &Redis, name: &str, permit: u64) {
 
 /// How many places are taken.
 pub async fn running(user: &Redis, name: &str) -> Result<u32, CellError> {
-    match ask(user, name, ClusterCommand::Status).await? {
-        ClusterReply::Status(replicas) => Ok(replicas.iter().map(|replica| replica.running).sum()),
-        reply => panic!("{reply:?}"),
-    }
+    let ClusterReply::Status(replicas) = ask(user, name, ClusterCommand::Status).await? else {
+        panic!("no status")
+    };
+    Ok(replicas.iter().map(|replica| replica.running).sum())
 }
 
 async fn ask(user: &Redis, name: &str, command: ClusterCommand) -> Result<ClusterReply, CellError> {

@@ -178,13 +178,15 @@ impl World {
             room: ROOM,
             ttl: TTL,
         };
-        match (self.cell.apply(self.now, ClusterCommand::Extend(extend)), reply) {
-            (ClusterReply::Extended(extended), Fate::Arrives | Fate::Late) => {
+        let ClusterReply::Extended(extended) = self.cell.apply(self.now, ClusterCommand::Extend(extend)) else {
+            panic!("another reply")
+        };
+        match reply {
+            Fate::Arrives | Fate::Late => {
                 let releases = self.books[book].on_extended(self.now, &replica, extended.lends, TTL);
                 self.release(releases, reply);
             }
-            (ClusterReply::Extended(_), Fate::Lost) => {}
-            (reply, _) => panic!("{reply:?}"),
+            Fate::Lost => {}
         }
     }
 
@@ -223,10 +225,10 @@ impl World {
     }
 
     fn status(&mut self) -> Vec<ReplicaStatus> {
-        match self.cell.apply(self.now, ClusterCommand::Status) {
-            ClusterReply::Status(status) => status,
-            reply => panic!("{reply:?}"),
-        }
+        let ClusterReply::Status(status) = self.cell.apply(self.now, ClusterCommand::Status) else {
+            panic!("no status")
+        };
+        status
     }
 
     fn check(&mut self) -> Result<(), TestCaseError> {

@@ -30,9 +30,11 @@ fn acquire(permit: u64) -> Acquire {
 }
 
 fn granted(cell: &mut ClusterCell, now: Timestamp, acquire: Acquire) -> Option<ReplicaName> {
-    match cell.apply(now, ClusterCommand::Acquire(acquire)) {
-        ClusterReply::Granted(grant) => Some(grant.replica),
-        _ => None,
+    let reply = cell.apply(now, ClusterCommand::Acquire(acquire));
+    if let ClusterReply::Granted(grant) = reply {
+        Some(grant.replica)
+    } else {
+        None
     }
 }
 
@@ -194,17 +196,17 @@ fn lent(cell: &mut ClusterCell, permit: u64, spare: u32, max_running: u32) -> Op
         },
         ..acquire(permit)
     };
-    match cell.apply(at(0), ClusterCommand::Acquire(asked)) {
-        ClusterReply::Granted(grant) => grant.lent,
-        reply => panic!("{reply:?}"),
-    }
+    let ClusterReply::Granted(grant) = cell.apply(at(0), ClusterCommand::Acquire(asked)) else {
+        panic!("refused")
+    };
+    grant.lent
 }
 
 fn running(cell: &mut ClusterCell, now: Timestamp) -> u32 {
-    match cell.apply(now, ClusterCommand::Status) {
-        ClusterReply::Status(status) => status.iter().map(|status| status.running).sum(),
-        reply => panic!("{reply:?}"),
-    }
+    let ClusterReply::Status(status) = cell.apply(now, ClusterCommand::Status) else {
+        panic!("no status")
+    };
+    status.iter().map(|status| status.running).sum()
 }
 
 #[test]
@@ -303,10 +305,10 @@ fn lending_goes_on_while_there_is_room() {
             room,
             ttl: TTL,
         };
-        match cell.apply(at(0), ClusterCommand::Extend(extend)) {
-            ClusterReply::Extended(extended) => extended.lends,
-            reply => panic!("{reply:?}"),
-        }
+        let ClusterReply::Extended(extended) = cell.apply(at(0), ClusterCommand::Extend(extend)) else {
+            panic!("another reply")
+        };
+        extended.lends
     };
     assert!(extend(&mut cell, 8));
     assert_eq!(running(&mut cell, at(0)), 8, "it had been forgotten");
