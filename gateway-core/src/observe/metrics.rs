@@ -171,7 +171,7 @@ impl Metrics {
         );
         r.register(
             "cluster_in_flight",
-            "Requests in flight at a replica, over all locations",
+            "Requests in flight at a replica, and places kept for the next, over all locations",
             self.in_flight.clone(),
         );
         r.register(
