@@ -8,7 +8,7 @@ mod choice;
 mod message;
 mod permit;
 
-pub use book::{Book, LENT_FOR, Taken};
+pub use book::{Book, LOOK_EVERY, Taken};
 pub use breaker::BreakerPolicy;
 pub use cell::ClusterCell;
 pub use message::{Acquire, ClusterCommand, ClusterReply, Extend, Extended, Grant, Refusal, Release, ReplicaStatus};

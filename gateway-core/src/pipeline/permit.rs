@@ -13,7 +13,7 @@ use super::charge::Charge;
 use super::exchange::Exchange;
 use super::permits::Lending;
 use crate::cluster::{
-    Acquire, Book, ClusterCommand, ClusterReply, Grant, Held, LENT_FOR, Outcome, PermitId, Refusal, Release, Share,
+    Acquire, Book, ClusterCommand, ClusterReply, Grant, Held, Outcome, PermitId, Refusal, Release, Share,
 };
 use crate::config::{Cluster, Replica};
 use crate::ids::{ReplicaName, Tokens};
@@ -175,12 +175,7 @@ impl<P: Platform> Permit<P> {
     pub fn renew(&self) {
         self.charge.keep_up();
         let now = self.lending.exchange.platform.now();
-        let kept = |book: &mut Book| {
-            (
-                book.give_back_idle(now, LENT_FOR),
-                book.renew(now, self.renewal_period()),
-            )
-        };
+        let kept = |book: &mut Book| (book.give_back_idle(now), book.renew(now, self.renewal_period()));
         let (ended, mut held) = self.lending.with(kept);
         self.lending.release(ended);
         if let Some(replica) = self.replica().filter(|_| !self.is_kept) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::exchange::{Exchange, Paused};
 use crate::cells::{CellAddress, CellCommand, CellId, CellReply};
-use crate::cluster::{Book, BreakerPolicy, ClusterCommand, ClusterReply, Extend, Extended, LENT_FOR, Release, Room};
+use crate::cluster::{Book, BreakerPolicy, ClusterCommand, ClusterReply, Extend, Extended, LOOK_EVERY, Release, Room};
 use crate::config::{Cluster, Replica};
 use crate::ids::{ClusterName, ReplicaName};
 use crate::platform::{CellError, Platform};
@@ -157,13 +157,15 @@ impl<P: Platform> Lending<P> {
         let lending = self.clone();
         self.exchange.platform.after_response(async move {
             loop {
-                let stops = lending.exchange.pause(LENT_FOR).await == Paused::Stopped;
+                let stops = lending.exchange.pause(LOOK_EVERY).await == Paused::Stopped;
                 let now = lending.exchange.platform.now();
-                let since = if stops { Duration::ZERO } else { LENT_FOR };
-                let is_over = stops || now.since(begun) >= LONGEST_WATCH;
                 let (ended, is_watched) = lending.with(|book| {
                     book.on_watched();
-                    (book.give_back_idle(now, since), !is_over && book.watch(now))
+                    if stops {
+                        return (book.give_back_all(now), false);
+                    }
+                    let ended = book.give_back_idle(now);
+                    (ended, now.since(begun) < LONGEST_WATCH && book.watch(now))
                 });
                 lending.release(ended);
                 if !is_watched {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tidegate_core::cluster::{
-    Acquire, Book, BreakerPolicy, ClusterCell, ClusterCommand, ClusterReply, Extend, Held, LENT_FOR, Outcome, PermitId,
-    Release, ReplicaStatus, Room, Share,
+    Acquire, Book, BreakerPolicy, ClusterCell, ClusterCommand, ClusterReply, Extend, Held, Outcome, PermitId, Release,
+    ReplicaStatus, Room, Share,
 };
 use tidegate_core::config::Replica;
 use tidegate_core::ids::Tokens;
@@ -102,7 +102,7 @@ impl World {
             Event::End { .. } => {}
             Event::Pass { millis } => self.pass(Duration::from_millis(millis)),
             Event::GiveBack { book, told } => {
-                let releases = self.books[book].give_back_idle(self.now, LENT_FOR);
+                let releases = self.books[book].give_back_idle(self.now);
                 self.release(releases, told);
             }
             Event::Deliver => {
@@ -298,7 +298,7 @@ proptest! {
             world.end(&ended, Outcome::Served, Fate::Arrives);
         }
         for book in 0..BOOKS {
-            let releases = world.books[book].give_back_idle(world.now, Duration::ZERO);
+            let releases = world.books[book].give_back_all(world.now);
             world.release(releases, Fate::Arrives);
         }
         world.check()?;

@@ -2,9 +2,9 @@
 //! no message has to go to the cluster's cell and back before it is dispatched; when it ends, the place is there for
 //! the next. The cell counts a place from the moment that it is lent to the moment that it is given back.
 //!
-//! What bounds it: the cell lends only where there is plenty of room, and has to say so again every [`LENT_FOR`]. Few
-//! places lie idle, [`Shelf::most_idle`], none of them for longer than that. After a failure all idle places of the
-//! replica go back, and the cell decides about each request until it lends again.
+//! What bounds it: the cell lends only where there is plenty of room, and has to say so again every [`LENT_FOR`]. A place
+//! that nothing needed for that long goes back. After a failure all idle places of the replica go back, and the cell
+//! decides about each request until it lends again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,7 +20,9 @@ use crate::time::Timestamp;
 #[derive(Debug, Default)]
 pub struct Book {
     shelves: BTreeMap<ReplicaName, Shelf>,
-    /// Until when somebody looks after idle places.
+    /// When idle places were last looked at.
+    looked: Timestamp,
+    /// Until when somebody looks after them.
     watched_until: Timestamp,
 }
 
@@ -30,7 +32,8 @@ struct Shelf {
     permits: Vec<Kept>,
     /// Requests that run under them.
     running: u32,
-    last_taken: Timestamp,
+    /// The most that ran at once since idle places were last looked at.
+    most_running: u32,
     /// When the cell was asked whether it goes on lending, if it has not replied.
     asked: Option<Timestamp>,
     /// Requests were served that the cell was not told of.
@@ -79,16 +82,16 @@ impl Book {
         let fits = |kept: &&mut Kept| kept.lent_until > now && kept.idle().holds(one);
         let kept = shelf.permits.iter_mut().find(fits)?;
         kept.used = kept.used + one;
-        shelf.running += 1;
-        shelf.last_taken = now;
+        let permit = kept.id;
         let is_time = kept.lent_until.since(now) <= LENT_FOR / 2;
+        shelf.on_begin();
         let is_to_extend = is_time && shelf.asked.is_none_or(|asked| now.since(asked) >= LENT_FOR);
         if is_to_extend {
             shelf.asked = Some(now);
         }
         Some(Taken {
             replica,
-            permit: kept.id,
+            permit,
             is_to_extend,
         })
     }
@@ -104,8 +107,7 @@ impl Book {
     /// A request got a permit that may be kept, and has `one` of it. Without renewal it holds for `ttl`.
     pub fn on_granted(&mut self, now: Timestamp, held: &Held, one: Share, ttl: Duration) {
         let shelf = self.shelves.entry(held.replica.clone()).or_default();
-        shelf.running += 1;
-        shelf.last_taken = now;
+        shelf.on_begin();
         shelf.permits.push(Kept {
             id: held.permit,
             share: held.share,
@@ -149,7 +151,7 @@ impl Book {
             Outcome::Served => shelf.has_served = true,
             Outcome::Unknown => {}
         }
-        shelf.give_back_beyond(now, shelf.most_idle(), replica, &mut returned);
+        shelf.give_back_beyond(now, u32::MAX, replica, &mut returned);
         self.forget_empty(replica);
         returned
     }
@@ -194,20 +196,34 @@ impl Book {
         renewed
     }
 
-    /// Gives back the idle places of replicas where no request has begun for that long.
-    pub fn give_back_idle(&mut self, now: Timestamp, since: Duration) -> Vec<Release> {
+    /// Gives back what nothing has needed for a while: it is to be called every [`LOOK_EVERY`].
+    pub fn give_back_idle(&mut self, now: Timestamp) -> Vec<Release> {
         let mut returned = Vec::new();
+        if now.since(self.looked) < LOOK_EVERY {
+            return returned;
+        }
+        self.looked = now;
         for (replica, shelf) in &mut self.shelves {
-            if now.since(shelf.last_taken) >= since {
-                shelf.give_back_beyond(now, 0, replica, &mut returned);
-            }
+            let needed = shelf.most_running - shelf.running;
+            shelf.most_running = shelf.running;
+            shelf.give_back_beyond(now, needed, replica, &mut returned);
         }
         self.shelves.retain(|_, shelf| !shelf.permits.is_empty());
         returned
     }
 
-    /// Whether the caller is to look after idle places: there are some, and nobody else does. It is to come back within
-    /// [`LENT_FOR`], with [`give_back_idle`](Self::give_back_idle), and to ask again.
+    /// Gives back all that is idle.
+    pub fn give_back_all(&mut self, now: Timestamp) -> Vec<Release> {
+        let mut returned = Vec::new();
+        for (replica, shelf) in &mut self.shelves {
+            shelf.give_back_beyond(now, 0, replica, &mut returned);
+        }
+        self.shelves.retain(|_, shelf| !shelf.permits.is_empty());
+        returned
+    }
+
+    /// Whether the caller is to look after idle places: there are some, and nobody else does. It is to come back after
+    /// [`LOOK_EVERY`], with [`give_back_idle`](Self::give_back_idle), and to ask again.
     pub fn watch(&mut self, now: Timestamp) -> bool {
         let is_needed = now >= self.watched_until && self.shelves.values().any(|shelf| shelf.idle() > 0);
         if is_needed {
@@ -229,15 +245,14 @@ impl Book {
 }
 
 impl Shelf {
+    fn on_begin(&mut self) {
+        self.running += 1;
+        self.most_running = self.most_running.max(self.running);
+    }
+
     /// Places that nobody uses.
     fn idle(&self) -> u32 {
         self.permits.iter().map(|kept| kept.idle().places).sum()
-    }
-
-    /// Most places that may lie idle: two, and another for every four that are in use, as much as the number of running
-    /// requests goes up and down where they come at random.
-    fn most_idle(&self) -> u32 {
-        2 + self.running / 4
     }
 
     /// Lets no request begin under any of the permits.
@@ -308,6 +323,8 @@ fn kept_of(permits: &mut [Kept], id: PermitId) -> Option<&mut Kept> {
 
 /// How long idle places are kept, and how long the cell's word holds that it lends.
 pub const LENT_FOR: Duration = Duration::from_secs(1);
+/// How often idle places are looked at: what was needed at no time between two looks goes back.
+pub const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 #[cfg(test)]
 mod tests;

@@ -89,20 +89,21 @@ fn when_the_cell_lends_no_longer_everything_idle_goes_back() {
 }
 
 #[test]
-fn few_places_lie_idle() {
+fn what_was_needed_since_the_last_look_is_kept() {
     let mut book = lent(11);
-    for _ in 0..11 {
+    for _ in 0..7 {
         take(&mut book, at(1)).unwrap();
     }
-    let mut left = 12;
-    for running in (0..12).rev() {
-        if let [release] = &end(&mut book, at(2), Outcome::Unknown)[..] {
-            left = release.left.map_or(0, |left| left.places);
-        }
-        let most = running + 2 + running / 4;
-        assert_eq!(left, most.min(12), "of {running}");
+    for _ in 0..6 {
+        assert_eq!(end(&mut book, at(2), Outcome::Served), []);
     }
-    assert_eq!(book.held_at(&name())[0].share, Share::of_one(KV).times(2));
+    let held = |book: &Book| book.held_at(&name()).iter().map(|held| held.share.places).sum::<u32>();
+    book.give_back_idle(at(500));
+    assert_eq!(held(&book), 8, "most ran at once");
+    assert_eq!(book.give_back_idle(at(999)), [], "too early");
+    take(&mut book, at(999)).unwrap();
+    book.give_back_idle(at(1_000));
+    assert_eq!(book.held_at(&name())[0].share, Share::of_one(KV).times(3));
 }
 
 #[test]
@@ -123,8 +124,8 @@ fn what_nobody_takes_goes_back_and_one_looks_after_it() {
     end(&mut book, at(10), Outcome::Served);
     assert!(book.watch(at(10)));
     assert!(!book.watch(at(11)));
-    assert_eq!(book.give_back_idle(at(999), LENT_FOR), []);
-    let returned = book.give_back_idle(at(1_010), LENT_FOR);
+    assert_eq!(book.give_back_idle(at(510)), []);
+    let returned = book.give_back_idle(at(1_010));
     assert_eq!(returned, [Release::of_all(PERMIT, Some(name()), Outcome::Unknown)]);
     book.on_watched();
     assert!(!book.watch(at(1_011)));
