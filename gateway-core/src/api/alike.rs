@@ -1,20 +1,19 @@
 //! Chunks of one stream that are alike but for a text. Most are, and what was found in one of them holds for the next:
 //! only the text needs a look. Nothing is guessed, for all other bytes are compared.
 
-use std::borrow::Cow;
-
 use serde::de::IgnoredAny;
 
-use super::answer::{Answer, Usage};
+use super::answer::Usage;
 use super::json::Edits;
 use super::said::{LoneText, Said, Strand};
+use super::sse::event_of;
 
 /// A chunk that was read and edited, without its text.
 #[derive(Clone, Debug)]
-pub(super) struct Alike {
+pub(super) struct Pattern {
     came: Around,
-    /// As the client sees it; `None` where nothing is edited.
-    edited: Option<Around>,
+    /// As the client sees it; without line ends.
+    edited: Around,
     usage: Option<Usage>,
     /// What the text belongs to.
     strand: Strand,
@@ -27,45 +26,61 @@ struct Around {
     behind: String,
 }
 
-impl Alike {
-    /// The chunk that `edits` are for and that carried `usage`. Its `text` is all that it says, and no edit touches it.
-    pub fn new(edits: &Edits<'_>, text: LoneText<'_>, usage: Option<Usage>) -> Self {
+/// A chunk that is like the one before.
+#[derive(Clone, Copy, Debug)]
+pub struct Alike<'p, 'c> {
+    pattern: &'p Pattern,
+    /// Its text, as a JSON string.
+    text: &'c str,
+}
+
+impl Pattern {
+    /// Of the chunk that `edits` are for and that carried `usage`. Its `text` is all that it says, and no edit touches it.
+    /// `None` where the chunk has line ends, as it cannot go out as it stands then.
+    pub fn new(edits: &Edits<'_>, text: LoneText<'_>, usage: Option<Usage>) -> Option<Self> {
         let LoneText { strand, json: text } = text;
         let (before, behind) = edits.unedited_around(text);
         let came = Around {
             before: before.to_owned(),
             behind: behind.to_owned(),
         };
-        let edited = (!edits.is_empty()).then(|| {
-            let (before, behind) = edits.edited_around(text);
-            Around { before, behind }
-        });
-        Self {
+        let (before, behind) = edits.edited_around(text);
+        let has_line_ends = [&before, &behind].iter().any(|part| part.contains(['\n', '\r']));
+        (!has_line_ends).then_some(Self {
             came,
-            edited,
+            edited: Around { before, behind },
             usage,
             strand,
-        }
+        })
     }
 
-    /// What reading and editing `chunk` gives, if it is alike.
-    pub fn edit<'a>(&self, chunk: &'a str) -> Option<Answer<'a>> {
+    /// `chunk`, if it is alike.
+    pub fn of<'p, 'c>(&'p self, chunk: &'c [u8]) -> Option<Alike<'p, 'c>> {
         let Around { before, behind } = &self.came;
-        let text = chunk.strip_prefix(before)?.strip_suffix(behind)?;
-        if !text.starts_with('"') || serde_json::from_str::<IgnoredAny>(text).is_err() {
-            return None;
-        }
-        let json = match &self.edited {
-            Some(Around { before, behind }) => Cow::Owned([before, text, behind].concat()),
-            None => Cow::Borrowed(chunk),
-        };
-        Some(Answer {
-            json: Some(json),
-            usage: self.usage,
-            said: vec![Said::Text(LoneText {
-                strand: self.strand,
-                json: text,
-            })],
+        let text = chunk.strip_prefix(before.as_bytes())?.strip_suffix(behind.as_bytes())?;
+        let text = std::str::from_utf8(text).ok()?;
+        let is_string = text.starts_with('"') && serde_json::from_str::<IgnoredAny>(text).is_ok();
+        is_string.then_some(Alike { pattern: self, text })
+    }
+}
+
+impl<'c> Alike<'_, 'c> {
+    /// The usage that it carried.
+    pub fn usage(&self) -> Option<Usage> {
+        self.pattern.usage
+    }
+
+    /// What the model says in it.
+    pub fn said(&self) -> Said<'c> {
+        Said::Text(LoneText {
+            strand: self.pattern.strand,
+            json: self.text,
         })
+    }
+
+    /// Writes it as an event, as the client is to see it.
+    pub fn write_event(&self, out: &mut Vec<u8>) {
+        let Around { before, behind } = &self.pattern.edited;
+        event_of(&[before, self.text, behind], out);
     }
 }

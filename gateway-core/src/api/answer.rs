@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-use super::alike::Alike;
+use super::alike::{Alike, Pattern};
 use super::json::Edits;
 use super::request::quoted;
 use super::said::{LoneText, Said};
@@ -59,7 +59,7 @@ pub struct Editor {
     /// Whether the usage stays in a stream's chunks.
     keep_usage: bool,
     /// The stream's last chunk that was read in full.
-    last: Option<Alike>,
+    last: Option<Pattern>,
 }
 
 /// A whole answer, or one chunk of a stream, as the client is to see it.
@@ -107,14 +107,16 @@ impl Editor {
         })
     }
 
-    /// Edits the next chunk of a stream.
+    /// The next chunk of a stream, if it is like the last that was read in full: most are.
+    pub fn alike<'c>(&self, chunk: &'c [u8]) -> Option<Alike<'_, 'c>> {
+        self.last.as_ref()?.of(chunk)
+    }
+
+    /// Edits the next chunk of a stream, reading it in full.
     ///
     /// # Errors
     /// When it is none.
     pub fn chunk<'a>(&mut self, text: &'a str) -> Result<Answer<'a>, NoAnswer> {
-        if let Some(answer) = self.last.as_ref().and_then(|last| last.edit(text)) {
-            return Ok(answer);
-        }
         let read = Read::of(text)?;
         let usage = read.usage();
         if !self.keep_usage && usage.is_some() && read.choices().is_empty() {
@@ -126,7 +128,7 @@ impl Editor {
         }
         let edits = self.edits(text, &read, self.keep_usage);
         let json = Some(edited(text, &edits));
-        self.last = read.lone().map(|lone| Alike::new(&edits, lone, usage));
+        self.last = read.lone().and_then(|lone| Pattern::new(&edits, lone, usage));
         Ok(Answer {
             json,
             usage,
@@ -340,15 +342,32 @@ mod tests {
         }
     }
 
-    /// All that an answer tells, however it was come to.
-    fn told(mut answer: Answer<'_>) -> (Answer<'_>, Vec<(Strand, String)>) {
+    /// What a client sees of a chunk, and all that it tells.
+    type Told = (Option<String>, Option<Usage>, Vec<(Strand, String)>);
+
+    /// The next chunk, edited the short way or the long.
+    fn next(editor: &mut Editor, chunk: &str) -> Result<Told, NoAnswer> {
+        let (json, usage, said) = match editor.alike(chunk.as_bytes()) {
+            Some(alike) => {
+                let mut event = Vec::new();
+                alike.write_event(&mut event);
+                let event = String::from_utf8(event).unwrap();
+                let data = event
+                    .strip_prefix("data: ")
+                    .and_then(|event| event.strip_suffix("\n\n"));
+                (data.map(str::to_owned), alike.usage(), vec![alike.said()])
+            }
+            None => {
+                let answer = editor.chunk(chunk)?;
+                (answer.json.map(Cow::into_owned), answer.usage, answer.said)
+            }
+        };
         let mut texts = Vec::new();
-        for said in &answer.said {
+        for said in said {
             said.each(|strand, text| texts.push((strand, text.to_owned())));
         }
         texts.retain(|(_, text)| !text.is_empty());
-        answer.said.clear();
-        (answer, texts)
+        Ok((json, usage, texts))
     }
 
     /// One of the chunks that a stream may hold, and now and then one that is no JSON.
@@ -386,7 +405,7 @@ mod tests {
             let mut editor = Editor::new("public", keep_usage);
             for chunk in chunks.iter().flat_map(|(chunk, times)| std::iter::repeat_n(chunk, *times)) {
                 let mut fresh = Editor::new("public", keep_usage);
-                prop_assert_eq!(editor.chunk(chunk).map(told), fresh.chunk(chunk).map(told), "{}", chunk);
+                prop_assert_eq!(next(&mut editor, chunk), next(&mut fresh, chunk), "{}", chunk);
             }
         }
     }
@@ -396,13 +415,18 @@ mod tests {
         let chunk = |text: &str| format!(r#"{{"choices":[{{"delta":{{"content":{text}}}}}],"usage":null}}"#);
         let mut editor = Editor::new("public", false);
         assert!(editor.chunk(&chunk("\"a\"")).is_ok());
-        let last = editor.last.clone().expect("it has a text");
         let (like, other) = (chunk("\"\\n\""), chunk("\"b\"").replace("null", "7"));
-        let expected = r#"{"choices":[{"delta":{"content":"\n"}}]}"#;
-        assert_eq!(
-            last.edit(&like).and_then(|answer| answer.json).as_deref(),
-            Some(expected)
+        let mut event = Vec::new();
+        editor.alike(like.as_bytes()).expect("alike").write_event(&mut event);
+        let expected = "data: {\"choices\":[{\"delta\":{\"content\":\"\\n\"}}]}\n\n";
+        assert_eq!(String::from_utf8(event).unwrap(), expected);
+        assert!(editor.alike(other.as_bytes()).is_none());
+        assert!(
+            editor
+                .alike(&like.replace("\\n", "\u{e9}").into_bytes()[..40])
+                .is_none()
         );
-        assert_eq!(last.edit(&other), None);
+        assert!(editor.chunk(&chunk("\"a\"").replace(',', "\n,")).is_ok());
+        assert!(editor.last.is_none(), "a chunk of several lines is no pattern");
     }
 }

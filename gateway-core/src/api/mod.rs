@@ -14,6 +14,7 @@ mod said;
 mod sse;
 mod tokenize;
 
+pub use alike::Alike;
 pub use answer::{Answer, Editor, NoAnswer, Usage};
 pub use canned::canned;
 pub use endpoint::{Endpoint, Route};

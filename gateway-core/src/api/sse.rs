@@ -136,8 +136,15 @@ fn field_value<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 
 /// An event with that data, which must not hold line ends.
 pub fn data_event(data: &str, out: &mut Vec<u8>) {
+    event_of(&[data], out);
+}
+
+/// An event with data in parts, none of which may hold line ends.
+pub(super) fn event_of(parts: &[&str], out: &mut Vec<u8>) {
     out.extend_from_slice(b"data: ");
-    out.extend_from_slice(data.as_bytes());
+    for part in parts {
+        out.extend_from_slice(part.as_bytes());
+    }
     out.extend_from_slice(b"\n\n");
 }
 

@@ -122,6 +122,13 @@ impl Read {
             self.end = Some(Ok(()));
             return;
         }
+        if let Some(alike) = self.editor.alike(data) {
+            self.chunks += 1;
+            self.usage = alike.usage().or(self.usage);
+            self.written.on_said(&[alike.said()]);
+            alike.write_event(out);
+            return;
+        }
         let text = std::str::from_utf8(data).map_err(|_| NoAnswer::NotJson);
         match text.and_then(|text| self.editor.chunk(text)) {
             Ok(answer) => {

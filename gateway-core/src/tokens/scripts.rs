@@ -28,6 +28,10 @@ impl Scripts {
 
     /// Adds the characters of `text`.
     pub fn add(&mut self, text: &[u8]) {
+        if text.len() < SHORT {
+            text.iter().for_each(|byte| self.add_byte(*byte));
+            return;
+        }
         for chunk in text.chunks(CHUNK) {
             let ascii = count(chunk, |byte| byte < 0x80);
             let letters = count(chunk, |byte| byte | 0x20 >= b'a' && byte | 0x20 <= b'z' || byte == b' ');
@@ -40,6 +44,19 @@ impl Scripts {
             self.syllabics += syllabics;
             self.ideographs += rest;
         }
+    }
+
+    /// Adds the character that begins with `first`; nothing for a byte that begins none.
+    fn add_byte(&mut self, first: u8) {
+        let class = match first {
+            b'a'..=b'z' | b'A'..=b'Z' | b' ' => &mut self.letters,
+            0..0x80 => &mut self.symbols,
+            0x80..0xC0 => return,
+            0xC0..0xE0 => &mut self.alphabets,
+            0xE0..0xE2 => &mut self.syllabics,
+            0xE2.. => &mut self.ideographs,
+        };
+        *class += 1;
     }
 
     /// The tokens that they are likely to be, for no tokenizer in particular.
@@ -58,6 +75,8 @@ fn count(chunk: &[u8], is_counted: impl Fn(u8) -> bool) -> u64 {
 }
 
 const CHUNK: usize = 255;
+/// Texts of fewer bytes, the pieces of a stream among them, are done with before vectors are.
+const SHORT: usize = 32;
 
 // Tokens per character: least squares of the relative error over the Universal Declaration of Human Rights in 35
 // languages, and over code, markdown, JSON and logs, the mean of the tokenizers of Qwen 3, DeepSeek V3 and gpt-oss
