@@ -159,16 +159,17 @@ impl<P: Platform> Lending<P> {
             loop {
                 let stops = lending.exchange.pause(LOOK_EVERY).await == Paused::Stopped;
                 let now = lending.exchange.platform.now();
-                let (ended, is_watched) = lending.with(|book| {
+                let ended = lending.with(|book| {
                     book.on_watched();
                     if stops {
-                        return (book.give_back_all(now), false);
+                        book.give_back_all(now)
+                    } else {
+                        book.give_back_idle(now)
                     }
-                    let ended = book.give_back_idle(now);
-                    (ended, now.since(begun) < LONGEST_WATCH && book.watch(now))
                 });
                 lending.release(ended);
-                if !is_watched {
+                let is_over = stops || now.since(begun) >= LONGEST_WATCH;
+                if is_over || !lending.with(|book| book.watch(now)) {
                     break;
                 }
             }

@@ -124,16 +124,20 @@ impl Bench {
     }
 
     fn cloudflare(&self) -> Result<Vec<Row>, TaskError> {
-        let servers = terminal::step("build and start three Workers", || {
+        let servers = terminal::step("build and start four Workers", || {
             node_modules(&workspace::root().join("tests/miniflare"))?;
             let tidegate = gateway(self, &build_of(Runtime::Cloudflare, self)?)?;
-            let script = workspace::root().join("tests/bare/cloudflare-js");
-            let javascript = bare(self, "bare-js", &Bare::Worker { folder: script })?;
+            let script = |folder: &str| Bare::Worker {
+                folder: workspace::root().join("tests/bare").join(folder),
+            };
+            let javascript = bare(self, "bare-js", &script("cloudflare-js"))?;
+            let reading = bare(self, "reading-js", &script("cloudflare-js-reading"))?;
             let folder = build::bare_cloudflare(&wasm_toolchain()?)?;
             Ok((
                 tidegate,
                 bare(self, "bare-worker", &Bare::Worker { folder })?,
                 javascript,
+                reading,
             ))
         })?;
         let ours = Server::new("tidegate", &servers.0, &self.key);
@@ -149,6 +153,11 @@ impl Bench {
             let measured = terminal::step(of_js.trim(), || self.meter.compare(&javascript, &rust, mode))?;
             rows.push(Row::share(of_js, javascript.name, measured, Target::None));
         }
+        // What a share of the bare Worker can be at best for whoever reads streams.
+        let reading = Server::new("JavaScript that reads", &servers.3, "none");
+        let what = "  JS that reads, streams/s";
+        let measured = terminal::step(what.trim(), || self.meter.compare(&rust, &reading, Mode::Streams))?;
+        rows.push(Row::share(what, rust.name, measured, Target::None));
         Ok(rows)
     }
 
