@@ -156,24 +156,24 @@ impl<P: Platform> Lending<P> {
         }
         let lending = self.clone();
         self.exchange.platform.after_response(async move {
-            loop {
-                let stops = lending.exchange.pause(LOOK_EVERY).await == Paused::Stopped;
-                let now = lending.exchange.platform.now();
-                let ended = lending.with(|book| {
-                    book.on_watched();
-                    if stops {
-                        book.give_back_all(now)
-                    } else {
-                        book.give_back_idle(now)
-                    }
-                });
-                lending.release(ended);
-                let is_over = stops || now.since(begun) >= LONGEST_WATCH;
-                if is_over || !lending.with(|book| book.watch(now)) {
-                    break;
-                }
+            while lending.give_back_idle().await && lending.exchange.platform.now().since(begun) < LONGEST_WATCH {}
+        });
+    }
+
+    /// Waits a while, and gives back what is idle then; whether there is more to look after.
+    async fn give_back_idle(&self) -> bool {
+        let stops = self.exchange.pause(LOOK_EVERY).await == Paused::Stopped;
+        let now = self.exchange.platform.now();
+        let (ended, goes_on) = self.with(|book| {
+            book.on_watched();
+            if stops {
+                (book.give_back_all(now), false)
+            } else {
+                (book.give_back_idle(now), book.watch(now))
             }
         });
+        self.release(ended);
+        goes_on
     }
 }
 
