@@ -13,6 +13,7 @@ use crate::config::{Cluster, Replica};
 use crate::ids::{ClusterName, ReplicaName};
 use crate::platform::{CellError, Platform};
 use crate::route::LoadSnapshot;
+use crate::time::Timestamp;
 
 /// Books by cluster. Their number is that of the configuration's clusters.
 #[derive(Debug, Default)]
@@ -155,13 +156,13 @@ impl<P: Platform> Lending<P> {
             return;
         }
         let lending = self.clone();
-        self.exchange.platform.after_response(async move {
-            while lending.give_back_idle().await && lending.exchange.platform.now().since(begun) < LONGEST_WATCH {}
-        });
+        self.exchange
+            .platform
+            .after_response(async move { while lending.give_back_idle(begun + LONGEST_WATCH).await {} });
     }
 
-    /// Waits a while, and gives back what is idle then; whether there is more to look after.
-    async fn give_back_idle(&self) -> bool {
+    /// Waits a while, and gives back what is idle then; whether there is more to look after before `end`.
+    async fn give_back_idle(&self, end: Timestamp) -> bool {
         let stops = self.exchange.pause(LOOK_EVERY).await == Paused::Stopped;
         let now = self.exchange.platform.now();
         let (ended, goes_on) = self.with(|book| {
@@ -169,7 +170,7 @@ impl<P: Platform> Lending<P> {
             if stops {
                 (book.give_back_all(now), false)
             } else {
-                (book.give_back_idle(now), book.watch(now))
+                (book.give_back_idle(now), now < end && book.watch(now))
             }
         });
         self.release(ended);
