@@ -37,6 +37,8 @@ struct ReplicaState {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Permit {
     replica: ReplicaName,
+    /// Records that are older than the field are of permits for one request.
+    #[serde(default = "one")]
     places: u32,
     kv_tokens: Tokens,
     expires: Timestamp,
@@ -120,9 +122,9 @@ impl ClusterCell {
 
     fn acquire(&mut self, now: Timestamp, acquire: &Acquire) -> ClusterReply {
         if let Some(permit) = self.permits.get(&acquire.permit) {
-            // The reply to the first asking was lost: nobody knows of what was lent with it.
+            // The reply to the first asking was lost, most likely: who asks renews no more than its own place. It may have
+            // arrived all the same, so that nothing of the permit can be taken back here.
             let replica = permit.replica.clone();
-            self.shrink(acquire.permit, Share::of_one(acquire.kv_tokens));
             return ClusterReply::Granted(Grant {
                 replica,
                 lent: None,
@@ -336,6 +338,10 @@ impl ClusterCell {
 /// So many requests at once a replica must have room for if permits there are to be kept: of few places none can lie
 /// idle.
 const MANY: u32 = 16;
+fn one() -> u32 {
+    1
+}
+
 /// An unknown outcome never opens a breaker, so that no policy is looked at.
 const UNUSED_POLICY: BreakerPolicy = BreakerPolicy {
     failures: 1,

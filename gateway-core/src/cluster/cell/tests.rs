@@ -221,11 +221,20 @@ fn what_is_lent_is_held_and_ends_at_half_of_the_room() {
 }
 
 #[test]
-fn a_question_asked_again_leaves_nothing_lent_that_nobody_knows_of() {
+fn what_was_lent_with_a_lost_reply_is_free_again_when_the_permit_is_renewed() {
     let mut cell = ClusterCell::default();
     lent(&mut cell, 1, 3, 16);
     assert_eq!(lent(&mut cell, 1, 3, 16), None);
-    assert_eq!(running(&mut cell, at(0)), 1);
+    assert_eq!(running(&mut cell, at(0)), 4, "the reply may have arrived");
+    cell.apply(
+        at(10),
+        renew(Held {
+            permit: PermitId(1),
+            replica: "http://a".into(),
+            share: Share::of_one(Tokens(10)),
+        }),
+    );
+    assert_eq!(running(&mut cell, at(10)), 1);
 }
 
 #[test]
