@@ -96,12 +96,14 @@ impl Stream for IncomingBody {
 
 impl Message {
     fn reader(self, left: Option<u64>) -> Reader {
-        // Tells the host how processing went when it is dropped; this side has no complaints.
-        let (_, processed) = wit_future::new(|| Ok(()));
+        let (processing, processed) = wit_future::new(|| Ok(()));
         let (bytes, end) = match self {
             Self::Request(request) => Request::consume_body(request, processed),
             Self::Response(response) => Response::consume_body(response, processed),
         };
+        // Tells the host that this side has no complaints. Told before the host listens, the word would have to wait,
+        // and its being taken would wake the request.
+        drop(processing);
         Reader { bytes, end, left }
     }
 }

@@ -20,7 +20,10 @@ mod secrets;
 mod state;
 mod store;
 mod tasks;
+mod timers;
 mod upstream;
+
+use std::pin::pin;
 
 use spin_sdk::wasip3::exports::http::handler::Guest;
 use spin_sdk::wasip3::http::types::{ErrorCode, Request, Response};
@@ -36,7 +39,8 @@ spin_sdk::wasip3::http::service::export!(Component);
 
 impl Guest for Component {
     async fn handle(request: Request) -> Result<Response, ErrorCode> {
-        tasks::tracked(async {
+        // Pinned here: it is large, and each hand that it went through would copy it.
+        let handler = pin!(async {
             let instance = Instance::of_this_thread();
             let request = http::request_in(request);
             let response = match Instance::gateway(&instance) {
@@ -44,8 +48,8 @@ impl Guest for Component {
                 Err(detail) => http::misconfigured(detail),
             };
             http::response_out(response)
-        })
-        .await
+        });
+        tasks::handle(handler).await
     }
 }
 

@@ -14,7 +14,7 @@ use tidegate_core::time::Timestamp;
 
 use crate::instance::Instance;
 use crate::upstream::{self, UpstreamBody};
-use crate::{clock, tasks};
+use crate::{clock, tasks, timers};
 
 /// The platform as every request sees it.
 #[derive(Clone)]
@@ -44,7 +44,7 @@ impl Platform for SpinPlatform {
     }
 
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + 'static {
-        clock::wait_for(duration)
+        timers::sleep(duration)
     }
 
     async fn store_read(&self, keys: &[&str]) -> Result<Vec<Option<Bytes>>, StoreError> {

@@ -14,7 +14,7 @@ use spin_sdk::redis::{Connection, Error, RedisParameter, RedisResult};
 use tidegate_core::cells::redis::{Call, PREFIX};
 use tidegate_core::platform::StoreError;
 
-use crate::clock;
+use crate::timers;
 
 /// A Redis, connected to when it is first needed.
 pub(crate) struct Redis {
@@ -120,7 +120,7 @@ impl Redis {
 
 /// What the host does, or why it does not within [`PATIENCE`].
 async fn in_time<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, String> {
-    match select(pin!(call), pin!(clock::wait_for(PATIENCE))).await {
+    match select(pin!(call), pin!(timers::sleep(PATIENCE))).await {
         Either::Left((done, _)) => done.map_err(|error| says(&error)),
         Either::Right(_) => Err("no reply in time".to_owned()),
     }

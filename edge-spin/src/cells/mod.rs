@@ -14,7 +14,7 @@ use tidegate_core::cells::{CellCommand, CellId, CellReply};
 use tidegate_core::platform::CellError;
 
 use crate::reply::{Replier, reply};
-use crate::{clock, tasks};
+use crate::{tasks, timers};
 
 pub(crate) use self::sqlite::Sqlite;
 
@@ -81,7 +81,7 @@ impl<L: Log> Cells<L> {
         }
         let log = Rc::clone(&self.log);
         tasks::spawn(async move {
-            clock::wait_for(PAUSE).await;
+            timers::sleep(PAUSE).await;
             let is_ours = cell.queue.borrow_mut().end_lingering();
             if is_ours {
                 append_all(log, cell).await;
