@@ -28,6 +28,7 @@ pub async fn serve(socket: TcpStream, tls: Option<TlsAcceptor>, service: Rc<Serv
     if prepare(&socket).is_err() {
         return;
     }
+    let socket = service.outbox.wrap(socket);
     let Some(acceptor) = tls else {
         return serve_http1(TokioIo::new(socket), service, draining).await;
     };

@@ -10,15 +10,35 @@ use futures::stream::LocalBoxStream;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tidegate_core::Body;
 
+use crate::outbox::Outbox;
+
 /// A client's request body as the core reads it. Trailers are dropped.
 #[derive(Debug)]
-pub struct RequestBody(pub Incoming);
+pub struct RequestBody {
+    body: Incoming,
+    read: usize,
+    outbox: Outbox,
+}
+
+impl RequestBody {
+    /// The body of a request on that outbox's thread.
+    pub fn new(body: Incoming, outbox: Outbox) -> Self {
+        Self { body, read: 0, outbox }
+    }
+}
 
 impl Stream for RequestBody {
     type Item = Result<Bytes, hyper::Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        poll_data(&mut self.0, cx)
+        let piece = ready!(poll_data(&mut self.body, cx));
+        match &piece {
+            Some(Ok(piece)) => self.read += piece.len(),
+            // Now the core reads it, which takes its time when it is long: nobody's answer has to wait for that.
+            None if self.read >= LONG_BODY => self.outbox.send(),
+            Some(Err(_)) | None => {}
+        }
+        Poll::Ready(piece)
     }
 }
 
@@ -100,3 +120,6 @@ impl HttpBody for ResponseBody {
         }
     }
 }
+
+/// To count a prompt of so many bytes takes about as long as a turn with many short ones.
+const LONG_BODY: usize = 16 << 10;

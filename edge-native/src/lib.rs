@@ -15,6 +15,7 @@ mod connection;
 mod events;
 mod http;
 mod listener;
+mod outbox;
 mod platform;
 mod random;
 mod redis;

@@ -13,6 +13,7 @@ use tidegate_core::platform::{CellError, Platform, SendError, StoreError, Upstre
 use tidegate_core::time::Timestamp;
 
 use crate::client::{Client, ClientTls, UpstreamBody};
+use crate::outbox::Outbox;
 use crate::random::Random;
 use crate::secrets::Secrets;
 use crate::state::State;
@@ -44,8 +45,8 @@ struct Inner {
 
 impl NativePlatform {
     /// The platform for the thread that calls.
-    pub fn new(resources: Arc<Resources>) -> Self {
-        let client = Client::new(Arc::clone(&resources.tls));
+    pub fn new(resources: Arc<Resources>, outbox: Outbox) -> Self {
+        let client = Client::new(Arc::clone(&resources.tls), outbox);
         let (random, secrets, background) = (Random::new(), Secrets::default(), Tasks::default());
         Self {
             inner: Rc::new(Inner {

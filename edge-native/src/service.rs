@@ -8,6 +8,7 @@ use tidegate_core::Gateway;
 use tidegate_core::route::Location;
 
 use crate::http::{RequestBody, ResponseBody};
+use crate::outbox::Outbox;
 use crate::platform::NativePlatform;
 
 /// What answers requests on one thread.
@@ -16,6 +17,8 @@ pub struct Service {
     pub gateway: Arc<Gateway>,
     /// This thread's platform.
     pub platform: NativePlatform,
+    /// What this thread writes.
+    pub outbox: Outbox,
     /// Where this process stands.
     pub location: Location,
 }
@@ -23,7 +26,7 @@ pub struct Service {
 impl Service {
     /// The core's answer to one request.
     pub async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
-        let request = request.map(RequestBody);
+        let request = request.map(|body| RequestBody::new(body, self.outbox.clone()));
         #[cfg(feature = "conformance")]
         if crate::conformance::is_asked_for(&request) {
             return crate::conformance::answer(self.platform.clone(), request).await;

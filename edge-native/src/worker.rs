@@ -19,6 +19,7 @@ use tracing::warn;
 
 use crate::chores::Chores;
 use crate::connection;
+use crate::outbox::Outbox;
 use crate::platform::{NativePlatform, Resources};
 use crate::service::Service;
 use crate::tasks::Tasks;
@@ -68,7 +69,8 @@ impl Worker {
             chores,
         } = self;
         let listener = TcpListener::from_std(listener)?;
-        let platform = NativePlatform::new(resources);
+        let outbox = Outbox::start();
+        let platform = NativePlatform::new(resources, outbox.clone());
         if let Some(chores) = chores {
             chores.start(&gateway, &platform);
         }
@@ -78,6 +80,7 @@ impl Worker {
         let service = Rc::new(Service {
             gateway,
             platform: platform.clone(),
+            outbox,
             location,
         });
         let (drain_connections, _) = watch::channel(false);

@@ -10,8 +10,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connection::Connection;
-use super::tls::ClientTls;
-use super::with_causes;
+use super::{Client, with_causes};
 
 /// Whom a connection leads to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -56,8 +55,8 @@ impl Origin {
 ///
 /// # Errors
 /// When there is none within `limit`.
-pub async fn connect(origin: &Origin, tls: &ClientTls, limit: Duration) -> Result<Connection, SendError> {
-    match timeout(limit, open(origin, tls, Instant::now() + limit)).await {
+pub async fn connect(origin: &Origin, client: &Client, limit: Duration) -> Result<Connection, SendError> {
+    match timeout(limit, open(origin, client, Instant::now() + limit)).await {
         Ok(opened) => opened.map_err(SendError::Connect),
         Err(_) => Err(SendError::Connect(format!(
             "no connection within {} ms",
@@ -66,11 +65,12 @@ pub async fn connect(origin: &Origin, tls: &ClientTls, limit: Duration) -> Resul
     }
 }
 
-async fn open(origin: &Origin, tls: &ClientTls, deadline: Instant) -> Result<Connection, String> {
+async fn open(origin: &Origin, client: &Client, deadline: Instant) -> Result<Connection, String> {
     let socket = open_socket(origin, deadline).await?;
     socket.set_nodelay(true).map_err(|error| error.to_string())?;
+    let socket = client.outbox.wrap(socket);
     let started = if origin.tls {
-        Connection::start(TokioIo::new(tls.wrap(origin.host(), socket).await?)).await
+        Connection::start(TokioIo::new(client.tls.wrap(origin.host(), socket).await?)).await
     } else {
         Connection::start(TokioIo::new(socket)).await
     };

@@ -25,19 +25,23 @@ use connection::{Connection, Unanswered};
 use pool::{FreeConnections, Pool};
 pub use tls::ClientTls;
 
+use crate::outbox::Outbox;
+
 /// One thread's client.
 #[derive(Debug)]
 pub struct Client {
     pool: Pool,
     tls: Arc<ClientTls>,
+    outbox: Outbox,
 }
 
 impl Client {
-    /// A client without connections.
-    pub fn new(tls: Arc<ClientTls>) -> Self {
+    /// A client without connections, whose writes go through that outbox.
+    pub fn new(tls: Arc<ClientTls>, outbox: Outbox) -> Self {
         Self {
             pool: Pool::default(),
             tls,
+            outbox,
         }
     }
 
@@ -63,7 +67,7 @@ impl Client {
             }
         }
         // Apart, since connecting is rare and its future large: the request's own is moved about.
-        let connection = Box::pin(connect::connect(&origin, &self.tls, connect_timeout)).await?;
+        let connection = Box::pin(connect::connect(&origin, self, connect_timeout)).await?;
         match connection.send(request).await {
             Ok(exchange) => Ok(respond(exchange, kept)),
             Err(Unanswered::Unsent(_)) => Err(SendError::Broken("closed before it took the request".into())),

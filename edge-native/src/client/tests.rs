@@ -13,6 +13,7 @@ use tokio::runtime::LocalRuntime;
 use tokio::time::timeout;
 
 use super::{Client, ClientTls};
+use crate::outbox::Outbox;
 
 const LONG: Duration = Duration::from_secs(5);
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -24,7 +25,7 @@ fn on_a_thread(test: impl Future<Output = ()>) {
 }
 
 fn client() -> Client {
-    Client::new(ClientTls::from_machine().expect("cryptography").into())
+    Client::new(ClientTls::from_machine().expect("cryptography").into(), Outbox::start())
 }
 
 async fn engine() -> (TcpListener, String) {

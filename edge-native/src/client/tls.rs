@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::with_causes;
+use crate::outbox::Posting;
 use crate::tls::provider;
 
 /// How this process verifies engines; shared by its threads.
@@ -44,7 +44,7 @@ impl ClientTls {
     ///
     /// # Errors
     /// When the host cannot prove who it is.
-    pub async fn wrap(&self, host: &str, socket: TcpStream) -> Result<TlsStream<TcpStream>, String> {
+    pub async fn wrap(&self, host: &str, socket: Posting) -> Result<TlsStream<Posting>, String> {
         if !self.trusts_somebody {
             return Err("this machine trusts no certificate authority: set SSL_CERT_FILE".into());
         }
