@@ -74,7 +74,7 @@ impl Queue {
         }
     }
 
-    /// Sets the timer for the earliest sleep, unless it is set for that moment or an earlier one anyway; whether it did.
+    /// Sets the timer for the earliest sleep, unless it is set for that moment or an earlier one; whether it did.
     fn set(&mut self) -> bool {
         let Some((&(due, _), _)) = self.waiting.first_key_value() else {
             return false;
