@@ -80,7 +80,7 @@ impl Worker {
         let service = Rc::new(Service {
             gateway,
             platform: platform.clone(),
-            outbox,
+            outbox: outbox.clone(),
             location,
         });
         let (drain_connections, _) = watch::channel(false);
@@ -106,6 +106,8 @@ impl Worker {
         connections.drain.send_replace(true);
         connections.tasks.done().await;
         platform.background_done().await;
+        // No turn follows in which what was written last would leave.
+        outbox.send();
         Ok(())
     }
 }
