@@ -20,7 +20,6 @@ use crate::ids::{ReplicaName, Tokens};
 use crate::ladder::AttemptError;
 use crate::observe::Event;
 use crate::platform::{CellError, Platform};
-use crate::route::LoadSnapshot;
 
 /// A place at a replica. It is given back when dropped.
 #[derive(Debug)]
@@ -115,11 +114,9 @@ impl<P: Platform> Permit<P> {
             affinity,
             ttl: self.lending.ttl(),
         };
-        let reply = self.lending.ask(ClusterCommand::Acquire(acquire)).await?;
-        let at = exchange.platform.now();
-        match reply {
+        match self.lending.ask(ClusterCommand::Acquire(acquire)).await? {
             ClusterReply::Granted(Grant { replica, lent, load }) => {
-                exchange.gateway.on_load(&cluster.name, LoadSnapshot { load, at });
+                let at = self.lending.on_load(load);
                 let place = cluster.replicas.iter().position(|known| known.name == replica);
                 let stranger = || CellError::Malformed("a replica that was not asked for".to_owned());
                 self.replica = Some(place.ok_or_else(stranger)?);
@@ -132,7 +129,7 @@ impl<P: Platform> Permit<P> {
                 Ok(())
             }
             ClusterReply::Refused(Refusal { load, recovery }) => {
-                exchange.gateway.on_load(&cluster.name, LoadSnapshot { load, at });
+                self.lending.on_load(load);
                 self.id = NO_PERMIT;
                 Err(AttemptError::NoRoom { recovery })
             }

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use super::exchange::{Exchange, Paused};
 use crate::cells::{CellAddress, CellCommand, CellId, CellReply};
-use crate::cluster::{Book, BreakerPolicy, ClusterCommand, ClusterReply, Extend, Extended, LOOK_EVERY, Release, Room};
+use crate::cluster::{
+    Book, BreakerPolicy, ClusterCommand, ClusterLoad, ClusterReply, Extend, Extended, LOOK_EVERY, Release, Room,
+};
 use crate::config::{Cluster, Replica};
 use crate::ids::{ClusterName, ReplicaName};
 use crate::platform::{CellError, Platform};
@@ -101,6 +103,14 @@ impl<P: Platform> Lending<P> {
         }
     }
 
+    /// The cell has told the cluster's load, now; tells when that is.
+    pub fn on_load(&self, load: ClusterLoad) -> Timestamp {
+        let at = self.exchange.platform.now();
+        let snapshot = LoadSnapshot { load, at };
+        self.exchange.gateway.on_load(&self.cluster.name, snapshot);
+        at
+    }
+
     /// Tells the cell, in the background.
     pub fn tell(&self, it: ClusterCommand) {
         let lending = self.clone();
@@ -138,11 +148,7 @@ impl<P: Platform> Lending<P> {
             if let Ok(ClusterReply::Extended(Extended { lends, load })) =
                 lending.ask(ClusterCommand::Extend(extend)).await
             {
-                let at = lending.exchange.platform.now();
-                lending
-                    .exchange
-                    .gateway
-                    .on_load(&lending.cluster.name, LoadSnapshot { load, at });
+                let at = lending.on_load(load);
                 let ended = lending.with(|book| book.on_extended(at, &replica, lends, lending.ttl()));
                 lending.release(ended);
             }

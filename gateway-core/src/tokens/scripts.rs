@@ -105,6 +105,9 @@ mod tests {
             ideographs: 4,
         };
         assert_eq!(Scripts::of(text.as_bytes()), expected);
+        let mut pieces = Scripts::default();
+        text.chars().for_each(|piece| pieces.add(piece.to_string().as_bytes()));
+        assert_eq!(pieces, expected);
     }
 
     proptest! {

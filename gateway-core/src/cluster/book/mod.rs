@@ -30,8 +30,6 @@ pub struct Book {
 #[derive(Debug, Default)]
 struct Shelf {
     permits: Vec<Kept>,
-    /// Requests that run under them.
-    running: u32,
     /// The most that ran at once since idle places were last looked at.
     most_running: u32,
     /// When the cell was asked whether it goes on lending, if it has not replied.
@@ -76,7 +74,7 @@ impl Book {
         if kept_percent > 50 {
             return None;
         }
-        let replica = first_choice(affinity, replicas.iter().map(|replica| &replica.name))?;
+        let replica = first_choice(affinity, names(replicas))?;
         let shelf = self.shelves.get_mut(&replicas[replica].name)?;
         let one = Share::of_one(kv_tokens);
         let fits = |kept: &&mut Kept| kept.lent_until > now && kept.idle().holds(one);
@@ -99,15 +97,14 @@ impl Book {
     /// How many places a request that has to ask the cell asks for besides its own: an eighth of what runs at its first
     /// choice, so that growing takes few questions.
     pub fn spare(&self, affinity: u64, replicas: &[Replica]) -> u32 {
-        let replica = first_choice(affinity, replicas.iter().map(|replica| &replica.name));
+        let replica = first_choice(affinity, names(replicas));
         let shelf = replica.and_then(|replica| self.shelves.get(&replicas[replica].name));
-        shelf.map_or(0, |shelf| shelf.running / 8)
+        shelf.map_or(0, |shelf| shelf.running() / 8)
     }
 
     /// A request got a permit that may be kept, and has `one` of it. Without renewal it holds for `ttl`.
     pub fn on_granted(&mut self, now: Timestamp, held: &Held, one: Share, ttl: Duration) {
         let shelf = self.shelves.entry(held.replica.clone()).or_default();
-        shelf.on_begin();
         shelf.permits.push(Kept {
             id: held.permit,
             share: held.share,
@@ -115,6 +112,7 @@ impl Book {
             lent_until: now + lent_for(ttl),
             renewed: now,
         });
+        shelf.on_begin();
     }
 
     /// A request under such a permit has ended; gives what the cell is to hear.
@@ -126,33 +124,28 @@ impl Book {
         one: Share,
         outcome: Outcome,
     ) -> Vec<Release> {
+        let mut returned = Vec::new();
         let Some(shelf) = self.shelves.get_mut(replica) else {
-            return Vec::new();
+            return returned;
         };
         let Some(kept) = shelf.permits.iter_mut().find(|kept| kept.id == permit) else {
-            return Vec::new();
+            return returned;
         };
         kept.used = kept.used.without(one);
-        shelf.running -= 1;
-        let mut returned = Vec::new();
         match outcome {
-            Outcome::Failed => {
-                shelf.close();
-                let served_before = std::mem::take(&mut shelf.has_served);
-                let news = kept_of(&mut shelf.permits, permit).map(|kept| kept.give_back(u32::MAX));
-                returned.extend(news.map(|left| Release {
-                    permit,
-                    left,
-                    replica: Some(replica.clone()),
-                    served_before,
-                    outcome,
-                }));
-            }
+            Outcome::Failed => shelf.close(),
             Outcome::Served => shelf.has_served = true,
             Outcome::Unknown => {}
         }
         shelf.give_back_beyond(now, u32::MAX, replica, &mut returned);
-        self.forget_empty(replica);
+        if outcome == Outcome::Failed
+            && let Some(news) = returned.iter_mut().find(|release| release.permit == permit)
+        {
+            // Its own place, at least, went back with the others.
+            news.outcome = outcome;
+            news.served_before = std::mem::take(&mut shelf.has_served);
+        }
+        self.forget_empty();
         returned
     }
 
@@ -170,7 +163,7 @@ impl Book {
         } else {
             shelf.close();
             shelf.give_back_beyond(now, 0, replica, &mut returned);
-            self.forget_empty(replica);
+            self.forget_empty();
         }
         returned
     }
@@ -204,11 +197,11 @@ impl Book {
         }
         self.looked = now;
         for (replica, shelf) in &mut self.shelves {
-            let needed = shelf.most_running - shelf.running;
-            shelf.most_running = shelf.running;
+            let running = shelf.running();
+            let needed = std::mem::replace(&mut shelf.most_running, running) - running;
             shelf.give_back_beyond(now, needed, replica, &mut returned);
         }
-        self.shelves.retain(|_, shelf| !shelf.permits.is_empty());
+        self.forget_empty();
         returned
     }
 
@@ -218,7 +211,7 @@ impl Book {
         for (replica, shelf) in &mut self.shelves {
             shelf.give_back_beyond(now, 0, replica, &mut returned);
         }
-        self.shelves.retain(|_, shelf| !shelf.permits.is_empty());
+        self.forget_empty();
         returned
     }
 
@@ -237,17 +230,20 @@ impl Book {
         self.watched_until = Timestamp::default();
     }
 
-    fn forget_empty(&mut self, replica: &ReplicaName) {
-        if self.shelves.get(replica).is_some_and(|shelf| shelf.permits.is_empty()) {
-            self.shelves.remove(replica);
-        }
+    fn forget_empty(&mut self) {
+        self.shelves.retain(|_, shelf| !shelf.permits.is_empty());
     }
 }
 
 impl Shelf {
+    /// A request has taken one of the places.
     fn on_begin(&mut self) {
-        self.running += 1;
-        self.most_running = self.most_running.max(self.running);
+        self.most_running = self.most_running.max(self.running());
+    }
+
+    /// Requests that run under the permits.
+    fn running(&self) -> u32 {
+        self.permits.iter().map(|kept| kept.used.places).sum()
     }
 
     /// Places that nobody uses.
@@ -317,12 +313,12 @@ fn lent_for(ttl: Duration) -> Duration {
     LENT_FOR.min(ttl / 3)
 }
 
-fn kept_of(permits: &mut [Kept], id: PermitId) -> Option<&mut Kept> {
-    permits.iter_mut().find(|kept| kept.id == id)
+fn names(replicas: &[Replica]) -> impl Iterator<Item = &ReplicaName> {
+    replicas.iter().map(|replica| &replica.name)
 }
 
 /// How long idle places are kept, and how long the cell's word holds that it lends.
-pub const LENT_FOR: Duration = Duration::from_secs(1);
+const LENT_FOR: Duration = Duration::from_secs(1);
 /// How often idle places are looked at: what was needed at no time between two looks goes back.
 pub const LOOK_EVERY: Duration = Duration::from_millis(500);
 
