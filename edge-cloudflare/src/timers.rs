@@ -2,13 +2,13 @@
 //! one request share one timer of the runtime, which is set for the earliest of them.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use tidegate_core::sleeps::{Place, Sleeps};
 use tidegate_core::time::Timestamp;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -23,8 +23,7 @@ pub(crate) struct Timers {
 
 #[derive(Default)]
 struct Queue {
-    waiting: BTreeMap<(Timestamp, u64), Waker>,
-    sleeps: u64,
+    sleeps: Sleeps<Timestamp>,
     timer: Option<Timer>,
 }
 
@@ -59,11 +58,9 @@ impl Timers {
         }
     }
 
-    fn wait(&self, due: Timestamp, waker: Waker) -> (Timestamp, u64) {
+    fn begin(&self, due: Timestamp, waker: Waker) -> Place<Timestamp> {
         let mut queue = self.queue.borrow_mut();
-        queue.sleeps += 1;
-        let place = (due, queue.sleeps);
-        queue.waiting.insert(place, waker);
+        let place = queue.sleeps.begin(due, waker);
         self.set(&mut queue);
         place
     }
@@ -71,16 +68,13 @@ impl Timers {
     fn on_timer(&self) {
         let mut queue = self.queue.borrow_mut();
         queue.timer = None;
-        let later = queue.waiting.split_off(&(now() + Duration::from_micros(1), 0));
-        for waker in std::mem::replace(&mut queue.waiting, later).into_values() {
-            waker.wake();
-        }
+        queue.sleeps.wake_until(now());
         self.set(&mut queue);
     }
 
     /// Sets the timer for the earliest sleep, unless it is set for an earlier time anyway.
     fn set(&self, queue: &mut Queue) {
-        let Some((&(due, _), _)) = queue.waiting.first_key_value() else {
+        let Some(due) = queue.sleeps.earliest() else {
             return;
         };
         match &queue.timer {
@@ -108,7 +102,7 @@ impl Drop for Timers {
 pub(crate) struct Sleep {
     timers: Rc<Timers>,
     duration: Duration,
-    place: Option<(Timestamp, u64)>,
+    place: Option<Place<Timestamp>>,
 }
 
 impl Future for Sleep {
@@ -118,24 +112,18 @@ impl Future for Sleep {
         match self.place {
             None => {
                 let due = now() + self.duration;
-                self.place = Some(self.timers.wait(due, context.waker().clone()));
+                self.place = Some(self.timers.begin(due, context.waker().clone()));
                 Poll::Pending
             }
-            Some(place) => match self.timers.queue.borrow_mut().waiting.get_mut(&place) {
-                Some(waker) => {
-                    waker.clone_from(context.waker());
-                    Poll::Pending
-                }
-                None => Poll::Ready(()),
-            },
+            Some(place) => self.timers.queue.borrow_mut().sleeps.poll(place, context.waker()),
         }
     }
 }
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        if let Some(place) = &self.place {
-            self.timers.queue.borrow_mut().waiting.remove(place);
+        if let Some(place) = self.place {
+            self.timers.queue.borrow_mut().sleeps.forget(place);
         }
     }
 }

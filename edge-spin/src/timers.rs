@@ -2,7 +2,6 @@
 //! one request share one timer of the host, which is set for the earliest of them.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -10,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
+use tidegate_core::sleeps::{Place, Sleeps};
 
 use crate::clock::{self, Moment};
 use crate::tasks::Task;
@@ -20,13 +20,9 @@ pub(crate) struct Timers(RefCell<Queue>);
 
 #[derive(Default)]
 struct Queue {
-    waiting: BTreeMap<Place, Waker>,
-    sleeps: u64,
+    sleeps: Sleeps<Moment>,
     timer: Option<Timer>,
 }
-
-/// When a sleep ends, and its number.
-type Place = (Moment, u64);
 
 /// The host's timer, set.
 struct Timer {
@@ -43,7 +39,8 @@ impl Timers {
                 return;
             }
             let due = timer.due;
-            queue.end_until(due);
+            queue.timer = None;
+            queue.sleeps.wake_until(due);
             queue.set();
         }
     }
@@ -53,30 +50,18 @@ impl Timers {
         self.0.borrow_mut().timer = None;
     }
 
-    /// Notes a sleep; whether the host's timer was set for it, and has to be polled.
-    fn note(&self, due: Moment, waker: Waker) -> (Place, bool) {
+    /// Begins a sleep; whether the host's timer was set for it, and has to be polled.
+    fn begin(&self, due: Moment, waker: Waker) -> (Place<Moment>, bool) {
         let mut queue = self.0.borrow_mut();
-        queue.sleeps += 1;
-        let place = (due, queue.sleeps);
-        queue.waiting.insert(place, waker);
+        let place = queue.sleeps.begin(due, waker);
         (place, queue.set())
     }
 }
 
 impl Queue {
-    fn end_until(&mut self, due: Moment) {
-        self.timer = None;
-        while let Some(first) = self.waiting.first_entry() {
-            if first.key().0 > due {
-                break;
-            }
-            first.remove().wake();
-        }
-    }
-
     /// Sets the timer for the earliest sleep, unless it is set for that moment or an earlier one; whether it did.
     fn set(&mut self) -> bool {
-        let Some((&(due, _), _)) = self.waiting.first_key_value() else {
+        let Some(due) = self.sleeps.earliest() else {
             return false;
         };
         if self.timer.as_ref().is_some_and(|timer| timer.due <= due) {
@@ -97,7 +82,7 @@ pub(crate) fn sleep(duration: Duration) -> Sleep {
 pub(crate) struct Sleep {
     duration: Duration,
     /// Where it waits, once it has begun.
-    place: Option<(Rc<Task>, Place)>,
+    place: Option<(Rc<Task>, Place<Moment>)>,
 }
 
 impl Future for Sleep {
@@ -108,7 +93,7 @@ impl Future for Sleep {
             let task = Task::polled();
             let (place, is_set) = task
                 .timers
-                .note(clock::moment() + self.duration, context.waker().clone());
+                .begin(clock::moment() + self.duration, context.waker().clone());
             if is_set {
                 task.poll_timers(context);
             }
@@ -118,20 +103,14 @@ impl Future for Sleep {
         if task.has_nobody() {
             task.timers.poll(context);
         }
-        match task.timers.0.borrow_mut().waiting.get_mut(place) {
-            Some(waker) => {
-                waker.clone_from(context.waker());
-                Poll::Pending
-            }
-            None => Poll::Ready(()),
-        }
+        task.timers.0.borrow_mut().sleeps.poll(*place, context.waker())
     }
 }
 
 impl Drop for Sleep {
     fn drop(&mut self) {
         if let Some((task, place)) = &self.place {
-            task.timers.0.borrow_mut().waiting.remove(place);
+            task.timers.0.borrow_mut().sleeps.forget(*place);
         }
     }
 }
@@ -142,18 +121,18 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    fn note(timers: &Timers, due: Moment) -> (Place, bool) {
-        timers.note(due, Waker::noop().clone())
+    fn begin(timers: &Timers, due: Moment) -> (Place<Moment>, bool) {
+        timers.begin(due, Waker::noop().clone())
     }
 
     #[test]
     fn the_timer_is_set_for_the_earliest_sleep() {
         let timers = Timers::default();
         let start = Moment::default();
-        assert!(note(&timers, start + 5 * MS).1);
-        assert!(!note(&timers, start + 7 * MS).1);
-        assert!(!note(&timers, start + 5 * MS).1);
-        assert!(note(&timers, start + 3 * MS).1);
+        assert!(begin(&timers, start + 5 * MS).1);
+        assert!(!begin(&timers, start + 7 * MS).1);
+        assert!(!begin(&timers, start + 5 * MS).1);
+        assert!(begin(&timers, start + 3 * MS).1);
         let due = timers.0.borrow().timer.as_ref().map(|timer| timer.due);
         assert_eq!(due, Some(start + 3 * MS));
     }
@@ -162,10 +141,12 @@ mod tests {
     fn the_sleeps_that_are_due_end_and_others_go_on() {
         let timers = Timers::default();
         let start = Moment::default();
-        let places = [5, 3, 7, 5].map(|ms| note(&timers, start + ms * MS).0);
+        let places = [5, 3, 7, 5].map(|ms| begin(&timers, start + ms * MS).0);
         let mut queue = timers.0.borrow_mut();
-        queue.end_until(start + 5 * MS);
-        assert_eq!(queue.waiting.keys().collect::<Vec<_>>(), [&places[2]]);
+        queue.timer = None;
+        queue.sleeps.wake_until(start + 5 * MS);
+        let over = places.map(|place| queue.sleeps.poll(place, Waker::noop()).is_ready());
+        assert_eq!(over, [true, true, false, true]);
         assert!(queue.set());
         assert_eq!(queue.timer.as_ref().map(|timer| timer.due), Some(start + 7 * MS));
     }

@@ -4,6 +4,7 @@
 
 pub mod ids;
 pub mod platform;
+pub mod sleeps;
 pub mod time;
 
 pub mod config;
