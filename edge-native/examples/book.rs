@@ -53,8 +53,10 @@ impl World {
             tokens_per_day: Some(MOST_PER_DAY),
             ..BudgetLimits::default()
         };
-        self.book.on_waiting(u64::from(REQUESTS) * TOKENS);
+        let tokens = u64::from(REQUESTS) * TOKENS;
+        self.book.on_waiting(tokens);
         let lease = self.book.ask(self.now, None, limits, TTL);
+        self.book.on_waited(tokens);
         let BudgetReply::Leased(leased) = self.cell.apply(self.now, BudgetCommand::Lease(lease)) else {
             panic!("a lease gets a reply of its kind");
         };

@@ -60,6 +60,8 @@ pub struct Lease {
     pub report: Report,
     /// What a request is waiting for; `None` where none is.
     pub need: Option<Need>,
+    /// What further requests wait for that came meanwhile: each takes what there is.
+    pub waiting: Amount,
     /// What it would like to have beyond that.
     pub want: Amount,
     /// Places that it would like to have, those in use included.

@@ -101,7 +101,7 @@ pub const SNAPSHOT_EVERY: u64 = 64;
 pub const KEPT: u64 = 256;
 
 /// The version of the format of entries.
-const ENTRY_VERSION: u8 = 2;
+const ENTRY_VERSION: u8 = 3;
 
 #[cfg(test)]
 mod tests {
@@ -177,6 +177,7 @@ mod tests {
             BudgetCommand::Lease(Lease {
                 report: report(outputs),
                 need,
+                waiting: Amount::default(),
                 want: Amount::default(),
                 want_slots: 1,
                 limits,

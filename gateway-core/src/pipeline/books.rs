@@ -191,10 +191,8 @@ impl Ledger {
     async fn await_reply<P: Platform>(&self, exchange: &Exchange<P>, tokens: u64) {
         let platform = &exchange.platform;
         let begun = platform.now();
-        let before = self.with(|book| {
-            book.on_waiting(tokens);
-            book.replies()
-        });
+        let _waiting = Waiting::new(self, tokens);
+        let before = self.with(|book| book.replies());
         let mut pause = SHORTEST_PAUSE;
         while self.with(|book| book.replies()) == before && platform.now().since(begun) < LONGEST_CALL {
             platform.sleep(pause).await;
@@ -241,6 +239,26 @@ impl Drop for Asked<'_> {
         if !self.is_over {
             self.ledger.with(Book::on_left);
         }
+    }
+}
+
+/// A request that waits for the reply to another one, until it is dropped: when its client leaves, nothing is asked for
+/// in its name.
+struct Waiting<'l> {
+    ledger: &'l Ledger,
+    tokens: u64,
+}
+
+impl<'l> Waiting<'l> {
+    fn new(ledger: &'l Ledger, tokens: u64) -> Self {
+        ledger.with(|book| book.on_waiting(tokens));
+        Self { ledger, tokens }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.ledger.with(|book| book.on_waited(self.tokens));
     }
 }
 

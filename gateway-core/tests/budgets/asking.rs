@@ -35,12 +35,14 @@ fn asked_with(limits: BudgetLimits, book: &mut Book, cell: &mut BudgetCell, mill
     }
 }
 
-/// A book that holds a hundred tokens, and its cell.
+/// A book that holds a hundred tokens, which a request waited for that has left, and its cell.
 fn with_a_lease() -> (Book, BudgetCell) {
     let (mut book, mut cell) = (Book::new(HolderId(1), at(0)), BudgetCell::default());
     book.on_waiting(100);
-    let leased = asked(&mut book, &mut cell, 0, 50);
+    let leased = asked(&mut book, &mut cell, 0, 70);
     assert_eq!(book.on_leased(at(0), leased), Ok(()));
+    book.on_waited(100);
+    assert_eq!(book.held().tokens, 100);
     (book, cell)
 }
 
@@ -48,22 +50,57 @@ fn with_a_lease() -> (Book, BudgetCell) {
 fn nobody_else_spends_what_the_asking_request_counts_on() {
     let (mut book, mut cell) = with_a_lease();
     assert_eq!(book.clone().reserve(at(1), 80, 0), Ok(()), "it holds as much");
-    let leased = asked(&mut book, &mut cell, 1, 400);
+    let leased = asked(&mut book, &mut cell, 1, 90);
     assert_eq!(book.reserve(at(2), 80, 0), Err(NotReserved::Asking));
     assert_eq!(book.on_leased(at(3), leased), Ok(()));
     assert_eq!(book.debt(), 0);
 }
 
 #[test]
-fn what_was_counted_on_is_free_again_when_it_was_not_enough_and_given_back_when_nobody_knows() {
+fn what_is_too_little_goes_back_where_others_find_it() {
+    let (mut book, mut cell) = with_a_lease();
+    let leased = asked(&mut book, &mut cell, 1, 1_000);
+    assert_eq!(book.held().tokens, 0, "it is too little for the one that asks");
+    assert!(book.on_leased(at(2), leased).is_err());
+    // Of a thousand tokens seventy were spent.
+    let mut other = Book::new(HolderId(2), at(0));
+    let leased = asked(&mut other, &mut cell, 3, 930);
+    assert_eq!(other.on_leased(at(4), leased), Ok(()));
+}
+
+#[test]
+fn a_small_request_asks_where_a_large_one_was_denied() {
     let (mut book, mut cell) = with_a_lease();
     let leased = asked(&mut book, &mut cell, 1, 1_000);
     assert!(book.on_leased(at(2), leased).is_err());
-    assert_eq!(book.reserve(at(3), 80, 0), Ok(()));
-    asked(&mut book, &mut cell, 600, 1_000);
+    assert_eq!(book.reserve(at(3), 500, 0), Err(NotReserved::Ask));
+    assert!(matches!(book.reserve(at(3), 501, 0), Err(NotReserved::Denied(_))));
+}
+
+#[test]
+fn what_was_counted_on_is_given_back_when_nobody_knows_the_reply() {
+    let (mut book, mut cell) = with_a_lease();
+    book.on_waiting(10);
+    asked(&mut book, &mut cell, 1, 90);
     book.on_left();
-    assert_eq!(book.held().tokens, 0, "the cell may have granted it");
-    assert_eq!(book.reserve(at(601), 10, 0), Err(NotReserved::Ask));
+    assert_eq!(book.held().tokens, 10, "the cell may have granted the others");
+    assert_eq!(book.reserve(at(2), 11, 0), Err(NotReserved::Ask));
+}
+
+#[test]
+fn who_waits_is_lent_what_it_needs_and_a_small_budget_lends_nothing_ahead() {
+    let (mut book, mut cell) = (Book::new(HolderId(1), at(0)), BudgetCell::default());
+    for waiting in [0, 300, 0] {
+        (0..waiting / 100).for_each(|_| book.on_waiting(100));
+        let leased = asked(&mut book, &mut cell, 0, 100);
+        assert_eq!(book.on_leased(at(0), leased), Ok(()));
+        assert_eq!(book.held().tokens, waiting);
+        (0..waiting / 100).for_each(|_| {
+            book.on_waited(100);
+            assert_eq!(book.reserve(at(0), 100, 0), Ok(()));
+        });
+    }
+    assert_eq!(book.upkeep(at(2_000)), None);
 }
 
 #[test]

@@ -293,6 +293,7 @@ impl Fleet {
             }
         }
         for (tokens, waited) in waiting {
+            self.sites[at].book.on_waited(tokens);
             self.reserve(at, tokens, waited);
         }
         self.keep_up(at);

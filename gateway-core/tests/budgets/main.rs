@@ -2,6 +2,7 @@
 //! doubles messages. Time is virtual and every run is the same for its seed.
 
 mod asking;
+mod crowd;
 mod fleet;
 mod properties;
 mod random;

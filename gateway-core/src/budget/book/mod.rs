@@ -4,6 +4,7 @@
 //! It never holds more than the cell knows of: what requests turn out not to take comes back only as far as the lease
 //! had room, and beyond that is given back.
 
+mod asking;
 mod purse;
 mod shortage;
 
@@ -15,7 +16,7 @@ use self::shortage::FRESH;
 use super::account::{Amount, signed};
 use super::bucket::Bucket;
 use super::limits::{BudgetLimits, Rate};
-use super::message::{Denied, HolderId, Lease, Leased, Left, Need, Report, Shortage};
+use super::message::{Denied, HolderId, Left, Report, Shortage};
 use super::outputs::Outputs;
 use super::pace::Pace;
 use super::rates::Rates;
@@ -36,10 +37,12 @@ pub struct Book {
     told: Option<Told>,
     asking: Option<Asking>,
     replies: u64,
-    /// Tokens that requests wait for while the cell is asked.
-    awaited: u64,
-    /// No request has the cell asked before this.
+    /// What requests wait for while the cell is asked for another one.
+    waiting: Amount,
+    /// No request has the cell asked before this, but for one that needs far fewer tokens than the one denied.
     ask_after: Timestamp,
+    /// Tokens that the request needed which was denied for want of them.
+    denied_tokens: u64,
     /// Nothing has the cell asked ahead of need before this.
     top_up_after: Timestamp,
     /// Calls in a row that the cell did not answer.
@@ -113,8 +116,9 @@ impl Book {
             told: None,
             asking: None,
             replies: 0,
-            awaited: 0,
+            waiting: Amount::default(),
             ask_after: Timestamp::default(),
+            denied_tokens: 0,
             top_up_after: Timestamp::default(),
             unanswered: 0,
             allowance: None,
@@ -134,7 +138,7 @@ impl Book {
     pub fn reserve(&mut self, now: Timestamp, tokens: u64, kept_percent: u8) -> Result<(), NotReserved> {
         self.let_go(now);
         let Some(told) = self.told else {
-            return Err(self.not_reserved(now, Shortage::Tokens, None));
+            return Err(self.not_reserved(now, Shortage::Tokens, tokens, None));
         };
         let is_fresh = now.since(told.at) < FRESH;
         if is_fresh && told.limits.bounds_tokens() && tokens > told.limits.most_for_one(kept_percent) {
@@ -148,14 +152,22 @@ impl Book {
             }
             Some(shortage) => {
                 let expected = self.expected_denial(now, &told, shortage, tokens, kept_percent);
-                Err(self.not_reserved(now, shortage, expected))
+                Err(self.not_reserved(now, shortage, tokens, expected))
             }
         }
     }
 
-    /// A request begins to wait for the reply to somebody else: the next lease is to be large enough for it.
+    /// A request begins to wait for the reply to somebody else: the next lease is to be large enough for it too. When it
+    /// waits no more, [`on_waited`](Self::on_waited) is to hear of it.
     pub fn on_waiting(&mut self, tokens: u64) {
-        self.awaited = self.awaited.saturating_add(tokens);
+        self.waiting.tokens = self.waiting.tokens.saturating_add(tokens);
+        self.waiting.requests += 1;
+    }
+
+    /// A request that needs so many tokens has stopped waiting.
+    pub fn on_waited(&mut self, tokens: u64) {
+        self.waiting.tokens = self.waiting.tokens.saturating_sub(tokens);
+        self.waiting.requests = self.waiting.requests.saturating_sub(1);
     }
 
     /// How often the cell has replied, or failed to: it tells those who wait whether it was for them.
@@ -223,9 +235,10 @@ impl Book {
             // Others must not be lent what has been spent here.
             return Some(Upkeep::Settle);
         }
-        let is_low = |purse: &Purse, pace: &Pace| purse.account.available() < signed(pace.ahead(now) / 2);
-        let is_low = bounds.bounds_tokens() && is_low(&self.tokens, &self.pace)
-            || bounds.requests.is_some() && is_low(&self.requests, &self.request_pace);
+        let ahead = self.ahead(now, bounds, 0);
+        let is_low = |purse: &Purse, ahead: u64| purse.account.available() < signed(ahead / 2);
+        let is_low = bounds.bounds_tokens() && is_low(&self.tokens, ahead.tokens)
+            || bounds.requests.is_some() && is_low(&self.requests, ahead.requests);
         let is_due = now >= told.renew && (self.running > 0 || self.last_used + IDLE > now);
         if now >= self.top_up_after && (is_low || is_due) {
             return Some(Upkeep::Renew);
@@ -248,101 +261,6 @@ impl Book {
     /// Whether it has anything to give back or to tell.
     pub fn has_news(&self) -> bool {
         self.is_news || self.tokens.account.held() > 0 || self.requests.account.held() > 0 || self.slots > 0
-    }
-
-    /// Begins to ask the cell. The reply goes to [`on_leased`](Self::on_leased), and its absence to
-    /// [`on_unanswered`](Self::on_unanswered).
-    pub fn ask(&mut self, now: Timestamp, need: Option<(u64, u8)>, limits: BudgetLimits, ttl: Duration) -> Lease {
-        let needed = need.map_or(0, |(tokens, _)| tokens);
-        let awaited = std::mem::take(&mut self.awaited);
-        self.pace.on_spent(now, awaited);
-        let want = Amount {
-            tokens: self.pace.ahead(now) + needed,
-            requests: self.request_pace.ahead(now) + u64::from(need.is_some()),
-        };
-        self.let_go(now);
-        // What is far beyond what it would ask for now, others can use.
-        self.tokens.account.keep(needed + want.tokens.saturating_mul(2));
-        self.requests.account.keep(1 + want.requests.saturating_mul(2));
-        self.slots = self.slots.min(self.running.saturating_add(self.spare_slots));
-        let report = self.report(now);
-        self.asking = Some(Asking {
-            sequence: self.sequence,
-            since: now,
-            need: need.map(|(tokens, _)| tokens),
-        });
-        self.top_up_after = now + TOP_UP_PAUSE;
-        let slots = self.running.saturating_add(need.is_some().into());
-        let need = need.map(|(tokens, kept_percent)| Need {
-            tokens,
-            slots,
-            kept_percent,
-        });
-        let want_slots = slots.saturating_add(self.spare_slots.min(self.running));
-        Lease {
-            report,
-            need,
-            want,
-            want_slots,
-            limits,
-            ttl,
-        }
-    }
-
-    /// The cell has replied. What was needed is reserved then.
-    ///
-    /// # Errors
-    /// When it did not grant what was needed.
-    pub fn on_leased(&mut self, now: Timestamp, leased: Leased) -> Result<(), Denied> {
-        let Some(asking) = self.asking.filter(|asking| asking.sequence == leased.sequence) else {
-            // It was given up, and asked for again since.
-            return Ok(());
-        };
-        self.end_asking();
-        self.unanswered = 0;
-        self.allowance = None;
-        self.tokens.on_lent(leased.granted.tokens, leased.held.tokens);
-        self.requests.on_lent(leased.granted.requests, leased.held.requests);
-        if let (Some(tokens), None) = (asking.need, leased.denied) {
-            self.spend(now, tokens);
-        }
-        self.slots = leased.slots;
-        self.spare_slots = leased.spare_slots;
-        self.told = Some(Told {
-            limits: leased.limits,
-            left: leased.left,
-            at: now,
-            ends: asking.since + leased.ttl,
-            renew: asking.since + leased.ttl / 3,
-        });
-        self.expected = leased.expected.into_iter().collect();
-        match leased.denied {
-            Some(denied) => {
-                self.ask_after = now + DENIED_PAUSE;
-                Err(denied.at_least(DENIED_PAUSE))
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// The cell has not answered. It is asked once more at once, since a message may have got lost; then the book counts
-    /// as cut off.
-    pub fn on_unanswered(&mut self, now: Timestamp) {
-        self.on_left();
-        self.unanswered = self.unanswered.saturating_add(1);
-        if self.unanswered > 1 {
-            self.ask_after = now + CUT_OFF_PAUSE;
-        }
-    }
-
-    /// Nobody waits for the reply any more. The cell may have granted what was asked for, and then believes that what was
-    /// held here went into it: it is given back, so that nothing is there twice.
-    pub fn on_left(&mut self) {
-        if let Some(need) = self.asking.and_then(|asking| asking.need) {
-            self.tokens.lower(need);
-            self.requests.lower(1);
-        }
-        self.end_asking();
     }
 
     /// Gives back all that is held, and tells the account as it is then.
@@ -397,11 +315,6 @@ impl Book {
         self.is_news = true;
     }
 
-    fn end_asking(&mut self) {
-        self.asking = None;
-        self.replies += 1;
-    }
-
     /// Gives back what the lease has no room or no time for.
     fn let_go(&mut self, now: Timestamp) {
         if self.told.is_none_or(|told| now >= told.ends) {
@@ -411,20 +324,6 @@ impl Book {
         }
         self.tokens.account.keep(self.tokens.most);
         self.requests.account.keep(self.requests.most);
-    }
-
-    fn report(&mut self, now: Timestamp) -> Report {
-        self.sequence += 1;
-        self.is_news = false;
-        Report {
-            holder: self.holder,
-            sequence: self.sequence,
-            tokens: self.tokens.told(),
-            requests: self.requests.told(),
-            slots: self.slots,
-            pace: self.pace.per_second(now),
-            outputs: std::mem::take(&mut self.outputs).into_iter().collect(),
-        }
     }
 }
 

@@ -87,7 +87,13 @@ impl Book {
     }
 
     /// What to do about a shortage: what the cell told a moment ago saves asking it again.
-    pub(super) fn not_reserved(&self, now: Timestamp, short: Shortage, expected: Option<Denied>) -> NotReserved {
+    pub(super) fn not_reserved(
+        &self,
+        now: Timestamp,
+        short: Shortage,
+        tokens: u64,
+        expected: Option<Denied>,
+    ) -> NotReserved {
         if self.asking.is_some_and(|asking| now.since(asking.since) < LONGEST_CALL) {
             return NotReserved::Asking;
         }
@@ -95,6 +101,8 @@ impl Book {
         if self.unanswered > 1 && !pause.is_zero() {
             return NotReserved::CutOff { wait: pause };
         }
+        let is_far_smaller = short == Shortage::Tokens && tokens.saturating_mul(2) <= self.denied_tokens;
+        let pause = if is_far_smaller { Duration::ZERO } else { pause };
         let is_fresh = self.told.is_some_and(|told| now.since(told.at) < FRESH);
         match expected {
             Some(denied) if is_fresh && denied.wait > Some(SOON) || !pause.is_zero() => {

@@ -88,9 +88,15 @@ impl BudgetCell {
         Some(Denied { short, wait })
     }
 
-    /// Lends what the holder would like to have beyond what it needs: in proportion to its share of what all spend,
-    /// and never so much that others find nothing.
+    /// Lends what other requests of the holder wait for, as far as it is there, and beyond that what it would like to have:
+    /// in proportion to its share of what all spend, and never so much that others find nothing.
     pub(super) fn top_up(&mut self, id: HolderId, holder: &mut Holder, lease: &Lease) {
+        let kept_percent = lease.need.map_or(0, |need| need.kept_percent);
+        let kept = self.limits().tokens.map_or(0, |rate| rate.kept(kept_percent));
+        let free = Amount {
+            tokens: self.free_tokens().saturating_sub(kept),
+            requests: u64::try_from(self.requests.level()).unwrap_or(0),
+        };
         let own = u128::from(holder.pace) + 1;
         let others = self
             .holders
@@ -98,12 +104,15 @@ impl BudgetCell {
             .filter(|(other, holder)| **other != id && !holder.is_lapsed);
         let all = own + others.map(|(_, other)| u128::from(other.pace) + 1).sum::<u128>();
         let share = |free: u64| u64::try_from(u128::from(free / 2) * own / all).unwrap_or(u64::MAX);
-        let tokens = lease.want.tokens.saturating_sub(holder.tokens.held());
-        let requests = lease.want.requests.saturating_sub(holder.requests.held());
-        let free = self.free_tokens();
+        let more = |waiting: u64, want: u64, held: u64, free: u64| {
+            let at_once = waiting.saturating_sub(held).min(free);
+            let ahead = waiting.saturating_add(want).saturating_sub(held + at_once);
+            at_once + ahead.min(share(free - at_once))
+        };
+        let Lease { waiting, want, .. } = lease;
         let more = Amount {
-            tokens: tokens.min(share(free)),
-            requests: requests.min(share(u64::try_from(self.requests.level()).unwrap_or(0))),
+            tokens: more(waiting.tokens, want.tokens, holder.tokens.held(), free.tokens),
+            requests: more(waiting.requests, want.requests, holder.requests.held(), free.requests),
         };
         self.grant(holder, more);
         let more = lease.want_slots.saturating_sub(holder.slots).min(self.free_slots());

@@ -1,0 +1,146 @@
+//! What a book asks its cell for, and what it makes of the reply.
+
+use std::time::Duration;
+
+use super::{Asking, Book, CUT_OFF_PAUSE, DENIED_PAUSE, TOP_UP_PAUSE, Told};
+use crate::budget::account::Amount;
+use crate::budget::limits::{BudgetLimits, Rate};
+use crate::budget::message::{Denied, Lease, Leased, Need, Report, Shortage};
+use crate::time::Timestamp;
+
+impl Book {
+    /// Begins to ask the cell. The reply goes to [`on_leased`](Self::on_leased), and its absence to
+    /// [`on_unanswered`](Self::on_unanswered).
+    pub fn ask(&mut self, now: Timestamp, need: Option<(u64, u8)>, limits: BudgetLimits, ttl: Duration) -> Lease {
+        let needed = need.map_or(0, |(tokens, _)| tokens);
+        let in_force = self.limits().unwrap_or(limits);
+        let want = self.ahead(now, &in_force, needed);
+        self.let_go(now);
+        // What is far beyond what it would ask for now, others can use; and what is too little for the request that asks
+        // may be what they lack.
+        let most = needed + self.waiting.tokens + want.tokens.saturating_mul(2);
+        let is_too_little = self.tokens.account.held() < needed;
+        self.tokens.account.keep(if is_too_little { 0 } else { most });
+        self.requests
+            .account
+            .keep(1 + self.waiting.requests + want.requests.saturating_mul(2));
+        self.slots = self.slots.min(self.running.saturating_add(self.spare_slots));
+        let report = self.report(now);
+        self.asking = Some(Asking {
+            sequence: self.sequence,
+            since: now,
+            need: need.map(|(tokens, _)| tokens),
+        });
+        self.top_up_after = now + TOP_UP_PAUSE;
+        let slots = self.running.saturating_add(need.is_some().into());
+        let need = need.map(|(tokens, kept_percent)| Need {
+            tokens,
+            slots,
+            kept_percent,
+        });
+        Lease {
+            report,
+            need,
+            waiting: self.waiting,
+            want,
+            want_slots: slots.saturating_add(self.spare_slots.min(self.running)),
+            limits,
+            ttl,
+        }
+    }
+
+    /// The cell has replied. What was needed is reserved then.
+    ///
+    /// # Errors
+    /// When it did not grant what was needed.
+    pub fn on_leased(&mut self, now: Timestamp, leased: Leased) -> Result<(), Denied> {
+        let Some(asking) = self.asking.filter(|asking| asking.sequence == leased.sequence) else {
+            // It was given up, and asked for again since.
+            return Ok(());
+        };
+        self.end_asking();
+        self.unanswered = 0;
+        self.allowance = None;
+        self.tokens.on_lent(leased.granted.tokens, leased.held.tokens);
+        self.requests.on_lent(leased.granted.requests, leased.held.requests);
+        if let (Some(tokens), None) = (asking.need, leased.denied) {
+            self.spend(now, tokens);
+        }
+        self.slots = leased.slots;
+        self.spare_slots = leased.spare_slots;
+        self.told = Some(Told {
+            limits: leased.limits,
+            left: leased.left,
+            at: now,
+            ends: asking.since + leased.ttl,
+            renew: asking.since + leased.ttl / 3,
+        });
+        self.expected = leased.expected.into_iter().collect();
+        match leased.denied {
+            Some(denied) => {
+                self.ask_after = now + DENIED_PAUSE;
+                let of_tokens = asking.need.filter(|_| denied.short == Shortage::Tokens);
+                self.denied_tokens = of_tokens.unwrap_or(0);
+                Err(denied.at_least(DENIED_PAUSE))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The cell has not answered. It is asked once more at once, since a message may have got lost; then the book counts
+    /// as cut off.
+    pub fn on_unanswered(&mut self, now: Timestamp) {
+        self.on_left();
+        self.unanswered = self.unanswered.saturating_add(1);
+        if self.unanswered > 1 {
+            self.ask_after = now + CUT_OFF_PAUSE;
+        }
+    }
+
+    /// Nobody waits for the reply any more. The cell may have granted what was asked for, and then believes that what was
+    /// held here went into it: it is given back, so that nothing is there twice.
+    pub fn on_left(&mut self) {
+        if let Some(need) = self.asking.and_then(|asking| asking.need) {
+            self.tokens.lower(need);
+            self.requests.lower(1);
+        }
+        self.end_asking();
+    }
+
+    /// What it would like to hold beyond what requests wait for: what is likely to be spent next, and once more what the
+    /// request that asks needs. Nothing of a budget whose burst is only a few requests' worth: what several books held of
+    /// it would soon be enough for none of them.
+    pub(super) fn ahead(&self, now: Timestamp, limits: &BudgetLimits, needed: u64) -> Amount {
+        let (tokens, requests) = (self.pace.ahead(now), self.request_pace.ahead(now));
+        let size = needed.max(tokens / requests.max(1));
+        let is_for_many = |rate: Option<Rate>, size| rate.is_none_or(|rate| rate.burst / LEAST_SHARED >= size);
+        let unless_few = |amount, is_for_many| if is_for_many { amount } else { 0 };
+        Amount {
+            tokens: unless_few(tokens + needed, is_for_many(limits.tokens, size)),
+            requests: unless_few(requests + u64::from(needed > 0), is_for_many(limits.requests, 1)),
+        }
+    }
+
+    fn end_asking(&mut self) {
+        self.asking = None;
+        self.replies += 1;
+    }
+
+    /// The account as it is now, which the cell is about to be told.
+    pub(super) fn report(&mut self, now: Timestamp) -> Report {
+        self.sequence += 1;
+        self.is_news = false;
+        Report {
+            holder: self.holder,
+            sequence: self.sequence,
+            tokens: self.tokens.told(),
+            requests: self.requests.told(),
+            slots: self.slots,
+            pace: self.pace.per_second(now),
+            outputs: std::mem::take(&mut self.outputs).into_iter().collect(),
+        }
+    }
+}
+
+/// Where the burst is worth fewer requests than this, nothing is lent ahead.
+const LEAST_SHARED: u64 = 16;
