@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use crate::clock::stopped_while_polled;
 use crate::http::ResponseBody;
 use crate::service::Service;
 
@@ -101,7 +102,7 @@ struct OnThisThread;
 
 impl<F: Future<Output: 'static> + 'static> Executor<F> for OnThisThread {
     fn execute(&self, task: F) {
-        drop(tokio::task::spawn_local(task));
+        drop(tokio::task::spawn_local(stopped_while_polled(task)));
     }
 }
 

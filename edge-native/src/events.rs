@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tidegate_core::observe::{Event, Level};
 use tracing::{debug, info, warn};
 
-use crate::platform::now;
+use crate::clock::now;
 
 /// Writes an event to the log.
 pub fn log(event: &Event<'_>) {

@@ -8,6 +8,7 @@
 mod cells;
 mod chores;
 mod client;
+mod clock;
 mod config_file;
 #[cfg(feature = "conformance")]
 mod conformance;

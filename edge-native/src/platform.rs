@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, header};
@@ -13,6 +13,7 @@ use tidegate_core::platform::{CellError, Platform, SendError, StoreError, Upstre
 use tidegate_core::time::Timestamp;
 
 use crate::client::{Client, ClientTls, UpstreamBody};
+use crate::clock;
 use crate::outbox::Outbox;
 use crate::random::Random;
 use crate::secrets::Secrets;
@@ -79,7 +80,7 @@ impl Platform for NativePlatform {
     type Body = UpstreamBody;
 
     fn now(&self) -> Timestamp {
-        now()
+        clock::now()
     }
 
     fn random(&self) -> u64 {
@@ -118,10 +119,4 @@ impl Platform for NativePlatform {
     fn after_response(&self, work: impl Future<Output = ()> + 'static) {
         self.inner.background.begin(work);
     }
-}
-
-/// The system's clock. It may be set back; the core counts such a step as no time at all.
-pub fn now() -> Timestamp {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_micros(u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX))
 }

@@ -9,7 +9,7 @@ use tidegate_core::platform::{CellError, StoreError};
 use tracing::warn;
 
 use crate::cells::Cells;
-use crate::platform::now;
+use crate::clock::now;
 use crate::redis::Redis;
 use crate::store::Store;
 

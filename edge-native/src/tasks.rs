@@ -7,6 +7,8 @@ use std::task::{Context, Waker};
 
 use tokio::sync::Notify;
 
+use crate::clock::stopped_while_polled;
+
 /// Counts the tasks that run.
 #[derive(Clone, Debug, Default)]
 pub struct Tasks {
@@ -23,10 +25,10 @@ impl Tasks {
     /// Runs `work` on this thread, to its end.
     pub fn spawn(&self, work: impl Future<Output = ()> + 'static) {
         let counted = Counted::new(Rc::clone(&self.running));
-        drop(tokio::task::spawn_local(async move {
+        drop(tokio::task::spawn_local(stopped_while_polled(async move {
             work.await;
             drop(counted);
-        }));
+        })));
     }
 
     /// Does `work` at once as far as it goes without waiting, and the rest as a task.

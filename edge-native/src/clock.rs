@@ -1,0 +1,120 @@
+//! The system's clock. While a task is polled it stands still, as if running code took no time: a request asks a dozen
+//! times between two waits.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tidegate_core::time::Timestamp;
+
+/// The time now. The clock may be set back; the core counts such a step as no time at all.
+pub fn now() -> Timestamp {
+    match CLOCK.get() {
+        Clock::Goes => system_time(),
+        Clock::Stopped => {
+            let now = system_time();
+            CLOCK.set(Clock::StoppedAt(now));
+            now
+        }
+        Clock::StoppedAt(now) => now,
+    }
+}
+
+/// Does `work`, of which each poll sees one time throughout.
+pub async fn stopped_while_polled<T>(work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        let _stopped = Stopped::begin();
+        work.as_mut().poll(cx)
+    })
+    .await
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Clock {
+    Goes,
+    /// Nobody has asked since.
+    Stopped,
+    StoppedAt(Timestamp),
+}
+
+/// The clock stands still until it is dropped.
+struct Stopped {
+    before: Clock,
+}
+
+impl Stopped {
+    /// Stops the clock, unless it stands still already.
+    fn begin() -> Self {
+        let before = CLOCK.get();
+        if before == Clock::Goes {
+            CLOCK.set(Clock::Stopped);
+        }
+        Self { before }
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        if self.before == Clock::Goes {
+            CLOCK.set(Clock::Goes);
+        }
+    }
+}
+
+fn system_time() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_micros(u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX))
+}
+
+thread_local! {
+    static CLOCK: Cell<Clock> = const { Cell::new(Clock::Goes) };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Poll;
+    use std::thread::sleep;
+    use std::time::Duration;
+
+    use futures::FutureExt;
+    use tokio::runtime::Builder;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_millis(2);
+
+    fn passes() -> bool {
+        let before = now();
+        sleep(LONG);
+        now() >= before + LONG
+    }
+
+    fn block_on<T>(work: impl Future<Output = T>) -> T {
+        Builder::new_current_thread().build().expect("a runtime").block_on(work)
+    }
+
+    #[test]
+    fn time_stands_still_while_a_task_is_polled_and_goes_on_between() {
+        let mut polls = Vec::new();
+        block_on(stopped_while_polled(poll_fn(|cx| {
+            let within = stopped_while_polled(async { passes() }).now_or_never();
+            assert_eq!(
+                (within, passes()),
+                (Some(false), false),
+                "also after a task that was polled within"
+            );
+            polls.push(now());
+            sleep(LONG);
+            cx.waker().wake_by_ref();
+            if polls.len() == 2 {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })));
+        assert!(polls[1] >= polls[0] + LONG);
+        assert!(passes());
+    }
+}
