@@ -1,5 +1,6 @@
 //! Reaching an engine: name, address, socket and, for https, TLS, all within one timeout.
 
+use std::cmp::Ordering;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -12,8 +13,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::connection::Connection;
 use super::{Client, with_causes};
 
-/// Whom a connection leads to.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// Whom a connection leads to. Origins are told apart and ordered as they are written.
+#[derive(Clone, Debug)]
 pub struct Origin {
     /// Whether TLS is spoken.
     pub tls: bool,
@@ -50,6 +51,29 @@ impl Origin {
         self.authority.port_u16().unwrap_or(if self.tls { 443 } else { 80 })
     }
 }
+
+impl Ord for Origin {
+    fn cmp(&self, other: &Self) -> Ordering {
+        fn key(origin: &Origin) -> (bool, &str) {
+            (origin.tls, origin.authority.as_str())
+        }
+        key(self).cmp(&key(other))
+    }
+}
+
+impl PartialOrd for Origin {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Origin {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Origin {}
 
 /// A fresh connection to `origin`.
 ///

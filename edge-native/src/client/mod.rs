@@ -58,7 +58,7 @@ impl Client {
     ) -> Result<Response<UpstreamBody>, SendError> {
         let origin = Origin::of(request.uri())?;
         let kept = self.pool.of(&origin);
-        let mut request = to_origin_form(request, &origin);
+        let mut request = to_origin_form(request, &kept.host);
         while let Some(connection) = kept.take() {
             match connection.send(request).await {
                 Ok(exchange) => return Ok(respond(exchange, kept)),
@@ -89,17 +89,14 @@ fn respond(
 }
 
 /// The request as HTTP/1.1 sends it to an origin: the path alone, and the authority in `host`.
-fn to_origin_form(mut request: Request<Bytes>, origin: &Origin) -> Request<Bytes> {
+fn to_origin_form(mut request: Request<Bytes>, host: &HeaderValue) -> Request<Bytes> {
     let path = request
         .uri()
         .path_and_query()
         .cloned()
         .unwrap_or_else(|| PathAndQuery::from_static("/"));
     *request.uri_mut() = Uri::from(path);
-    // An authority is made of characters that any header value may hold.
-    if let Ok(host) = HeaderValue::from_str(origin.authority.as_str()) {
-        request.headers_mut().insert(header::HOST, host);
-    }
+    request.headers_mut().insert(header::HOST, host.clone());
     request
 }
 

@@ -2,9 +2,11 @@
 //! go idle and be closed.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+
+use http::HeaderValue;
 
 use super::connect::Origin;
 use super::connection::Connection;
@@ -12,12 +14,14 @@ use super::connection::Connection;
 /// One thread's free connections.
 #[derive(Debug, Default)]
 pub struct Pool {
-    origins: RefCell<HashMap<Origin, Rc<FreeConnections>>>,
+    origins: RefCell<BTreeMap<Origin, Rc<FreeConnections>>>,
 }
 
 /// Free connections to one origin.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct FreeConnections {
+    /// The origin as `host` names it.
+    pub host: HeaderValue,
     stack: RefCell<Vec<Free>>,
 }
 
@@ -33,7 +37,9 @@ impl Pool {
         if let Some(free) = self.origins.borrow().get(origin) {
             return Rc::clone(free);
         }
-        Rc::clone(self.origins.borrow_mut().entry(origin.clone()).or_default())
+        let free = Rc::new(FreeConnections::none(origin));
+        let mut origins = self.origins.borrow_mut();
+        Rc::clone(origins.entry(origin.clone()).or_insert(free))
     }
 
     /// Closes what has been idle for too long, and forgets origins that nobody uses.
@@ -46,6 +52,15 @@ impl Pool {
 }
 
 impl FreeConnections {
+    fn none(origin: &Origin) -> Self {
+        // An authority is made of characters that any header value may hold.
+        let host = HeaderValue::from_str(origin.authority.as_str());
+        Self {
+            host: host.unwrap_or(HeaderValue::from_static("")),
+            stack: RefCell::default(),
+        }
+    }
+
     /// A connection that was open when it was used last.
     pub fn take(&self) -> Option<Connection> {
         let mut stack = self.stack.borrow_mut();
