@@ -1,34 +1,34 @@
 //! What is counted about budgets: what requests took and were refused here, and how budgets stand everywhere.
 
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::budgeting::Budgeting;
+use super::by_labels::ByLabels;
 use crate::budget::{BudgetError, BudgetStatus};
 use crate::ids::{BudgetId, BudgetName, TenantName};
 
 /// The part of the metrics that is about budgets.
 #[derive(Debug, Default)]
 pub(super) struct BudgetMetrics {
-    requests: Family<RequestLabels, Counter>,
-    reserved: Family<BudgetLabels, Counter>,
-    used: Family<BudgetLabels, Counter>,
-    unreachable: Family<BudgetLabels, Counter>,
+    requests: ByLabels<RequestLabels>,
+    reserved: ByLabels<BudgetLabels>,
+    used: ByLabels<BudgetLabels>,
+    unreachable: ByLabels<BudgetLabels>,
     left: Family<BudgetLabels, Gauge>,
     held: Family<BudgetLabels, Gauge>,
     debt: Family<BudgetLabels, Gauge>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 struct BudgetLabels {
     tenant: TenantName,
     budget: BudgetName,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 struct RequestLabels {
     tenant: TenantName,
     budget: BudgetName,
@@ -40,22 +40,22 @@ impl BudgetMetrics {
         r.register(
             "budget_requests",
             "Requests by what a budget said to them",
-            self.requests.clone(),
+            self.requests.family(),
         );
         r.register(
             "budget_tokens_reserved",
             "Tokens that requests which have ended had reserved",
-            self.reserved.clone(),
+            self.reserved.family(),
         );
         r.register(
             "budget_tokens_used",
             "Tokens that requests which have ended were charged for",
-            self.used.clone(),
+            self.used.family(),
         );
         r.register(
             "budget_unreachable",
             "Calls to a budget's cell that were not answered",
-            self.unreachable.clone(),
+            self.unreachable.family(),
         );
         r.register(
             "budget_tokens_left",
@@ -83,11 +83,11 @@ impl BudgetMetrics {
             },
             Budgeting::Settled { budget, reserved, used } => {
                 let labels = BudgetLabels::of(budget);
-                self.reserved.get_or_create(&labels).inc_by(reserved.0);
-                self.used.get_or_create(&labels).inc_by(used.0);
+                self.reserved.add(&labels, reserved.0);
+                self.used.add(&labels, used.0);
             }
             Budgeting::Unreachable { budget, .. } => {
-                self.unreachable.get_or_create(&BudgetLabels::of(budget)).inc();
+                self.unreachable.add(&BudgetLabels::of(budget), 1);
             }
         }
     }
@@ -99,7 +99,7 @@ impl BudgetMetrics {
             budget,
             outcome,
         };
-        self.requests.get_or_create(&labels).inc();
+        self.requests.add(&labels, 1);
     }
 
     /// Fills the gauges with what the cells tell, and with nothing else.

@@ -3,11 +3,11 @@
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::by_labels::ByLabels;
 use super::counting::Counting;
 use super::metrics::{ModelLabels, ServedLabels, TokenLabels, on_tokens};
 use crate::api::Usage;
@@ -17,22 +17,22 @@ use crate::tokens::Correction;
 /// The part of the metrics that is about counting.
 #[derive(Debug, Default)]
 pub(super) struct CountingMetrics {
-    unreported: Family<TokenLabels, Counter>,
-    counts: Family<CountLabels, Counter>,
-    uncounted: Family<UncountedLabels, Counter>,
-    mismatches: Family<ServedLabels, Counter>,
-    mismatched_tokens: Family<ServedLabels, Counter>,
+    unreported: ByLabels<TokenLabels>,
+    counts: ByLabels<CountLabels>,
+    uncounted: ByLabels<UncountedLabels>,
+    mismatches: ByLabels<ServedLabels>,
+    mismatched_tokens: ByLabels<ServedLabels>,
     error: Family<ModelLabels, Gauge<f64, AtomicU64>>,
     factor: Family<ModelLabels, Gauge<f64, AtomicU64>>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 struct CountLabels {
     model: ModelName,
     basis: &'static str,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 struct UncountedLabels {
     model: ModelName,
     reason: &'static str,
@@ -43,27 +43,27 @@ impl CountingMetrics {
         r.register(
             "tokens_unreported",
             "Tokens of answers whose engines reported none, as counted here",
-            self.unreported.clone(),
+            self.unreported.family(),
         );
         r.register(
             "prompt_counts",
             "Prompts by what their count rests on",
-            self.counts.clone(),
+            self.counts.family(),
         );
         r.register(
             "prompts_uncounted",
             "Prompts that a model's table could not count",
-            self.uncounted.clone(),
+            self.uncounted.family(),
         );
         r.register(
             "prompt_tokens_mismatch",
             "Exact counts of prompts that the engine contradicts: table or template are not the engine's",
-            self.mismatches.clone(),
+            self.mismatches.family(),
         );
         r.register(
             "prompt_tokens_mismatch_tokens",
             "Tokens by which they differ",
-            self.mismatched_tokens.clone(),
+            self.mismatched_tokens.family(),
         );
         r.register(
             "estimate_error_ratio",
@@ -81,11 +81,11 @@ impl CountingMetrics {
         match event {
             Counting::Counted { model, basis } => {
                 let (model, basis) = ((*model).clone(), basis.label());
-                self.counts.get_or_create(&CountLabels { model, basis }).inc();
+                self.counts.add(&CountLabels { model, basis }, 1);
             }
             Counting::Uncounted { model, reason, .. } => {
                 let model = (*model).clone();
-                self.uncounted.get_or_create(&UncountedLabels { model, reason }).inc();
+                self.uncounted.add(&UncountedLabels { model, reason }, 1);
             }
             Counting::Miscounted {
                 cluster,
@@ -98,9 +98,9 @@ impl CountingMetrics {
                     cluster: (*cluster).clone(),
                     model: (*model).clone(),
                 };
-                self.mismatches.get_or_create(&labels).inc();
+                self.mismatches.add(&labels, 1);
                 let difference = counted.0.abs_diff(reported.0);
-                self.mismatched_tokens.get_or_create(&labels).inc_by(difference);
+                self.mismatched_tokens.add(&labels, difference);
             }
             Counting::Unreported {
                 model,

@@ -6,13 +6,13 @@ use std::sync::Mutex;
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::budget_metrics::BudgetMetrics;
+use super::by_labels::ByLabels;
 use super::counting_metrics::CountingMetrics;
 use super::event::Event;
 use crate::api::Usage;
@@ -37,15 +37,15 @@ pub struct Told {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    requests: Family<RequestLabels, Counter>,
-    attempts_failed: Family<FailureLabels, Counter>,
-    streams_failed: Family<FailureLabels, Counter>,
-    permits_released: Family<ReleaseLabels, Counter>,
-    tokens: Family<TokenLabels, Counter>,
+    requests: ByLabels<RequestLabels>,
+    attempts_failed: ByLabels<FailureLabels>,
+    streams_failed: ByLabels<FailureLabels>,
+    permits_released: ByLabels<ReleaseLabels>,
+    tokens: ByLabels<TokenLabels>,
     counting: CountingMetrics,
     budgets: BudgetMetrics,
-    canned: Family<ModelLabels, Counter>,
-    first_token: Family<ServedLabels, Histogram, fn() -> Histogram>,
+    canned: ByLabels<ModelLabels>,
+    first_token: ByLabels<ServedLabels, Histogram>,
     config_refused: Gauge,
     in_flight: Family<ReplicaLabels, Gauge>,
     kv_tokens: Family<ReplicaLabels, Gauge>,
@@ -54,42 +54,42 @@ pub struct Metrics {
     scrape: Mutex<()>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 struct RequestLabels {
     route: &'static str,
     status: u16,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 struct FailureLabels {
     cluster: ClusterName,
     error: &'static str,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 struct ReleaseLabels {
     cluster: ClusterName,
     outcome: &'static str,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 pub(super) struct TokenLabels {
     pub model: ModelName,
     pub kind: &'static str,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 pub(super) struct ModelLabels {
     pub model: ModelName,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 pub(super) struct ServedLabels {
     pub cluster: ClusterName,
     pub model: ModelName,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 struct ReplicaLabels {
     cluster: ClusterName,
     replica: ReplicaName,
@@ -118,15 +118,15 @@ impl Metrics {
     pub fn new() -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("tidegate"),
-            requests: Family::default(),
-            attempts_failed: Family::default(),
-            streams_failed: Family::default(),
-            permits_released: Family::default(),
-            tokens: Family::default(),
+            requests: ByLabels::default(),
+            attempts_failed: ByLabels::default(),
+            streams_failed: ByLabels::default(),
+            permits_released: ByLabels::default(),
+            tokens: ByLabels::default(),
             counting: CountingMetrics::default(),
             budgets: BudgetMetrics::default(),
-            canned: Family::default(),
-            first_token: Family::new_with_constructor(|| Histogram::new(TTFT_BUCKETS_S)),
+            canned: ByLabels::default(),
+            first_token: ByLabels::new(|| Histogram::new(TTFT_BUCKETS_S)),
             config_refused: Gauge::default(),
             in_flight: Family::default(),
             kv_tokens: Family::default(),
@@ -139,30 +139,30 @@ impl Metrics {
 
     fn register(&mut self) {
         let r = &mut self.registry;
-        r.register("requests", "Responses by route and status", self.requests.clone());
+        r.register("requests", "Responses by route and status", self.requests.family());
         r.register(
             "attempts_failed",
             "Attempts that ended without an answer",
-            self.attempts_failed.clone(),
+            self.attempts_failed.family(),
         );
         r.register(
             "streams_failed",
             "Streams that broke off after their first event",
-            self.streams_failed.clone(),
+            self.streams_failed.family(),
         );
         r.register(
             "permits_released",
             "Permits by how their requests ended",
-            self.permits_released.clone(),
+            self.permits_released.family(),
         );
-        r.register("tokens", "Tokens that engines reported", self.tokens.clone());
+        r.register("tokens", "Tokens that engines reported", self.tokens.family());
         self.counting.register(r);
         self.budgets.register(r);
-        r.register("canned", "Canned answers by the model asked for", self.canned.clone());
+        r.register("canned", "Canned answers by the model asked for", self.canned.family());
         r.register(
             "time_to_first_token_seconds",
             "From arrival to an engine's first event",
-            self.first_token.clone(),
+            self.first_token.family(),
         );
         r.register(
             "config_refused",
@@ -190,22 +190,14 @@ impl Metrics {
     pub fn on(&self, event: &Event<'_>) {
         match event {
             Event::Responded { route, status, .. } => {
-                self.requests
-                    .get_or_create(&RequestLabels {
-                        route,
-                        status: status.as_u16(),
-                    })
-                    .inc();
+                let status = status.as_u16();
+                self.requests.add(&RequestLabels { route, status }, 1);
             }
             Event::AttemptFailed { cluster, error, .. } => {
-                self.attempts_failed
-                    .get_or_create(&FailureLabels::new(cluster, error))
-                    .inc();
+                self.attempts_failed.add(&FailureLabels::new(cluster, error), 1);
             }
             Event::StreamFailed { cluster, error, .. } => {
-                self.streams_failed
-                    .get_or_create(&FailureLabels::new(cluster, error))
-                    .inc();
+                self.streams_failed.add(&FailureLabels::new(cluster, error), 1);
             }
             Event::Released { cluster, outcome } => self.on_released(cluster, *outcome),
             Event::FirstToken { cluster, model, after } => {
@@ -213,17 +205,15 @@ impl Metrics {
                     cluster: (*cluster).clone(),
                     model: (*model).clone(),
                 };
-                self.first_token.get_or_create(&labels).observe(after.as_secs_f64());
+                self.first_token
+                    .with(&labels, |histogram| histogram.observe(after.as_secs_f64()));
             }
             Event::Used { model, usage } => on_tokens(&self.tokens, model, *usage),
             Event::Counting(counting) => self.counting.on(counting),
             Event::Budget(budgeting) => self.budgets.on(budgeting),
             Event::Canned { model } => {
-                self.canned
-                    .get_or_create(&ModelLabels {
-                        model: (*model).clone(),
-                    })
-                    .inc();
+                let model = (*model).clone();
+                self.canned.add(&ModelLabels { model }, 1);
             }
             Event::ConfigApplied { .. } => {
                 self.config_refused.set(0);
@@ -241,12 +231,8 @@ impl Metrics {
             Outcome::Failed => "failed",
             Outcome::Unknown => "unknown",
         };
-        self.permits_released
-            .get_or_create(&ReleaseLabels {
-                cluster: cluster.clone(),
-                outcome,
-            })
-            .inc();
+        let cluster = cluster.clone();
+        self.permits_released.add(&ReleaseLabels { cluster, outcome }, 1);
     }
 
     /// Everything in OpenMetrics' text format, with what the cells tell.
@@ -284,10 +270,10 @@ impl Metrics {
     }
 }
 
-pub(super) fn on_tokens(family: &Family<TokenLabels, Counter>, model: &ModelName, usage: Usage) {
+pub(super) fn on_tokens(family: &ByLabels<TokenLabels>, model: &ModelName, usage: Usage) {
     for (kind, tokens) in [("prompt", usage.prompt_tokens), ("completion", usage.completion_tokens)] {
         let model = model.clone();
-        family.get_or_create(&TokenLabels { model, kind }).inc_by(tokens);
+        family.add(&TokenLabels { model, kind }, tokens);
     }
 }
 

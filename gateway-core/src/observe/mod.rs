@@ -3,6 +3,7 @@
 
 mod budget_metrics;
 mod budgeting;
+mod by_labels;
 mod counting;
 mod counting_metrics;
 mod event;
