@@ -121,21 +121,41 @@ impl fmt::Display for Tokens {
 
 /// A request as it is named in answers, logs and upstream headers: `req_` and 128 random bits in hexadecimal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestId(String);
+pub struct RequestId(HeaderValue);
 
 impl RequestId {
     /// The id made of two random words.
     pub fn from_random(high: u64, low: u64) -> Self {
-        Self(format!("req_{high:016x}{low:016x}"))
+        let mut id = *b"req_0123456789abcdef0123456789abcdef";
+        for (word, digits) in [high, low].into_iter().zip(id[4..].chunks_exact_mut(16)) {
+            for (nibble, digit) in digits.iter_mut().rev().enumerate() {
+                *digit = HEX[(word >> (4 * nibble)) as usize & 0xF];
+            }
+        }
+        Self(HeaderValue::from_bytes(&id).unwrap_or(HeaderValue::from_static("req_")))
     }
 
     /// As it is written.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.to_str().unwrap_or_default()
     }
 
     /// As it is sent in `x-request-id`.
     pub fn to_header(&self) -> HeaderValue {
-        HeaderValue::from_str(&self.0).unwrap_or(HeaderValue::from_static("req_"))
+        self.0.clone()
+    }
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_id_is_written_in_hexadecimal() {
+        let id = RequestId::from_random(0x0123_4567_89ab_cdef, 7);
+        assert_eq!(id.as_str(), "req_0123456789abcdef0000000000000007");
+        assert_eq!(id.to_header(), id.as_str());
     }
 }

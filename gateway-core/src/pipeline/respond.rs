@@ -193,7 +193,7 @@ fn prompt_tokens(prompt: Tokens, is_exact: bool) -> HeaderValue {
     if is_exact {
         HeaderValue::from(prompt.0)
     } else {
-        header_value(&format!("{prompt}{ESTIMATED}"))
+        header_value(&[itoa::Buffer::new().format(prompt.0), ESTIMATED].concat())
     }
 }
 
@@ -213,7 +213,14 @@ fn event_stream(body: Body) -> Response<Body> {
 /// What every response carries: the request's id, and the milliseconds that it took until here.
 pub(super) fn sign(response: &mut Response<Body>, id: &RequestId, after: Duration) {
     let tenths = after.as_micros() / 100;
-    let timing = format!("gateway;dur={}.{}", tenths / 10, tenths % 10);
+    let (mut whole, mut tenth) = (itoa::Buffer::new(), itoa::Buffer::new());
+    let timing = [
+        "gateway;dur=",
+        whole.format(tenths / 10),
+        ".",
+        tenth.format(tenths % 10),
+    ]
+    .concat();
     let headers = response.headers_mut();
     headers.insert(X_REQUEST_ID, id.to_header());
     headers.insert(SERVER_TIMING, header_value(&timing));
