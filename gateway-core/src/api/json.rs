@@ -191,37 +191,6 @@ impl<'a> Edits<'a> {
     }
 }
 
-/// Whether arrays and objects in `json` nest deeper than `limit`. It need not be valid JSON.
-pub fn nests_deeper_than(json: &[u8], limit: usize) -> bool {
-    let mut depth = 0_usize;
-    let mut rest = json;
-    while let Some((byte, after)) = rest.split_first() {
-        rest = after;
-        match byte {
-            b'"' => rest = after_string(rest),
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > limit {
-            return true;
-        }
-    }
-    false
-}
-
-/// What follows the string whose opening quote stands right before `json`. Strings are most of a prompt: they are
-/// passed over many bytes at a time.
-fn after_string(mut json: &[u8]) -> &[u8] {
-    while let Some(at) = memchr::memchr2(b'"', b'\\', json) {
-        if json[at] == b'"' {
-            return &json[at + 1..];
-        }
-        json = json.get(at + 2..).unwrap_or_default();
-    }
-    &[]
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -278,16 +247,6 @@ mod tests {
         let fields = Fields::parse("{\"model\":1,\"a\":2,\"\\u006dodel\":3,\"a\":4}").unwrap();
         assert_eq!(fields.duplicate(&["stream", "model"]), Some("model"));
         assert_eq!(fields.duplicate(&["stream"]), None);
-    }
-
-    #[test]
-    fn nesting_is_measured_outside_strings() {
-        assert!(nests_deeper_than(&b"[".repeat(200), 128));
-        assert!(!nests_deeper_than(b"[[]]", 2));
-        assert!(nests_deeper_than(b"[[]]", 1));
-        assert!(!nests_deeper_than(br#"["[[[\"[[["]"#, 1));
-        assert!(nests_deeper_than(br#"["\\",[["#, 2));
-        assert!(!nests_deeper_than(br#"["[[\"#, 1));
     }
 
     proptest! {

@@ -13,6 +13,7 @@ mod request;
 mod said;
 mod sse;
 mod tokenize;
+mod walk;
 
 pub use alike::Alike;
 pub use answer::{Answer, Editor, NoAnswer, Usage};

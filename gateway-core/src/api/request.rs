@@ -9,8 +9,9 @@ use serde_json::value::RawValue;
 
 use super::endpoint::Endpoint;
 use super::error::RequestError;
-use super::json::{Edit, Edits, Fields, nests_deeper_than};
+use super::json::{Edit, Edits, Fields};
 use super::prompt::{Input, PromptSource, UnreadablePrompt};
+use super::walk::{Walk, nests_deeper_than, string};
 
 /// A request to generate: the body as it came, and what the gateway has read of it.
 #[derive(Clone, Debug)]
@@ -85,7 +86,7 @@ impl Generation {
         let (prompt, parts) = read_prompt(endpoint, &reader, &body)?;
         let include_usage = include_usage.unwrap_or(false);
         let mut edits = Edits::new(text);
-        let prompt_at = parts.iter().map(|part| edits.range(part.get())).collect();
+        let prompt_at = parts.iter().map(|part| edits.range(part)).collect();
         let model_at = fields
             .get("model")
             .map(|model| edits.range(model.get()))
@@ -174,12 +175,12 @@ fn read_prompt<'a>(
     endpoint: Endpoint,
     reader: &Reader<'_, 'a>,
     body: &Bytes,
-) -> Result<(Prompt, Vec<&'a RawValue>), RequestError> {
+) -> Result<(Prompt, Vec<&'a str>), RequestError> {
     match endpoint {
         Endpoint::Chat => read_messages(reader, body),
         Endpoint::Completions => {
             let prompt = reader.string_or_array("prompt")?;
-            let bytes = prompt.get().as_bytes();
+            let bytes = prompt.as_bytes();
             let head = body.slice_ref(&bytes[..bytes.len().min(PROMPT_HEAD_BYTES)]);
             Ok((Prompt { head: vec![head] }, vec![prompt]))
         }
@@ -187,34 +188,48 @@ fn read_prompt<'a>(
     }
 }
 
-fn read_messages<'a>(reader: &Reader<'_, 'a>, body: &Bytes) -> Result<(Prompt, Vec<&'a RawValue>), RequestError> {
-    let part = |json: &RawValue| body.slice_ref(json.get().as_bytes());
-    let tools = reader.fields.get("tools").filter(|tools| tools.get() != "null");
+fn read_messages<'a>(reader: &Reader<'_, 'a>, body: &Bytes) -> Result<(Prompt, Vec<&'a str>), RequestError> {
+    let part = |json: &str| body.slice_ref(json.as_bytes());
+    let tools = reader
+        .fields
+        .get("tools")
+        .map(RawValue::get)
+        .filter(|tools| *tools != "null");
     let mut head: Vec<_> = tools.into_iter().map(part).collect();
     let mut seen_user = false;
-    for (message, role) in reader.messages()? {
+    let messages = reader.messages()?;
+    for (message, role) in messages.list {
         if !seen_user {
             head.push(part(message));
         }
         seen_user |= role == "user";
     }
-    let parts = [tools, reader.fields.get("messages")];
-    Ok((Prompt { head }, parts.into_iter().flatten().collect()))
+    let parts = tools.into_iter().chain([messages.json]);
+    Ok((Prompt { head }, parts.collect()))
 }
 
-fn role(message: &RawValue) -> Option<Cow<'_, str>> {
-    // serde would read a struct from an array as well.
-    let is_object = message.get().starts_with('{');
-    is_object
-        .then(|| serde_json::from_str::<Message<'_>>(message.get()).ok())?
-        .map(|message| message.role)
+/// The messages of a conversation, and what they were read from.
+pub(super) struct Messages<'a> {
+    /// The array.
+    json: &'a str,
+    /// Each message with its role.
+    list: Vec<(&'a str, Cow<'a, str>)>,
 }
 
-/// What is read of a message.
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(borrow)]
-    role: Cow<'a, str>,
+/// Passes a message, and gives its role, if it is an object that has just one.
+fn role<'a>(walk: &mut Walk<'a>) -> Option<Cow<'a, str>> {
+    if !walk.enter(b'{') {
+        return None;
+    }
+    let (mut role, mut count) = (None, 0);
+    while walk.next() {
+        let is_role = walk.name() == "role";
+        let value = walk.pass();
+        if is_role {
+            (role, count) = (string(value), count + 1);
+        }
+    }
+    role.filter(|_| count == 1)
 }
 
 /// Typed access to fields, with errors that name the parameter. `null` counts as absent, as it does for OpenAI.
@@ -247,10 +262,17 @@ impl<'a> Reader<'_, 'a> {
             .ok_or(RequestError::Missing { param, expected })
     }
 
-    fn string_or_array(&self, param: &'static str) -> Result<&'a RawValue, RequestError> {
+    /// A value as it was written.
+    fn json(&self, param: &'static str, expected: &'static str) -> Result<&'a str, RequestError> {
+        let json = self.fields.get(param).map(RawValue::get);
+        json.filter(|json| *json != "null")
+            .ok_or(RequestError::Missing { param, expected })
+    }
+
+    fn string_or_array(&self, param: &'static str) -> Result<&'a str, RequestError> {
         let expected = "a string or an array";
-        let json = self.required::<&RawValue>(param, expected)?;
-        if json.get().starts_with(['"', '[']) {
+        let json = self.json(param, expected)?;
+        if json.starts_with(['"', '[']) {
             Ok(json)
         } else {
             Err(RequestError::WrongType { param, expected })
@@ -266,19 +288,28 @@ impl<'a> Reader<'_, 'a> {
         Ok(bounds)
     }
 
-    /// The messages of a conversation, at least one, each with its role.
-    pub(super) fn messages(&self) -> Result<Vec<(&'a RawValue, Cow<'a, str>)>, RequestError> {
+    /// The messages of a conversation, at least one.
+    pub(super) fn messages(&self) -> Result<Messages<'a>, RequestError> {
         let wrong = |expected| RequestError::WrongType {
             param: "messages",
             expected,
         };
-        let messages = self.required::<Vec<&RawValue>>("messages", "an array of messages")?;
-        if messages.is_empty() {
+        let expected = "an array of messages";
+        let json = self.json("messages", expected)?;
+        let mut walk = Walk::new(json);
+        if !walk.enter(b'[') {
+            return Err(wrong(expected));
+        }
+        let mut list = Vec::new();
+        while walk.next() {
+            let before = walk;
+            let role = role(&mut walk).ok_or_else(|| wrong("an array of objects, each with a string `role`"))?;
+            list.push((walk.since(before), role));
+        }
+        if list.is_empty() {
             return Err(wrong("an array of at least one message"));
         }
-        let with_role = |message: &'a RawValue| Some((message, role(message)?));
-        let messages = messages.into_iter().map(with_role).collect::<Option<Vec<_>>>();
-        messages.ok_or_else(|| wrong("an array of objects, each with a string `role`"))
+        Ok(Messages { json, list })
     }
 
     fn object(&self, param: &'static str) -> Result<Option<Fields<'a>>, RequestError> {
@@ -288,7 +319,7 @@ impl<'a> Reader<'_, 'a> {
 
 /// `text` as a JSON string.
 pub(super) fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    serde_json::to_string(text).unwrap_or_default()
 }
 
 /// Parameters that the gateway reads: a second one of the same name could mean another thing to the engine.

@@ -6,6 +6,8 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::walk::string;
+
 /// Text that belongs together: tokens reach over pieces of one strand, never from one to another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Strand {
@@ -117,18 +119,6 @@ fn choice(index: Option<&RawJson>) -> u64 {
 
 fn raw(value: Option<&RawValue>) -> Option<Cow<'_, str>> {
     value.map(RawValue::get).and_then(string)
-}
-
-/// The text of a JSON string, borrowed unless it holds escapes.
-fn string(json: &str) -> Option<Cow<'_, str>> {
-    #[derive(Deserialize)]
-    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-    let quoted = json.strip_prefix('"')?.strip_suffix('"')?;
-    // Done with every token of a stream: what has no escapes needs no parser.
-    if memchr::memchr(b'\\', quoted.as_bytes()).is_none() {
-        return Some(Cow::Borrowed(quoted));
-    }
-    serde_json::from_str::<Text<'_>>(json).ok().map(|text| text.0)
 }
 
 #[derive(Default, Deserialize)]

@@ -5,9 +5,10 @@ use serde::Serialize;
 
 use super::endpoint::Endpoint;
 use super::error::RequestError;
-use super::json::{Fields, nests_deeper_than};
+use super::json::Fields;
 use super::prompt::{PromptSource, UnreadablePrompt};
 use super::request::Reader;
+use super::walk::nests_deeper_than;
 use crate::ids::Tokens;
 
 /// A request to count.
