@@ -8,9 +8,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::endpoint::Endpoint;
-use super::error::RequestError;
 use super::json::{Edit, Edits, Fields};
 use super::prompt::{Input, PromptSource, UnreadablePrompt};
+use super::request_error::RequestError;
 use super::walk::{Walk, nests_deeper_than, string};
 
 /// A request to generate: the body as it came, and what the gateway has read of it.

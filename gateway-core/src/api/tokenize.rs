@@ -4,10 +4,10 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::endpoint::Endpoint;
-use super::error::RequestError;
 use super::json::Fields;
 use super::prompt::{PromptSource, UnreadablePrompt};
 use super::request::Reader;
+use super::request_error::RequestError;
 use super::walk::nests_deeper_than;
 use crate::ids::Tokens;
 

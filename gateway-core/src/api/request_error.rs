@@ -1,0 +1,164 @@
+//! What can be wrong with a request, in words that tell its sender what to do.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::ids::Tokens;
+
+/// What is wrong with a request.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum RequestError {
+    /// No key came with it.
+    #[error("no API key: send it as `Authorization: Bearer KEY`")]
+    MissingKey,
+    /// A key that is nobody's.
+    #[error("the API key is not known here: check it, or ask the operator for another")]
+    UnknownKey,
+    /// A header that tries to steer what clients may not.
+    #[error("the header `{name}` is not for clients: the gateway alone chooses what serves a request")]
+    ReservedHeader {
+        /// The header.
+        name: String,
+    },
+    /// No such path.
+    #[error("there is nothing at this path: see GET /v1/models for what can be asked, below /v1/")]
+    NoSuchPath,
+    /// The path has other methods.
+    #[error("this path takes {allowed} only")]
+    WrongMethod {
+        /// Its methods.
+        allowed: &'static str,
+    },
+    /// Something else than JSON, going by its header.
+    #[error("the body must be JSON: send `Content-Type: application/json`")]
+    WrongContentType,
+    /// The body is over the limit.
+    #[error("the body is larger than {limit} bytes")]
+    TooLarge {
+        /// The limit.
+        limit: usize,
+    },
+    /// The body broke off.
+    #[error("the body broke off: {detail}")]
+    Incomplete {
+        /// What the runtime says.
+        detail: String,
+    },
+    /// The body took too long.
+    #[error("the body did not arrive within {} s", .limit.as_secs())]
+    TooSlow {
+        /// The limit.
+        limit: Duration,
+    },
+    /// The body is not a JSON object.
+    #[error("the body is not a JSON object: {detail}")]
+    NotJson {
+        /// What the parser says, with line and column.
+        detail: String,
+    },
+    /// Arrays and objects nest too deep.
+    #[error("arrays and objects nest deeper than {limit} levels")]
+    TooDeep {
+        /// The limit.
+        limit: usize,
+    },
+    /// A parameter is not there.
+    #[error("`{param}` is missing: it must be {expected}")]
+    Missing {
+        /// The parameter.
+        param: &'static str,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// A parameter is something else than it should be.
+    #[error("`{param}` must be {expected}")]
+    WrongType {
+        /// The parameter.
+        param: &'static str,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// A parameter stands twice.
+    #[error("`{param}` stands more than once")]
+    Duplicate {
+        /// The parameter.
+        param: &'static str,
+    },
+    /// No such model, or not for this tenant; which of the two is not told.
+    #[error("the model `{model}` does not exist or is not open to this key: see GET /v1/models")]
+    UnknownModel {
+        /// As the client named it.
+        model: String,
+    },
+    /// The lowest tier asked for is not on the model's ladder.
+    #[error("`x-tidegate-lowest-tier` names no tier of this model's ladder: it has {tiers}")]
+    UnknownTier {
+        /// The ladder's tiers.
+        tiers: String,
+    },
+    /// The prompt, or the prompt and the answer that is asked for, are more than the model's context holds.
+    #[error("{}", context_message(*context, *prompt, *completion, place))]
+    ContextLength {
+        /// The context.
+        context: Tokens,
+        /// The prompt; the longest one where there are several.
+        prompt: PromptLength,
+        /// Output tokens asked for, where they are.
+        completion: Option<Tokens>,
+        /// Where the prompt stands.
+        place: &'static str,
+    },
+    /// The model's chat template says that the conversation is wrong.
+    #[error("the model's chat template refuses the conversation: {message}")]
+    Template {
+        /// In its own words.
+        message: String,
+    },
+    /// No such budget.
+    #[error("there is no budget `{asked}`: see GET /admin/budgets")]
+    UnknownBudget {
+        /// As the operator named it.
+        asked: String,
+    },
+    /// Limits for a budget that make no sense.
+    #[error("these limits are wrong: {detail}; they are JSON with the keys of a budget in gateway.toml")]
+    WrongLimits {
+        /// What is wrong.
+        detail: String,
+    },
+    /// Every cluster that serves the model stands where the tenant's data may not go.
+    #[error("no cluster within this tenant's jurisdictions serves the model `{model}`")]
+    Jurisdiction {
+        /// The model.
+        model: String,
+    },
+}
+
+/// What is known of a prompt's length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PromptLength {
+    /// It is this.
+    Exactly(Tokens),
+    /// It is surely this, and maybe more.
+    AtLeast(Tokens),
+}
+
+/// In OpenAI's words, which clients look for.
+fn context_message(context: Tokens, prompt: PromptLength, completion: Option<Tokens>, place: &str) -> String {
+    let (hedge, prompt) = match prompt {
+        PromptLength::Exactly(prompt) => ("", prompt),
+        PromptLength::AtLeast(prompt) => ("at least ", prompt),
+    };
+    match completion {
+        Some(completion) => format!(
+            "This model's maximum context length is {context} tokens. However, you requested {hedge}{} tokens ({hedge}{prompt} \
+             in the {place}, {completion} in the completion). Please reduce the length of the {place} or completion.",
+            prompt + completion
+        ),
+        None => format!(
+            "This model's maximum context length is {context} tokens. However, your {place} resulted in {hedge}{prompt} tokens. \
+             Please reduce the length of the {place}."
+        ),
+    }
+}
