@@ -67,6 +67,13 @@ pub enum Event<'a> {
         /// Why.
         error: &'a AttemptError,
     },
+    /// A request has a place at a replica.
+    Permitted {
+        /// Which cluster.
+        cluster: &'a ClusterName,
+        /// Whether the place was kept here; else the cluster's cell was asked.
+        is_kept: bool,
+    },
     /// A permit was given back.
     Released {
         /// Which cluster.
@@ -114,6 +121,7 @@ impl Event<'_> {
             Self::Responded { .. }
             | Self::FirstToken { .. }
             | Self::Used { .. }
+            | Self::Permitted { .. }
             | Self::Released { .. }
             | Self::ConfigApplied { .. } => Level::Info,
             Self::AttemptFailed { .. }
@@ -178,6 +186,7 @@ impl fmt::Display for Event<'_> {
                 write!(f, "stream failed cluster={cluster} replica={replica}")?;
                 write_error(f, error)
             }
+            Self::Permitted { cluster, is_kept } => write!(f, "permitted cluster={cluster} kept={is_kept}"),
             Self::Released { cluster, outcome } => write!(f, "released cluster={cluster} outcome={outcome:?}"),
             Self::Canned { model } => write!(f, "canned answer model={model}"),
             Self::ConfigApplied { version } => write!(f, "configuration applied version={version}"),

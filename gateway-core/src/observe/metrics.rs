@@ -40,6 +40,7 @@ pub struct Metrics {
     requests: ByLabels<RequestLabels>,
     attempts_failed: ByLabels<FailureLabels>,
     streams_failed: ByLabels<FailureLabels>,
+    permits_taken: ByLabels<TakenLabels>,
     permits_released: ByLabels<ReleaseLabels>,
     tokens: ByLabels<TokenLabels>,
     counting: CountingMetrics,
@@ -64,6 +65,12 @@ struct RequestLabels {
 struct FailureLabels {
     cluster: ClusterName,
     error: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+struct TakenLabels {
+    cluster: ClusterName,
+    from: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
@@ -121,6 +128,7 @@ impl Metrics {
             requests: ByLabels::default(),
             attempts_failed: ByLabels::default(),
             streams_failed: ByLabels::default(),
+            permits_taken: ByLabels::default(),
             permits_released: ByLabels::default(),
             tokens: ByLabels::default(),
             counting: CountingMetrics::default(),
@@ -149,6 +157,11 @@ impl Metrics {
             "streams_failed",
             "Streams that broke off after their first event",
             self.streams_failed.family(),
+        );
+        r.register(
+            "permits_taken",
+            "Places at replicas by whether they were kept here or asked of the cluster's cell",
+            self.permits_taken.family(),
         );
         r.register(
             "permits_released",
@@ -198,6 +211,10 @@ impl Metrics {
             }
             Event::StreamFailed { cluster, error, .. } => {
                 self.streams_failed.add(&FailureLabels::new(cluster, error), 1);
+            }
+            Event::Permitted { cluster, is_kept } => {
+                let (cluster, from) = ((*cluster).clone(), if *is_kept { "kept" } else { "cell" });
+                self.permits_taken.add(&TakenLabels { cluster, from }, 1);
             }
             Event::Released { cluster, outcome } => self.on_released(cluster, *outcome),
             Event::FirstToken { cluster, model, after } => {

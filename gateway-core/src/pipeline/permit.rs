@@ -71,9 +71,12 @@ impl<P: Platform> Permit<P> {
         };
         // Who has failed here, or has no preference, is sent where the cell knows best.
         let affinity = wanted.affinity.filter(|_| tried.is_empty());
-        if !affinity.is_some_and(|affinity| permit.take(affinity, wanted.kept_percent)) {
+        let is_kept = affinity.is_some_and(|affinity| permit.take(affinity, wanted.kept_percent));
+        if !is_kept {
             permit.ask(wanted, tried).await?;
         }
+        let cluster = &cluster.name;
+        exchange.gateway.tell(&Event::Permitted { cluster, is_kept });
         Ok(permit)
     }
 

@@ -29,6 +29,11 @@ fn a_cell_is_asked_about_once_a_second_and_gets_back_what_nobody_uses() {
         (7..=10).contains(&commands),
         "{commands} commands for 400 requests in 4 s"
     );
+    let metrics = world.metrics();
+    for (from, taken) in [("cell", 1), ("kept", 399)] {
+        let line = format!("tidegate_permits_taken_total{{cluster=\"near\",from=\"{from}\"}} {taken}\n");
+        assert!(metrics.contains(&line), "{metrics}");
+    }
     assert_eq!(world.in_flight("near"), 1);
     world.pass(Duration::from_secs(2));
     assert_eq!(world.in_flight("near"), 0);

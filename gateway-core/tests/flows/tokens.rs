@@ -1,6 +1,5 @@
 use std::time::Duration;
 
-use http::Request;
 use serde_json::Value;
 
 use crate::world::{Piece, Reaction, World};
@@ -11,12 +10,6 @@ fn answer(prompt_tokens: u64) -> Reaction {
         r#"{{"model":"org/big","choices":[],"usage":{{"prompt_tokens":{prompt_tokens},"completion_tokens":2}}}}"#
     );
     Reaction::Answer(200, "application/json", vec![Piece::Bytes(body)])
-}
-
-fn metrics(world: &mut World) -> String {
-    let serving = world.serving(Request::get("/metrics").header("authorization", "Bearer admin-key"), "");
-    let response = world.run(serving);
-    world.rest(response.into_body())
 }
 
 fn long_chat(model: &str, words: usize) -> String {
@@ -45,7 +38,7 @@ fn what_engines_report_corrects_the_estimate_and_its_error_is_shown() {
     teach(&mut world, 100);
     let taught = world.post(CHAT, &long_chat("big", 100));
     assert_eq!(header(&taught, "x-tidegate-prompt-tokens"), "333;estimated");
-    let metrics = metrics(&mut world);
+    let metrics = world.metrics();
     assert!(
         metrics.contains("tidegate_prompt_counts_total{model=\"big\",basis=\"estimated\"}"),
         "{metrics}"
@@ -112,7 +105,7 @@ fn prompts_that_are_tokens_already_are_counted_exactly_also_without_a_table() {
 fn a_count_that_differs_from_the_engines_is_an_alarm() {
     let mut world = world(|_| answer(5));
     world.post("/v1/completions", r#"{"model":"big","prompt":[1,2,3]}"#);
-    let metrics = metrics(&mut world);
+    let metrics = world.metrics();
     let labels = "{cluster=\"near\",model=\"big\"}";
     assert!(
         metrics.contains(&format!("tidegate_prompt_tokens_mismatch_total{labels} 1\n")),
@@ -129,11 +122,11 @@ fn what_was_written_is_counted_where_no_engine_tells() {
     let mut world = world(|_| sse(vec![event("some words"), event(" more"), done()]));
     let response = world.post(CHAT, &chat("big", true));
     world.rest(response.into_body());
-    let whole = metrics(&mut world);
+    let whole = world.metrics();
     let mut body = streaming(world.post(CHAT, &chat("big", true)));
     world.next(&mut body);
     drop(body);
-    let left = metrics(&mut world);
+    let left = world.metrics();
     let completion = |metrics: &str| {
         let series = "tidegate_tokens_unreported_total{model=\"big\",kind=\"completion\"} ";
         let line = metrics.lines().find_map(|line| line.strip_prefix(series));

@@ -183,6 +183,13 @@ impl World {
         piece.map(|piece| String::from_utf8(piece.to_vec()).unwrap())
     }
 
+    /// What `/metrics` says.
+    pub fn metrics(&mut self) -> String {
+        let serving = self.serving(Request::get("/metrics").header("authorization", "Bearer admin-key"), "");
+        let response = self.run(serving);
+        self.rest(response.into_body())
+    }
+
     /// Requests in flight at all replicas of a cluster, once everything that is due has been done.
     pub fn in_flight(&mut self, cluster: &str) -> u32 {
         self.pool.run_until_stalled();
