@@ -238,7 +238,7 @@ mod tests {
         leaf.prop_recursive(4, 24, 4, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-                prop::collection::vec(("(?s).{0,3}", inner), 0..4).prop_map(|members| Value::from_iter(members)),
+                prop::collection::vec(("(?s).{0,3}", inner), 0..4).prop_map(Value::from_iter),
             ]
         })
     }
@@ -249,16 +249,13 @@ mod tests {
             let text = if pretty { serde_json::to_string_pretty(&json) } else { serde_json::to_string(&json) };
             let text = text.unwrap();
             let parsed = |json: &str| serde_json::from_str::<Value>(json).unwrap();
-            match &json {
-                Value::Array(array) => {
-                    prop_assert_eq!(&elements(&text).into_iter().map(parsed).collect::<Vec<_>>(), array);
-                }
-                Value::Object(object) => {
-                    let found = members(&text).into_iter();
-                    let found = found.map(|(name, value)| (name.into_owned(), parsed(value)));
-                    prop_assert_eq!(&found.collect::<serde_json::Map<_, _>>(), object);
-                }
-                _ => {}
+            if let Value::Array(array) = &json {
+                prop_assert_eq!(&elements(&text).into_iter().map(parsed).collect::<Vec<_>>(), array);
+            }
+            if let Value::Object(object) = &json {
+                let found = members(&text).into_iter();
+                let found = found.map(|(name, value)| (name.into_owned(), parsed(value)));
+                prop_assert_eq!(&found.collect::<serde_json::Map<_, _>>(), object);
             }
         }
 
