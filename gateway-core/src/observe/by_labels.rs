@@ -1,7 +1,6 @@
 //! Metrics of one name, told apart by labels. They are counted several times in every request, and found by comparing:
 //! [`Family`] hashes labels, with a hash made for keys that an attacker chooses, which takes five times as long.
 
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::{PoisonError, RwLock};
@@ -13,8 +12,8 @@ use prometheus_client::metrics::family::{Family, MetricConstructor};
 #[derive(Debug)]
 pub(super) struct ByLabels<L, M = Counter, C = fn() -> M> {
     family: Family<L, M, C>,
-    /// Those that have been used.
-    known: RwLock<BTreeMap<L, M>>,
+    /// Those that have been used, in order of labels.
+    known: RwLock<Vec<(L, M)>>,
 }
 
 impl<L: Clone + Eq + Hash + Ord, M: Clone + Default> Default for ByLabels<L, M> {
@@ -34,15 +33,19 @@ impl<L: Clone + Eq + Hash + Ord, M: Clone, C: MetricConstructor<M>> ByLabels<L, 
 
     /// Does something with the metric of these labels.
     pub fn with(&self, labels: &L, work: impl FnOnce(&M)) {
+        let place = |known: &[(L, M)]| known.binary_search_by(|(known, _)| known.cmp(labels));
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(metric) = known.get(labels) {
-            return work(metric);
+        if let Ok(at) = place(&known) {
+            return work(&known[at].1);
         }
         drop(known);
         let metric = self.family.get_or_create(labels).clone();
         work(&metric);
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.insert(labels.clone(), metric);
+        // Another thread may have been quicker.
+        if let Err(at) = place(&known) {
+            known.insert(at, (labels.clone(), metric));
+        }
     }
 }
 
