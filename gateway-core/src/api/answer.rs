@@ -14,7 +14,7 @@ use super::said::{LoneText, Said};
 
 /// Tokens that an engine reports to have read and written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(from = "UsageJson")]
+#[serde(try_from = "UsageJson")]
 pub struct Usage {
     /// Read, those found in its prefix cache included.
     pub prompt_tokens: u64,
@@ -40,14 +40,24 @@ struct PromptDetails {
     cached_tokens: Option<u64>,
 }
 
-impl From<UsageJson> for Usage {
-    fn from(json: UsageJson) -> Self {
+/// More tokens than any request can take.
+#[derive(Debug, Error)]
+#[error("no request takes so many tokens")]
+struct Incredible;
+
+impl TryFrom<UsageJson> for Usage {
+    type Error = Incredible;
+
+    fn try_from(json: UsageJson) -> Result<Self, Incredible> {
+        if json.prompt_tokens.max(json.completion_tokens) > MOST_TOKENS {
+            return Err(Incredible);
+        }
         let cached = json.prompt_tokens_details.and_then(|details| details.cached_tokens);
-        Self {
+        Ok(Self {
             prompt_tokens: json.prompt_tokens,
             cached_tokens: cached.unwrap_or(0).min(json.prompt_tokens),
             completion_tokens: json.completion_tokens,
-        }
+        })
     }
 }
 
@@ -264,6 +274,9 @@ fn known_reason(reason: &str) -> Option<&'static str> {
         _ => Some("\"stop\""),
     }
 }
+
+/// A thousand answers of a million tokens. An engine that reports more is not believed: its report counts as missing.
+const MOST_TOKENS: u64 = 1_000_000_000;
 
 #[cfg(test)]
 mod tests {

@@ -73,13 +73,7 @@ impl Generation {
             None => None,
         };
         let bounds = reader.output_bounds()?;
-        let choices = reader.optional::<u64>("n", "a whole number, at least 1")?.unwrap_or(1);
-        if choices == 0 {
-            return Err(RequestError::WrongType {
-                param: "n",
-                expected: "a whole number, at least 1",
-            });
-        }
+        let choices = reader.choices()?;
         let model = reader.required::<String>("model", "a string")?;
         let stream =
             reader.optional::<bool>("stream", "a boolean")?.unwrap_or(false) && endpoint != Endpoint::Embeddings;
@@ -288,6 +282,17 @@ impl<'a> Reader<'_, 'a> {
         Ok(bounds)
     }
 
+    /// How many answers are wanted.
+    fn choices(&self) -> Result<u64, RequestError> {
+        let (param, expected) = ("n", "a whole number from 1 to 16384");
+        let choices = self.optional::<u64>(param, expected)?.unwrap_or(1);
+        if (1..=MOST_CHOICES).contains(&choices) {
+            Ok(choices)
+        } else {
+            Err(RequestError::WrongType { param, expected })
+        }
+    }
+
     /// The messages of a conversation, at least one.
     pub(super) fn messages(&self) -> Result<Messages<'a>, RequestError> {
         let wrong = |expected| RequestError::WrongType {
@@ -336,6 +341,8 @@ const READ: &[&str] = &[
     "n",
     "tools",
 ];
+/// What vLLM takes unless it is told otherwise (`VLLM_MAX_N_SEQUENCES`); OpenAI takes 128.
+const MOST_CHOICES: u64 = 16_384;
 /// How much of a plain prompt counts as its head: about 1,024 tokens, the depth at which hashing found nearly every
 /// warm prefix in the Mooncake trace, while half of it sent everything to one replica.
 const PROMPT_HEAD_BYTES: usize = 4_096;
@@ -425,6 +432,7 @@ mod tests {
                 "`max_tokens`",
             ),
             (r#"{"model":"m","messages":[{"role":"user"}],"n":0}"#, "`n`"),
+            (r#"{"model":"m","messages":[{"role":"user"}],"n":16385}"#, "`n`"),
             (
                 r#"{"model":"m","messages":[{"role":"user"}],"stream_options":[]}"#,
                 "`stream_options`",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tidegate_core::budget::{
-    Book, BudgetCell, BudgetCommand, BudgetLimits, BudgetReply, HolderId, Leased, NotReserved, Rate,
+    Book, BudgetCell, BudgetCommand, BudgetLimits, BudgetReply, HolderId, Leased, NotReserved, Rate, Shortage,
 };
 use tidegate_core::time::Timestamp;
 
@@ -24,11 +24,17 @@ fn at(millis: u64) -> Timestamp {
 }
 
 fn asked(book: &mut Book, cell: &mut BudgetCell, millis: u64, need: u64) -> Leased {
-    asked_with(LIMITS, book, cell, millis, need)
+    asked_with(LIMITS, book, cell, millis, (need, 0))
 }
 
-fn asked_with(limits: BudgetLimits, book: &mut Book, cell: &mut BudgetCell, millis: u64, need: u64) -> Leased {
-    let lease = book.ask(at(millis), Some((need, 0)), limits, TTL);
+fn asked_with(
+    limits: BudgetLimits,
+    book: &mut Book,
+    cell: &mut BudgetCell,
+    millis: u64,
+    need_and_kept_percent: (u64, u8),
+) -> Leased {
+    let lease = book.ask(at(millis), Some(need_and_kept_percent), limits, TTL);
     match cell.apply(at(millis), BudgetCommand::Lease(lease)) {
         BudgetReply::Leased(leased) => *leased,
         other @ (BudgetReply::Done | BudgetReply::Status(_)) => panic!("{other:?}"),
@@ -69,12 +75,25 @@ fn what_is_too_little_goes_back_where_others_find_it() {
 }
 
 #[test]
-fn a_small_request_asks_where_a_large_one_was_denied() {
+fn a_request_that_asks_for_less_than_a_denied_one_asks_and_others_wait() {
+    let kept_percent = 25;
     let (mut book, mut cell) = with_a_lease();
-    let leased = asked(&mut book, &mut cell, 1, 1_000);
-    assert!(book.on_leased(at(2), leased).is_err());
-    assert_eq!(book.reserve(at(3), 500, 0), Err(NotReserved::Ask));
-    assert!(matches!(book.reserve(at(3), 501, 0), Err(NotReserved::Denied(_))));
+    let leased = asked_with(LIMITS, &mut book, &mut cell, 1, (800, kept_percent));
+    assert_eq!(book.on_leased(at(2), leased).unwrap_err().short, Shortage::TooLarge);
+    let denied = |book: &mut Book, tokens, kept_percent| book.reserve(at(5), tokens, kept_percent).unwrap_err();
+    assert_eq!(
+        denied(&mut book, 600, kept_percent),
+        NotReserved::Ask,
+        "that says nothing of it"
+    );
+    let mut other = Book::new(HolderId(2), at(0));
+    let leased = asked(&mut other, &mut cell, 3, 200);
+    assert_eq!(other.on_leased(at(3), leased), Ok(()));
+    let leased = asked_with(LIMITS, &mut book, &mut cell, 4, (600, kept_percent));
+    assert_eq!(book.on_leased(at(4), leased).unwrap_err().short, Shortage::Priority);
+    assert_eq!(denied(&mut book, 300, kept_percent), NotReserved::Ask, "half as large");
+    assert_eq!(denied(&mut book, 600, 0), NotReserved::Ask, "of higher priority");
+    assert!(matches!(denied(&mut book, 400, kept_percent), NotReserved::Denied(_)));
 }
 
 #[test]
@@ -113,11 +132,11 @@ fn nobody_else_takes_the_place_of_the_asking_request() {
     book.on_waiting(100);
     // The second one runs beside the first, with a place to spare.
     for millis in 0..2 {
-        let leased = asked_with(limits, &mut book, &mut cell, millis, 50);
+        let leased = asked_with(limits, &mut book, &mut cell, millis, (50, 0));
         assert_eq!(book.on_leased(at(millis), leased), Ok(()));
     }
     assert_eq!(book.clone().reserve(at(2), 10, 0), Ok(()), "it has a place");
-    let leased = asked_with(limits, &mut book, &mut cell, 2, 400);
+    let leased = asked_with(limits, &mut book, &mut cell, 2, (400, 0));
     assert_eq!(book.reserve(at(3), 10, 0), Err(NotReserved::Asking));
     assert_eq!(book.on_leased(at(4), leased), Ok(()));
 }

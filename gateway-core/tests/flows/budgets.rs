@@ -289,6 +289,28 @@ fn what_no_budget_ever_holds_is_refused_for_good() {
 }
 
 #[test]
+fn what_no_budget_ever_holds_keeps_nobody_else_waiting() {
+    let mut world = World::new(&limited("tokens_per_minute = 1_000"), taking(1, 0, 1));
+    assert_eq!(post(&mut world, &ask(900, 200)).status(), 429);
+    assert_eq!(post(&mut world, &ask(100, 100)).status(), 200);
+}
+
+#[test]
+fn an_engine_that_reports_more_tokens_than_there_can_be_is_not_believed() {
+    for (prompt, completion) in [(u64::MAX, 1), (5, u64::MAX), (1_000_000_001, 0)] {
+        let mut world = World::new(&limited("tokens_per_minute = 1_000"), taking(prompt, 0, completion));
+        assert_eq!(post(&mut world, &ask(5, 50)).status(), 200);
+        world.pass(Duration::from_secs(1));
+        let usage = usage(&mut world);
+        assert_eq!(
+            (&usage["tokens"]["spent"], &usage["tokens"]["debt"]),
+            (&json!(5), &json!(0)),
+            "{usage}"
+        );
+    }
+}
+
+#[test]
 fn a_budget_that_cannot_be_reached_refuses_or_allows_a_little() {
     let mut world = World::new(&limited("tokens_per_minute = 1_000"), taking(10, 0, 10));
     world.cut_off(true);

@@ -70,6 +70,7 @@ fn parameters_of_the_wrong_type_are_named() {
             json!({"model": "tide-solo", "messages": hello, "max_completion_tokens": "many"}),
         ),
         ("n", json!({"model": "tide-solo", "messages": hello, "n": 0})),
+        ("n", json!({"model": "tide-solo", "messages": hello, "n": u64::MAX})),
     ] {
         let response = ask(&body);
         assert_error(&response, invalid_request(400, Some(param), Some("invalid_type")));

@@ -18,7 +18,9 @@ impl Book {
         self.let_go(now);
         // What is far beyond what it would ask for now, others can use; and what is too little for the request that asks
         // may be what they lack.
-        let most = needed + self.waiting.tokens + want.tokens.saturating_mul(2);
+        let most = needed
+            .saturating_add(self.waiting.tokens)
+            .saturating_add(want.tokens.saturating_mul(2));
         let is_too_little = self.tokens.account.held() < needed;
         self.tokens.account.keep(if is_too_little { 0 } else { most });
         self.requests
@@ -26,18 +28,18 @@ impl Book {
             .keep(1 + self.waiting.requests + want.requests.saturating_mul(2));
         self.slots = self.slots.min(self.running.saturating_add(self.spare_slots));
         let report = self.report(now);
-        self.asking = Some(Asking {
-            sequence: self.sequence,
-            since: now,
-            need: need.map(|(tokens, _)| tokens),
-        });
-        self.top_up_after = now + TOP_UP_PAUSE;
         let slots = self.running.saturating_add(need.is_some().into());
         let need = need.map(|(tokens, kept_percent)| Need {
             tokens,
             slots,
             kept_percent,
         });
+        self.asking = Some(Asking {
+            sequence: self.sequence,
+            since: now,
+            need,
+        });
+        self.top_up_after = now + TOP_UP_PAUSE;
         Lease {
             report,
             need,
@@ -63,8 +65,8 @@ impl Book {
         self.allowance = None;
         self.tokens.on_lent(leased.granted.tokens, leased.held.tokens);
         self.requests.on_lent(leased.granted.requests, leased.held.requests);
-        if let (Some(tokens), None) = (asking.need, leased.denied) {
-            self.spend(now, tokens);
+        if let (Some(need), None) = (asking.need, leased.denied) {
+            self.spend(now, need.tokens);
         }
         self.slots = leased.slots;
         self.spare_slots = leased.spare_slots;
@@ -78,12 +80,33 @@ impl Book {
         self.expected = leased.expected.into_iter().collect();
         match leased.denied {
             Some(denied) => {
-                self.ask_after = now + DENIED_PAUSE;
-                let of_tokens = asking.need.filter(|_| denied.short == Shortage::Tokens);
-                self.denied_tokens = of_tokens.unwrap_or(0);
+                self.on_denied(now, asking.need, denied.short);
                 Err(denied.at_least(DENIED_PAUSE))
             }
             None => Ok(()),
+        }
+    }
+
+    /// Nothing is asked for a while, where the denial says anything about other requests.
+    fn on_denied(&mut self, now: Timestamp, need: Option<Need>, short: Shortage) {
+        self.denied = match short {
+            Shortage::TooLarge => return,
+            Shortage::Tokens | Shortage::Priority | Shortage::Day => need,
+            Shortage::Requests | Shortage::Concurrency => None,
+        };
+        self.ask_after = now + DENIED_PAUSE;
+    }
+
+    /// How long a request has to wait before the cell may be asked for it. What was denied to one of twice its size, or of
+    /// lower priority, may be there for this one.
+    pub(super) fn pause(&self, now: Timestamp, tokens: u64, kept_percent: u8) -> Duration {
+        let asks_less = self
+            .denied
+            .is_some_and(|denied| tokens.saturating_mul(2) <= denied.tokens || kept_percent < denied.kept_percent);
+        if asks_less {
+            Duration::ZERO
+        } else {
+            self.ask_after.since(now)
         }
     }
 
@@ -101,7 +124,7 @@ impl Book {
     /// held here went into it: it is given back, so that nothing is there twice.
     pub fn on_left(&mut self) {
         if let Some(need) = self.asking.and_then(|asking| asking.need) {
-            self.tokens.lower(need);
+            self.tokens.lower(need.tokens);
             self.requests.lower(1);
         }
         self.end_asking();
@@ -116,7 +139,7 @@ impl Book {
         let is_for_many = |rate: Option<Rate>, size| rate.is_none_or(|rate| rate.burst / LEAST_SHARED >= size);
         let unless_few = |amount, is_for_many| if is_for_many { amount } else { 0 };
         Amount {
-            tokens: unless_few(tokens + needed, is_for_many(limits.tokens, size)),
+            tokens: unless_few(tokens.saturating_add(needed), is_for_many(limits.tokens, size)),
             requests: unless_few(requests + u64::from(needed > 0), is_for_many(limits.requests, 1)),
         }
     }

@@ -16,7 +16,7 @@ use self::shortage::FRESH;
 use super::account::{Amount, signed};
 use super::bucket::Bucket;
 use super::limits::{BudgetLimits, Rate};
-use super::message::{Denied, HolderId, Left, Report, Shortage};
+use super::message::{Denied, HolderId, Left, Need, Report, Shortage};
 use super::outputs::Outputs;
 use super::pace::Pace;
 use super::rates::Rates;
@@ -39,10 +39,9 @@ pub struct Book {
     replies: u64,
     /// What requests wait for while the cell is asked for another one.
     waiting: Amount,
-    /// No request has the cell asked before this, but for one that needs far fewer tokens than the one denied.
+    /// No request has the cell asked before this, unless it asks for less than the one that was denied last.
     ask_after: Timestamp,
-    /// Tokens that the request needed which was denied for want of them.
-    denied_tokens: u64,
+    denied: Option<Need>,
     /// Nothing has the cell asked ahead of need before this.
     top_up_after: Timestamp,
     /// Calls in a row that the cell did not answer.
@@ -73,8 +72,8 @@ struct Told {
 struct Asking {
     sequence: u64,
     since: Timestamp,
-    /// Tokens that the request which asks needs.
-    need: Option<u64>,
+    /// What the request needs that asks.
+    need: Option<Need>,
 }
 
 /// Why nothing could be reserved from what the book holds.
@@ -118,7 +117,7 @@ impl Book {
             replies: 0,
             waiting: Amount::default(),
             ask_after: Timestamp::default(),
-            denied_tokens: 0,
+            denied: None,
             top_up_after: Timestamp::default(),
             unanswered: 0,
             allowance: None,
@@ -138,7 +137,7 @@ impl Book {
     pub fn reserve(&mut self, now: Timestamp, tokens: u64, kept_percent: u8) -> Result<(), NotReserved> {
         self.let_go(now);
         let Some(told) = self.told else {
-            return Err(self.not_reserved(now, Shortage::Tokens, tokens, None));
+            return Err(self.not_reserved(now, Shortage::Tokens, self.pause(now, tokens, kept_percent), None));
         };
         let is_fresh = now.since(told.at) < FRESH;
         if is_fresh && told.limits.bounds_tokens() && tokens > told.limits.most_for_one(kept_percent) {
@@ -152,7 +151,7 @@ impl Book {
             }
             Some(shortage) => {
                 let expected = self.expected_denial(now, &told, shortage, tokens, kept_percent);
-                Err(self.not_reserved(now, shortage, tokens, expected))
+                Err(self.not_reserved(now, shortage, self.pause(now, tokens, kept_percent), expected))
             }
         }
     }

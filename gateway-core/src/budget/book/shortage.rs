@@ -14,7 +14,7 @@ impl Book {
     /// one only what it lacks beyond it.
     pub(super) fn shortage(&self, now: Timestamp, told: &Told, tokens: u64, kept_percent: u8) -> Option<Shortage> {
         let limits = &told.limits;
-        let asking = self.asking.and_then(|asking| asking.need);
+        let asking = self.asking.and_then(|asking| asking.need).map(|need| need.tokens);
         let ahead = u32::from(asking.is_some());
         if limits.concurrent_requests.is_some() && self.running.saturating_add(ahead) >= self.slots {
             return Some(Shortage::Concurrency);
@@ -91,18 +91,16 @@ impl Book {
         &self,
         now: Timestamp,
         short: Shortage,
-        tokens: u64,
+        pause: Duration,
         expected: Option<Denied>,
     ) -> NotReserved {
         if self.asking.is_some_and(|asking| now.since(asking.since) < LONGEST_CALL) {
             return NotReserved::Asking;
         }
-        let pause = self.ask_after.since(now);
-        if self.unanswered > 1 && !pause.is_zero() {
-            return NotReserved::CutOff { wait: pause };
+        let wait = self.ask_after.since(now);
+        if self.unanswered > 1 && !wait.is_zero() {
+            return NotReserved::CutOff { wait };
         }
-        let is_far_smaller = short == Shortage::Tokens && tokens.saturating_mul(2) <= self.denied_tokens;
-        let pause = if is_far_smaller { Duration::ZERO } else { pause };
         let is_fresh = self.told.is_some_and(|told| now.since(told.at) < FRESH);
         match expected {
             Some(denied) if is_fresh && denied.wait > Some(SOON) || !pause.is_zero() => {
