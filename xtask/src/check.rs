@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::command::Run;
 use crate::error::TaskError;
 use crate::packages::{
-    self, CONTRACT, SPIN_HOST, SPIN_HOST_PROFILE, TOKENS, TOKENS_BENCH, TOKENS_WASMTIME, WASM, selected,
+    self, CONTRACT, SPIN_HOST, SPIN_HOST_PROFILE, TOKENS, TOKENS_BENCH, TOKENS_WASMTIME, WASM, WASM_ADAPTERS, selected,
 };
 use crate::setup::{CargoTool, WASM_TARGET, WasmToolchain, cargo_tool, wasm_toolchain};
 use crate::steps::Steps;
@@ -21,6 +21,7 @@ pub fn run() -> Result<(), TaskError> {
     let wasm = steps.run("compiler for wasm", wasm_toolchain);
     steps.run("lints, wasm", || lint_wasm(wasm.get()?));
     steps.run("lints, Spin host", lint_spin_host);
+    steps.run("lints, adapters' tests", lint_adapters_tests);
     steps.run("documentation", documentation);
     steps.run("dependencies", dependencies);
     steps.conclude()
@@ -63,20 +64,25 @@ pub fn lint_wasm(wasm: &WasmToolchain) -> Result<(), TaskError> {
 }
 
 /// Clippy over what takes wasmtime: the tests' own host for Spin components, and what measures token counting in it.
-/// `cargo clippy` would check all that they take, which is minutes of work; clippy in the place of the compiler finds it
-/// built.
 pub fn lint_spin_host() -> Result<(), TaskError> {
+    lint_built(
+        &[SPIN_HOST, TOKENS_WASMTIME],
+        &["--profile", SPIN_HOST_PROFILE, "--all-targets"],
+    )
+}
+
+/// Clippy over the adapters' own tests, which run on the machine itself.
+pub fn lint_adapters_tests() -> Result<(), TaskError> {
+    lint_built(WASM_ADAPTERS, &["--tests"])
+}
+
+/// Clippy over what has been built, or is to be. `cargo clippy` would check all that it takes, which is minutes of work;
+/// clippy in the place of the compiler finds it built.
+fn lint_built(packages: &[&str], options: &[&str]) -> Result<(), TaskError> {
     Run::cargo()
-        .args([
-            "build",
-            "--package",
-            SPIN_HOST,
-            "--package",
-            TOKENS_WASMTIME,
-            "--profile",
-            SPIN_HOST_PROFILE,
-            "--all-targets",
-        ])
+        .arg("build")
+        .args(selected(packages))
+        .args(options)
         .env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver")
         .env("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__")
         .shown()

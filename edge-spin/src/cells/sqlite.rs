@@ -276,10 +276,11 @@ mod tests {
             at: Timestamp::from_millis(1_000),
             commands: vec![CellCommand::Cluster(ClusterCommand::Status)],
         };
-        match replica.clone().apply(Some(status)).remove(0) {
-            CellReply::Cluster(ClusterReply::Status(replicas)) => replicas.iter().map(|replica| replica.running).sum(),
-            other => panic!("{other:?}"),
-        }
+        let reply = replica.clone().apply(Some(status)).remove(0);
+        let CellReply::Cluster(ClusterReply::Status(replicas)) = reply else {
+            panic!("{reply:?}");
+        };
+        replicas.iter().map(|replica| replica.running).sum()
     }
 
     #[test]

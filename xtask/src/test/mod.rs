@@ -92,6 +92,7 @@ fn unit_tests() -> Result<(), TaskError> {
         .args(selected(packages::WASM_ADAPTERS))
         .arg("--lib")
         .shown()?;
+    check::lint_adapters_tests()?;
     Run::cargo().args(["test", "--package", CONTRACT, "--lib"]).shown()?;
     Run::cargo().args(["test", "--package", "xtask"]).shown()
 }
