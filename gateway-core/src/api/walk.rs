@@ -85,36 +85,34 @@ pub(super) fn nests_deeper_than(json: &[u8], limit: usize) -> bool {
     if memchr::memchr2_iter(b'[', b'{', json).nth(limit).is_none() {
         return false;
     }
-    let (mut at, mut depth) = (0, 0_usize);
-    while let Some(byte) = json.get(at) {
-        at += 1;
-        match byte {
-            b'"' => at += string_length(&json[at..]),
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > limit {
-            return true;
-        }
-    }
-    false
+    depths(json).any(|(_, depth)| depth > limit)
 }
 
 /// How long the array or object is that `json` begins with.
 fn nested_length(json: &[u8]) -> usize {
+    let end = depths(json).find(|(_, depth)| *depth == 0);
+    end.map_or(json.len(), |(at, _)| at)
+}
+
+/// Behind each bracket, how many are open there.
+fn depths(json: &[u8]) -> impl Iterator<Item = (usize, usize)> {
     let (mut at, mut depth) = (0, 0_usize);
-    while let Some(byte) = json.get(at) {
-        at += 1;
-        match byte {
-            b'"' => at += string_length(&json[at..]),
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' if depth == 1 => break,
-            b']' | b'}' => depth -= 1,
-            _ => {}
+    std::iter::from_fn(move || {
+        loop {
+            let byte = json.get(at)?;
+            at += 1;
+            match byte {
+                b'[' | b'{' => depth += 1,
+                b']' | b'}' => depth = depth.saturating_sub(1),
+                b'"' => {
+                    at += string_length(&json[at..]);
+                    continue;
+                }
+                _ => continue,
+            }
+            return Some((at, depth));
         }
-    }
-    at
+    })
 }
 
 /// How long the string is whose opening quote stands right before `json`, its closing quote included.
