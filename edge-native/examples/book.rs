@@ -60,7 +60,10 @@ impl World {
         let BudgetReply::Leased(leased) = self.cell.apply(self.now, BudgetCommand::Lease(lease)) else {
             panic!("a lease gets a reply of its kind");
         };
-        self.book.on_leased(self.now, *leased).expect("there is plenty");
+        self.book
+            .on_leased(self.now, *leased)
+            .expect("it is awaited")
+            .expect("there is plenty");
     }
 
     /// Nanoseconds for each reservation and each settlement.

@@ -31,7 +31,9 @@ pub async fn one_task(cells: Arc<Place>, until: Instant, holder: u64) -> Vec<Dur
         let CellReply::Budget(BudgetReply::Leased(leased)) = reply else {
             panic!("{reply:?}");
         };
-        book.on_leased(now(), *leased).expect("there is plenty");
+        book.on_leased(now(), *leased)
+            .expect("it is awaited")
+            .expect("there is plenty");
         book.settle(now(), TOKENS, TOKENS);
     }
     took

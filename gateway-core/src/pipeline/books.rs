@@ -74,29 +74,37 @@ impl Ledger {
         tokens: u64,
         kept_percent: u8,
     ) -> Result<(), BudgetError> {
+        let (limits, ttl) = (self.budget.limits, exchange.config.limits.lease_ttl);
         let mut waits = 0;
         loop {
             let now = exchange.platform.now();
-            let not_reserved = match self.with(|book| book.reserve(now, tokens, kept_percent)) {
+            // In one step: another thread must not ask as well, nor have a reply in between.
+            let (reserved, lease, replies) = self.with(|book| {
+                let reserved = book.reserve(now, tokens, kept_percent);
+                let asks = reserved == Err(NotReserved::Ask);
+                let lease = asks.then(|| book.ask(now, Some((tokens, kept_percent)), limits, ttl));
+                (reserved, lease, book.replies())
+            });
+            match reserved {
                 Ok(()) => break,
-                Err(not_reserved) => not_reserved,
-            };
-            match not_reserved {
-                NotReserved::Ask => match self.ask(exchange, tokens, kept_percent).await {
-                    Some(Ok(())) => break,
-                    Some(Err(denied)) => return Err(self.denied(denied, tokens, kept_percent)),
-                    None => {}
-                },
-                NotReserved::Asking if waits < MOST_WAITS => {
-                    waits += 1;
-                    self.await_reply(exchange, tokens).await;
+                Err(NotReserved::Ask) => {
+                    let Some(lease) = lease else { continue };
+                    match self.lease(&exchange.platform, &exchange.gateway, lease).await {
+                        Some(Ok(())) => break,
+                        Some(Err(denied)) => return Err(self.denied(denied, tokens, kept_percent)),
+                        None => {}
+                    }
                 }
-                NotReserved::Asking => {
+                Err(NotReserved::Asking) if waits < MOST_WAITS => {
+                    waits += 1;
+                    self.await_reply(exchange, tokens, replies).await;
+                }
+                Err(NotReserved::Asking) => {
                     let denied = self.with(|book| book.crowded_out());
                     return Err(self.denied(denied, tokens, kept_percent));
                 }
-                NotReserved::Denied(denied) => return Err(self.denied(denied, tokens, kept_percent)),
-                NotReserved::CutOff { wait } => {
+                Err(NotReserved::Denied(denied)) => return Err(self.denied(denied, tokens, kept_percent)),
+                Err(NotReserved::CutOff { wait }) => {
                     let allowance = self.budget.unreachable;
                     match allowance.map(|rate| self.with(|book| book.reserve_cut_off(now, tokens, rate))) {
                         Some(true) => break,
@@ -162,22 +170,9 @@ impl Ledger {
         });
     }
 
-    /// Asks the cell for what a request needs and takes it; `None` when the cell does not answer.
-    async fn ask<P: Platform>(
-        &self,
-        exchange: &Exchange<P>,
-        tokens: u64,
-        kept_percent: u8,
-    ) -> Option<Result<(), Denied>> {
-        let now = exchange.platform.now();
-        let (limits, ttl) = (self.budget.limits, exchange.config.limits.lease_ttl);
-        let lease = self.with(|book| book.ask(now, Some((tokens, kept_percent)), limits, ttl));
-        self.lease(&exchange.platform, &exchange.gateway, lease).await
-    }
-
-    /// Has the cell asked, and the book hear its reply; `None` when it does not answer.
+    /// Has the cell asked, and the book hear its reply; `None` when there is none to what was asked.
     async fn lease<P: Platform>(&self, platform: &P, gateway: &Gateway, lease: Lease) -> Option<Result<(), Denied>> {
-        let asked = Asked::new(self);
+        let asked = Asked::new(self, lease.report.sequence);
         let leased = call(platform, &self.budget, lease).await;
         if let Err(error) = &leased {
             let budget = &self.budget.id;
@@ -186,15 +181,14 @@ impl Ledger {
         asked.on_reply(platform.now(), leased)
     }
 
-    /// Waits until the cell has replied to somebody. Requests cannot await each other's calls on every runtime, so
+    /// Waits until the cell has replied more often than so many times. Requests cannot await each other's calls on every runtime, so
     /// they look again and again.
-    async fn await_reply<P: Platform>(&self, exchange: &Exchange<P>, tokens: u64) {
+    async fn await_reply<P: Platform>(&self, exchange: &Exchange<P>, tokens: u64, replies: u64) {
         let platform = &exchange.platform;
         let begun = platform.now();
         let _waiting = Waiting::new(self, tokens);
-        let before = self.with(|book| book.replies());
         let mut pause = SHORTEST_PAUSE;
-        while self.with(|book| book.replies()) == before && platform.now().since(begun) < LONGEST_CALL {
+        while self.with(|book| book.replies()) == replies && platform.now().since(begun) < LONGEST_CALL {
             platform.sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
@@ -213,21 +207,29 @@ impl Ledger {
 /// A call to the cell that is under way. When who asked leaves before the reply, others may ask.
 struct Asked<'l> {
     ledger: &'l Ledger,
+    /// Of the report that went along.
+    sequence: u64,
     is_over: bool,
 }
 
 impl<'l> Asked<'l> {
-    fn new(ledger: &'l Ledger) -> Self {
-        Self { ledger, is_over: false }
+    fn new(ledger: &'l Ledger, sequence: u64) -> Self {
+        Self {
+            ledger,
+            sequence,
+            is_over: false,
+        }
     }
 
-    /// `None` when the cell did not answer.
+    /// `None` when the cell did not answer, or so late that it has been asked again.
     fn on_reply(mut self, now: Timestamp, leased: Result<Leased, CellError>) -> Option<Result<(), Denied>> {
         self.is_over = true;
         self.ledger.with(|book| match leased {
-            Ok(leased) => Some(book.on_leased(now, leased)),
+            Ok(leased) => book.on_leased(now, leased),
             Err(_) => {
-                book.on_unanswered(now);
+                if book.is_asking(self.sequence) {
+                    book.on_unanswered(now);
+                }
                 None
             }
         })
@@ -237,7 +239,11 @@ impl<'l> Asked<'l> {
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
         if !self.is_over {
-            self.ledger.with(Book::on_left);
+            self.ledger.with(|book| {
+                if book.is_asking(self.sequence) {
+                    book.on_left();
+                }
+            });
         }
     }
 }

@@ -59,7 +59,7 @@ impl Location {
     }
 
     fn on_reply(&mut self, leased: Leased, random: &mut Random) {
-        self.served += u64::from(self.book.on_leased(NOW, leased).is_ok());
+        self.served += u64::from(self.book.on_leased(NOW, leased) == Some(Ok(())));
         let mut woken = std::mem::take(&mut self.waiting);
         while !woken.is_empty() {
             // Each goes on sleeping until it looks: those not yet awake are still waiting.

@@ -228,7 +228,7 @@ impl Fleet {
             Event::Replied { at, life, call, leased } if self.is_current(at, life, call) => {
                 self.sites[at].call = 0;
                 let replied = self.with_book(at, |book, now| book.on_leased(now, *leased));
-                self.after_call(at, Some(replied.is_ok()));
+                self.after_call(at, Some(replied == Some(Ok(()))));
             }
             Event::GivenUp { at, life, call } if self.is_current(at, life, call) => {
                 self.sites[at].call = 0;

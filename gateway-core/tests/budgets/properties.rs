@@ -161,13 +161,12 @@ impl World {
     }
 
     fn reply(&mut self, at: usize, leased: Leased) {
-        let (now, before) = (self.clock(), self.books[at].replies());
-        let granted = self.books[at].on_leased(now, leased).is_ok();
-        if self.books[at].replies() == before {
+        let now = self.clock();
+        let Some(granted) = self.books[at].on_leased(now, leased) else {
             return;
-        }
+        };
         let asked = self.asking[at].take();
-        if let Some(tokens) = asked.filter(|_| granted) {
+        if let Some(tokens) = asked.filter(|_| granted.is_ok()) {
             self.unheard[at] = None;
             self.running[at].push(tokens);
         }

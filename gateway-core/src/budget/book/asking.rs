@@ -51,15 +51,15 @@ impl Book {
         }
     }
 
-    /// The cell has replied. What was needed is reserved then.
-    ///
-    /// # Errors
-    /// When it did not grant what was needed.
-    pub fn on_leased(&mut self, now: Timestamp, leased: Leased) -> Result<(), Denied> {
-        let Some(asking) = self.asking.filter(|asking| asking.sequence == leased.sequence) else {
-            // It was given up, and asked for again since.
-            return Ok(());
-        };
+    /// Whether the reply to this report is awaited: nobody has asked again since.
+    pub fn is_asking(&self, sequence: u64) -> bool {
+        self.asking.is_some_and(|asking| asking.sequence == sequence)
+    }
+
+    /// The cell has replied. What was needed is reserved then, unless it was denied. `None` where the reply is not the one
+    /// that is awaited: what it grants is taken back with the next report.
+    pub fn on_leased(&mut self, now: Timestamp, leased: Leased) -> Option<Result<(), Denied>> {
+        let asking = self.asking.filter(|asking| asking.sequence == leased.sequence)?;
         self.end_asking();
         self.unanswered = 0;
         self.allowance = None;
@@ -81,9 +81,9 @@ impl Book {
         match leased.denied {
             Some(denied) => {
                 self.on_denied(now, asking.need, denied.short);
-                Err(denied.at_least(DENIED_PAUSE))
+                Some(Err(denied.at_least(DENIED_PAUSE)))
             }
-            None => Ok(()),
+            None => Some(Ok(())),
         }
     }
 
