@@ -41,7 +41,7 @@ impl<'a> Walk<'a> {
         self.at += match opening {
             Some(b'"') => 1 + string_length(&rest[1..]),
             Some(b'[' | b'{') => nested_length(rest),
-            Some(_) | None => rest.iter().position(|byte| is_delimiter(*byte)).unwrap_or(rest.len()),
+            Some(_) | None => rest.iter().position(|byte| ends_value(*byte)).unwrap_or(rest.len()),
         };
         self.json.get(begin..self.at).unwrap_or_default()
     }
@@ -60,7 +60,7 @@ impl<'a> Walk<'a> {
     fn pass_between(&mut self) -> Option<u8> {
         loop {
             match self.json.as_bytes().get(self.at) {
-                Some(b' ' | b'\t' | b'\n' | b'\r' | b',' | b':') => self.at += 1,
+                Some(byte) if is_between(*byte) => self.at += 1,
                 other => return other.copied(),
             }
         }
@@ -133,8 +133,14 @@ fn string_length(json: &[u8]) -> usize {
     }
 }
 
-fn is_delimiter(byte: u8) -> bool {
-    matches!(byte, b',' | b':' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r')
+/// Whether it stands between values and names.
+fn is_between(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',' | b':')
+}
+
+/// Whether a number or a word ends before it.
+fn ends_value(byte: u8) -> bool {
+    is_between(byte) || matches!(byte, b']' | b'}')
 }
 
 /// Up to so many bytes a string is looked at byte by byte: a search takes as long to begin.

@@ -181,8 +181,8 @@ impl Ledger {
         asked.on_reply(platform.now(), leased)
     }
 
-    /// Waits until the cell has replied more often than so many times. Requests cannot await each other's calls on every runtime, so
-    /// they look again and again.
+    /// Waits until the cell has replied more often than so many times. Requests cannot await each other's calls on every
+    /// runtime, so they look again and again.
     async fn await_reply<P: Platform>(&self, exchange: &Exchange<P>, tokens: u64, replies: u64) {
         let platform = &exchange.platform;
         let begun = platform.now();
@@ -224,26 +224,29 @@ impl<'l> Asked<'l> {
     /// `None` when the cell did not answer, or so late that it has been asked again.
     fn on_reply(mut self, now: Timestamp, leased: Result<Leased, CellError>) -> Option<Result<(), Denied>> {
         self.is_over = true;
-        self.ledger.with(|book| match leased {
-            Ok(leased) => book.on_leased(now, leased),
+        match leased {
+            Ok(leased) => self.ledger.with(|book| book.on_leased(now, leased)),
             Err(_) => {
-                if book.is_asking(self.sequence) {
-                    book.on_unanswered(now);
-                }
+                self.unless_overtaken(|book| book.on_unanswered(now));
                 None
             }
-        })
+        }
+    }
+
+    /// Changes the book, unless the cell has been asked again since.
+    fn unless_overtaken(&self, change: impl FnOnce(&mut Book)) {
+        self.ledger.with(|book| {
+            if book.is_asking(self.sequence) {
+                change(book);
+            }
+        });
     }
 }
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
         if !self.is_over {
-            self.ledger.with(|book| {
-                if book.is_asking(self.sequence) {
-                    book.on_left();
-                }
-            });
+            self.unless_overtaken(Book::on_left);
         }
     }
 }
