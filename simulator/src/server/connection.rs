@@ -1,5 +1,4 @@
-//! One client connection: HTTP/1.1 with keep-alive, small writes at once, and a reset instead of a close where a fault
-//! wants it.
+//! What a request can do to the connection that it came on: have it reset instead of closed, where a fault wants that.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -8,14 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use http::request::Parts;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-
-use super::router;
-use super::shared::Shared;
 
 /// What a request knows of its connection.
 #[derive(Debug, Default)]
@@ -35,30 +28,10 @@ impl Connection {
     }
 }
 
-/// Serves requests until the client leaves or a fault closes the connection.
-pub(super) async fn serve_connection(shared: Arc<Shared>, stream: TcpStream) {
-    // Without it a streamed event waits for the acknowledgement of the one before. A socket that is gone already is
-    // found out by the first read.
-    let _ = stream.set_nodelay(true);
-    let connection = Arc::new(Connection::default());
-    let socket = Socket {
-        stream,
-        connection: Arc::clone(&connection),
-    };
-    let service = service_fn(move |mut request| {
-        request.extensions_mut().insert(Arc::clone(&connection));
-        router::handle(Arc::clone(&shared), request)
-    });
-    // How a connection ends is the client's business, or a fault's.
-    let _ = http1::Builder::new()
-        .serve_connection(TokioIo::new(socket), service)
-        .await;
-}
-
 /// A TCP stream that is closed as its connection says.
-struct Socket {
-    stream: TcpStream,
-    connection: Arc<Connection>,
+pub(super) struct Socket {
+    pub stream: TcpStream,
+    pub connection: Arc<Connection>,
 }
 
 impl Drop for Socket {

@@ -65,6 +65,14 @@ struct Detail<'a> {
 }
 
 impl ApiError {
+    /// A parameter has no sense, or none here.
+    pub const fn invalid(message: String, param: &'static str) -> Self {
+        Self::Invalid {
+            message,
+            param: Some(param),
+        }
+    }
+
     pub fn status(&self) -> StatusCode {
         match self {
             Self::NoSuchPath | Self::NoSuchModel { .. } => StatusCode::NOT_FOUND,

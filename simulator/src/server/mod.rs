@@ -10,22 +10,20 @@
 
 mod connection;
 mod driver;
-mod embeddings;
+mod endpoints;
 mod error;
 pub mod faults;
 mod generate;
-mod info;
-mod load;
-mod metrics;
+mod load_header;
 pub mod options;
+mod prompt;
 mod record;
 mod reply;
 mod router;
 mod routes;
+mod serve;
 mod shared;
-mod sim;
 mod strike;
-mod tokenize;
 mod wire;
 
 use std::future::{Future, pending};
@@ -37,8 +35,8 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use self::connection::serve_connection;
 use self::options::{EngineOptions, OptionsError};
+use self::serve::serve_connection;
 use self::shared::Shared;
 use crate::language::tokenizer::TokenizerError;
 

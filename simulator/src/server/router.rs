@@ -8,14 +8,15 @@ use http::{Method, Request, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
+use super::endpoints::{embeddings, info, metrics, sim, tokenize};
 use super::error::ApiError;
 use super::faults::Drawn;
+use super::generate;
 use super::record::{Exchange, Outcome};
 use super::reply::Reply;
 use super::routes::{ClientEndpoint, Endpoint, OperatorEndpoint, find};
 use super::shared::Shared;
 use super::strike::{NoAnswer, strike};
-use super::{embeddings, generate, info, metrics, sim, tokenize};
 
 /// Largest request body, in bytes.
 const BODY_LIMIT: usize = 64 << 20;

@@ -3,18 +3,17 @@
 //! The text goes on from the prompt's last words, so that a request whose prompt already holds the begin of an answer
 //! is answered with the rest of it.
 
-use super::chat::request_id;
 use super::content::faulty_text;
-use super::limits::{Prompted, choices, invalid, limits, stops};
-use super::plan::{Choice, Plan, Style, choice_seed, work};
+use super::limits::{Prompted, choices, limits, stops};
+use super::plan::{Choice, Plan, Style, choice_seed, request_id, work};
 use crate::engine::prefix::PrefixScope;
 use crate::language::answer::{Content, write};
-use crate::language::tokens::TokenId;
 use crate::server::error::ApiError;
 use crate::server::faults::Drawn;
+use crate::server::prompt::prompts;
 use crate::server::record::Exchange;
 use crate::server::shared::{Shared, unix_seconds};
-use crate::server::wire::{GenerateRequest, Logprobs, PromptInput};
+use crate::server::wire::{GenerateRequest, Logprobs};
 
 /// Output tokens when a request names no limit, as with OpenAI.
 const DEFAULT_OUTPUT_TOKENS: u32 = 16;
@@ -30,7 +29,7 @@ pub(super) fn plan(
     let input = request
         .prompt
         .as_ref()
-        .ok_or_else(|| invalid("prompt is required.".to_owned(), "prompt"))?;
+        .ok_or_else(|| ApiError::invalid("prompt is required.".to_owned(), "prompt"))?;
     let prompts = prompts(shared, input, request.add_special_tokens, "prompt")?;
     let stop = stops(request)?;
     let per_prompt = choices(request)?;
@@ -71,49 +70,6 @@ pub(super) fn plan(
         top_logprobs: top_logprobs(request),
         finish_reason: drawn.finish_reason().map(str::to_owned),
     })
-}
-
-/// A prompt in both its forms.
-pub(in crate::server) struct TextPrompt {
-    pub text: String,
-    pub tokens: Vec<TokenId>,
-}
-
-/// The prompts that a request holds, in any of the four ways to write them.
-pub(in crate::server) fn prompts(
-    shared: &Shared,
-    input: &PromptInput,
-    add_special_tokens: Option<bool>,
-    param: &'static str,
-) -> Result<Vec<TextPrompt>, ApiError> {
-    let from_text = |text: &String| TextPrompt {
-        tokens: shared.encode(text, add_special_tokens.unwrap_or(true)),
-        text: text.clone(),
-    };
-    let from_tokens = |tokens: &[TokenId]| from_tokens(shared, tokens, param);
-    let prompts: Vec<TextPrompt> = match input {
-        PromptInput::Text(text) => vec![from_text(text)],
-        PromptInput::Texts(texts) => texts.iter().map(from_text).collect(),
-        PromptInput::Tokens(tokens) => vec![from_tokens(tokens)?],
-        PromptInput::TokenLists(lists) => lists
-            .iter()
-            .map(|tokens| from_tokens(tokens))
-            .collect::<Result<_, _>>()?,
-    };
-    if prompts.is_empty() || prompts.iter().any(|prompt| prompt.tokens.is_empty()) {
-        return Err(invalid("The decoder prompt cannot be empty".to_owned(), param));
-    }
-    Ok(prompts)
-}
-
-fn from_tokens(shared: &Shared, tokens: &[TokenId], param: &'static str) -> Result<TextPrompt, ApiError> {
-    match tokens.iter().find(|token| !shared.is_token(**token)) {
-        Some(unknown) => Err(invalid(format!("Token id {unknown} is out of vocabulary"), param)),
-        None => Ok(TextPrompt {
-            text: shared.decode(tokens),
-            tokens: tokens.to_vec(),
-        }),
-    }
 }
 
 fn top_logprobs(request: &GenerateRequest) -> Option<usize> {

@@ -13,7 +13,7 @@ pub(super) fn choices(request: &GenerateRequest) -> Result<u32, ApiError> {
     if (1..=MOST_CHOICES).contains(&choices) {
         return Ok(choices);
     }
-    Err(invalid(
+    Err(ApiError::invalid(
         format!("n must be at least 1 and at most {MOST_CHOICES}, got {choices}."),
         "n",
     ))
@@ -23,12 +23,12 @@ pub(super) fn choices(request: &GenerateRequest) -> Result<u32, ApiError> {
 pub(super) fn check_combinations(request: &GenerateRequest) -> Result<(), ApiError> {
     if request.stream_options.is_some() && request.stream != Some(true) {
         let message = "Stream options can only be defined when `stream=True`.".to_owned();
-        return Err(invalid(message, "stream_options"));
+        return Err(ApiError::invalid(message, "stream_options"));
     }
     let asks_for_logprobs = matches!(request.logprobs, Some(Logprobs::Flag(true) | Logprobs::Count(_)));
     if request.top_logprobs.is_some_and(|top| top > 0) && !asks_for_logprobs {
         let message = "when using `top_logprobs`, `logprobs` must be set to true.".to_owned();
-        return Err(invalid(message, "top_logprobs"));
+        return Err(ApiError::invalid(message, "top_logprobs"));
     }
     Ok(())
 }
@@ -41,7 +41,10 @@ pub(super) fn stops(request: &GenerateRequest) -> Result<Vec<String>, ApiError> 
         Some(OneOrMany::Many(stops)) => stops.clone(),
     };
     if stops.iter().any(String::is_empty) {
-        return Err(invalid("stop cannot contain an empty string.".to_owned(), "stop"));
+        return Err(ApiError::invalid(
+            "stop cannot contain an empty string.".to_owned(),
+            "stop",
+        ));
     }
     Ok(stops)
 }
@@ -63,7 +66,7 @@ pub(super) fn limits<'a>(
     .flatten()
     .max();
     if asked == Some(0) {
-        return Err(invalid(
+        return Err(ApiError::invalid(
             "max_tokens must be at least 1, got 0.".to_owned(),
             "max_tokens",
         ));
@@ -83,7 +86,7 @@ pub(super) fn limits<'a>(
     let min_tokens = request.min_tokens.unwrap_or(0);
     if min_tokens > max_tokens {
         let message = format!("min_tokens must be less than or equal to max_tokens={max_tokens}, got {min_tokens}.");
-        return Err(invalid(message, "min_tokens"));
+        return Err(ApiError::invalid(message, "min_tokens"));
     }
     Ok(Limits {
         max_tokens,
@@ -103,11 +106,4 @@ pub(super) struct Prompted {
     pub default_output: Option<u32>,
     /// How error messages call it.
     pub place: &'static str,
-}
-
-pub(super) const fn invalid(message: String, param: &'static str) -> ApiError {
-    ApiError::Invalid {
-        message,
-        param: Some(param),
-    }
 }

@@ -56,6 +56,3 @@ async fn answer(
         whole::reply(shared, plan, ticket, exchange, &drawn).await
     }
 }
-
-pub(super) use self::chat::{Asked, prompt};
-pub(super) use self::completion::{TextPrompt, prompts};

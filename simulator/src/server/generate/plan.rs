@@ -6,6 +6,8 @@ use crate::language::answer::Answer;
 use crate::language::random::{hash_bytes, hash_tokens};
 use crate::language::tokens::TokenId;
 use crate::server::driver::Work;
+use crate::server::record::Exchange;
+use crate::server::shared::Shared;
 
 /// Which of the two shapes the reply has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +64,22 @@ impl Plan {
             .map(|choice| choice.answer.tokens.len() as u32)
             .sum()
     }
+}
+
+/// The caller's `x-request-id`, as vLLM takes it over, or one of our own.
+pub(super) fn request_id(shared: &Shared, exchange: &Exchange) -> String {
+    let given = exchange
+        .parts()
+        .headers
+        .get("x-request-id")
+        .and_then(|id| id.to_str().ok());
+    given.map_or_else(
+        || {
+            let number = hash_bytes(shared.options.seed, &exchange.id().to_le_bytes());
+            format!("{number:016x}{:016x}", exchange.id())
+        },
+        str::to_owned,
+    )
 }
 
 /// The seed of one choice: equal for equal engine seeds, request seeds, adapters and prompts.

@@ -5,11 +5,10 @@
 
 use serde_json::Value;
 
-use super::chat::turn;
-use super::limits::invalid;
 use crate::language::answer::ToolCall;
 use crate::language::random::hash_bytes;
 use crate::server::error::ApiError;
+use crate::server::prompt::turn;
 use crate::server::wire::{GenerateRequest, Message};
 
 /// A function that the answer calls.
@@ -37,7 +36,7 @@ pub(super) fn called_tools(
             if named.is_empty() {
                 let message =
                     "The tool specified in `tool_choice` does not match any of the specified `tools`".to_owned();
-                return Err(invalid(message, "tool_choice"));
+                return Err(ApiError::invalid(message, "tool_choice"));
             }
             return Ok(named);
         }
@@ -48,7 +47,7 @@ pub(super) fn called_tools(
         }
     };
     if chosen.is_empty() && request.tool_choice.as_ref().and_then(Value::as_str) == Some("required") {
-        return Err(invalid(
+        return Err(ApiError::invalid(
             "When using `tool_choice`, `tools` must be set.".to_owned(),
             "tool_choice",
         ));

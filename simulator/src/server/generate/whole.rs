@@ -13,7 +13,7 @@ use crate::server::connection::Connection;
 use crate::server::driver::Ticket;
 use crate::server::error::ApiError;
 use crate::server::faults::{Break, Drawn};
-use crate::server::load::add_load_header;
+use crate::server::load_header::add_load_header;
 use crate::server::record::Exchange;
 use crate::server::reply::{Reply, ReplyBody, json_reply, reply as make_reply};
 use crate::server::shared::Shared;

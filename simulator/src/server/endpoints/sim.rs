@@ -1,4 +1,4 @@
-//! What only a simulated engine has: `/sim/faults` (see [`super::faults`]) and `/sim/requests`.
+//! What only a simulated engine has: `/sim/faults` (see [`crate::server::faults`]) and `/sim/requests`.
 //!
 //! `GET /sim/requests?match=TEXT&limit=N` shows the last requests whose raw body contains TEXT, as they arrived, each
 //! with its outcome (`running`, `finished`, `failed` by an error or a fault, `aborted` by the client), and counters of
@@ -8,14 +8,14 @@ use http::request::Parts;
 use http::{Method, StatusCode};
 use serde_json::json;
 
-use super::error::ApiError;
-use super::faults::RuleError;
 use super::info::ok;
-use super::reply::{Reply, ReplyBody, reply};
-use super::shared::Shared;
+use crate::server::error::ApiError;
+use crate::server::faults::RuleError;
+use crate::server::reply::{Reply, ReplyBody, reply};
+use crate::server::shared::Shared;
 
 /// `POST`, `GET` and `DELETE /sim/faults`.
-pub(super) fn faults(shared: &Shared, method: &Method, body: &[u8]) -> Result<Reply, ApiError> {
+pub(in crate::server) fn faults(shared: &Shared, method: &Method, body: &[u8]) -> Result<Reply, ApiError> {
     let shown = if method == Method::POST {
         shared.faults.add(body)
     } else if method == Method::DELETE {
@@ -27,7 +27,7 @@ pub(super) fn faults(shared: &Shared, method: &Method, body: &[u8]) -> Result<Re
 }
 
 /// `DELETE /sim/faults/ID`.
-pub(super) fn remove_fault(shared: &Shared, id: u64) -> Result<Reply, ApiError> {
+pub(in crate::server) fn remove_fault(shared: &Shared, id: u64) -> Result<Reply, ApiError> {
     match shared.faults.remove(Some(id)) {
         0 => Err(ApiError::NoSuchPath),
         removed => Ok(ok(&json!({ "removed": removed }))),
@@ -35,7 +35,7 @@ pub(super) fn remove_fault(shared: &Shared, id: u64) -> Result<Reply, ApiError> 
 }
 
 /// `GET` and `DELETE /sim/requests`.
-pub(super) fn requests(shared: &Shared, parts: &Parts) -> Reply {
+pub(in crate::server) fn requests(shared: &Shared, parts: &Parts) -> Reply {
     if parts.method == Method::DELETE {
         shared.records.clear();
         return reply(StatusCode::NO_CONTENT, "application/json", ReplyBody::whole(""));

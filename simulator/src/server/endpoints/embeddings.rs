@@ -5,18 +5,18 @@ use std::sync::Arc;
 use http::StatusCode;
 use serde::Serialize;
 
-use super::driver::Work;
-use super::error::ApiError;
-use super::faults::Drawn;
-use super::generate::{TextPrompt, prompts};
-use super::record::Exchange;
-use super::reply::{Reply, json_reply};
-use super::shared::{Shared, unix_seconds};
-use super::wire::{EmbeddingRequest, decode};
 use crate::engine::prefix::{PrefixScope, block_hashes};
 use crate::engine::sequence::{Pace, SequenceRequest};
 use crate::language::answer::Finish;
 use crate::language::embedding::{DEFAULT_DIMENSIONS, embed};
+use crate::server::driver::Work;
+use crate::server::error::ApiError;
+use crate::server::faults::Drawn;
+use crate::server::prompt::{TextPrompt, prompts};
+use crate::server::record::Exchange;
+use crate::server::reply::{Reply, json_reply};
+use crate::server::shared::{Shared, unix_seconds};
+use crate::server::wire::{EmbeddingRequest, decode};
 
 /// Most dimensions a request may ask for.
 const MOST_DIMENSIONS: usize = 8_192;
@@ -54,7 +54,11 @@ struct Usage {
 }
 
 /// Answers the request.
-pub(super) async fn embeddings(shared: &Arc<Shared>, exchange: &Exchange, drawn: &Drawn) -> Result<Reply, ApiError> {
+pub(in crate::server) async fn embeddings(
+    shared: &Arc<Shared>,
+    exchange: &Exchange,
+    drawn: &Drawn,
+) -> Result<Reply, ApiError> {
     let request: EmbeddingRequest = decode(exchange.body())?;
     let model = shared.find_model(request.model.as_deref())?;
     let inputs = prompts(shared, &request.input, request.add_special_tokens, "input")?;
@@ -109,7 +113,7 @@ impl Form {
     fn of(request: &EmbeddingRequest) -> Result<Self, ApiError> {
         let dimensions = request.dimensions.unwrap_or(DEFAULT_DIMENSIONS);
         if !(1..=MOST_DIMENSIONS).contains(&dimensions) {
-            return Err(invalid(
+            return Err(ApiError::invalid(
                 format!("dimensions must be 1 to {MOST_DIMENSIONS}, got {dimensions}."),
                 "dimensions",
             ));
@@ -125,7 +129,7 @@ impl Form {
             }),
             Some(other) => {
                 let message = format!("encoding_format must be float or base64, got {other}.");
-                Err(invalid(message, "encoding_format"))
+                Err(ApiError::invalid(message, "encoding_format"))
             }
         }
     }
@@ -149,13 +153,6 @@ fn work(scope: PrefixScope<'_>, input: &TextPrompt, pace: Pace) -> Work {
     Work {
         request,
         finish: Finish::Stop,
-    }
-}
-
-const fn invalid(message: String, param: &'static str) -> ApiError {
-    ApiError::Invalid {
-        message,
-        param: Some(param),
     }
 }
 

@@ -3,15 +3,15 @@
 use http::StatusCode;
 use serde_json::json;
 
-use super::error::ApiError;
-use super::generate::{Asked, prompt};
-use super::reply::{Reply, json_reply};
-use super::shared::Shared;
-use super::wire::{DetokenizeRequest, TokenizeRequest, decode as decode_json};
 use crate::language::template::Ending;
+use crate::server::error::ApiError;
+use crate::server::prompt::{Asked, prompt};
+use crate::server::reply::{Reply, json_reply};
+use crate::server::shared::Shared;
+use crate::server::wire::{DetokenizeRequest, TokenizeRequest, decode as decode_json};
 
 /// The tokens of a prompt or of a conversation.
-pub(super) fn tokenize(shared: &Shared, body: &[u8]) -> Result<Reply, ApiError> {
+pub(in crate::server) fn tokenize(shared: &Shared, body: &[u8]) -> Result<Reply, ApiError> {
     let request: TokenizeRequest = decode_json(body)?;
     shared.find_model(request.model.as_deref())?;
     let tokens = match (&request.prompt, &request.messages) {
@@ -32,10 +32,7 @@ pub(super) fn tokenize(shared: &Shared, body: &[u8]) -> Result<Reply, ApiError> 
         }
         (Some(_), Some(_)) | (None, None) => {
             let message = "Either prompt or messages must be given.".to_owned();
-            return Err(ApiError::Invalid {
-                message,
-                param: Some("prompt"),
-            });
+            return Err(ApiError::invalid(message, "prompt"));
         }
     };
     let spell = || tokens.iter().map(|token| shared.spelling(*token)).collect::<Vec<_>>();
@@ -47,7 +44,7 @@ pub(super) fn tokenize(shared: &Shared, body: &[u8]) -> Result<Reply, ApiError> 
 }
 
 /// The text of tokens.
-pub(super) fn detokenize(shared: &Shared, body: &[u8]) -> Result<Reply, ApiError> {
+pub(in crate::server) fn detokenize(shared: &Shared, body: &[u8]) -> Result<Reply, ApiError> {
     let request: DetokenizeRequest = decode_json(body)?;
     shared.find_model(request.model.as_deref())?;
     let answer = json!({ "prompt": shared.decode(&request.tokens) });

@@ -3,11 +3,11 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::reply::{Reply, ReplyBody, json_reply, reply};
-use super::shared::{Shared, unix_seconds};
+use crate::server::reply::{Reply, ReplyBody, json_reply, reply};
+use crate::server::shared::{Shared, unix_seconds};
 
 /// `GET /v1/models`: the served names, then the adapters with the model they stand on.
-pub(super) fn models(shared: &Shared) -> Reply {
+pub(in crate::server) fn models(shared: &Shared) -> Reply {
     let base = &shared.options.models[0];
     let created = unix_seconds();
     let model = |name: &String, parent: Option<&String>| {
@@ -23,7 +23,7 @@ pub(super) fn models(shared: &Shared) -> Reply {
 }
 
 /// `GET /health`: an empty 200, or 503 while the engine is dead.
-pub(super) fn health(shared: &Shared) -> Reply {
+pub(in crate::server) fn health(shared: &Shared) -> Reply {
     let status = if shared.driver.is_dead() {
         StatusCode::SERVICE_UNAVAILABLE
     } else {
@@ -33,16 +33,16 @@ pub(super) fn health(shared: &Shared) -> Reply {
 }
 
 /// `GET /version`.
-pub(super) fn version() -> Reply {
+pub(in crate::server) fn version() -> Reply {
     ok(&json!({ "version": concat!(env!("CARGO_PKG_VERSION"), "+simulated") }))
 }
 
 /// `GET /load`: requests under way.
-pub(super) fn load(shared: &Shared) -> Reply {
+pub(in crate::server) fn load(shared: &Shared) -> Reply {
     let requests = shared.driver.inspect(|engine, _| engine.running() + engine.waiting());
     ok(&json!({ "server_load": requests }))
 }
 
-pub(super) fn ok(answer: &Value) -> Reply {
+pub(in crate::server) fn ok(answer: &Value) -> Reply {
     json_reply(StatusCode::OK, answer.to_string().into_bytes())
 }

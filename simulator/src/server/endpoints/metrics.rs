@@ -5,15 +5,15 @@ use std::fmt::Write;
 
 use http::StatusCode;
 
-use super::driver::FinishedCounts;
-use super::reply::{Reply, ReplyBody, reply};
-use super::shared::Shared;
 use crate::engine::prefix::BLOCK_TOKENS;
 use crate::engine::scheduler::Engine;
 use crate::engine::stats::Histogram;
+use crate::server::driver::FinishedCounts;
+use crate::server::reply::{Reply, ReplyBody, reply};
+use crate::server::shared::Shared;
 
 /// Answers the request.
-pub(super) fn metrics(shared: &Shared) -> Reply {
+pub(in crate::server) fn metrics(shared: &Shared) -> Reply {
     let page = shared.driver.inspect(|engine, finished| {
         let mut page = Page::new(&shared.options.models[0]);
         page.scheduler(engine);
