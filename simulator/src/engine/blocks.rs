@@ -9,7 +9,7 @@ use std::hash::{BuildHasherDefault, DefaultHasher};
 
 use super::prefix::BlockHash;
 
-/// One block, by its place in the pool.
+/// One block, by its index in the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BlockId(u32);
 

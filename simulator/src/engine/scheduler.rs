@@ -1,8 +1,8 @@
 //! Which sequences a step computes, who waits, and who must give way: vLLM's rules (`v1/core/sched/scheduler.py`).
 //!
 //! A step first serves what is running (one token each, or the next chunk of a prompt), then admits waiting sequences
-//! in order of arrival while there is a place, a token budget and room in the `kv_cache`. When a running sequence finds
-//! no block, the one admitted last gives its blocks back and goes to the front of the waiting line; while that happens
+//! in order of arrival while batch, token budget and `kv_cache` have room for one. When a running sequence finds no
+//! block, the one admitted last gives its blocks back and goes to the front of the waiting line; while that happens
 //! nobody is admitted. Time passes only in [`Engine::advance`].
 
 use std::collections::VecDeque;
@@ -151,7 +151,7 @@ impl Engine {
         self.running.len()
     }
 
-    /// Sequences without a place in the batch.
+    /// Sequences outside the batch.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.waiting.len()

@@ -24,7 +24,7 @@ pub struct SequenceRequest {
     pub pace: Pace,
 }
 
-/// Holds a sequence back while it keeps its place and its blocks: what a fault does to it.
+/// Holds a sequence back while it stays in the batch and keeps its blocks: what a fault does to it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pace {
     /// Least time from arrival to the first token, and from each token to the next.

@@ -63,7 +63,7 @@ pub struct Stats {
     pub prefix_cache_queries: u64,
     /// Prompt tokens found there.
     pub prefix_cache_hits: u64,
-    /// Sequences that lost their place in the batch because the `kv_cache` ran out.
+    /// Sequences that left the batch because the `kv_cache` ran out.
     pub preemptions: u64,
     /// Sequences taken out before their end.
     pub aborted: u64,
@@ -73,9 +73,9 @@ pub struct Stats {
     pub inter_token_latency: Histogram,
     /// Arrival to last token, in seconds.
     pub e2e_request_latency: Histogram,
-    /// Arrival to the first place in a batch, in seconds.
+    /// Arrival to the first admission into a batch, in seconds.
     pub request_queue_time: Histogram,
-    /// First place in a batch to first token, in seconds.
+    /// First admission into a batch to first token, in seconds.
     pub request_prefill_time: Histogram,
     /// First to last token, in seconds.
     pub request_decode_time: Histogram,
@@ -119,7 +119,7 @@ impl Default for Stats {
 }
 
 impl Stats {
-    /// A prompt gets its first place in a batch.
+    /// A prompt enters a batch for the first time.
     pub(super) fn on_prefix_lookup(&mut self, looked_up: u32, found: u32) {
         self.prompt_tokens += u64::from(looked_up);
         self.prefix_cache_queries += u64::from(looked_up);

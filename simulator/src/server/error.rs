@@ -31,14 +31,14 @@ pub(super) enum ApiError {
     },
     #[error(
         "This model's maximum context length is {context} tokens. However, you requested {total} tokens \
-         ({prompt} in the {place}, {completion} in the completion). Please reduce the length of the {place} or completion."
+         ({prompt} in the {input}, {completion} in the completion). Please reduce the length of the {input} or completion."
     )]
     ContextLength {
         context: u32,
         total: u64,
         prompt: u64,
         completion: u64,
-        place: &'static str,
+        input: &'static str,
     },
     #[error(transparent)]
     Engine(#[from] EngineError),

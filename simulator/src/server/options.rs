@@ -98,7 +98,7 @@ pub enum OptionsError {
     /// The cache is too small for any request.
     #[error("the kv_cache must hold at least {SMALLEST_KV_CACHE_TOKENS} tokens, not {tokens}")]
     KvCache { tokens: u32 },
-    /// The batch has no place.
+    /// The batch has room for no request.
     #[error("at least one request must be able to run")]
     NothingRuns,
 }

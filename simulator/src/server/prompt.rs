@@ -15,7 +15,7 @@ use crate::language::tokenizer::Tokenizer;
 use crate::language::tokens::TokenId;
 
 /// What of a request makes the prompt of a conversation.
-pub(super) struct Asked<'a> {
+pub(super) struct Conversation<'a> {
     pub messages: &'a [Message],
     pub tools: &'a [Value],
     pub ending: Ending,
@@ -23,20 +23,20 @@ pub(super) struct Asked<'a> {
 }
 
 /// The prompt of a conversation; `body` is the request as it came.
-pub(super) fn prompt(shared: &Shared, body: &[u8], asked: &Asked<'_>) -> Result<Prompt, ApiError> {
+pub(super) fn prompt(shared: &Shared, body: &[u8], conversation: &Conversation<'_>) -> Result<Prompt, ApiError> {
     match &shared.tokenizer {
-        Some(tokenizer) => real_prompt(tokenizer, body, asked),
+        Some(tokenizer) => real_prompt(tokenizer, body, conversation),
         None => {
-            let turns: Vec<Turn<'_>> = asked.messages.iter().map(turn).collect();
-            let tools: Vec<String> = asked.tools.iter().map(Value::to_string).collect();
-            Ok(render(&turns, &tools, asked.ending))
+            let turns: Vec<Turn<'_>> = conversation.messages.iter().map(turn).collect();
+            let tools: Vec<String> = conversation.tools.iter().map(Value::to_string).collect();
+            Ok(render(&turns, &tools, conversation.ending))
         }
     }
 }
 
 /// The prompt as the model's own template and tokenizer make it.
-fn real_prompt(tokenizer: &Tokenizer, body: &[u8], asked: &Asked<'_>) -> Result<Prompt, ApiError> {
-    let ending = match asked.ending {
+fn real_prompt(tokenizer: &Tokenizer, body: &[u8], conversation: &Conversation<'_>) -> Result<Prompt, ApiError> {
+    let ending = match conversation.ending {
         Ending::AssistantBegins => template::Ending::Answer,
         Ending::LastIsContinued => template::Ending::Continuation,
         Ending::Closed => template::Ending::Message,
@@ -45,14 +45,14 @@ fn real_prompt(tokenizer: &Tokenizer, body: &[u8], asked: &Asked<'_>) -> Result<
     let text = tokenizer
         .prompt(body, ending, now)
         .map_err(|error| ApiError::invalid(error.to_string(), "messages"))?;
-    let last = asked.messages.last().map(|message| turn(message).text);
-    let text_so_far = match (asked.ending, last) {
+    let last = conversation.messages.last().map(|message| turn(message).text);
+    let text_so_far = match (conversation.ending, last) {
         (Ending::LastIsContinued, Some(last)) => last.into_owned(),
         (Ending::LastIsContinued | Ending::AssistantBegins | Ending::Closed, _) => String::new(),
     };
     let before_answer = text.strip_suffix(text_so_far.as_str()).unwrap_or(&text);
-    let tokens = tokenizer.encode(&text, asked.add_special_tokens);
-    let answer_start = tokenizer.encode(before_answer, asked.add_special_tokens).len();
+    let tokens = tokenizer.encode(&text, conversation.add_special_tokens);
+    let answer_start = tokenizer.encode(before_answer, conversation.add_special_tokens).len();
     Ok(Prompt {
         answer_start: answer_start.min(tokens.len()),
         tokens,

@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 /// All requests so far: counted, and the last of them kept.
 #[derive(Debug, Default)]
 pub(super) struct Records {
-    kept: Mutex<Kept>,
+    recent: Mutex<RecentRequests>,
     started: AtomicU64,
     settled: [AtomicU64; 3],
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct RecentRequests {
     records: VecDeque<Arc<Record>>,
     bytes: usize,
 }
@@ -67,14 +67,16 @@ impl Records {
             body,
             outcome: AtomicU8::new(RUNNING),
         });
-        let mut kept = self.lock();
-        kept.bytes += record.body.len();
-        kept.records.push_back(Arc::clone(&record));
-        while kept.records.len() > MOST_RECORDS || kept.bytes > MOST_BYTES {
-            let Some(oldest) = kept.records.pop_front() else { break };
-            kept.bytes -= oldest.body.len();
+        let mut recent = self.lock();
+        recent.bytes += record.body.len();
+        recent.records.push_back(Arc::clone(&record));
+        while recent.records.len() > MOST_RECORDS || recent.bytes > MOST_BYTES {
+            let Some(oldest) = recent.records.pop_front() else {
+                break;
+            };
+            recent.bytes -= oldest.body.len();
         }
-        drop(kept);
+        drop(recent);
         Exchange {
             records: Arc::clone(self),
             record,
@@ -85,8 +87,8 @@ impl Records {
     /// The counters and the last `limit` requests whose body contains `needle`, oldest first.
     pub fn report(&self, needle: &str, limit: usize) -> Value {
         let finder = memmem::Finder::new(needle);
-        let kept = self.lock();
-        let mut requests: Vec<Value> = kept
+        let recent = self.lock();
+        let mut requests: Vec<Value> = recent
             .records
             .iter()
             .rev()
@@ -100,7 +102,7 @@ impl Records {
 
     /// Forgets the requests kept; the counters go on.
     pub fn clear(&self) {
-        *self.lock() = Kept::default();
+        *self.lock() = RecentRequests::default();
     }
 
     fn counters(&self) -> Value {
@@ -113,8 +115,8 @@ impl Records {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, RecentRequests> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 
 use super::endpoints::{embeddings, info, metrics, sim, tokenize};
 use super::error::ApiError;
-use super::faults::Drawn;
+use super::faults::DrawnFaults;
 use super::generate;
 use super::record::{Exchange, Outcome};
 use super::reply::Reply;
@@ -54,7 +54,7 @@ async fn answer_recorded(
     shared: &Arc<Shared>,
     endpoint: ClientEndpoint,
     exchange: Exchange,
-    drawn: Drawn,
+    drawn: DrawnFaults,
 ) -> Result<Reply, NoAnswer> {
     let answered = match strike(shared, exchange.parts(), &drawn).await {
         Ok(None) => answer_client(shared, endpoint, &exchange, drawn).await,
@@ -80,7 +80,7 @@ async fn answer_client(
     shared: &Arc<Shared>,
     endpoint: ClientEndpoint,
     exchange: &Exchange,
-    drawn: Drawn,
+    drawn: DrawnFaults,
 ) -> Result<Reply, ApiError> {
     let parts = exchange.parts();
     authorize(shared, parts)?;

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::driver::Driver;
 use super::error::ApiError;
-use super::faults::{Drawn, FaultRules};
+use super::faults::{DrawnFaults, FaultRules};
 use super::options::EngineOptions;
 use super::record::Records;
 use crate::engine::sequence::Pace;
@@ -99,7 +99,7 @@ impl Shared {
     /// How the faults of a request hold its sequences back. A slow token takes `factor` times what it takes an idle
     /// engine, or that many milliseconds where the profile takes nothing.
     /// A stall for good is one of the engine only where the client can tell: in a stream.
-    pub fn pace(&self, drawn: &Drawn, is_stream: bool) -> Pace {
+    pub fn pace(&self, drawn: &DrawnFaults, is_stream: bool) -> Pace {
         let load = StepLoad {
             decoding: 1,
             ..StepLoad::default()

@@ -6,7 +6,7 @@ use http::request::Parts;
 
 use super::connection::Connection;
 use super::error::ApiError;
-use super::faults::{Drawn, Fault, OUT_OF_MEMORY, simulated};
+use super::faults::{DrawnFaults, Fault, OUT_OF_MEMORY, simulated};
 use super::shared::Shared;
 
 /// The connection is to be closed without an answer.
@@ -15,7 +15,7 @@ use super::shared::Shared;
 pub(super) struct NoAnswer;
 
 /// Does what the faults say; the error to answer with, if they say so.
-pub(super) async fn strike(shared: &Shared, parts: &Parts, drawn: &Drawn) -> Result<Option<ApiError>, NoAnswer> {
+pub(super) async fn strike(shared: &Shared, parts: &Parts, drawn: &DrawnFaults) -> Result<Option<ApiError>, NoAnswer> {
     for fault in &drawn.0 {
         if let Fault::Refuse {} = fault {
             if let Some(connection) = Connection::of(parts) {

@@ -11,7 +11,7 @@ use crate::language::answer::Finish;
 use crate::language::embedding::{DEFAULT_DIMENSIONS, embed};
 use crate::server::driver::Work;
 use crate::server::error::ApiError;
-use crate::server::faults::Drawn;
+use crate::server::faults::DrawnFaults;
 use crate::server::prompt::{TextPrompt, prompts};
 use crate::server::record::Exchange;
 use crate::server::reply::{Reply, json_reply};
@@ -57,7 +57,7 @@ struct Usage {
 pub(in crate::server) async fn embeddings(
     shared: &Arc<Shared>,
     exchange: &Exchange,
-    drawn: &Drawn,
+    drawn: &DrawnFaults,
 ) -> Result<Reply, ApiError> {
     let request: EmbeddingRequest = decode(exchange.body())?;
     let model = shared.find_model(request.model.as_deref())?;

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::language::template::Ending;
 use crate::server::error::ApiError;
-use crate::server::prompt::{Asked, prompt};
+use crate::server::prompt::{Conversation, prompt};
 use crate::server::reply::{Reply, json_reply};
 use crate::server::shared::Shared;
 use crate::server::wire::{DetokenizeRequest, TokenizeRequest, decode as decode_json};
@@ -22,13 +22,13 @@ pub(in crate::server) fn tokenize(shared: &Shared, body: &[u8]) -> Result<Reply,
                 (_, Some(false)) => Ending::Closed,
                 _ => Ending::AssistantBegins,
             };
-            let asked = Asked {
+            let conversation = Conversation {
                 messages,
                 tools: request.tools.as_deref().unwrap_or_default(),
                 ending,
                 add_special_tokens: request.add_special_tokens == Some(true),
             };
-            prompt(shared, body, &asked)?.tokens
+            prompt(shared, body, &conversation)?.tokens
         }
         (Some(_), Some(_)) | (None, None) => {
             let message = "Either prompt or messages must be given.".to_owned();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::kind::{Drawn, Fault};
+use super::kind::{DrawnFaults, Fault};
 
 /// Rewrites events and cuts them into pieces.
 #[derive(Debug, Clone, Copy, Default)]
@@ -20,7 +20,7 @@ pub(in crate::server) struct Framer {
 
 impl Framer {
     /// The framing faults of a request, together.
-    pub fn of(drawn: &Drawn) -> Self {
+    pub fn of(drawn: &DrawnFaults) -> Self {
         let mut framer = Self::default();
         for fault in &drawn.0 {
             if let Fault::Framing {
@@ -50,7 +50,7 @@ impl Framer {
         self.split.is_none() && !self.crlf && !self.comments && !self.event_lines && !self.data_lines
     }
 
-    /// The pieces in which `event` is written; `number` is its place in the stream.
+    /// The pieces in which `event` is written; `number` counts the stream's events.
     pub fn pieces(&self, event: &Bytes, number: usize) -> Vec<Bytes> {
         let rewritten = self.rewrite(event, number);
         let size = self.split.unwrap_or(rewritten.len()).max(1);

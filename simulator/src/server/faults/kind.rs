@@ -25,7 +25,7 @@ pub enum Fault {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         message: Option<String>,
     },
-    /// The stream stops, for a time or for good, with the connection open. For good, it keeps its place in the engine.
+    /// The stream stops, for a time or for good, with the connection open. For good, it stays in the engine's batch.
     Stall {
         /// Events before it.
         #[serde(default)]
@@ -133,7 +133,7 @@ pub enum Fault {
 
 /// The faults that hit one request, oldest first.
 #[derive(Debug, Default)]
-pub(in crate::server) struct Drawn(pub Vec<Fault>);
+pub(in crate::server) struct DrawnFaults(pub Vec<Fault>);
 
 /// How a body is broken off, and after how many events.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,7 +145,7 @@ pub(in crate::server) enum Break {
     Malformed,
 }
 
-impl Drawn {
+impl DrawnFaults {
     /// How and when the body is broken off.
     pub fn break_off(&self) -> Option<(usize, Break)> {
         self.0
@@ -174,7 +174,7 @@ impl Drawn {
             .map(|(after, kind)| (after as usize, kind))
     }
 
-    /// After how many tokens the engine gives no more: a stall for good, which keeps its place in the engine.
+    /// After how many tokens the engine gives no more: a stall for good, which stays in the engine's batch.
     pub fn stuck_after(&self) -> Option<u32> {
         self.0.iter().find_map(|fault| {
             if let Fault::Stall { after, for_ms: None } = fault {

@@ -18,5 +18,5 @@ mod rules;
 
 pub(super) use framing::Framer;
 pub use kind::Fault;
-pub(super) use kind::{Break, Drawn, OUT_OF_MEMORY, simulated};
+pub(super) use kind::{Break, DrawnFaults, OUT_OF_MEMORY, simulated};
 pub(super) use rules::{FaultRules, RuleError};

@@ -7,7 +7,7 @@ use memchr::memmem;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::kind::{Drawn, Fault};
+use super::kind::{DrawnFaults, Fault};
 use crate::language::random::Random;
 
 /// The faults that are switched on.
@@ -119,9 +119,9 @@ impl FaultRules {
     }
 
     /// The faults that hit this request; each counts the hit.
-    pub fn draw(&self, path: &str, body: &[u8]) -> Drawn {
+    pub fn draw(&self, path: &str, body: &[u8]) -> DrawnFaults {
         if self.armed.load(Ordering::Acquire) == 0 {
-            return Drawn::default();
+            return DrawnFaults::default();
         }
         let mut state = self.lock();
         let State { rules, random, .. } = &mut *state;
@@ -142,7 +142,7 @@ impl FaultRules {
         }
         rules.retain(|rule| rule.scope.count != Some(0));
         self.armed.store(rules.len(), Ordering::Release);
-        Drawn(drawn)
+        DrawnFaults(drawn)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -1,15 +1,15 @@
 //! What a chat completion will answer, from its messages and parameters.
 
 use super::content::content;
-use super::limits::{Prompted, choices, limits, stops};
+use super::limits::{PromptSize, choices, limits, stops};
 use super::plan::{Choice, Plan, Style, choice_seed, request_id, work};
 use super::tools::called_tools;
 use crate::engine::prefix::PrefixScope;
 use crate::language::answer::write;
 use crate::language::template::Ending;
 use crate::server::error::ApiError;
-use crate::server::faults::Drawn;
-use crate::server::prompt::{Asked, prompt};
+use crate::server::faults::DrawnFaults;
+use crate::server::prompt::{Conversation, prompt};
 use crate::server::record::Exchange;
 use crate::server::shared::{Shared, unix_seconds};
 use crate::server::wire::{GenerateRequest, Logprobs};
@@ -18,7 +18,7 @@ use crate::server::wire::{GenerateRequest, Logprobs};
 pub(super) fn plan(
     shared: &Shared,
     request: &GenerateRequest,
-    drawn: &Drawn,
+    drawn: &DrawnFaults,
     exchange: &Exchange,
 ) -> Result<Plan, ApiError> {
     let model = shared.find_model(request.model.as_deref())?;
@@ -31,21 +31,21 @@ pub(super) fn plan(
     }
     let tools = request.tools.as_deref().unwrap_or_default();
     let ending = ending(request)?;
-    let asked = Asked {
+    let conversation = Conversation {
         messages,
         tools,
         ending,
         add_special_tokens: request.add_special_tokens == Some(true),
     };
-    let prompt = prompt(shared, exchange.body(), &asked)?;
+    let prompt = prompt(shared, exchange.body(), &conversation)?;
     let prompt_tokens = prompt.tokens.len() as u32;
     let stop = stops(request)?;
-    let prompted = Prompted {
+    let prompt_size = PromptSize {
         tokens: prompt_tokens,
         default_output: None,
-        place: "messages",
+        input: "messages",
     };
-    let limits = limits(request, &stop, shared.context_tokens, prompted)?;
+    let limits = limits(request, &stop, shared.context_tokens, prompt_size)?;
     let called = called_tools(request, tools, messages)?;
     let pace = shared.pace(drawn, request.stream == Some(true));
     let scope = PrefixScope {

@@ -4,12 +4,12 @@
 //! is answered with the rest of it.
 
 use super::content::faulty_text;
-use super::limits::{Prompted, choices, limits, stops};
+use super::limits::{PromptSize, choices, limits, stops};
 use super::plan::{Choice, Plan, Style, choice_seed, request_id, work};
 use crate::engine::prefix::PrefixScope;
 use crate::language::answer::{Content, write};
 use crate::server::error::ApiError;
-use crate::server::faults::Drawn;
+use crate::server::faults::DrawnFaults;
 use crate::server::prompt::prompts;
 use crate::server::record::Exchange;
 use crate::server::shared::{Shared, unix_seconds};
@@ -22,7 +22,7 @@ const DEFAULT_OUTPUT_TOKENS: u32 = 16;
 pub(super) fn plan(
     shared: &Shared,
     request: &GenerateRequest,
-    drawn: &Drawn,
+    drawn: &DrawnFaults,
     exchange: &Exchange,
 ) -> Result<Plan, ApiError> {
     let model = shared.find_model(request.model.as_deref())?;
@@ -41,12 +41,12 @@ pub(super) fn plan(
     let mut planned = Vec::with_capacity(prompts.len() * per_prompt as usize);
     for prompt in &prompts {
         let default_output = Some(DEFAULT_OUTPUT_TOKENS);
-        let prompted = Prompted {
+        let prompt_size = PromptSize {
             tokens: prompt.tokens.len() as u32,
             default_output,
-            place: "prompt",
+            input: "prompt",
         };
-        let limits = limits(request, &stop, shared.context_tokens, prompted)?;
+        let limits = limits(request, &stop, shared.context_tokens, prompt_size)?;
         for index in 0..per_prompt {
             let seed = choice_seed(shared.options.seed, request.seed, model.adapter, index, &[]);
             let content = faulty_text(drawn).unwrap_or(Content::Prose { after: &prompt.text });

@@ -6,14 +6,14 @@ use super::tools::{CalledTool, declared_tool, tool_call};
 use crate::language::answer::Content;
 use crate::language::json::{any_object, value_for_schema};
 use crate::language::random::hash_bytes;
-use crate::server::faults::{Drawn, Fault};
+use crate::server::faults::{DrawnFaults, Fault};
 use crate::server::wire::GenerateRequest;
 
 /// The content behind `text_so_far`.
 pub(super) fn content<'a>(
     seed: u64,
     request: &GenerateRequest,
-    drawn: &Drawn,
+    drawn: &DrawnFaults,
     called: &[CalledTool],
     text_so_far: &'a str,
 ) -> Content<'a> {
@@ -46,7 +46,7 @@ pub(super) fn content<'a>(
 }
 
 /// What a fault makes of the answer.
-fn faulty_content<'a>(seed: u64, request: &GenerateRequest, drawn: &Drawn) -> Option<Content<'a>> {
+fn faulty_content<'a>(seed: u64, request: &GenerateRequest, drawn: &DrawnFaults) -> Option<Content<'a>> {
     if let Some(content) = faulty_text(drawn) {
         return Some(content);
     }
@@ -72,7 +72,7 @@ fn faulty_content<'a>(seed: u64, request: &GenerateRequest, drawn: &Drawn) -> Op
 }
 
 /// What a fault makes of the answer's text.
-pub(super) fn faulty_text<'a>(drawn: &Drawn) -> Option<Content<'a>> {
+pub(super) fn faulty_text<'a>(drawn: &DrawnFaults) -> Option<Content<'a>> {
     drawn.0.iter().find_map(|fault| {
         if let Fault::Gibberish { after } = fault {
             return Some(Content::Gibberish { after_tokens: *after });

@@ -55,7 +55,7 @@ pub(super) fn limits<'a>(
     request: &GenerateRequest,
     stop: &'a [String],
     context: u32,
-    prompt: Prompted,
+    prompt: PromptSize,
 ) -> Result<Limits<'a>, ApiError> {
     let asked = [
         request.max_tokens,
@@ -80,7 +80,7 @@ pub(super) fn limits<'a>(
             total: prompt_tokens + completion,
             prompt: prompt_tokens,
             completion,
-            place: prompt.place,
+            input: prompt.input,
         });
     }
     let min_tokens = request.min_tokens.unwrap_or(0);
@@ -99,11 +99,11 @@ pub(super) fn limits<'a>(
 
 /// What is there before the answer.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Prompted {
+pub(super) struct PromptSize {
     /// Its length.
     pub tokens: u32,
     /// Output tokens when the request does not limit them; what the context leaves when absent.
     pub default_output: Option<u32>,
     /// How error messages call it.
-    pub place: &'static str,
+    pub input: &'static str,
 }

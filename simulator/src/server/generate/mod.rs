@@ -19,14 +19,14 @@ use std::sync::Arc;
 
 use self::plan::Plan;
 use super::error::ApiError;
-use super::faults::Drawn;
+use super::faults::DrawnFaults;
 use super::record::Exchange;
 use super::reply::Reply;
 use super::shared::Shared;
 use super::wire::{GenerateRequest, decode};
 
 /// `POST /v1/chat/completions`.
-pub(super) async fn chat(shared: &Arc<Shared>, exchange: &Exchange, drawn: Drawn) -> Result<Reply, ApiError> {
+pub(super) async fn chat(shared: &Arc<Shared>, exchange: &Exchange, drawn: DrawnFaults) -> Result<Reply, ApiError> {
     let request: GenerateRequest = decode(exchange.body())?;
     limits::check_combinations(&request)?;
     let plan = chat::plan(shared, &request, &drawn, exchange)?;
@@ -34,7 +34,11 @@ pub(super) async fn chat(shared: &Arc<Shared>, exchange: &Exchange, drawn: Drawn
 }
 
 /// `POST /v1/completions`.
-pub(super) async fn completion(shared: &Arc<Shared>, exchange: &Exchange, drawn: Drawn) -> Result<Reply, ApiError> {
+pub(super) async fn completion(
+    shared: &Arc<Shared>,
+    exchange: &Exchange,
+    drawn: DrawnFaults,
+) -> Result<Reply, ApiError> {
     let request: GenerateRequest = decode(exchange.body())?;
     limits::check_combinations(&request)?;
     let plan = completion::plan(shared, &request, &drawn, exchange)?;
@@ -46,7 +50,7 @@ async fn answer(
     request: &GenerateRequest,
     mut plan: Plan,
     exchange: &Exchange,
-    drawn: Drawn,
+    drawn: DrawnFaults,
 ) -> Result<Reply, ApiError> {
     let ticket = shared.driver.submit(plan.take_works())?;
     if request.stream == Some(true) {

@@ -14,13 +14,19 @@ use super::shape::Usage;
 use crate::server::connection::Connection;
 use crate::server::driver::{EngineError, Ticket};
 use crate::server::error::ApiError;
-use crate::server::faults::{Break, Drawn, Framer};
+use crate::server::faults::{Break, DrawnFaults, Framer};
 use crate::server::record::Exchange;
 use crate::server::reply::{Reply, ReplyBody, reply as make_reply};
 use crate::server::wire::StreamOptions;
 
 /// The reply, whose body is a stream of events.
-pub(super) fn reply(plan: Plan, ticket: Ticket, options: StreamOptions, exchange: &Exchange, drawn: &Drawn) -> Reply {
+pub(super) fn reply(
+    plan: Plan,
+    ticket: Ticket,
+    options: StreamOptions,
+    exchange: &Exchange,
+    drawn: &DrawnFaults,
+) -> Reply {
     let streamer = Streamer {
         phase: if plan.style == Style::Chat {
             Phase::Roles { next: 0 }

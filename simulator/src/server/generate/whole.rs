@@ -12,7 +12,7 @@ use super::shape::Usage;
 use crate::server::connection::Connection;
 use crate::server::driver::Ticket;
 use crate::server::error::ApiError;
-use crate::server::faults::{Break, Drawn};
+use crate::server::faults::{Break, DrawnFaults};
 use crate::server::load_header::add_load_header;
 use crate::server::record::Exchange;
 use crate::server::reply::{Reply, ReplyBody, json_reply, reply as make_reply};
@@ -24,7 +24,7 @@ pub(super) async fn reply(
     plan: Plan,
     ticket: Ticket,
     exchange: &Exchange,
-    drawn: &Drawn,
+    drawn: &DrawnFaults,
 ) -> Result<Reply, ApiError> {
     ticket.finished().await?;
     let usage = Usage::new(plan.prompt_tokens, plan.completion_tokens(), ticket.cached_tokens(0));
