@@ -7,12 +7,13 @@
 
 use std::collections::VecDeque;
 
+use tidegate_core::time::Timestamp;
+
 use super::blocks::BlockPool;
 use super::prefix::BLOCK_TOKENS;
 use super::profile::Capacity;
 use super::sequence::{Sequence, SequenceId, SequenceRequest};
 use super::stats::{Lifetime, Stats};
-use super::time::Timestamp;
 use super::timing::StepLoad;
 
 /// One replica's state.
@@ -395,6 +396,8 @@ mod tests {
         prefill_token_ns: 100_000,
     };
 
+    const START: Timestamp = Timestamp::from_micros(0);
+
     fn engine(kv_cache_tokens: u32) -> Engine {
         Engine::new(Capacity {
             time_model: MODEL,
@@ -434,15 +437,15 @@ mod tests {
     fn token_times_ms(log: &[(Timestamp, Event)], id: SequenceId) -> Vec<u128> {
         log.iter()
             .filter(|(_, event)| matches!(event, Event::Token { sequence, .. } if *sequence == id))
-            .map(|(at, _)| at.since(Timestamp::ZERO).as_millis())
+            .map(|(at, _)| at.since(START).as_millis())
             .collect()
     }
 
     #[test]
     fn prefill_comes_first_then_one_token_per_step() {
         let mut engine = engine(1_024);
-        let id = engine.submit(Timestamp::ZERO, request(1, 100, 3)).unwrap();
-        let log = run(&mut engine, Timestamp::ZERO);
+        let id = engine.submit(START, request(1, 100, 3)).unwrap();
+        let log = run(&mut engine, START);
         assert_eq!(token_times_ms(&log, id), [10, 20, 30]);
         assert_eq!(
             log.last().unwrap().1,
@@ -459,11 +462,9 @@ mod tests {
         let last_token_ms = |sequences: u32| {
             let mut engine = engine(4_096);
             let ids: Vec<_> = (0..sequences)
-                .map(|n| engine.submit(Timestamp::ZERO, request(n, 10, 20)).unwrap())
+                .map(|n| engine.submit(START, request(n, 10, 20)).unwrap())
                 .collect();
-            *token_times_ms(&run(&mut engine, Timestamp::ZERO), ids[0])
-                .last()
-                .unwrap()
+            *token_times_ms(&run(&mut engine, START), ids[0]).last().unwrap()
         };
         let (alone, together) = (last_token_ms(1), last_token_ms(6));
         assert_eq!(alone, 1 + 19 * 10);
@@ -473,8 +474,8 @@ mod tests {
     #[test]
     fn only_uncached_prompt_tokens_are_prefilled() {
         let mut engine = engine(4_096);
-        engine.submit(Timestamp::ZERO, request(1, 320, 1)).unwrap();
-        let cold = run(&mut engine, Timestamp::ZERO);
+        engine.submit(START, request(1, 320, 1)).unwrap();
+        let cold = run(&mut engine, START);
         let began = cold.last().unwrap().0;
         let id = engine.submit(began, request(1, 330, 1)).unwrap();
         let warm = run(&mut engine, began);
@@ -498,8 +499,8 @@ mod tests {
     #[test]
     fn an_answer_is_part_of_the_prefix_that_the_next_turn_finds() {
         let mut engine = engine(4_096);
-        engine.submit(Timestamp::ZERO, request(1, 32, 65)).unwrap();
-        let first = run(&mut engine, Timestamp::ZERO);
+        engine.submit(START, request(1, 32, 65)).unwrap();
+        let first = run(&mut engine, START);
         engine.submit(first.last().unwrap().0, request(1, 200, 1)).unwrap();
         run(&mut engine, first.last().unwrap().0);
         assert_eq!(engine.stats().prefix_cache_hits, 96, "32 + 64 computed output tokens");
@@ -509,8 +510,8 @@ mod tests {
     fn the_last_prompt_token_is_always_computed() {
         let mut engine = engine(4_096);
         for _ in 0..2 {
-            engine.submit(Timestamp::ZERO, request(1, 64, 1)).unwrap();
-            run(&mut engine, Timestamp::ZERO);
+            engine.submit(START, request(1, 64, 1)).unwrap();
+            run(&mut engine, START);
         }
         assert_eq!(engine.stats().prefix_cache_hits, 48);
     }
@@ -519,10 +520,10 @@ mod tests {
     fn a_long_prompt_is_prefilled_in_chunks_beside_decoding() {
         let mut engine = engine(4_096);
         let mut events = Vec::new();
-        let decoding = engine.submit(Timestamp::ZERO, request(1, 10, 10)).unwrap();
-        engine.advance(Timestamp::ZERO, &mut events);
-        let long = engine.submit(Timestamp::ZERO, request(2, 1_200, 1)).unwrap();
-        let log = run(&mut engine, Timestamp::ZERO);
+        let decoding = engine.submit(START, request(1, 10, 10)).unwrap();
+        engine.advance(START, &mut events);
+        let long = engine.submit(START, request(2, 1_200, 1)).unwrap();
+        let log = run(&mut engine, START);
         let first_of_long = token_times_ms(&log, long)[0];
         let before: usize = token_times_ms(&log, decoding)
             .iter()
@@ -538,11 +539,11 @@ mod tests {
     fn who_does_not_fit_waits_in_order_of_arrival() {
         let mut engine = engine(160);
         let mut events = Vec::new();
-        let ids = [1, 2, 3].map(|family| engine.submit(Timestamp::ZERO, request(family, 80, 8)).unwrap());
-        engine.advance(Timestamp::ZERO, &mut events);
+        let ids = [1, 2, 3].map(|family| engine.submit(START, request(family, 80, 8)).unwrap());
+        engine.advance(START, &mut events);
         assert_eq!((engine.running(), engine.waiting()), (2, 1));
         assert!((engine.kv_cache_usage() - 1.0).abs() < 1e-9);
-        let log = run(&mut engine, Timestamp::ZERO);
+        let log = run(&mut engine, START);
         let last = |id| *token_times_ms(&log, id).last().unwrap();
         assert!(last(ids[0]) < last(ids[2]));
         assert!(engine.stats().request_queue_time.sum() > 0.0);
@@ -551,9 +552,9 @@ mod tests {
     #[test]
     fn when_the_kv_cache_runs_out_the_last_one_starts_over_and_still_finishes() {
         let mut engine = engine(160);
-        let first = engine.submit(Timestamp::ZERO, request(1, 60, 60)).unwrap();
-        let second = engine.submit(Timestamp::ZERO, request(2, 60, 60)).unwrap();
-        let log = run(&mut engine, Timestamp::ZERO);
+        let first = engine.submit(START, request(1, 60, 60)).unwrap();
+        let second = engine.submit(START, request(2, 60, 60)).unwrap();
+        let log = run(&mut engine, START);
         assert!(engine.stats().preemptions > 0);
         assert_eq!(token_times_ms(&log, first).len(), 60);
         assert_eq!(token_times_ms(&log, second).len(), 60);
@@ -564,35 +565,32 @@ mod tests {
     fn an_aborted_sequence_frees_its_blocks_at_once() {
         let mut engine = engine(1_024);
         let mut events = Vec::new();
-        let id = engine.submit(Timestamp::ZERO, request(1, 500, 100)).unwrap();
-        engine.advance(Timestamp::ZERO, &mut events);
+        let id = engine.submit(START, request(1, 500, 100)).unwrap();
+        engine.advance(START, &mut events);
         assert!(engine.kv_cache_usage() > 0.4);
         assert!(engine.abort(id));
         assert!(!engine.abort(id));
         assert!(engine.kv_cache_usage().abs() < 1e-9);
         engine.check_invariants();
-        assert!(run(&mut engine, Timestamp::ZERO).is_empty());
+        assert!(run(&mut engine, START).is_empty());
     }
 
     #[test]
     fn what_can_never_fit_is_refused() {
         let mut engine = engine(1_000);
-        assert_eq!(
-            engine.submit(Timestamp::ZERO, request(1, 0, 5)),
-            Err(Refused::EmptyPrompt)
-        );
+        assert_eq!(engine.submit(START, request(1, 0, 5)), Err(Refused::EmptyPrompt));
         let too_long = Err(Refused::TooLong {
             tokens: 1_001,
             context_tokens: 992,
         });
-        assert_eq!(engine.submit(Timestamp::ZERO, request(1, 1_000, 1)), too_long);
+        assert_eq!(engine.submit(START, request(1, 1_000, 1)), too_long);
     }
 
     #[test]
     fn an_embedding_finishes_without_a_token() {
         let mut engine = engine(1_024);
-        let id = engine.submit(Timestamp::ZERO, request(1, 40, 0)).unwrap();
-        let log = run(&mut engine, Timestamp::ZERO);
+        let id = engine.submit(START, request(1, 40, 0)).unwrap();
+        let log = run(&mut engine, START);
         assert_eq!(log.len(), 1);
         assert_eq!(
             log[0].1,
@@ -617,15 +615,13 @@ mod tests {
     fn who_is_held_back_keeps_its_place_and_holds_up_nobody() {
         let mut engine = engine(1_024);
         let mut events = Vec::new();
-        let slow = engine
-            .submit(Timestamp::ZERO, held_back(request(1, 10, 3), 100, None))
-            .unwrap();
-        engine.advance(Timestamp::ZERO, &mut events);
+        let slow = engine.submit(START, held_back(request(1, 10, 3), 100, None)).unwrap();
+        engine.advance(START, &mut events);
         assert_eq!(
             (engine.running(), engine.next_step_end()),
-            (1, Some(Timestamp::from_nanos(100_000_000)))
+            (1, Some(Timestamp::from_millis(100)))
         );
-        let later = Timestamp::from_nanos(5_000_000);
+        let later = Timestamp::from_millis(5);
         let quick = engine.submit(later, request(2, 10, 2)).unwrap();
         let log = run(&mut engine, later);
         assert_eq!(token_times_ms(&log, quick), [6, 16]);
@@ -640,9 +636,9 @@ mod tests {
     fn who_is_stuck_stays_until_it_is_taken_out() {
         let mut engine = engine(160);
         let stuck = engine
-            .submit(Timestamp::ZERO, held_back(request(1, 100, 40), 0, Some(2)))
+            .submit(START, held_back(request(1, 100, 40), 0, Some(2)))
             .unwrap();
-        let log = run(&mut engine, Timestamp::ZERO);
+        let log = run(&mut engine, START);
         assert_eq!(token_times_ms(&log, stuck).len(), 2);
         assert!(engine.running() == 1 && engine.kv_cache_usage() > 0.5);
         let blocked = engine.submit(log[1].0, request(2, 100, 1)).unwrap();
@@ -680,7 +676,7 @@ mod tests {
         #[test]
         fn blocks_and_tokens_are_conserved(actions in prop::collection::vec(action(), 1..80)) {
             let mut engine = engine(480);
-            let mut now = Timestamp::ZERO;
+            let mut now = START;
             let mut events = Vec::new();
             let mut submitted = Vec::new();
             let mut aborted = Vec::new();
@@ -721,8 +717,8 @@ mod tests {
         fn a_known_prefix_is_never_longer_than_the_prompt(prompt in 1..300_u32) {
             let mut engine = engine(4_096);
             for _ in 0..2 {
-                engine.submit(Timestamp::ZERO, request(1, prompt, 1)).unwrap();
-                run(&mut engine, Timestamp::ZERO);
+                engine.submit(START, request(1, prompt, 1)).unwrap();
+                run(&mut engine, START);
             }
             prop_assert!(engine.stats().prefix_cache_hits < u64::from(prompt));
         }
@@ -736,8 +732,8 @@ mod tests {
             ..request(1, 100, 5)
         };
         for _ in 0..2 {
-            engine.submit(Timestamp::ZERO, half_known.clone()).unwrap();
-            run(&mut engine, Timestamp::ZERO);
+            engine.submit(START, half_known.clone()).unwrap();
+            run(&mut engine, START);
         }
         assert_eq!(engine.stats().prefix_cache_hits, 16);
     }

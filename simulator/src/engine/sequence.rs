@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use tidegate_core::time::Timestamp;
+
 use super::blocks::BlockId;
 use super::prefix::{BLOCK_TOKENS, BlockHash};
-use super::time::Timestamp;
 
 /// Names a sequence within its engine; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,7 +1,8 @@
 //! How long one engine step takes, from the tokens it computes.
 //!
 //! A step decodes one token for each running sequence and prefills a chunk of uncached prompt tokens beside them:
-//! `decode(batch) + context beyond the measured one + prefill overhead + prefill tokens x cost`.
+//! `decode(batch) + context beyond the measured one + prefill overhead + prefill tokens x cost`, in whole microseconds,
+//! as [`tidegate_core::time::Timestamp`] counts them.
 
 use std::time::Duration;
 
@@ -41,10 +42,11 @@ impl TimeModel {
         prefill_token_ns: 0,
     };
 
-    /// How long a step with this load takes.
+    /// How long a step with this load takes: whole microseconds, rounded up, so that no step with a cost is free.
     #[must_use]
     pub fn step(&self, load: StepLoad) -> Duration {
-        Duration::from_nanos(self.decode_ns(load) + self.prefill_ns(load.prefill_tokens))
+        let nanoseconds = self.decode_ns(load) + self.prefill_ns(load.prefill_tokens);
+        Duration::from_micros(nanoseconds.div_ceil(1_000))
     }
 
     fn decode_ns(&self, load: StepLoad) -> u64 {
@@ -112,6 +114,7 @@ mod tests {
     fn context_beyond_the_measured_one_costs() {
         assert_eq!(decode_us(1, 100_500), 33_000);
         assert_eq!(decode_us(1, 10), 29_000);
+        assert_eq!(decode_us(1, 501), 29_001, "40 ns more, in whole microseconds");
     }
 
     #[test]

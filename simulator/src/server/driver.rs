@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tidegate_core::time::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::engine::profile::Capacity;
 use crate::engine::scheduler::{Engine, Event, Refused};
 use crate::engine::sequence::{SequenceId, SequenceRequest};
-use crate::engine::time::Timestamp;
 use crate::engine::timing::TimeModel;
 use crate::language::answer::Finish;
 
@@ -98,6 +98,9 @@ pub(super) enum EngineError {
     Dead,
 }
 
+/// When the engine is made, on its own clock.
+const ENGINE_START: Timestamp = Timestamp::from_micros(0);
+
 impl Driver {
     pub fn new(capacity: Capacity, time_scale: f64) -> Arc<Self> {
         let instant = time_scale == 0.0;
@@ -134,7 +137,7 @@ impl Driver {
             match next {
                 None => self.changed.notified().await,
                 Some(ends) => {
-                    let due = self.started + ends.since(Timestamp::ZERO).mul_f64(self.time_scale);
+                    let due = self.started + ends.since(ENGINE_START).mul_f64(self.time_scale);
                     let _ = tokio::time::timeout_at(due, self.changed.notified()).await;
                 }
             }
@@ -225,7 +228,7 @@ impl Driver {
     }
 
     fn now(&self) -> Timestamp {
-        Timestamp::ZERO + self.started.elapsed().div_f64(self.time_scale)
+        ENGINE_START + self.started.elapsed().div_f64(self.time_scale)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
