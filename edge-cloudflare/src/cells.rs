@@ -8,9 +8,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use js_sys::futures::JsFuture;
-use tidegate_core::cells::{CellAddress, CellCommand, CellId, CellReply, CellState, decode, encode};
-use tidegate_core::platform::CellError;
-use tidegate_core::route::{Coordinates, round_trip};
+use tidegate_core::cells::{CellAddress, CellCommand, CellError, CellId, CellReply, CellState, decode, encode};
+use tidegate_core::geo::{Coordinates, round_trip};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::{JsError, wasm_bindgen};
 use worker::Env;

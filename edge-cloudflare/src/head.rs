@@ -3,7 +3,7 @@
 use std::str::Split;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
-use tidegate_core::route::{Coordinates, Location};
+use tidegate_core::geo::{Coordinates, Location};
 
 /// All of a client's request but its body.
 pub(crate) struct RequestHead {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use js_sys::Uint8Array;
 use tidegate_core::Body;
-use tidegate_core::route::Location;
+use tidegate_core::geo::Location;
 use wasm_bindgen::{JsCast, JsValue};
 use worker::web_sys::{Request, Response};
 

@@ -23,8 +23,8 @@ mod upstream;
 use std::sync::{Arc, OnceLock};
 
 use futures::future::{Either, select};
+use tidegate_core::geo::Location;
 use tidegate_core::observe::{Event, Level};
-use tidegate_core::route::Location;
 use tidegate_core::{Body, Gateway};
 use worker::web_sys::{Request, Response};
 use worker::{Context, Env, ScheduleContext, ScheduledEvent, console_error, console_warn, event};

@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::channel::oneshot;
 use js_sys::futures::spawn_local;
-use tidegate_core::cells::{CellAddress, CellCommand, CellReply};
-use tidegate_core::platform::{CellError, Platform, SendError, StoreError, UpstreamRequest};
+use tidegate_core::cells::{CellAddress, CellCommand, CellError, CellReply};
+use tidegate_core::platform::{Platform, SendError, StoreError, UpstreamRequest};
 use tidegate_core::time::Timestamp;
 use worker::Env;
 

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use tidegate_core::cells::{CellCommand, CellId, CellReply, CellState};
-use tidegate_core::platform::{CellError, StoreError};
+use tidegate_core::cells::{CellCommand, CellError, CellId, CellReply, CellState};
+use tidegate_core::platform::StoreError;
 use tidegate_core::time::Timestamp;
 
 /// Every cell of this process.

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, header};
-use tidegate_core::cells::{CellAddress, CellCommand, CellReply};
-use tidegate_core::platform::{CellError, Platform, SendError, StoreError, UpstreamRequest};
+use tidegate_core::cells::{CellAddress, CellCommand, CellError, CellReply};
+use tidegate_core::platform::{Platform, SendError, StoreError, UpstreamRequest};
 use tidegate_core::time::Timestamp;
 
 use crate::client::{Client, ClientTls, UpstreamBody};

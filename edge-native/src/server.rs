@@ -12,8 +12,8 @@ use std::time::Duration;
 use thiserror::Error;
 use tidegate_core::Gateway;
 use tidegate_core::config::ConfigErrors;
+use tidegate_core::geo::Location;
 use tidegate_core::platform::StoreError;
-use tidegate_core::route::Location;
 use tokio::sync::mpsc;
 use tracing::info;
 

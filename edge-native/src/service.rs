@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tidegate_core::Gateway;
-use tidegate_core::route::Location;
+use tidegate_core::geo::Location;
 
 use crate::http::{RequestBody, ResponseBody};
 use crate::outbox::Outbox;

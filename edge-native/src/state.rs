@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tidegate_core::cells::{CellCommand, CellId, CellReply};
-use tidegate_core::platform::{CellError, StoreError};
+use tidegate_core::cells::{CellCommand, CellError, CellId, CellReply};
+use tidegate_core::platform::StoreError;
 use tracing::warn;
 
 use crate::cells::Cells;

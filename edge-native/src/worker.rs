@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use tidegate_core::Gateway;
-use tidegate_core::route::Location;
+use tidegate_core::geo::Location;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;

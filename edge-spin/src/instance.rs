@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use spin_sdk::variables;
 use tidegate_core::Gateway;
-use tidegate_core::route::Location;
+use tidegate_core::geo::Location;
 use tidegate_core::tokens::Tables;
 
 use crate::log;

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use http::Response;
 use http::header::AUTHORIZATION;
 use spin_sdk::wasip3::random::random::get_random_u64;
-use tidegate_core::cells::{CellAddress, CellCommand, CellReply};
-use tidegate_core::platform::{CellError, Platform, SendError, StoreError, UpstreamRequest};
+use tidegate_core::cells::{CellAddress, CellCommand, CellError, CellReply};
+use tidegate_core::platform::{Platform, SendError, StoreError, UpstreamRequest};
 use tidegate_core::time::Timestamp;
 
 use crate::instance::Instance;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use spin_sdk::variables;
-use tidegate_core::cells::{CellCommand, CellId, CellReply};
-use tidegate_core::platform::{CellError, StoreError};
+use tidegate_core::cells::{CellCommand, CellError, CellId, CellReply};
+use tidegate_core::platform::StoreError;
 
 use crate::cells::{Cells, Sqlite};
 use crate::redis::Redis;

@@ -14,9 +14,9 @@ use crate::cells::{CellAddress, CellCommand, CellId, CellReply};
 use crate::cluster::{
     Acquire, BreakerPolicy, ClusterCommand, ClusterReply, Outcome, PermitId, Release, ReplicaStatus, Room,
 };
+use crate::geo::Coordinates;
 use crate::ids::Tokens;
 use crate::platform::{Platform, SendError, UpstreamRequest};
-use crate::route::Coordinates;
 
 /// What a run is told.
 #[derive(Clone, Debug, Deserialize)]

@@ -2,6 +2,7 @@
 //! which a request meets them; docs/architecture.md follows one request through the files.
 #![deny(missing_docs)]
 
+pub mod geo;
 pub mod ids;
 pub mod platform;
 pub mod sleeps;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::Stream;
 use thiserror::Error;
 
-use crate::cells::{CellAddress, CellCommand, CellReply};
+use crate::cells::{CellAddress, CellCommand, CellError, CellReply};
 use crate::ids::SecretName;
 use crate::time::Timestamp;
 
@@ -91,14 +91,3 @@ pub enum SendError {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("store: {0}")]
 pub struct StoreError(pub String);
-
-/// Why a cell did not answer.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum CellError {
-    /// The runtime could not reach the cell.
-    #[error("cell unreachable: {0}")]
-    Unreachable(String),
-    /// Another version's record or message, or a damaged one.
-    #[error("cell record or message not understood: {0}")]
-    Malformed(String),
-}

@@ -11,8 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tidegate_core::cells::{CellCommand, CellId, CellReply};
-use tidegate_core::platform::CellError;
+use tidegate_core::cells::{CellCommand, CellError, CellId, CellReply};
 use tidegate_core::time::Timestamp;
 use tidegate_native::{Cells, Redis, RedisAddress};
 use tokio::runtime::Builder;

@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tidegate_core::cells::queue::{PAUSE, Queue};
 use tidegate_core::cells::redis::{Append, Follower, Step};
-use tidegate_core::cells::{CellCommand, CellId, CellReply};
-use tidegate_core::platform::CellError;
+use tidegate_core::cells::{CellCommand, CellError, CellId, CellReply};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex as AsyncMutex, oneshot};
 use tokio::time::{Instant, sleep, timeout};

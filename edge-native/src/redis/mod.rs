@@ -10,8 +10,7 @@ use std::io;
 use std::sync::Arc;
 
 use thiserror::Error;
-use tidegate_core::cells::{CellCommand, CellId, CellReply};
-use tidegate_core::platform::CellError;
+use tidegate_core::cells::{CellCommand, CellError, CellId, CellReply};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 

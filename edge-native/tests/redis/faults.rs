@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tidegate_core::platform::CellError;
+use tidegate_core::cells::CellError;
 use tidegate_native::{Redis, RedisAddress};
 use tidegate_tests::redis::PASSWORD;
 

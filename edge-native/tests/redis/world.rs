@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use tidegate_core::cells::{CellCommand, CellId, CellReply};
+use tidegate_core::cells::{CellCommand, CellError, CellId, CellReply};
 use tidegate_core::cluster::{Acquire, BreakerPolicy, ClusterCommand, ClusterReply, Outcome, PermitId, Release, Room};
 use tidegate_core::ids::Tokens;
-use tidegate_core::platform::CellError;
 use tidegate_native::{Redis, RedisAddress};
 use tidegate_tests::redis::Redis as RedisServer;
 use tidegate_tests::runtime::redis_server;

@@ -10,8 +10,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use tidegate_core::cells::queue::{PAUSE, Queue};
-use tidegate_core::cells::{CellCommand, CellId, CellReply};
-use tidegate_core::platform::CellError;
+use tidegate_core::cells::{CellCommand, CellError, CellId, CellReply};
 
 use crate::reply::{Replier, reply};
 use crate::{tasks, timers};

@@ -2,8 +2,7 @@
 
 use spin_sdk::wasip3::random::random::get_random_u64;
 use tidegate_core::cells::redis::{Append, Follower, Step};
-use tidegate_core::cells::{CellCommand, CellId, CellReply};
-use tidegate_core::platform::CellError;
+use tidegate_core::cells::{CellCommand, CellError, CellId, CellReply};
 
 use super::Log;
 use crate::log;

@@ -9,8 +9,7 @@ use std::time::Duration;
 use spin_sdk::sqlite::{Connection, Error, RowResult, Value};
 use spin_sdk::wasip3::random::random::get_random_u64;
 use tidegate_core::cells::log::{Entry, KEPT, Replica};
-use tidegate_core::cells::{CellCommand, CellId, CellReply};
-use tidegate_core::platform::CellError;
+use tidegate_core::cells::{CellCommand, CellError, CellId, CellReply};
 
 use super::Log;
 use crate::{clock, log};

@@ -1,52 +1,13 @@
-//! Errors in the API's shape: one place where what went wrong becomes a status and a body.
+//! Errors as clients see them: a status, and a body in the API's shape.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
 use serde::Serialize;
-use thiserror::Error;
 
-use super::request_error::RequestError;
+use super::answer::has_error_object;
 use super::sse::data_event;
-use crate::budget::{BudgetError, Shortage};
-use crate::ladder::{AttemptError, Fault};
-use crate::platform::StoreError;
-
-/// Everything that a request can end with, other than an answer.
-#[derive(Clone, Debug, PartialEq, Error)]
-pub enum Failure {
-    /// The request is wrong.
-    #[error(transparent)]
-    Request(#[from] RequestError),
-    /// Nothing on the ladder answered; this is the last error.
-    #[error("no engine answered: {error}")]
-    Exhausted {
-        /// The last attempt's error.
-        error: AttemptError,
-        /// In how long asking again may help.
-        recovery: Option<Duration>,
-    },
-    /// An answer that had begun broke off.
-    #[error("the answer broke off: {0}")]
-    BrokenOff(AttemptError),
-    /// A budget does not admit the request.
-    #[error(transparent)]
-    Budget(#[from] BudgetError),
-    /// The configuration that an operator sent is wrong.
-    #[error("{0}")]
-    Config(String),
-    /// The store did not take what an operator sent.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl From<AttemptError> for Failure {
-    fn from(error: AttemptError) -> Self {
-        let recovery = error.recovery();
-        Self::Exhausted { error, recovery }
-    }
-}
 
 /// An error as clients see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,12 +20,33 @@ pub struct ApiError {
     pub retry_after: Option<Duration>,
     /// The methods that the path has, where the method was wrong.
     pub allow: Option<&'static str>,
-    kind: &'static str,
-    code: Option<&'static str>,
-    param: Option<&'static str>,
-    message: String,
+    /// Its `type`.
+    pub kind: ErrorKind,
+    /// The word by which programs know it.
+    pub code: Option<&'static str>,
+    /// The parameter that is wrong.
+    pub param: Option<&'static str>,
+    /// What people read.
+    pub message: String,
     /// An engine's own words about a wrong request, when they have the API's shape already.
-    verbatim: Option<Bytes>,
+    pub verbatim: Option<Bytes>,
+}
+
+/// What sort of an error it is: its `type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The request is wrong.
+    InvalidRequest,
+    /// The caller may not have this.
+    Permission,
+    /// The gateway, or what it stands on, cannot serve it.
+    Server,
+    /// Too many requests.
+    Requests,
+    /// Too many tokens.
+    Tokens,
+    /// More than waiting can help with.
+    Quota,
 }
 
 #[derive(Serialize)]
@@ -89,7 +71,7 @@ impl ApiError {
         }
         let detail = Detail {
             message: &self.message,
-            kind: self.kind,
+            kind: self.kind.as_str(),
             param: self.param,
             code: self.code,
         };
@@ -98,7 +80,8 @@ impl ApiError {
             .into()
     }
 
-    fn new(status: StatusCode, kind: &'static str, message: String) -> Self {
+    /// An error of that kind, with nothing else said.
+    pub fn new(status: StatusCode, kind: ErrorKind, message: String) -> Self {
         Self {
             status,
             is_final: false,
@@ -112,14 +95,28 @@ impl ApiError {
         }
     }
 
-    fn code(self, code: &'static str) -> Self {
+    /// An engine's own words about the request, which it rejected with that status. Engines differ in their shape: words
+    /// that lack the API's are wrapped.
+    pub fn rejected(status: u16, body: Bytes) -> Self {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+        let in_shape = has_error_object(&body);
+        let message = if in_shape { String::new() } else { engine_message(&body) };
+        Self {
+            verbatim: in_shape.then_some(body),
+            ..Self::new(status, ErrorKind::InvalidRequest, message).code("rejected_by_engine")
+        }
+    }
+
+    /// With the word by which programs know it.
+    pub fn code(self, code: &'static str) -> Self {
         Self {
             code: Some(code),
             ..self
         }
     }
 
-    fn param(self, param: &'static str) -> Self {
+    /// With the parameter that is wrong.
+    pub fn param(self, param: &'static str) -> Self {
         Self {
             param: Some(param),
             ..self
@@ -127,113 +124,16 @@ impl ApiError {
     }
 }
 
-impl From<Failure> for ApiError {
-    fn from(failure: Failure) -> Self {
-        let message = failure.to_string();
-        match failure {
-            Failure::Request(error) => of_request(&error, message),
-            Failure::Exhausted { error, recovery } => Self {
-                retry_after: recovery,
-                ..of_attempt(error, message)
-            },
-            Failure::Budget(error) => of_budget(&error, message),
-            Failure::BrokenOff(error) => of_attempt(error, message),
-            Failure::Config(_) => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, INVALID_REQUEST, message).code("invalid_configuration")
-            }
-            Failure::Store(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, SERVER, message).code("store_unavailable"),
+impl ErrorKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request_error",
+            Self::Permission => "permission_error",
+            Self::Server => "server_error",
+            Self::Requests => "requests",
+            Self::Tokens => "tokens",
+            Self::Quota => "insufficient_quota",
         }
-    }
-}
-
-fn of_request(error: &RequestError, message: String) -> ApiError {
-    let new = |status, kind| ApiError::new(status, kind, message.clone());
-    let invalid = |status| new(status, INVALID_REQUEST);
-    match error {
-        RequestError::MissingKey | RequestError::UnknownKey => {
-            invalid(StatusCode::UNAUTHORIZED).code("invalid_api_key")
-        }
-        RequestError::ReservedHeader { .. } => invalid(StatusCode::BAD_REQUEST).code("reserved_header"),
-        RequestError::NoSuchPath => invalid(StatusCode::NOT_FOUND).code("not_found"),
-        RequestError::WrongMethod { allowed } => ApiError {
-            allow: Some(allowed),
-            ..invalid(StatusCode::METHOD_NOT_ALLOWED).code("method_not_allowed")
-        },
-        RequestError::WrongContentType => invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE).code("unsupported_media_type"),
-        RequestError::TooLarge { .. } => invalid(StatusCode::PAYLOAD_TOO_LARGE).code("request_too_large"),
-        RequestError::Incomplete { .. } => invalid(StatusCode::BAD_REQUEST).code("incomplete_body"),
-        RequestError::TooSlow { .. } => invalid(StatusCode::REQUEST_TIMEOUT).code("body_timeout"),
-        RequestError::NotJson { .. } => invalid(StatusCode::BAD_REQUEST).code("invalid_json"),
-        RequestError::TooDeep { .. } => invalid(StatusCode::BAD_REQUEST).code("nesting_too_deep"),
-        RequestError::Missing { param, .. } => invalid(StatusCode::BAD_REQUEST).code("missing_parameter").param(param),
-        RequestError::WrongType { param, .. } => invalid(StatusCode::BAD_REQUEST).code("invalid_type").param(param),
-        RequestError::Duplicate { param } => invalid(StatusCode::BAD_REQUEST)
-            .code("duplicate_parameter")
-            .param(param),
-        RequestError::UnknownModel { .. } => invalid(StatusCode::NOT_FOUND).code("model_not_found").param("model"),
-        RequestError::UnknownTier { .. } => invalid(StatusCode::BAD_REQUEST).code("unknown_tier"),
-        RequestError::ContextLength { place, .. } => invalid(StatusCode::BAD_REQUEST)
-            .code("context_length_exceeded")
-            .param(place),
-        RequestError::Template { .. } => invalid(StatusCode::BAD_REQUEST).code("chat_template").param("messages"),
-        RequestError::UnknownBudget { .. } => invalid(StatusCode::NOT_FOUND).code("budget_not_found"),
-        RequestError::WrongLimits { .. } => invalid(StatusCode::UNPROCESSABLE_ENTITY).code("invalid_limits"),
-        RequestError::Jurisdiction { .. } => new(StatusCode::FORBIDDEN, PERMISSION)
-            .code("jurisdiction")
-            .param("model"),
-    }
-}
-
-fn of_budget(error: &BudgetError, message: String) -> ApiError {
-    match error {
-        BudgetError::Unreachable { wait } => ApiError {
-            retry_after: Some(*wait),
-            ..ApiError::new(StatusCode::SERVICE_UNAVAILABLE, SERVER, message).code("budget_unreachable")
-        },
-        BudgetError::Denied { denied, .. } => {
-            let (kind, code) = match denied.short {
-                Shortage::Requests | Shortage::Concurrency => ("requests", "rate_limit_exceeded"),
-                Shortage::Tokens | Shortage::Priority => ("tokens", "rate_limit_exceeded"),
-                Shortage::Day | Shortage::TooLarge => ("insufficient_quota", "insufficient_quota"),
-            };
-            let is_final = !denied.short.passes();
-            let unknown = (!is_final).then_some(Duration::from_secs(1));
-            ApiError {
-                is_final,
-                retry_after: denied.wait.or(unknown),
-                ..ApiError::new(StatusCode::TOO_MANY_REQUESTS, kind, message).code(code)
-            }
-        }
-    }
-}
-
-fn of_attempt(error: AttemptError, message: String) -> ApiError {
-    let new = |status, code| ApiError::new(status, SERVER, message.clone()).code(code);
-    debug_assert!(error.fault() != Fault::Client || matches!(error, AttemptError::Rejected { .. }));
-    match error {
-        AttemptError::NoRoom { .. } | AttemptError::Unfit => new(StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
-        AttemptError::Status { status: 429 | 503, .. } => new(StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
-        AttemptError::Stopping => new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
-        AttemptError::Cell(_) => new(StatusCode::SERVICE_UNAVAILABLE, "cell_unreachable"),
-        AttemptError::FirstByteTimeout | AttemptError::BetweenBytesTimeout | AttemptError::Deadline => {
-            new(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout")
-        }
-        AttemptError::Send(_) => new(StatusCode::BAD_GATEWAY, "upstream_unreachable"),
-        AttemptError::Status { .. } | AttemptError::InBand => new(StatusCode::BAD_GATEWAY, "upstream_error"),
-        AttemptError::Garbage(_) => new(StatusCode::BAD_GATEWAY, "upstream_garbage"),
-        AttemptError::Rejected { status, body } => of_rejected(status, body),
-    }
-}
-
-/// An engine's own words about the request. Engines differ in their shape: those that lack the API's are wrapped.
-fn of_rejected(status: u16, body: Bytes) -> ApiError {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-    let in_shape = super::answer::has_error_object(&body);
-    let message = if in_shape { String::new() } else { engine_message(&body) };
-    let error = ApiError::new(status, INVALID_REQUEST, message).code("rejected_by_engine");
-    ApiError {
-        verbatim: in_shape.then_some(body),
-        ..error
     }
 }
 
@@ -255,8 +155,8 @@ fn engine_message(body: &[u8]) -> String {
 }
 
 /// The event that ends a stream with an error. No `[DONE]` follows it, so that SDKs raise.
-pub fn error_event(failure: Failure) -> Bytes {
-    let body = ApiError::from(failure).body();
+pub fn error_event(error: &ApiError) -> Bytes {
+    let body = error.body();
     let mut event = Vec::with_capacity(body.len() + 8);
     // An engine's own words may hold line ends between tokens, which an event's data must not.
     let text: String = String::from_utf8_lossy(&body)
@@ -265,71 +165,4 @@ pub fn error_event(failure: Failure) -> Bytes {
         .collect();
     data_event(&text, &mut event);
     event.into()
-}
-
-const INVALID_REQUEST: &str = "invalid_request_error";
-const PERMISSION: &str = "permission_error";
-const SERVER: &str = "server_error";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn exhausted(error: AttemptError) -> ApiError {
-        Failure::Exhausted {
-            error,
-            recovery: Some(Duration::from_secs(3)),
-        }
-        .into()
-    }
-
-    #[test]
-    fn errors_have_all_four_fields() {
-        let error = ApiError::from(Failure::from(RequestError::Missing {
-            param: "model",
-            expected: "a string",
-        }));
-        assert_eq!(error.status, 400);
-        assert_eq!(
-            error.body(),
-            r#"{"error":{"message":"`model` is missing: it must be a string","type":"invalid_request_error","param":"model","code":"missing_parameter"}}"#
-        );
-        let body = String::from_utf8(ApiError::from(Failure::from(RequestError::MissingKey)).body().to_vec()).unwrap();
-        assert!(body.contains(r#""param":null,"code":"invalid_api_key""#), "{body}");
-    }
-
-    #[test]
-    fn an_engines_own_words_pass_when_they_have_the_shape_and_are_wrapped_when_not() {
-        let shaped = Bytes::from_static(br#"{"error":{"message":"too long","type":"x","param":null,"code":400}}"#);
-        assert_eq!(
-            exhausted(AttemptError::Rejected {
-                status: 400,
-                body: shaped.clone()
-            })
-            .body(),
-            shaped
-        );
-        for body in [
-            r#"{"detail":"too long"}"#,
-            "too long",
-            r#"{"object":"error","message":"too long"}"#,
-        ] {
-            let error = exhausted(AttemptError::Rejected {
-                status: 422,
-                body: body.into(),
-            });
-            assert_eq!(error.status, 422);
-            assert!(String::from_utf8_lossy(&error.body()).contains("too long\""), "{body}");
-        }
-    }
-
-    #[test]
-    fn an_event_of_an_error_is_one_line() {
-        let body = Bytes::from_static(b"{\"error\":\n{\"message\":\"a\\nb\"}}");
-        let event = error_event(Failure::Exhausted {
-            error: AttemptError::Rejected { status: 400, body },
-            recovery: None,
-        });
-        assert_eq!(event, "data: {\"error\": {\"message\":\"a\\nb\"}}\n\n");
-    }
 }

@@ -9,7 +9,6 @@ use thiserror::Error;
 
 use super::endpoint::Endpoint;
 use super::json::Fields;
-use crate::tokens::template::Ending;
 
 /// A prompt before it is tokens.
 #[derive(Debug)]
@@ -49,6 +48,17 @@ pub struct Conversation<'a> {
     pub reasoning_effort: Option<&'a RawValue>,
     /// How the prompt ends.
     pub ending: Ending,
+}
+
+/// How a prompt ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// With the last message.
+    Message,
+    /// With what asks the model to answer: `add_generation_prompt`.
+    Answer,
+    /// Inside the last message, which the model is to go on with: `continue_final_message`.
+    Continuation,
 }
 
 /// A parameter that cannot be read.

@@ -7,8 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CellCommand, CellId, CellReply, CellState};
-use crate::platform::CellError;
+use super::{CellCommand, CellError, CellId, CellReply, CellState};
 use crate::time::Timestamp;
 
 /// What one entry holds. It is written in a compact form, since everybody reads what anybody writes.

@@ -7,12 +7,12 @@ pub mod redis;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use thiserror::Error;
 
 use crate::budget::{BudgetCell, BudgetCommand, BudgetReply};
 use crate::cluster::{ClusterCell, ClusterCommand, ClusterReply};
+use crate::geo::Coordinates;
 use crate::ids::{BudgetId, ClusterName, ModelName};
-use crate::platform::CellError;
-use crate::route::Coordinates;
 use crate::time::Timestamp;
 use crate::tokens::{Correction, Observed};
 
@@ -91,6 +91,17 @@ impl CellCommand {
             }
         }
     }
+}
+
+/// Why a cell did not answer.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum CellError {
+    /// The runtime could not reach the cell.
+    #[error("cell unreachable: {0}")]
+    Unreachable(String),
+    /// Another version's record or message, or a damaged one.
+    #[error("cell record or message not understood: {0}")]
+    Malformed(String),
 }
 
 /// A cell's reply to a command of its kind.

@@ -4,8 +4,7 @@
 
 use std::time::Duration;
 
-use super::{CellCommand, CellReply};
-use crate::platform::CellError;
+use super::{CellCommand, CellError, CellReply};
 
 /// What waits for one cell. `R` is how a reply is given to whoever asked.
 #[derive(Debug)]

@@ -13,8 +13,8 @@ use super::report::{At, Report};
 use super::tenants;
 use super::validated::{Admin, Cluster, Config, Region, Replica};
 use super::written::{self, Root};
+use crate::geo::Coordinates;
 use crate::ids::{ClusterName, Jurisdiction, RegionName, ReplicaName, SecretName};
-use crate::route::Coordinates;
 
 /// The configuration, or `None` when it is wrong, which is then in the report.
 pub(super) fn check(root: &Root, tables: Option<&[&str]>, version: String, report: &mut Report) -> Option<Config> {

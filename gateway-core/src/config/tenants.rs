@@ -11,8 +11,8 @@ use super::report::{At, Report};
 use super::validated::{Budget, Region, Tenant, TenantKey};
 use super::written::{self, Root};
 use crate::budget::{BudgetLimits, Rate};
+use crate::geo::Coordinates;
 use crate::ids::{BudgetId, BudgetName, Jurisdiction, ModelName, RegionName, TenantName};
-use crate::route::Coordinates;
 
 /// The tenants, in the order written.
 pub(super) fn check(

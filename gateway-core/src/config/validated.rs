@@ -8,10 +8,10 @@ use http::Uri;
 
 use super::digest::KeyDigest;
 use crate::budget::{BudgetLimits, Rate};
+use crate::geo::Coordinates;
 use crate::ids::{
     BudgetId, ClusterName, Jurisdiction, ModelName, RegionName, ReplicaName, SecretName, TableName, TenantName, Tokens,
 };
-use crate::route::Coordinates;
 
 /// A sound configuration. It is made by [`Config::parse`](Self::parse) only.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::platform::{CellError, SendError};
+use crate::cells::CellError;
+use crate::platform::SendError;
 
 /// Whose fault an error is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::event::Level;
 use crate::budget::BudgetError;
+use crate::cells::CellError;
 use crate::ids::{BudgetId, RequestId, Tokens};
-use crate::platform::CellError;
 
 /// Something about a budget.
 #[derive(Clone, Copy, Debug)]

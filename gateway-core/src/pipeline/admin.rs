@@ -10,13 +10,13 @@ use http::{HeaderValue, Response, StatusCode};
 use serde_json::json;
 
 use super::body::Body;
-use super::budgets;
 use super::estimates::correction_in_cell;
 use super::exchange::Exchange;
+use super::failure::Failure;
 use super::permits::{address, command};
 use super::receive::receive;
-use super::respond;
-use crate::api::{Failure, RequestError, model_item, model_list};
+use super::{budgets, respond};
+use crate::api::{RequestError, model_item, model_list};
 use crate::auth::{authenticate, authenticate_admin};
 use crate::cells::CellReply;
 use crate::cluster::{ClusterCommand, ClusterReply, ReplicaStatus};

@@ -15,11 +15,11 @@ use crate::budget::{
     Book, BudgetCommand, BudgetError, BudgetReply, Denied, HolderId, IDLE, LONGEST_CALL, Lease, Leased, MOST_WAITS,
     NotReserved, Upkeep,
 };
-use crate::cells::{CellAddress, CellCommand, CellId, CellReply};
+use crate::cells::{CellAddress, CellCommand, CellError, CellId, CellReply};
 use crate::config::Budget;
 use crate::ids::BudgetId;
 use crate::observe::{Budgeting, Event};
-use crate::platform::{CellError, Platform};
+use crate::platform::Platform;
 use crate::time::Timestamp;
 
 /// Books by budget. Their number is that of the configuration's budgets.

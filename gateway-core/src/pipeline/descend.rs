@@ -6,10 +6,11 @@ use bytes::Bytes;
 
 use super::attempt::{Begun, Target, attempt};
 use super::exchange::Exchange;
+use super::failure::Failure;
 use super::plan::Planned;
 use super::relay::Relay;
 use super::reserve::Reserved;
-use crate::api::{Failure, canned};
+use crate::api::canned;
 use crate::ids::{ClusterName, ModelName, Tokens};
 use crate::ladder::{AttemptError, Descent, Step};
 use crate::observe::Event;

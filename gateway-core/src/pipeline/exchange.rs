@@ -14,19 +14,18 @@ use futures::future::{Either, select};
 use http::Response;
 use http::request::Parts;
 
-use super::admin;
 use super::body::Body;
-use super::budgets;
+use super::failure::Failure;
 use super::generate::generate;
 use super::tokenize::tokenize;
-use super::{Gateway, respond};
-use crate::api::{ApiError, Failure, RequestError, Route};
+use super::{Gateway, admin, budgets, respond};
+use crate::api::{ApiError, RequestError, Route};
 use crate::budget::Rates;
 use crate::config::Config;
+use crate::geo::{Coordinates, Location};
 use crate::ids::RequestId;
 use crate::observe::Event;
 use crate::platform::Platform;
-use crate::route::{Coordinates, Location};
 use crate::time::Timestamp;
 
 /// What belongs to one request, from its arrival to the last byte of its answer.

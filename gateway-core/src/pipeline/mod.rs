@@ -17,6 +17,7 @@ mod count;
 mod descend;
 mod estimates;
 mod exchange;
+mod failure;
 mod generate;
 mod live;
 mod permit;
@@ -45,10 +46,11 @@ use self::live::Live;
 use self::permits::PermitBooks;
 use self::stop::Stop;
 use crate::config::{Config, ConfigErrors};
+use crate::geo::Location;
 use crate::ids::ClusterName;
 use crate::observe::{Event, Metrics};
 use crate::platform::Platform;
-use crate::route::{LoadSnapshot, Location};
+use crate::route::LoadSnapshot;
 use crate::tokens::Tables;
 
 /// What a process, isolate or instance keeps between requests: data only, never I/O.

@@ -12,6 +12,7 @@ use futures::future::{Either, select};
 use super::charge::Charge;
 use super::exchange::Exchange;
 use super::permits::Lending;
+use crate::cells::CellError;
 use crate::cluster::{
     Acquire, Book, ClusterCommand, ClusterReply, Grant, Held, Outcome, PermitId, Refusal, Release, Share,
 };
@@ -19,7 +20,7 @@ use crate::config::{Cluster, Replica};
 use crate::ids::{ReplicaName, Tokens};
 use crate::ladder::AttemptError;
 use crate::observe::Event;
-use crate::platform::{CellError, Platform};
+use crate::platform::Platform;
 
 /// A place at a replica. It is given back when dropped.
 #[derive(Debug)]

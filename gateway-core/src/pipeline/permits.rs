@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::exchange::{Exchange, Paused};
-use crate::cells::{CellAddress, CellCommand, CellId, CellReply};
+use crate::cells::{CellAddress, CellCommand, CellError, CellId, CellReply};
 use crate::cluster::{
     Book, BreakerPolicy, ClusterCommand, ClusterLoad, ClusterReply, Extend, Extended, LOOK_EVERY, Release, Room,
 };
 use crate::config::{Cluster, Replica};
 use crate::ids::{ClusterName, ReplicaName};
-use crate::platform::{CellError, Platform};
+use crate::platform::Platform;
 use crate::route::LoadSnapshot;
 use crate::time::Timestamp;
 

@@ -13,8 +13,9 @@ use futures::future::{Either, select};
 use super::account::Account;
 use super::chunks::Chunks;
 use super::exchange::{Exchange, Paused};
+use super::failure::Failure;
 use super::permit::Permit;
-use crate::api::{Failure, comment, error_event};
+use crate::api::{comment, error_event};
 use crate::cluster::Outcome;
 use crate::ladder::AttemptError;
 use crate::platform::Platform;
@@ -157,7 +158,7 @@ impl<P: Platform> Relay<P> {
         };
         self.permit.settle(outcome);
         self.permit.on_stream_failed(&error);
-        error_event(Failure::BrokenOff(error))
+        error_event(&Failure::BrokenOff(error).into())
     }
 }
 

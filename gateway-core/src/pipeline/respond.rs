@@ -15,8 +15,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use super::body::Body;
 use super::descend::{Answer, Answered, ServedBy};
 use super::exchange::{Exchange, Paused};
+use super::failure::Failure;
 use super::relay::Relay;
-use crate::api::{ApiError, Failure, comment, error_event};
+use crate::api::{ApiError, comment, error_event};
 use crate::budget::Rates;
 use crate::ids::{RequestId, Tokens};
 use crate::ladder::AttemptError;
@@ -141,7 +142,7 @@ impl<P: Platform> Committed<P> {
 
     fn fail(&mut self, failure: Failure) -> Bytes {
         self.stage = Stage::Ended;
-        error_event(failure)
+        error_event(&failure.into())
     }
 }
 

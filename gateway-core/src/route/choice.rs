@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::region::{Coordinates, round_trip};
 use crate::cluster::ClusterLoad;
+use crate::geo::{Coordinates, round_trip};
 use crate::ids::Tokens;
 use crate::time::Timestamp;
 

@@ -8,8 +8,7 @@
 //! whether an entry whose reply was lost is there already.
 
 use super::log::{Entry, KEPT, Replica};
-use super::{CellCommand, CellId, CellReply};
-use crate::platform::CellError;
+use super::{CellCommand, CellError, CellId, CellReply};
 use crate::time::Timestamp;
 
 /// A script that Redis runs, and the digest that names it.

@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
+pub use crate::api::Ending;
 use crate::time::Timestamp;
 
 #[cfg(feature = "compile")]
@@ -69,17 +70,6 @@ pub struct Chat<'a> {
     pub ending: Ending,
     /// Who is to read it.
     pub reader: Reader,
-}
-
-/// How a prompt ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// With the last message.
-    Message,
-    /// With what asks the model to answer: `add_generation_prompt`.
-    Answer,
-    /// Inside the last message, which the model is to go on with: `continue_final_message`.
-    Continuation,
 }
 
 /// Who reads a request before the template does.
