@@ -6,6 +6,7 @@ mod answer;
 mod canned;
 mod endpoint;
 mod error;
+pub mod headers;
 mod json;
 mod models;
 mod prompt;

@@ -1,0 +1,40 @@
+//! The names of headers that are not HTTP's own.
+
+use http::HeaderName;
+
+/// The request's id, in both directions.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// In how many milliseconds asking again may help; OpenAI's SDKs read it before `retry-after`.
+pub const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+/// `false` has OpenAI's SDKs not ask again.
+pub const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+/// How many requests a budget allows, how many are left, and when it is full again.
+pub const RATE_REQUESTS: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit-requests"),
+    HeaderName::from_static("x-ratelimit-remaining-requests"),
+    HeaderName::from_static("x-ratelimit-reset-requests"),
+];
+/// The same of tokens.
+pub const RATE_TOKENS: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit-tokens"),
+    HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    HeaderName::from_static("x-ratelimit-reset-tokens"),
+];
+/// How long the gateway took; W3C's Server Timing.
+pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+/// What every header of the gateway's own begins with.
+pub const OWN_PREFIX: &str = "x-tidegate-";
+/// By which a client names the lowest tier that it accepts.
+pub const LOWEST_TIER: &str = "x-tidegate-lowest-tier";
+/// Whether a cache answered.
+pub const X_CACHE: HeaderName = HeaderName::from_static("x-tidegate-cache");
+/// Which cluster served.
+pub const X_CLUSTER: HeaderName = HeaderName::from_static("x-tidegate-cluster");
+/// Which model served, by its public name.
+pub const X_MODEL: HeaderName = HeaderName::from_static("x-tidegate-model");
+/// Which tier of the ladder served.
+pub const X_TIER: HeaderName = HeaderName::from_static("x-tidegate-tier");
+/// How many tokens the prompt is.
+pub const X_PROMPT_TOKENS: HeaderName = HeaderName::from_static("x-tidegate-prompt-tokens");
+/// The version of the configuration.
+pub const X_CONFIG: HeaderName = HeaderName::from_static("x-tidegate-config");

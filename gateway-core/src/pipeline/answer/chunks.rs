@@ -1,0 +1,158 @@
+//! An engine's stream, as the chunks that the client is to see.
+
+use bytes::Bytes;
+use futures::StreamExt;
+
+use crate::api::{DONE_EVENT, Decoder, Editor, NoAnswer, Usage, data_event};
+use crate::ladder::{AttemptError, Garbage};
+use crate::platform::{Platform, SendError};
+use crate::time::Timestamp;
+use crate::tokens::Output;
+
+/// Reads an engine's stream and edits its chunks. Nothing waits for anything: what one piece of the upstream
+/// completes goes out as one piece.
+#[derive(Debug)]
+pub(in crate::pipeline) struct Chunks<P: Platform> {
+    upstream: P::Body,
+    platform: P,
+    decoder: Decoder,
+    read: Read,
+    last_byte: Timestamp,
+}
+
+/// What has been read of the stream.
+#[derive(Debug)]
+struct Read {
+    editor: Editor,
+    usage: Option<Usage>,
+    written: Output,
+    chunks: u64,
+    /// What ended the stream, after the chunks before it have been handed out.
+    end: Option<Result<(), AttemptError>>,
+}
+
+impl<P: Platform> Chunks<P> {
+    pub fn new(upstream: P::Body, editor: Editor, event_bytes: usize, platform: P, written: Output) -> Self {
+        let last_byte = platform.now();
+        let decoder = Decoder::new(event_bytes);
+        let read = Read {
+            editor,
+            usage: None,
+            written,
+            chunks: 0,
+            end: None,
+        };
+        Self {
+            upstream,
+            platform,
+            decoder,
+            read,
+            last_byte,
+        }
+    }
+
+    /// The next chunks; empty when the stream has come to its proper end. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// When the stream came to another end.
+    pub async fn next(&mut self) -> Result<Bytes, AttemptError> {
+        loop {
+            match &self.read.end {
+                Some(Ok(())) => return Ok(Bytes::new()),
+                Some(Err(error)) => return Err(error.clone()),
+                None => {}
+            }
+            match self.upstream.next().await {
+                Some(Ok(bytes)) => {
+                    self.last_byte = self.platform.now();
+                    let out = self.on_bytes(&bytes);
+                    if !out.is_empty() {
+                        return Ok(out.into());
+                    }
+                }
+                Some(Err(error)) => self.read.end = Some(Err(error.into())),
+                None => self.read.end = Some(Err(SendError::Broken("ended without [DONE]".to_owned()).into())),
+            }
+        }
+    }
+
+    /// Whether no chunk has come yet.
+    pub fn is_empty(&self) -> bool {
+        self.read.chunks == 0
+    }
+
+    /// Whether the stream has come to its proper end.
+    pub fn is_done(&self) -> bool {
+        self.read.end == Some(Ok(()))
+    }
+
+    /// The usage, where the engine has reported it.
+    pub fn usage(&self) -> Option<Usage> {
+        self.read.usage
+    }
+
+    /// What has been written so far.
+    pub fn written(&self) -> &Output {
+        &self.read.written
+    }
+
+    /// When the engine last sent anything.
+    pub fn last_byte(&self) -> Timestamp {
+        self.last_byte
+    }
+
+    fn on_bytes(&mut self, bytes: &[u8]) -> Vec<u8> {
+        self.decoder.push(bytes);
+        let mut out = Vec::with_capacity(bytes.len() + OUT_SPARE_BYTES);
+        while self.read.end.is_none() {
+            match self.decoder.next_data() {
+                Ok(Some(data)) => self.read.on_event(&data, &mut out),
+                Ok(None) => break,
+                Err(_) => self.read.end = Some(Err(Garbage::TooLarge.into())),
+            }
+        }
+        out
+    }
+}
+
+impl Read {
+    fn on_event(&mut self, data: &[u8], out: &mut Vec<u8>) {
+        if data == b"[DONE]" {
+            out.extend_from_slice(DONE_EVENT);
+            self.end = Some(Ok(()));
+            return;
+        }
+        if let Some(alike) = self.editor.alike(data) {
+            self.chunks += 1;
+            self.usage = alike.usage().or(self.usage);
+            self.written.on_said(&[alike.said()]);
+            alike.write_event(out);
+            return;
+        }
+        let text = std::str::from_utf8(data).map_err(|_| NoAnswer::NotJson);
+        match text.and_then(|text| self.editor.chunk(text)) {
+            Ok(answer) => {
+                self.chunks += 1;
+                self.usage = answer.usage.or(self.usage);
+                self.written.on_said(&answer.said);
+                if let Some(json) = answer.json {
+                    write_event(&json, out);
+                }
+            }
+            Err(NoAnswer::Error) => self.end = Some(Err(AttemptError::InBand)),
+            Err(NoAnswer::NotJson) => self.end = Some(Err(Garbage::NotJson.into())),
+        }
+    }
+}
+
+/// Valid JSON may hold line ends between its tokens, where several data lines made one event: they become spaces.
+fn write_event(json: &str, out: &mut Vec<u8>) {
+    if memchr::memchr(b'\n', json.as_bytes()).is_some() {
+        data_event(&json.replace('\n', " "), out);
+    } else {
+        data_event(json, out);
+    }
+}
+
+/// What editing may add to the chunks of one piece without another allocation.
+const OUT_SPARE_BYTES: usize = 128;

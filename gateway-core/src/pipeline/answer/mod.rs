@@ -1,0 +1,7 @@
+//! What an engine sends, read, rewritten and metered.
+
+mod chunks;
+mod meter;
+
+pub(super) use chunks::Chunks;
+pub(super) use meter::{Account, output, tokenizer};

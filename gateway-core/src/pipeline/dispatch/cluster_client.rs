@@ -1,0 +1,186 @@
+//! The permits that this process, isolate or instance keeps, by cluster, and what passes between them and the clusters'
+//! cells behind requests' backs.
+
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::cells::{CellAddress, CellCommand, CellError, CellId, CellReply};
+use crate::cluster::{
+    Book, BreakerPolicy, ClusterCommand, ClusterLoad, ClusterReply, Extend, Extended, LOOK_EVERY, Release, Room,
+};
+use crate::config::{Cluster, Replica};
+use crate::ids::ReplicaName;
+use crate::pipeline::context::{Exchange, Paused};
+use crate::platform::Platform;
+use crate::route::LoadSnapshot;
+use crate::time::Timestamp;
+
+/// One cluster as a request sees it: its book here, and the way to its cell.
+#[derive(Debug)]
+pub(in crate::pipeline) struct Lending<P: Platform> {
+    pub exchange: Rc<Exchange<P>>,
+    pub cluster: Arc<Cluster>,
+    book: Arc<Mutex<Book>>,
+}
+
+impl<P: Platform> Clone for Lending<P> {
+    fn clone(&self) -> Self {
+        Self {
+            exchange: Rc::clone(&self.exchange),
+            cluster: Arc::clone(&self.cluster),
+            book: Arc::clone(&self.book),
+        }
+    }
+}
+
+impl<P: Platform> Lending<P> {
+    pub fn new(exchange: &Rc<Exchange<P>>, cluster: &Arc<Cluster>) -> Self {
+        Self {
+            exchange: Rc::clone(exchange),
+            cluster: Arc::clone(cluster),
+            book: exchange.gateway.permits.of(&cluster.name),
+        }
+    }
+
+    /// Looks at the book, or changes it.
+    pub fn with<T>(&self, work: impl FnOnce(&mut Book) -> T) -> T {
+        work(&mut self.book.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What each replica has room for.
+    pub fn room(&self) -> Room {
+        Room {
+            max_running: self.cluster.max_running,
+            kv_cache_tokens: self.cluster.kv_cache_tokens,
+        }
+    }
+
+    /// Every replica's name.
+    pub fn replicas(&self) -> Vec<ReplicaName> {
+        self.cluster
+            .replicas
+            .iter()
+            .map(|replica| replica.name.clone())
+            .collect()
+    }
+
+    /// How long a permit holds without renewal.
+    pub fn ttl(&self) -> Duration {
+        self.exchange.config.limits.permit_ttl
+    }
+
+    /// Asks the cell.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or its reply is not one of a cluster's cell.
+    pub async fn ask(&self, it: ClusterCommand) -> Result<ClusterReply, CellError> {
+        match self
+            .exchange
+            .platform
+            .cell_call(&address(&self.cluster), command(it))
+            .await?
+        {
+            CellReply::Cluster(reply) => Ok(reply),
+            CellReply::Estimate(_) | CellReply::Budget(_) | CellReply::AnotherKind => {
+                Err(CellError::Malformed("not a reply of a cluster".to_owned()))
+            }
+        }
+    }
+
+    /// The cell has told the cluster's load, now; tells when that is.
+    pub fn on_load(&self, load: ClusterLoad) -> Timestamp {
+        let at = self.exchange.platform.now();
+        let snapshot = LoadSnapshot { load, at };
+        self.exchange.gateway.on_load(&self.cluster.name, snapshot);
+        at
+    }
+
+    /// Tells the cell, in the background.
+    pub fn tell(&self, it: ClusterCommand) {
+        let lending = self.clone();
+        self.exchange.platform.after_response(async move {
+            // A message that is lost costs a place until the permit expires; asking again could only make it later.
+            let _ = lending.ask(it).await;
+        });
+    }
+
+    /// Tells the cell what has ended, in the background.
+    pub fn release(&self, releases: Vec<Release>) {
+        if !releases.is_empty() {
+            let limits = &self.exchange.config.limits;
+            let breaker = BreakerPolicy {
+                failures: limits.breaker_failures,
+                open: limits.breaker_open,
+            };
+            self.tell(ClusterCommand::Release { releases, breaker });
+        }
+    }
+
+    /// Asks the cell whether it goes on lending at that replica, in the background.
+    pub fn extend(&self, replica: &Replica) {
+        let lending = self.clone();
+        let replica = replica.name.clone();
+        let extend = Extend {
+            held: self.with(|book| book.held_at(&replica)),
+            replica: replica.clone(),
+            replicas: self.replicas(),
+            room: self.room(),
+            ttl: self.ttl(),
+        };
+        self.exchange.platform.after_response(async move {
+            // Without a reply what is lent ends soon, and requests ask the cell themselves.
+            if let Ok(ClusterReply::Extended(Extended { lends, load })) =
+                lending.ask(ClusterCommand::Extend(extend)).await
+            {
+                let at = lending.on_load(load);
+                let ended = lending.with(|book| book.on_extended(at, &replica, lends, lending.ttl()));
+                lending.release(ended);
+            }
+        });
+    }
+
+    /// Has idle places given back after a while, in the background, unless somebody does so already.
+    pub fn watch(&self) {
+        let begun = self.exchange.platform.now();
+        if !self.with(|book| book.watch(begun)) {
+            return;
+        }
+        let lending = self.clone();
+        self.exchange
+            .platform
+            .after_response(async move { while lending.give_back_idle(begun + LONGEST_WATCH).await {} });
+    }
+
+    /// Waits a while, and gives back what is idle then; whether there is more to look after before `end`.
+    async fn give_back_idle(&self, end: Timestamp) -> bool {
+        let stops = self.exchange.pause(LOOK_EVERY).await == Paused::Stopped;
+        let now = self.exchange.platform.now();
+        let (ended, goes_on) = self.with(|book| {
+            book.on_watched();
+            if stops {
+                (book.give_back_all(now), false)
+            } else {
+                (book.give_back_idle(now), now < end && book.watch(now))
+            }
+        });
+        self.release(ended);
+        goes_on
+    }
+}
+
+/// The address of a cluster's cell.
+pub(in crate::pipeline) fn address(cluster: &Cluster) -> CellAddress {
+    CellAddress {
+        id: CellId::Cluster(cluster.name.clone()),
+        near: cluster.region.coordinates,
+    }
+}
+
+/// A command to a cluster's cell.
+pub(in crate::pipeline) fn command(command: ClusterCommand) -> CellCommand {
+    CellCommand::Cluster(command)
+}
+
+/// How long one request's background looks after idle places: on Workers it has 30 s. The next request to end goes on.
+const LONGEST_WATCH: Duration = Duration::from_secs(20);

@@ -1,0 +1,77 @@
+//! Who answered: always told, in headers or, where those have gone out already, in a comment.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
+
+use crate::api::comment;
+use crate::api::headers::{X_CACHE, X_CLUSTER, X_MODEL, X_PROMPT_TOKENS, X_TIER};
+use crate::ids::{ClusterName, ModelName, Tokens};
+use crate::pipeline::response::header_value;
+
+/// Who answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::pipeline) enum ServedBy {
+    Engine {
+        cluster: ClusterName,
+        model: ModelName,
+        tier: usize,
+        prompt: Tokens,
+        /// Whether that is what the engine will report.
+        is_exact: bool,
+    },
+    Canned,
+}
+
+impl ServedBy {
+    /// Says so in headers.
+    pub fn label(&self, headers: &mut HeaderMap) {
+        headers.insert(X_CACHE, HeaderValue::from_static("bypass"));
+        match self {
+            Self::Engine {
+                cluster,
+                model,
+                tier,
+                prompt,
+                is_exact,
+            } => {
+                headers.insert(X_CLUSTER, header_value(cluster.as_str()));
+                headers.insert(X_MODEL, header_value(model.as_str()));
+                headers.insert(X_TIER, HeaderValue::from(*tier));
+                headers.insert(X_PROMPT_TOKENS, prompt_tokens(*prompt, *is_exact));
+            }
+            Self::Canned => {
+                headers.insert(X_TIER, HeaderValue::from_static("canned"));
+            }
+        }
+    }
+
+    /// Says so in a comment: `: tidegate cache=bypass cluster=… model=… tier=… prompt_tokens=…`.
+    pub fn comment(&self) -> Bytes {
+        match self {
+            Self::Engine {
+                cluster,
+                model,
+                tier,
+                prompt,
+                is_exact,
+            } => {
+                let estimated = if *is_exact { "" } else { ESTIMATED };
+                comment(&format!(
+                    "tidegate cache=bypass cluster={cluster} model={model} tier={tier} prompt_tokens={prompt}{estimated}"
+                ))
+            }
+            Self::Canned => comment("tidegate cache=bypass tier=canned"),
+        }
+    }
+}
+
+/// The count as an item of RFC 9651: an integer, with the parameter `estimated` unless it is exact.
+fn prompt_tokens(prompt: Tokens, is_exact: bool) -> HeaderValue {
+    if is_exact {
+        HeaderValue::from(prompt.0)
+    } else {
+        header_value(&[itoa::Buffer::new().format(prompt.0), ESTIMATED].concat())
+    }
+}
+
+const ESTIMATED: &str = ";estimated";

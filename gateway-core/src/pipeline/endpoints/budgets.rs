@@ -1,0 +1,282 @@
+//! How budgets stand: for a key's own tenant, and for operators, who can also set limits in place of the configuration's.
+
+use std::fmt::Display;
+
+use bytes::Bytes;
+use futures::Stream;
+use futures::future::join_all;
+use http::request::Parts;
+use http::{Method, Response};
+use serde::{Deserialize, Serialize};
+
+use crate::api::RequestError;
+use crate::auth::{authenticate, authenticate_admin};
+use crate::budget::{Amount, BudgetCommand, BudgetError, BudgetLimits, BudgetReply, BudgetStatus, Rate, Totals};
+use crate::cells::{CellCommand, CellReply};
+use crate::config::Budget;
+use crate::ids::{BudgetId, ModelName};
+use crate::pipeline::body::Body;
+use crate::pipeline::context::Exchange;
+use crate::pipeline::failure::Failure;
+use crate::pipeline::intake::receive;
+use crate::pipeline::leases::address;
+use crate::pipeline::response;
+use crate::platform::Platform;
+
+/// `GET /v1/usage`: the budgets of the key's tenant.
+pub(in crate::pipeline) async fn usage<P: Platform>(
+    exchange: &Exchange<P>,
+    head: &Parts,
+) -> Result<Response<Body>, Failure> {
+    let tenant = authenticate(&exchange.config, &head.headers)?.tenant;
+    let statuses = join_all(tenant.budgets.iter().map(|budget| status(exchange, budget))).await;
+    let mut budgets = Vec::new();
+    for (budget, status) in tenant.budgets.iter().zip(statuses) {
+        budgets.push(BudgetJson::new(budget, &status?, false));
+    }
+    let tenant = tenant.name.as_str();
+    Ok(response::json(to_json(&UsageJson {
+        object: "usage",
+        tenant,
+        budgets,
+    })))
+}
+
+/// `GET /admin/budgets`: all of them. Those whose cells do not answer are named apart.
+pub(in crate::pipeline) async fn list<P: Platform>(
+    exchange: &Exchange<P>,
+    head: &Parts,
+) -> Result<Response<Body>, Failure> {
+    authenticate_admin(&exchange.config.admin, &head.headers)?;
+    let budgets: Vec<_> = exchange
+        .config
+        .tenants
+        .iter()
+        .flat_map(|tenant| &tenant.budgets)
+        .collect();
+    let statuses = join_all(budgets.iter().map(|budget| status(exchange, budget))).await;
+    let mut listed = BudgetsJson::default();
+    for (budget, status) in budgets.into_iter().zip(statuses) {
+        match status {
+            Ok(status) => listed.budgets.push(BudgetJson::new(budget, &status, true)),
+            Err(_) => listed.unreachable.push(budget.id.to_string()),
+        }
+    }
+    Ok(response::json(to_json(&listed)))
+}
+
+/// `GET`, `PUT` and `DELETE /admin/budgets/TENANT/NAME`: reads a budget, sets limits in place of the configuration's, or
+/// puts those back. Limits hold everywhere within a third of `lease_ttl_ms`.
+pub(in crate::pipeline) async fn change<P, B, E>(
+    exchange: &Exchange<P>,
+    asked: &str,
+    head: &Parts,
+    body: B,
+) -> Result<Response<Body>, Failure>
+where
+    P: Platform,
+    B: Stream<Item = Result<Bytes, E>> + Unpin,
+    E: Display,
+{
+    authenticate_admin(&exchange.config.admin, &head.headers)?;
+    let mut budgets = exchange.config.tenants.iter().flat_map(|tenant| &tenant.budgets);
+    let unknown = || RequestError::UnknownBudget {
+        asked: asked.to_owned(),
+    };
+    let budget = budgets
+        .find(|budget| budget.id.to_string() == asked)
+        .ok_or_else(unknown)?;
+    match head.method {
+        Method::PUT => {
+            let text = receive(&exchange.platform, &head.headers, body, &exchange.config.limits).await?;
+            call(exchange, budget, BudgetCommand::SetLimits(Some(limits(&text)?))).await?;
+        }
+        Method::DELETE => {
+            call(exchange, budget, BudgetCommand::SetLimits(None)).await?;
+        }
+        _ => {}
+    }
+    let status = status(exchange, budget).await?;
+    Ok(response::json(to_json(&BudgetJson::new(budget, &status, true))))
+}
+
+/// How a budget stands.
+///
+/// # Errors
+/// When its cell does not answer.
+pub(in crate::pipeline) async fn status<P: Platform>(
+    exchange: &Exchange<P>,
+    budget: &Budget,
+) -> Result<BudgetStatus, BudgetError> {
+    let limits = budget.limits;
+    call(exchange, budget, BudgetCommand::Status { limits }).await
+}
+
+async fn call<P: Platform>(
+    exchange: &Exchange<P>,
+    budget: &Budget,
+    command: BudgetCommand,
+) -> Result<BudgetStatus, BudgetError> {
+    let command = CellCommand::Budget(command);
+    match exchange.platform.cell_call(&address(budget), command).await {
+        Ok(CellReply::Budget(BudgetReply::Status(status))) => Ok(*status),
+        Ok(_) | Err(_) => Err(BudgetError::Unreachable {
+            wait: std::time::Duration::from_secs(1),
+        }),
+    }
+}
+
+fn limits(text: &[u8]) -> Result<BudgetLimits, RequestError> {
+    let wrong = |detail: String| RequestError::WrongLimits { detail };
+    let written: LimitsJson = serde_json::from_slice(text).map_err(|error| wrong(error.to_string()))?;
+    let limits = BudgetLimits::from(written);
+    if written == LimitsJson::default() {
+        Err(wrong("they limit nothing".to_owned()))
+    } else if limits.is_sound() {
+        Ok(limits)
+    } else {
+        Err(wrong(
+            "a figure is out of range, as docs/budgets.md tells them".to_owned(),
+        ))
+    }
+}
+
+fn to_json(value: &impl Serialize) -> Bytes {
+    serde_json::to_vec(value).unwrap_or_default().into()
+}
+
+#[derive(Serialize)]
+struct UsageJson<'a> {
+    object: &'static str,
+    tenant: &'a str,
+    budgets: Vec<BudgetJson<'a>>,
+}
+
+#[derive(Default, Serialize)]
+struct BudgetsJson<'a> {
+    budgets: Vec<BudgetJson<'a>>,
+    unreachable: Vec<String>,
+}
+
+/// A budget, with what only operators see where they ask.
+#[derive(Serialize)]
+struct BudgetJson<'a> {
+    name: &'a str,
+    models: Option<&'a [ModelName]>,
+    limits: LimitsJson,
+    tokens: LeftJson,
+    requests: LeftJson,
+    day: DayJson,
+    running: u32,
+    #[serde(flatten)]
+    operators: Option<OperatorsJson<'a>>,
+}
+
+/// What is left of something, held by edge locations, and owed.
+#[derive(Serialize)]
+struct LeftJson {
+    remaining: Option<u64>,
+    held: u64,
+    debt: u64,
+    spent: u64,
+}
+
+#[derive(Serialize)]
+struct DayJson {
+    tokens_used: u64,
+    tokens_remaining: Option<u64>,
+    resets_in_s: u64,
+}
+
+#[derive(Serialize)]
+struct OperatorsJson<'a> {
+    tenant: &'a str,
+    overridden: bool,
+    holders: u32,
+    token_totals: Totals,
+    request_totals: Totals,
+}
+
+/// Limits as the configuration writes them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+struct LimitsJson {
+    tokens_per_minute: Option<u64>,
+    burst_tokens: Option<u64>,
+    requests_per_minute: Option<u64>,
+    burst_requests: Option<u64>,
+    tokens_per_day: Option<u64>,
+    concurrent_requests: Option<u32>,
+    day_starts_at_minute: u16,
+}
+
+impl From<LimitsJson> for BudgetLimits {
+    fn from(json: LimitsJson) -> Self {
+        let rate = |per_minute: Option<u64>, burst: Option<u64>| {
+            per_minute.map(|per_minute| Rate {
+                per_minute,
+                burst: burst.unwrap_or(per_minute),
+            })
+        };
+        Self {
+            tokens: rate(json.tokens_per_minute, json.burst_tokens),
+            requests: rate(json.requests_per_minute, json.burst_requests),
+            tokens_per_day: json.tokens_per_day,
+            concurrent_requests: json.concurrent_requests,
+            day_starts_at_minute: json.day_starts_at_minute,
+        }
+    }
+}
+
+impl From<BudgetLimits> for LimitsJson {
+    fn from(limits: BudgetLimits) -> Self {
+        Self {
+            tokens_per_minute: limits.tokens.map(|rate| rate.per_minute),
+            burst_tokens: limits.tokens.map(|rate| rate.burst),
+            requests_per_minute: limits.requests.map(|rate| rate.per_minute),
+            burst_requests: limits.requests.map(|rate| rate.burst),
+            tokens_per_day: limits.tokens_per_day,
+            concurrent_requests: limits.concurrent_requests,
+            day_starts_at_minute: limits.day_starts_at_minute,
+        }
+    }
+}
+
+impl<'a> BudgetJson<'a> {
+    fn new(budget: &'a Budget, status: &BudgetStatus, is_operator: bool) -> Self {
+        let BudgetStatus { limits, left, .. } = *status;
+        let Amount { tokens, requests } = status.held;
+        let BudgetId { tenant, name } = &budget.id;
+        Self {
+            name: name.as_str(),
+            models: budget.models.as_deref(),
+            limits: limits.into(),
+            tokens: LeftJson::new(limits.tokens, left.tokens, tokens, status.tokens.spent),
+            requests: LeftJson::new(limits.requests, left.requests, requests, status.requests.spent),
+            day: DayJson {
+                tokens_used: status.day_tokens_used,
+                tokens_remaining: limits.tokens_per_day.map(|_| left.day_tokens),
+                resets_in_s: status.day_resets_in.as_secs(),
+            },
+            running: status.slots,
+            operators: is_operator.then(|| OperatorsJson {
+                tenant: tenant.as_str(),
+                overridden: status.is_overridden,
+                holders: status.holders,
+                token_totals: status.tokens,
+                request_totals: status.requests,
+            }),
+        }
+    }
+}
+
+impl LeftJson {
+    fn new(rate: Option<Rate>, left: i64, held: u64, spent: u64) -> Self {
+        Self {
+            remaining: rate.map(|_| u64::try_from(left).unwrap_or(0)),
+            held,
+            debt: left.min(0).unsigned_abs(),
+            spent,
+        }
+    }
+}

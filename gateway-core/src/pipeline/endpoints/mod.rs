@@ -1,0 +1,11 @@
+//! What each path of the API does.
+
+pub(super) mod budgets;
+pub(super) mod config;
+mod generate;
+pub(super) mod models;
+pub(super) mod probes;
+mod tokenize;
+
+pub(super) use generate::generate;
+pub(super) use tokenize::tokenize;

@@ -1,0 +1,91 @@
+//! What probes ask: whether the gateway takes requests, and its figures.
+
+use http::request::Parts;
+use http::{Response, StatusCode};
+use serde_json::json;
+
+use super::budgets;
+use crate::auth::authenticate_admin;
+use crate::cells::CellReply;
+use crate::cluster::{ClusterCommand, ClusterReply, ReplicaStatus};
+use crate::config::Cluster;
+use crate::ids::Tokens;
+use crate::observe::Told;
+use crate::pipeline::body::Body;
+use crate::pipeline::context::Exchange;
+use crate::pipeline::dispatch::{address, command};
+use crate::pipeline::failure::Failure;
+use crate::pipeline::intake::correction_in_cell;
+use crate::pipeline::response;
+use crate::platform::Platform;
+
+/// `GET /readyz`.
+pub(in crate::pipeline) fn readiness<P: Platform>(exchange: &Exchange<P>) -> Response<Body> {
+    let draining = exchange.gateway.stop.is_draining();
+    let status = if draining { "draining" } else { "ready" };
+    let body = json!({
+        "status": status,
+        "config": exchange.config.version,
+        "config_refused": exchange.gateway.live.is_refusing(),
+        "token_tables": exchange.gateway.tables.names(),
+    });
+    let mut response = response::json(body.to_string().into());
+    if draining {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    response
+}
+
+/// `GET /metrics`: for admin keys where the configuration has any, else for everybody.
+pub(in crate::pipeline) async fn metrics<P: Platform>(
+    exchange: &Exchange<P>,
+    head: &Parts,
+) -> Result<Response<Body>, Failure> {
+    let admin = &exchange.config.admin;
+    if !admin.keys.is_empty() {
+        authenticate_admin(admin, &head.headers)?;
+    }
+    let mut told = Told::default();
+    for cluster in exchange.config.clusters.values() {
+        told.clusters
+            .push((cluster.name.clone(), replica_statuses(exchange, cluster).await));
+    }
+    for model in exchange.config.models.values().filter(|model| model.tokens.is_none()) {
+        let correction = correction_in_cell(&exchange.platform, model).await;
+        told.corrections
+            .extend(correction.map(|correction| (model.name.clone(), correction)));
+    }
+    for budget in exchange.config.tenants.iter().flat_map(|tenant| &tenant.budgets) {
+        let status = budgets::status(exchange, budget).await;
+        told.budgets.extend(status.map(|status| (budget.id.clone(), status)));
+    }
+    let text = exchange.gateway.metrics.scrape(&told);
+    Ok(response::with_type(
+        text.into(),
+        "application/openmetrics-text; version=1.0.0; charset=utf-8",
+    ))
+}
+
+/// Every replica of a cluster that is configured or still holds permits; none when the cell does not answer. A cell
+/// keeps nothing of replicas that are idle and well, so what it does not know is just that.
+async fn replica_statuses<P: Platform>(exchange: &Exchange<P>, cluster: &Cluster) -> Vec<ReplicaStatus> {
+    let reply = exchange
+        .platform
+        .cell_call(&address(cluster), command(ClusterCommand::Status))
+        .await;
+    let Ok(CellReply::Cluster(ClusterReply::Status(mut statuses))) = reply else {
+        return Vec::new();
+    };
+    for replica in &cluster.replicas {
+        if statuses.iter().all(|status| status.replica != replica.name) {
+            let replica = replica.name.clone();
+            statuses.push(ReplicaStatus {
+                replica,
+                running: 0,
+                kv_tokens: Tokens(0),
+                available: true,
+            });
+        }
+    }
+    statuses
+}

@@ -1,0 +1,86 @@
+//! `POST /tokenize`: what a prompt takes of a model, for clients that want to know before they ask.
+
+use std::fmt::Display;
+
+use bytes::Bytes;
+use futures::Stream;
+use http::Response;
+use http::request::Parts;
+
+use crate::api::{RequestError, TokenizeRequest, TokenizeResponse};
+use crate::auth::authenticate;
+use crate::config::Model;
+use crate::ids::Tokens;
+use crate::pipeline::answer::tokenizer;
+use crate::pipeline::body::Body;
+use crate::pipeline::context::Exchange;
+use crate::pipeline::failure::Failure;
+use crate::pipeline::intake::{check_headers, receive};
+use crate::pipeline::response;
+use crate::platform::Platform;
+use crate::tokens::{Encoded, Scripts, Unmeasured, encode};
+
+/// Answers a request to count.
+pub(in crate::pipeline) async fn tokenize<P, B, E>(
+    exchange: &Exchange<P>,
+    head: &Parts,
+    body: B,
+) -> Result<Response<Body>, Failure>
+where
+    P: Platform,
+    B: Stream<Item = Result<Bytes, E>> + Unpin,
+    E: Display,
+{
+    let limits = &exchange.config.limits;
+    let tenant = authenticate(&exchange.config, &head.headers)?.tenant;
+    check_headers(&head.headers)?;
+    let body = receive(&exchange.platform, &head.headers, body, limits).await?;
+    let request = TokenizeRequest::decode(&body, limits.nesting)?;
+    let model = exchange
+        .config
+        .model(&request.model)
+        .filter(|model| tenant.may_use(&model.name));
+    let Some(model) = model else {
+        return Err(RequestError::UnknownModel { model: request.model }.into());
+    };
+    Ok(response::json(answer(exchange, model, &request)?.body()))
+}
+
+fn answer<P: Platform>(
+    exchange: &Exchange<P>,
+    model: &Model,
+    request: &TokenizeRequest<'_>,
+) -> Result<TokenizeResponse, RequestError> {
+    let tokenizer = tokenizer(exchange, model);
+    let encoded = tokenizer.map(|tokenizer| encode(tokenizer, &request.source, exchange.arrived));
+    match (tokenizer, encoded) {
+        (Some(tokenizer), Some(Ok(Encoded { tokens, measured }))) => {
+            let (prompt, is_exact) = measured.prompt(&model.part_tokens);
+            let spell = || tokenizer.table().spellings(&tokens);
+            Ok(TokenizeResponse {
+                count: prompt,
+                max_model_len: model.context_length,
+                token_strs: (is_exact && request.return_token_strs).then(spell),
+                tokens: is_exact.then_some(tokens),
+                estimated: !is_exact,
+                error: None,
+            })
+        }
+        (_, Some(Err(Unmeasured::Refused(message)))) => Err(RequestError::Template { message }),
+        (_, Some(Err(_)) | None) | (None, Some(Ok(_))) => Ok(estimated(exchange, model, request)),
+    }
+}
+
+fn estimated<P: Platform>(exchange: &Exchange<P>, model: &Model, request: &TokenizeRequest<'_>) -> TokenizeResponse {
+    let mut scripts = Scripts::default();
+    request.prompt_json.iter().for_each(|json| scripts.add(json.as_bytes()));
+    let estimate = exchange.correction(model).estimate(scripts.tokens());
+    TokenizeResponse {
+        count: estimate.tokens.max(Tokens(1)),
+        max_model_len: model.context_length,
+        tokens: None,
+        token_strs: None,
+        estimated: true,
+        error: estimate.error,
+    }
+}

@@ -1,0 +1,154 @@
+//! How many tokens a request takes, for each model that it may come to: models differ in their tokenizers, so a prompt
+//! is measured once for each table, and only when a tier that uses it is reached.
+
+use std::cell::{OnceCell, RefCell};
+
+use crate::api::{Generation, PromptLength, RequestError};
+use crate::config::Model;
+use crate::ids::{TableName, Tokens};
+use crate::observe::{Counting, Event};
+use crate::pipeline::context::Exchange;
+use crate::pipeline::intake::Decoded;
+use crate::platform::Platform;
+use crate::tokens::{self, Count, Measured, Unmeasured};
+
+/// A request that fits the model which it asks for.
+#[derive(Debug)]
+pub(in crate::pipeline) struct Counted {
+    pub decoded: Decoded,
+    /// What it takes of that model.
+    pub count: Count,
+    known: Known,
+}
+
+/// What has been found out about the prompt so far.
+#[derive(Debug, Default)]
+struct Known {
+    measured: RefCell<Vec<(TableName, Result<Measured, Unmeasured>)>>,
+    likely: OnceCell<f64>,
+}
+
+/// Counts the request for the model that it asks for. The model asked for decides: one that is too long for it is
+/// refused also where a lower tier could hold it. Clients shorten a conversation when they are told that it is too
+/// long, and a lesser model in place of that answer would go unnoticed.
+///
+/// # Errors
+/// When the prompt, with the answer that is asked for, is more than the model's context holds, or the model's template
+/// refuses it.
+pub(in crate::pipeline) fn count<P: Platform>(
+    exchange: &Exchange<P>,
+    decoded: Decoded,
+) -> Result<Counted, RequestError> {
+    let known = Known::default();
+    let count = known.count_for(exchange, &decoded.request, &decoded.model)?;
+    exchange.gateway.tell(&Event::Counting(Counting::Counted {
+        model: &decoded.model.name,
+        basis: count.basis,
+    }));
+    Ok(Counted { decoded, count, known })
+}
+
+impl Counted {
+    /// What the request takes of that model.
+    ///
+    /// # Errors
+    /// When the model cannot take it.
+    pub fn count_for<P: Platform>(&self, exchange: &Exchange<P>, model: &Model) -> Result<Count, RequestError> {
+        self.known.count_for(exchange, &self.decoded.request, model)
+    }
+
+    /// What the prompt is likely to take, of no tokenizer in particular.
+    pub fn likely(&self) -> f64 {
+        self.known.likely(&self.decoded.request)
+    }
+}
+
+impl Known {
+    fn count_for<P: Platform>(
+        &self,
+        exchange: &Exchange<P>,
+        request: &Generation,
+        model: &Model,
+    ) -> Result<Count, RequestError> {
+        let count = match self.measured(exchange, request, model) {
+            Some(Ok(measured)) => measured.count(&model.part_tokens, request),
+            Some(Err(Unmeasured::Refused(message))) => return Err(RequestError::Template { message }),
+            Some(Err(_)) | None => {
+                let correction = exchange.correction(model);
+                tokens::estimate(self.likely(request), &correction, request)
+            }
+        };
+        check_context(request, model, &count)?;
+        Ok(count)
+    }
+
+    fn likely(&self, request: &Generation) -> f64 {
+        *self.likely.get_or_init(|| tokens::likely(request))
+    }
+
+    /// The prompt by the model's table, where it has one.
+    fn measured<P: Platform>(
+        &self,
+        exchange: &Exchange<P>,
+        request: &Generation,
+        model: &Model,
+    ) -> Option<Result<Measured, Unmeasured>> {
+        let Some(table) = &model.tokens else {
+            let lengths = request.prompt_lengths()?;
+            return Some(Ok(Measured::of_lengths(lengths.into_iter().map(Tokens))));
+        };
+        let known = self
+            .measured
+            .borrow()
+            .iter()
+            .find(|(name, _)| name == table)
+            .map(|(_, it)| it.clone());
+        if known.is_some() {
+            return known;
+        }
+        let measured = measure(exchange, request, table);
+        if let Err(reason) = &measured {
+            exchange.gateway.tell(&Event::Counting(Counting::Uncounted {
+                id: &exchange.id,
+                model: &model.name,
+                reason: reason.label(),
+            }));
+        }
+        self.measured.borrow_mut().push((table.clone(), measured.clone()));
+        Some(measured)
+    }
+}
+
+fn measure<P: Platform>(
+    exchange: &Exchange<P>,
+    request: &Generation,
+    table: &TableName,
+) -> Result<Measured, Unmeasured> {
+    let source = request.prompt_source().map_err(|_| Unmeasured::Unreadable)?;
+    let tokenizer = exchange.gateway.tables.get(table.as_str());
+    let tokenizer = tokenizer.and_then(Result::ok).ok_or(Unmeasured::NoTable)?;
+    tokens::measure(tokenizer, &source, exchange.arrived)
+}
+
+/// As vLLM does it, prompt and asked-for output must fit together, and at least one token must be left for an answer. An
+/// estimate refuses only what is surely too long.
+fn check_context(request: &Generation, model: &Model, count: &Count) -> Result<(), RequestError> {
+    let completion = request
+        .least_output
+        .filter(|_| request.endpoint.generates())
+        .map(Tokens);
+    let room_for_answer = completion.unwrap_or(Tokens(request.endpoint.generates().into()));
+    if count.at_least + room_for_answer <= model.context_length {
+        return Ok(());
+    }
+    Err(RequestError::ContextLength {
+        context: model.context_length,
+        prompt: if count.basis.is_exact() {
+            PromptLength::Exactly(count.at_least)
+        } else {
+            PromptLength::AtLeast(count.at_least)
+        },
+        completion,
+        place: request.endpoint.prompt_param(),
+    })
+}

@@ -1,0 +1,66 @@
+//! What a request says: its headers and its body, read.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+
+use crate::api::headers::{LOWEST_TIER, OWN_PREFIX};
+use crate::api::{Endpoint, Generation, RequestError};
+use crate::auth::Caller;
+use crate::config::Model;
+use crate::pipeline::context::Exchange;
+use crate::platform::Platform;
+
+/// A request that is understood: whose it is, and which model it is for.
+#[derive(Debug)]
+pub(in crate::pipeline) struct Decoded {
+    pub caller: Caller,
+    pub model: Arc<Model>,
+    pub request: Generation,
+}
+
+/// Refuses headers that are not a client's to send; gives the lowest tier that the client accepts.
+pub(in crate::pipeline) fn check_headers(headers: &HeaderMap) -> Result<Option<&str>, RequestError> {
+    let ours = headers
+        .keys()
+        .map(http::HeaderName::as_str)
+        .filter(|name| name.starts_with(OWN_PREFIX));
+    if let Some(name) = ours.into_iter().find(|name| *name != LOWEST_TIER) {
+        return Err(RequestError::ReservedHeader { name: name.to_owned() });
+    }
+    let is_json = |value: &http::HeaderValue| {
+        let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+        essence.trim().eq_ignore_ascii_case("application/json")
+    };
+    if !headers.get(CONTENT_TYPE).is_none_or(is_json) {
+        return Err(RequestError::WrongContentType);
+    }
+    Ok(headers.get(LOWEST_TIER).map(|tier| tier.to_str().unwrap_or_default()))
+}
+
+/// Reads the body, and finds the model that it asks for.
+///
+/// # Errors
+/// When the body is not what the API says, or the caller may use no such model.
+pub(in crate::pipeline) fn decode<P: Platform>(
+    exchange: &Exchange<P>,
+    endpoint: Endpoint,
+    caller: Caller,
+    body: Bytes,
+) -> Result<Decoded, RequestError> {
+    let request = Generation::decode(endpoint, body, exchange.config.limits.nesting)?;
+    match exchange
+        .config
+        .model(&request.model)
+        .filter(|model| caller.tenant.may_use(&model.name))
+    {
+        Some(model) => Ok(Decoded {
+            caller,
+            model: Arc::clone(model),
+            request,
+        }),
+        None => Err(RequestError::UnknownModel { model: request.model }),
+    }
+}

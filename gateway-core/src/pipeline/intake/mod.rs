@@ -1,0 +1,15 @@
+//! What a request is, takes and may spend, until it can be dispatched. Each stage consumes what the one before it made.
+
+mod count;
+mod decode;
+mod estimates;
+mod plan;
+mod receive;
+mod reserve;
+
+pub(super) use count::{Counted, count};
+pub(super) use decode::{Decoded, check_headers, decode};
+pub(super) use estimates::correction_in_cell;
+pub(super) use plan::{Planned, plan};
+pub(super) use receive::receive;
+pub(super) use reserve::{Reserved, reserve};

@@ -1,0 +1,170 @@
+//! The ladder of one request: its tiers, and in each the clusters that may serve it, best first.
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use crate::api::RequestError;
+use crate::cluster::ClusterLoad;
+use crate::config::{Cluster, Config, Model, Tenant, Tier};
+use crate::ids::ClusterName;
+use crate::pipeline::context::Exchange;
+use crate::pipeline::dispatch::Target;
+use crate::pipeline::intake::Counted;
+use crate::platform::Platform;
+use crate::prefix;
+use crate::route::{Candidate, rank};
+use crate::tokens::Count;
+
+/// A request and its way down.
+#[derive(Debug)]
+pub(in crate::pipeline) struct Planned {
+    pub counted: Counted,
+    /// Fingerprint of the prompt's head.
+    affinity: Option<u64>,
+    /// Tiers that engines serve.
+    tiers: Vec<PlannedTier>,
+    /// The text of the canned tier, where one stands below them.
+    pub canned: Option<String>,
+}
+
+/// One tier that engines serve.
+#[derive(Debug)]
+struct PlannedTier {
+    model: Arc<Model>,
+    /// Places among the model's clusters of those that may see the tenant's data; maybe none.
+    allowed: Vec<usize>,
+    /// What is found out when the walk comes to the tier; `None` where its model cannot take the request.
+    ready: OnceCell<Option<Ready>>,
+}
+
+/// A tier that the walk has come to.
+#[derive(Debug)]
+struct Ready {
+    count: Count,
+    /// The allowed clusters in the order in which to try them.
+    ranked: Vec<usize>,
+}
+
+/// Plans the way down, to `lowest_tier` where the client names one.
+///
+/// # Errors
+/// When the client names a tier that is none, or no cluster may see the tenant's data.
+pub(in crate::pipeline) fn plan<P: Platform>(
+    exchange: &Exchange<P>,
+    counted: Counted,
+    lowest_tier: Option<&str>,
+) -> Result<Planned, RequestError> {
+    let model = &counted.decoded.model;
+    let mut planned_tiers = Vec::new();
+    let mut canned = None;
+    for tier in allowed_tiers(&exchange.config, model, lowest_tier)? {
+        match tier {
+            Tier::Model(name) => {
+                let Some(model) = exchange.config.models.get(name) else {
+                    continue;
+                };
+                planned_tiers.push(plan_tier(&counted.decoded.caller.tenant, Arc::clone(model)));
+            }
+            Tier::Canned(tier) => canned = Some(tier.text.clone()),
+        }
+    }
+    if planned_tiers.iter().all(|tier| tier.allowed.is_empty()) {
+        return Err(RequestError::Jurisdiction {
+            model: model.name.to_string(),
+        });
+    }
+    let affinity = prefix::affinity(
+        &counted.decoded.caller.tenant.name,
+        &model.name,
+        &counted.decoded.request.prompt,
+    );
+    Ok(Planned {
+        counted,
+        affinity,
+        tiers: planned_tiers,
+        canned,
+    })
+}
+
+fn allowed_tiers<'a>(config: &'a Config, model: &'a Model, lowest: Option<&str>) -> Result<&'a [Tier], RequestError> {
+    let tiers = &model.ladder.tiers;
+    let Some(lowest) = lowest else { return Ok(tiers) };
+    let asked_for = config.model(lowest).map_or(lowest, |model| model.name.as_str());
+    match tiers.iter().position(|tier| tier_name(tier) == asked_for) {
+        Some(index) => Ok(&tiers[..=index]),
+        None => Err(RequestError::UnknownTier {
+            tiers: tiers.iter().map(tier_name).collect::<Vec<_>>().join(", "),
+        }),
+    }
+}
+
+fn tier_name(tier: &Tier) -> &str {
+    match tier {
+        Tier::Model(name) => name.as_str(),
+        Tier::Canned(_) => "canned",
+    }
+}
+
+impl Planned {
+    /// How many clusters may serve each tier.
+    pub fn clusters(&self) -> Vec<usize> {
+        self.tiers.iter().map(|tier| tier.allowed.len()).collect()
+    }
+
+    /// What to ask and whom, in that place of the walk; `None` where the tier's model cannot take the request.
+    pub fn target<P: Platform>(&self, exchange: &Exchange<P>, tier: usize, cluster: usize) -> Option<Target<'_>> {
+        let planned_tier = &self.tiers[tier];
+        let ready = planned_tier
+            .ready
+            .get_or_init(|| ready(exchange, &self.counted, planned_tier));
+        let Ready { count, ranked } = ready.as_ref()?;
+        Some(Target {
+            counted: &self.counted,
+            affinity: self.affinity,
+            tier,
+            model: &planned_tier.model,
+            serving: &planned_tier.model.serving[ranked[cluster]],
+            count,
+        })
+    }
+}
+
+fn plan_tier(tenant: &Tenant, model: Arc<Model>) -> PlannedTier {
+    let serving = model.serving.iter().enumerate();
+    let allowed = serving.filter(|(_, serving)| may_see(&serving.cluster, tenant));
+    PlannedTier {
+        allowed: allowed.map(|(index, _)| index).collect(),
+        model,
+        ready: OnceCell::new(),
+    }
+}
+
+fn ready<P: Platform>(exchange: &Exchange<P>, counted: &Counted, tier: &PlannedTier) -> Option<Ready> {
+    let count = counted.count_for(exchange, &tier.model).ok()?;
+    let candidate = |index: &usize| {
+        let cluster = &tier.model.serving[*index].cluster;
+        Candidate {
+            coordinates: cluster.region.coordinates,
+            prefill_tokens_per_s: cluster.prefill_tokens_per_s,
+            load: recent_load(exchange, &cluster.name),
+        }
+    };
+    let candidates: Vec<_> = tier.allowed.iter().map(candidate).collect();
+    let ranked = rank(exchange.here(), count.prompt, &candidates);
+    let ranked = ranked.iter().map(|estimate| tier.allowed[estimate.index]).collect();
+    Some(Ready { count, ranked })
+}
+
+fn may_see(cluster: &Cluster, tenant: &Tenant) -> bool {
+    tenant
+        .jurisdictions
+        .as_ref()
+        .is_none_or(|allowed| allowed.contains(&cluster.region.jurisdiction))
+}
+
+/// What the cluster told last; a figure that is too old counts as none.
+fn recent_load<P: Platform>(exchange: &Exchange<P>, cluster: &ClusterName) -> Option<ClusterLoad> {
+    let snapshot = exchange.gateway.load(cluster)?;
+    let age = exchange.platform.now().since(snapshot.at);
+    (age <= exchange.config.limits.load_ttl).then_some(snapshot.load)
+}

@@ -1,0 +1,276 @@
+//! What passes between a lease book and its cell: a request that finds its book short asks, and waits; everything else
+//! goes on behind requests' backs.
+
+use std::pin::pin;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use futures::future::{Either, select};
+
+use crate::budget::{
+    Book, BudgetCommand, BudgetError, BudgetReply, Denied, IDLE, LONGEST_CALL, Lease, Leased, MOST_WAITS, NotReserved,
+    Upkeep,
+};
+use crate::cells::{CellAddress, CellCommand, CellError, CellId, CellReply};
+use crate::config::Budget;
+use crate::observe::{Budgeting, Event};
+use crate::pipeline::context::Exchange;
+use crate::pipeline::state::{Gateway, SharedBook};
+use crate::platform::Platform;
+use crate::time::Timestamp;
+
+/// A budget, and its book here.
+#[derive(Clone, Debug)]
+pub(in crate::pipeline) struct Ledger {
+    pub budget: Arc<Budget>,
+    book: Arc<SharedBook>,
+}
+
+impl Ledger {
+    /// The ledger of a budget.
+    pub fn new<P: Platform>(exchange: &Exchange<P>, budget: &Arc<Budget>) -> Self {
+        Self {
+            budget: Arc::clone(budget),
+            book: exchange.gateway.books.of(&exchange.platform, &budget.id),
+        }
+    }
+
+    /// Looks at the book, or changes it.
+    pub fn with<T>(&self, work: impl FnOnce(&mut Book) -> T) -> T {
+        work(&mut self.book.book.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reserves so many tokens, and a place to run in.
+    ///
+    /// # Errors
+    /// When the budget has no room for the request, or cannot be reached.
+    pub async fn reserve<P: Platform>(
+        &self,
+        exchange: &Exchange<P>,
+        tokens: u64,
+        kept_percent: u8,
+    ) -> Result<(), BudgetError> {
+        let (limits, ttl) = (self.budget.limits, exchange.config.limits.lease_ttl);
+        let mut waits = 0;
+        loop {
+            let now = exchange.platform.now();
+            // In one step: another thread must not ask as well, nor have a reply in between.
+            let (reserved, lease, replies) = self.with(|book| {
+                let reserved = book.reserve(now, tokens, kept_percent);
+                let asks = reserved == Err(NotReserved::Ask);
+                let lease = asks.then(|| book.ask(now, Some((tokens, kept_percent)), limits, ttl));
+                (reserved, lease, book.replies())
+            });
+            match reserved {
+                Ok(()) => break,
+                Err(NotReserved::Ask) => {
+                    let Some(lease) = lease else { continue };
+                    match self.lease(&exchange.platform, &exchange.gateway, lease).await {
+                        Some(Ok(())) => break,
+                        Some(Err(denied)) => return Err(self.denied(denied, tokens, kept_percent)),
+                        None => {}
+                    }
+                }
+                Err(NotReserved::Asking) if waits < MOST_WAITS => {
+                    waits += 1;
+                    self.await_reply(exchange, tokens, replies).await;
+                }
+                Err(NotReserved::Asking) => {
+                    let denied = self.with(|book| book.crowded_out());
+                    return Err(self.denied(denied, tokens, kept_percent));
+                }
+                Err(NotReserved::Denied(denied)) => return Err(self.denied(denied, tokens, kept_percent)),
+                Err(NotReserved::CutOff { wait }) => {
+                    let allowance = self.budget.unreachable;
+                    match allowance.map(|rate| self.with(|book| book.reserve_cut_off(now, tokens, rate))) {
+                        Some(true) => break,
+                        Some(false) | None => return Err(BudgetError::Unreachable { wait }),
+                    }
+                }
+            }
+        }
+        self.keep_up(exchange);
+        Ok(())
+    }
+
+    /// Does what the book wants done, behind the request's back.
+    pub fn keep_up<P: Platform>(&self, exchange: &Exchange<P>) {
+        let now = exchange.platform.now();
+        let (limits, ttl) = (self.budget.limits, exchange.config.limits.lease_ttl);
+        let command = self.with(|book| match book.upkeep(now)? {
+            Upkeep::Renew => Some(BudgetCommand::Lease(book.ask(now, None, limits, ttl))),
+            Upkeep::Settle => Some(BudgetCommand::Settle(book.settle_up(now))),
+        });
+        let Some(command) = command else { return };
+        let (ledger, platform, gateway) = (self.clone(), exchange.platform.clone(), Arc::clone(&exchange.gateway));
+        exchange.platform.after_response(async move {
+            match command {
+                BudgetCommand::Lease(lease) => {
+                    // Nobody waits for it: what is denied now is asked for again when it is needed.
+                    let _ = ledger.lease(&platform, &gateway, lease).await;
+                }
+                command @ (BudgetCommand::Settle(_) | BudgetCommand::Status { .. } | BudgetCommand::SetLimits(_)) => {
+                    // What is lost on the way the next report tells.
+                    let _ = platform
+                        .cell_call(&address(&ledger.budget), CellCommand::Budget(command))
+                        .await;
+                }
+            }
+        });
+    }
+
+    /// Has everything given back when no request has come for a while.
+    pub fn watch<P: Platform>(&self, exchange: &Exchange<P>) {
+        if self.with(|book| !book.is_at_rest()) || self.book.is_watched.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (ledger, platform) = (self.clone(), exchange.platform.clone());
+        exchange.platform.after_response(async move {
+            let report = loop {
+                platform.sleep(IDLE).await;
+                let now = platform.now();
+                let (is_at_rest, is_idle) = ledger.with(|book| (book.is_at_rest(), book.is_idle(now)));
+                if !is_at_rest {
+                    // The request that runs will see to it.
+                    break None;
+                }
+                if is_idle {
+                    break ledger.with(|book| book.has_news().then(|| book.settle_up(now)));
+                }
+            };
+            ledger.book.is_watched.store(false, Ordering::Relaxed);
+            if let Some(report) = report {
+                let command = CellCommand::Budget(BudgetCommand::Settle(report));
+                let _ = platform.cell_call(&address(&ledger.budget), command).await;
+            }
+        });
+    }
+
+    /// Has the cell asked, and the book hear its reply; `None` when there is none to what was asked.
+    async fn lease<P: Platform>(&self, platform: &P, gateway: &Gateway, lease: Lease) -> Option<Result<(), Denied>> {
+        let asked = Asked::new(self, lease.report.sequence);
+        let leased = call(platform, &self.budget, lease).await;
+        if let Err(error) = &leased {
+            let budget = &self.budget.id;
+            gateway.tell(&Event::Budget(Budgeting::Unreachable { budget, error }));
+        }
+        asked.on_reply(platform.now(), leased)
+    }
+
+    /// Waits until the cell has replied more often than so many times. Requests cannot await each other's calls on every
+    /// runtime, so they look again and again.
+    async fn await_reply<P: Platform>(&self, exchange: &Exchange<P>, tokens: u64, replies: u64) {
+        let platform = &exchange.platform;
+        let begun = platform.now();
+        let _waiting = Waiting::new(self, tokens);
+        let mut pause = SHORTEST_PAUSE;
+        while self.with(|book| book.replies()) == replies && platform.now().since(begun) < LONGEST_CALL {
+            platform.sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    fn denied(&self, denied: Denied, tokens: u64, kept_percent: u8) -> BudgetError {
+        let limits = self.with(|book| book.limits()).unwrap_or(self.budget.limits);
+        BudgetError::Denied {
+            denied,
+            tokens,
+            most: limits.most_for_one(kept_percent),
+        }
+    }
+}
+
+/// A call to the cell that is under way. When who asked leaves before the reply, others may ask.
+struct Asked<'l> {
+    ledger: &'l Ledger,
+    /// Of the report that went along.
+    sequence: u64,
+    is_over: bool,
+}
+
+impl<'l> Asked<'l> {
+    fn new(ledger: &'l Ledger, sequence: u64) -> Self {
+        Self {
+            ledger,
+            sequence,
+            is_over: false,
+        }
+    }
+
+    /// `None` when the cell did not answer, or so late that it has been asked again.
+    fn on_reply(mut self, now: Timestamp, leased: Result<Leased, CellError>) -> Option<Result<(), Denied>> {
+        self.is_over = true;
+        match leased {
+            Ok(leased) => self.ledger.with(|book| book.on_leased(now, leased)),
+            Err(_) => {
+                self.unless_overtaken(|book| book.on_unanswered(now));
+                None
+            }
+        }
+    }
+
+    /// Changes the book, unless the cell has been asked again since.
+    fn unless_overtaken(&self, change: impl FnOnce(&mut Book)) {
+        self.ledger.with(|book| {
+            if book.is_asking(self.sequence) {
+                change(book);
+            }
+        });
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.unless_overtaken(Book::on_left);
+        }
+    }
+}
+
+/// A request that waits for the reply to another one, until it is dropped: when its client leaves, nothing is asked for
+/// in its name.
+struct Waiting<'l> {
+    ledger: &'l Ledger,
+    tokens: u64,
+}
+
+impl<'l> Waiting<'l> {
+    fn new(ledger: &'l Ledger, tokens: u64) -> Self {
+        ledger.with(|book| book.on_waiting(tokens));
+        Self { ledger, tokens }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.ledger.with(|book| book.on_waited(self.tokens));
+    }
+}
+
+async fn call<P: Platform>(platform: &P, budget: &Budget, lease: Lease) -> Result<Leased, CellError> {
+    let address = address(budget);
+    let calling = platform.cell_call(&address, CellCommand::Budget(BudgetCommand::Lease(lease)));
+    match select(pin!(calling), pin!(platform.sleep(LONGEST_CALL))).await {
+        Either::Left((reply, _)) => match reply? {
+            CellReply::Budget(BudgetReply::Leased(leased)) => Ok(*leased),
+            CellReply::Budget(BudgetReply::Done | BudgetReply::Status(_))
+            | CellReply::Cluster(_)
+            | CellReply::Estimate(_)
+            | CellReply::AnotherKind => Err(CellError::Malformed("not a reply to lease".to_owned())),
+        },
+        Either::Right(_) => Err(CellError::Unreachable("no answer in time".to_owned())),
+    }
+}
+
+/// The address of a budget's cell.
+pub(in crate::pipeline) fn address(budget: &Budget) -> CellAddress {
+    CellAddress {
+        id: CellId::Budget(budget.id.clone()),
+        near: budget.near,
+    }
+}
+
+/// Between two looks for a reply: as long as a cell next door takes, and rising to a tenth of what a far one does.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(16);

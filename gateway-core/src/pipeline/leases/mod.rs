@@ -1,0 +1,7 @@
+//! What a request holds of its tenant's budgets, and the way to their cells.
+
+mod client;
+mod reservation;
+
+pub(super) use client::{Ledger, address};
+pub(super) use reservation::Charge;

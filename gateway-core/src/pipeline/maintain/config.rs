@@ -1,0 +1,59 @@
+//! Looking for a newer configuration in the store, and putting one there.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::config::Config;
+use crate::observe::Event;
+use crate::pipeline::state::Gateway;
+use crate::platform::{Platform, StoreError};
+
+/// The configuration for a request that arrives now. The very first one waits for the store; later ones have it looked
+/// at behind their backs when the last look is too old.
+pub(in crate::pipeline) async fn current_config<P: Platform>(gateway: &Arc<Gateway>, platform: &P) -> Arc<Config> {
+    let now = platform.now();
+    let (config, checked) = gateway.live.current();
+    let Some(checked) = checked else {
+        refresh_config(gateway, platform).await;
+        return gateway.live.current().0;
+    };
+    if now.since(checked) >= config.limits.config_refresh {
+        // Marked at once, so that one request alone looks.
+        gateway.live.on_checked(now);
+        let (gateway, handle) = (Arc::clone(gateway), platform.clone());
+        platform.after_response(async move { refresh_config(&gateway, &handle).await });
+    }
+    config
+}
+
+/// Looks at the store now.
+pub(in crate::pipeline) async fn refresh_config<P: Platform>(gateway: &Gateway, platform: &P) {
+    let read = platform.store_read(&[STORE_KEY]).await;
+    gateway.live.on_checked(platform.now());
+    match read {
+        Ok(values) => {
+            if let Some(Some(text)) = values.into_iter().next() {
+                gateway.live.offer(gateway, text);
+            }
+        }
+        Err(StoreError(detail)) => gateway.tell(&Event::StoreUnreachable { detail: &detail }),
+    }
+}
+
+/// Writes a configuration that an operator sent to the store, and puts it in force here.
+///
+/// # Errors
+/// When the store does not take it.
+pub(in crate::pipeline) async fn publish_config<P: Platform>(
+    gateway: &Gateway,
+    platform: &P,
+    text: Bytes,
+) -> Result<(), StoreError> {
+    platform.store_write(STORE_KEY, text.clone(), None).await?;
+    gateway.live.offer(gateway, text);
+    Ok(())
+}
+
+/// Where the store holds a newer `gateway.toml`.
+const STORE_KEY: &str = "config";

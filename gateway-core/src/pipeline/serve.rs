@@ -1,0 +1,95 @@
+//! Where a request enters and its response leaves, and where the paths of the API part.
+
+use std::fmt::Display;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::Stream;
+use http::request::Parts;
+use http::{Request, Response};
+
+use super::body::Body;
+use super::context::Exchange;
+use super::endpoints::{budgets, config, generate, models, probes, tokenize};
+use super::failure::Failure;
+use super::maintain;
+use super::response;
+use super::state::Gateway;
+use crate::api::{ApiError, RequestError, Route};
+use crate::geo::Location;
+use crate::observe::Event;
+use crate::platform::Platform;
+
+impl Gateway {
+    /// Answers one request. `location` is where it came in. Dropping the future, or the body of the response before
+    /// its end, says that the client has left.
+    pub async fn serve<P, B, E>(
+        self: &Arc<Self>,
+        platform: P,
+        location: Location,
+        request: Request<B>,
+    ) -> Response<Body>
+    where
+        P: Platform,
+        B: Stream<Item = Result<Bytes, E>> + Unpin,
+        E: std::fmt::Display,
+    {
+        let config = maintain::current_config(self, &platform).await;
+        let exchange = Exchange::new(Arc::clone(self), platform, config, location);
+        let (head, body) = request.into_parts();
+        exchange.answer(&head, body).await
+    }
+
+    /// Looks for a newer configuration. Requests do so too; this keeps it fresh where there are none.
+    pub async fn maintain<P: Platform>(self: &Arc<Self>, platform: P) {
+        maintain::refresh_config(self, &platform).await;
+    }
+}
+
+impl<P: Platform> Exchange<P> {
+    async fn answer<B, E>(self: Rc<Self>, head: &Parts, body: B) -> Response<Body>
+    where
+        B: Stream<Item = Result<Bytes, E>> + Unpin,
+        E: Display,
+    {
+        let route = Route::of(&head.method, head.uri.path());
+        let result = self.route(&route, head, body).await;
+        let mut response = result.unwrap_or_else(|failure| response::error(&ApiError::from(failure)));
+        let after = self.platform.now().since(self.arrived);
+        response::sign(&mut response, &self.id, after);
+        if let Some(rates) = self.rates.get() {
+            response::tell_rates(&mut response, &rates);
+        }
+        self.gateway.tell(&Event::Responded {
+            id: &self.id,
+            route: route.label(),
+            status: response.status(),
+            after,
+        });
+        response
+    }
+
+    async fn route<B, E>(self: &Rc<Self>, route: &Route<'_>, head: &Parts, body: B) -> Result<Response<Body>, Failure>
+    where
+        B: Stream<Item = Result<Bytes, E>> + Unpin,
+        E: Display,
+    {
+        match route {
+            Route::Generate(endpoint) => generate(self, *endpoint, head, body).await,
+            Route::Tokenize => tokenize(self, head, body).await,
+            Route::Models => models::list(self, head),
+            Route::Model(name) => models::one(self, head, name),
+            Route::Healthz => Ok(response::json(Bytes::from_static(b"{\"status\":\"ok\"}"))),
+            Route::Readyz => Ok(probes::readiness(self)),
+            Route::Metrics => probes::metrics(self, head).await,
+            Route::ReadConfig => config::read(self, head),
+            Route::Usage => budgets::usage(self, head).await,
+            Route::Budgets => budgets::list(self, head).await,
+            Route::Budget(asked) => budgets::change(self, asked, head, body).await,
+            Route::WriteConfig => config::write(self, head, body).await,
+            Route::MethodNotAllowed(allowed) => Err(RequestError::WrongMethod { allowed }.into()),
+            Route::NotFound => Err(RequestError::NoSuchPath.into()),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The configuration in force: the bundled one until the store holds a newer one that is sound.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bytes::Bytes;
+
+use super::Gateway;
+use crate::config::{Config, ConfigErrors};
+use crate::observe::Event;
+use crate::time::Timestamp;
+use crate::tokens::Tables;
+
+/// The configuration in force, and when the store was last looked at.
+#[derive(Debug)]
+pub(in crate::pipeline) struct Live(RwLock<State>);
+
+#[derive(Debug)]
+struct State {
+    config: Arc<Config>,
+    text: Bytes,
+    /// What the store held when it was refused, so that it is refused, and told, only once.
+    refused: Option<Bytes>,
+    checked: Option<Timestamp>,
+}
+
+impl Live {
+    pub fn new(bundled: &str, tables: &Tables) -> Result<Self, ConfigErrors> {
+        let config = Arc::new(Config::parse(bundled, Some(&tables.names()))?);
+        let text = Bytes::copy_from_slice(bundled.as_bytes());
+        Ok(Self(RwLock::new(State {
+            config,
+            text,
+            refused: None,
+            checked: None,
+        })))
+    }
+
+    /// The text in force.
+    pub fn text(&self) -> Bytes {
+        self.read(|state| state.text.clone())
+    }
+
+    /// Whether the store holds a configuration that was refused.
+    pub fn is_refusing(&self) -> bool {
+        self.read(|state| state.refused.is_some())
+    }
+
+    /// The configuration, and when the store was last looked at.
+    pub fn current(&self) -> (Arc<Config>, Option<Timestamp>) {
+        self.read(|state| (Arc::clone(&state.config), state.checked))
+    }
+
+    /// The store is looked at now.
+    pub fn on_checked(&self, now: Timestamp) {
+        self.write(|state| state.checked = Some(now));
+    }
+
+    /// Puts a text in force that the store holds, if it is news and sound.
+    pub fn offer(&self, gateway: &Gateway, text: Bytes) {
+        if self.read(|state| state.text == text && state.refused.is_none() || state.refused.as_ref() == Some(&text)) {
+            return;
+        }
+        match gateway.check_config(&String::from_utf8_lossy(&text)) {
+            Ok(config) => {
+                gateway.tell(&Event::ConfigApplied {
+                    version: &config.version,
+                });
+                self.write(|state| {
+                    state.config = Arc::new(config);
+                    state.text = text;
+                    state.refused = None;
+                });
+            }
+            Err(errors) => {
+                gateway.tell(&Event::ConfigRefused { errors: &errors });
+                self.write(|state| state.refused = Some(text));
+            }
+        }
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
+        read(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write(&self, write: impl FnOnce(&mut State)) {
+        write(&mut self.0.write().unwrap_or_else(PoisonError::into_inner));
+    }
+}

@@ -1,0 +1,15 @@
+//! What a process, isolate or instance keeps between requests: data only, never I/O.
+
+mod active_config;
+mod estimates;
+mod gateway;
+mod lease_caches;
+mod permit_caches;
+mod shutdown;
+
+pub(super) use active_config::Live;
+pub(super) use estimates::{Estimates, ModelEstimate};
+pub use gateway::Gateway;
+pub(super) use lease_caches::{Books, SharedBook};
+pub(super) use permit_caches::PermitBooks;
+pub(super) use shutdown::Stop;

@@ -1,0 +1,22 @@
+//! The permits that this process, isolate or instance keeps, by cluster.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::cluster::Book;
+use crate::ids::ClusterName;
+
+/// Books by cluster. Their number is that of the configuration's clusters.
+#[derive(Debug, Default)]
+pub(in crate::pipeline) struct PermitBooks(Mutex<BTreeMap<ClusterName, Arc<Mutex<Book>>>>);
+
+impl PermitBooks {
+    /// The book of a cluster.
+    pub fn of(&self, cluster: &ClusterName) -> Arc<Mutex<Book>> {
+        let mut books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match books.get(cluster) {
+            Some(book) => Arc::clone(book),
+            None => Arc::clone(books.entry(cluster.clone()).or_default()),
+        }
+    }
+}
