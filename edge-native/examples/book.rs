@@ -4,7 +4,9 @@
 use std::time::{Duration, Instant};
 
 use peak_alloc::PeakAlloc;
-use tidegate_core::budget::{Book, BudgetCell, BudgetCommand, BudgetLimits, BudgetReply, HolderId, MOST_PER_DAY, Rate};
+use tidegate_core::budget::{
+    BudgetCell, BudgetCommand, BudgetLimits, BudgetReply, LeaseCache, LeaseholderId, MOST_PER_DAY, Rate,
+};
 use tidegate_core::time::Timestamp;
 
 #[global_allocator]
@@ -33,7 +35,7 @@ fn main() {
 struct World {
     now: Timestamp,
     cell: BudgetCell,
-    book: Book,
+    book: LeaseCache,
 }
 
 impl World {
@@ -42,7 +44,7 @@ impl World {
         Self {
             now,
             cell: BudgetCell::default(),
-            book: Book::new(HolderId(1), now),
+            book: LeaseCache::new(LeaseholderId(1), now),
         }
     }
 

@@ -308,7 +308,7 @@ async fn call<P: Platform>(platform: &P, cell: &CellAddress, command: ClusterCom
 async fn acquire<P: Platform>(platform: &P, cell: &CellAddress) -> Result<Option<PermitId>, String> {
     let permit = PermitId(platform.random());
     let command = ClusterCommand::Acquire(Acquire {
-        kept_percent: 0,
+        headroom_percent: 0,
         permit,
         kv_tokens: Tokens(1),
         spare: 0,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tidegate_core::budget::{Book, BudgetCommand, BudgetLimits, BudgetReply, HolderId, Rate};
+use tidegate_core::budget::{BudgetCommand, BudgetLimits, BudgetReply, LeaseCache, LeaseholderId, Rate};
 use tidegate_core::cells::{CellCommand, CellId, CellReply};
 use tidegate_core::ids::BudgetId;
 
@@ -20,7 +20,7 @@ pub async fn one_task(cells: Arc<Place>, until: Instant, holder: u64) -> Vec<Dur
         requests: Some(Rate::per_minute(Rate::MOST)),
         ..BudgetLimits::default()
     };
-    let mut book = Book::new(HolderId(holder), now());
+    let mut book = LeaseCache::new(LeaseholderId(holder), now());
     let mut took = Vec::new();
     while Instant::now() < until {
         let lease = book.ask(now(), Some((TOKENS, 0)), limits, TTL);

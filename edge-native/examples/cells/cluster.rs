@@ -37,7 +37,7 @@ fn acquire(permit: u64) -> CellCommand {
         },
         tried: Vec::new(),
         affinity: Some(permit),
-        kept_percent: 0,
+        headroom_percent: 0,
         ttl: Duration::from_secs(30),
     }))
 }

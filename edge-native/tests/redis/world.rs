@@ -64,7 +64,7 @@ pub fn length(server: &RedisServer, name: &str) -> u64 {
 /// Asks for a place among `most`; whether it was given.
 pub async fn acquire(user: &Redis, name: &str, permit: u64, most: u32) -> Result<bool, CellError> {
     let acquire = Acquire {
-        kept_percent: 0,
+        headroom_percent: 0,
         permit: PermitId(permit),
         kv_tokens: Tokens(1),
         spare: 0,

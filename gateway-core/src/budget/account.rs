@@ -13,7 +13,7 @@ pub struct Amount {
 
 /// One holder's account of tokens, or of requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Account {
+pub struct LeaseAccount {
     /// Ever granted to it.
     pub granted: u64,
     /// Spent, less what requests turned out not to take: it may fall.
@@ -22,7 +22,7 @@ pub struct Account {
     pub returned: u64,
 }
 
-impl Account {
+impl LeaseAccount {
     /// What it holds; below zero when more was spent than granted.
     pub fn available(&self) -> i64 {
         signed(self.granted) - signed(self.spent) - signed(self.returned)

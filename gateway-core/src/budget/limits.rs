@@ -97,10 +97,10 @@ impl BudgetLimits {
     }
 
     /// The most tokens that one request can ever have, where that share is kept for others.
-    pub fn most_for_one(&self, kept_percent: u8) -> u64 {
+    pub fn most_for_one(&self, headroom_percent: u8) -> u64 {
         let burst = self
             .tokens
-            .map_or(u64::MAX, |rate| rate.burst - rate.kept(kept_percent));
+            .map_or(u64::MAX, |rate| rate.burst - rate.kept(headroom_percent));
         burst.min(self.tokens_per_day.unwrap_or(u64::MAX))
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::account::{Account, Amount};
+use super::account::{Amount, LeaseAccount};
 use super::limits::BudgetLimits;
 use super::outputs::Outputs;
 use crate::ids::ModelName;
@@ -30,19 +30,19 @@ pub enum BudgetCommand {
 /// Who holds leases: one book, that of a budget in one process, isolate or instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct HolderId(pub u64);
+pub struct LeaseholderId(pub u64);
 
 /// How a holder's account stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// Whose it is.
-    pub holder: HolderId,
+    pub holder: LeaseholderId,
     /// Counts the holder's messages: an older report than the last one is no news.
     pub sequence: u64,
     /// Tokens, as the holder knows of them.
-    pub tokens: Account,
+    pub tokens: LeaseAccount,
     /// Requests, likewise.
-    pub requests: Account,
+    pub requests: LeaseAccount,
     /// Places for running requests that the holder keeps, in use or not.
     pub slots: u32,
     /// Tokens per second that it has spent lately.
@@ -80,7 +80,7 @@ pub struct Need {
     /// Places that its holder must have for it, those in use included.
     pub slots: u32,
     /// The share of the bucket that is kept for requests of higher priority, in percent.
-    pub kept_percent: u8,
+    pub headroom_percent: u8,
 }
 
 /// What a budget cell replies.

@@ -14,14 +14,15 @@ mod pace;
 mod pool;
 mod rates;
 
-pub use account::{Account, Amount};
-pub use book::{Book, IDLE, LONGEST_CALL, MOST_WAITS, NotReserved, Upkeep};
+pub use account::{Amount, LeaseAccount};
+pub use book::{IDLE, LONGEST_CALL, LeaseCache, MOST_WAITS, NotReserved, Upkeep};
 pub use bucket::Bucket;
 pub use cell::BudgetCell;
 pub use error::BudgetError;
 pub use limits::{BudgetLimits, MOST_PER_DAY, Rate};
 pub use message::{
-    BudgetCommand, BudgetReply, BudgetStatus, Denied, HolderId, Lease, Leased, Left, Need, Report, Shortage, Totals,
+    BudgetCommand, BudgetReply, BudgetStatus, Denied, Lease, Leased, LeaseholderId, Left, Need, Report, Shortage,
+    Totals,
 };
 pub use outputs::Outputs;
 pub use rates::{RateState, Rates};

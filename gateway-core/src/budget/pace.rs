@@ -6,12 +6,12 @@ use crate::time::Timestamp;
 
 /// An exponentially weighted sum of spending.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pace {
+pub(super) struct SpendRate {
     sum: f64,
     at: Timestamp,
 }
 
-impl Pace {
+impl SpendRate {
     /// Nothing was spent yet.
     pub fn new(now: Timestamp) -> Self {
         Self { sum: 0.0, at: now }
@@ -57,7 +57,7 @@ mod tests {
     #[test]
     fn steady_spending_is_seen_and_forgotten() {
         let at = |millis: u64| Timestamp::from_millis(1_000_000 + millis);
-        let mut pace = Pace::new(at(0));
+        let mut pace = SpendRate::new(at(0));
         (0..600).for_each(|step| pace.on_spent(at(step * 100), 50));
         let ahead = pace.ahead(at(60_000));
         assert!((3_900..4_100).contains(&ahead), "{ahead} of 4,000 in 8 s");

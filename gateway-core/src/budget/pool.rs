@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::account::{Account, signed};
+use super::account::{LeaseAccount, signed};
 use super::bucket::Bucket;
 use super::limits::Rate;
 use super::message::Totals;
@@ -55,14 +55,14 @@ impl Pool {
     }
 
     /// Lends an account more.
-    pub fn grant(&mut self, account: &mut Account, amount: u64) {
+    pub fn grant(&mut self, account: &mut LeaseAccount, amount: u64) {
         account.granted += amount;
         self.held += amount;
         self.draw(amount);
     }
 
     /// Of what was just lent so much is spent at once.
-    pub fn spend(&mut self, account: &mut Account, amount: u64) {
+    pub fn spend(&mut self, account: &mut LeaseAccount, amount: u64) {
         account.spent += amount;
         self.held -= amount;
         self.totals.spent += amount;
@@ -71,14 +71,14 @@ impl Pool {
     /// Brings an account that is known up to what its holder tells. Gives how much was drawn on balance: what was spent
     /// beyond what was granted becomes debt; what is given back goes into the bucket, as does what was granted by a reply
     /// that never came, for the holder takes none to a message before its last.
-    pub fn on_account(&mut self, account: &mut Account, told: &Account) -> i64 {
+    pub fn on_account(&mut self, account: &mut LeaseAccount, told: &LeaseAccount) -> i64 {
         let held_before = account.held();
         let unheard = account.granted.saturating_sub(told.granted);
         let returned = told.returned.saturating_sub(account.returned);
         self.on_spent(account.spent, told.spent);
         self.totals.returned += returned;
         self.totals.granted -= unheard;
-        *account = Account {
+        *account = LeaseAccount {
             granted: account.granted - unheard,
             spent: told.spent,
             returned: account.returned + returned,
@@ -95,7 +95,7 @@ impl Pool {
 
     /// The account of a holder that is not known, as it tells it. What it holds is taken out of what was orphaned, and
     /// else out of the bucket. Gives it with how much was drawn.
-    pub fn adopt(&mut self, told: &Account) -> (Account, i64) {
+    pub fn adopt(&mut self, told: &LeaseAccount) -> (LeaseAccount, i64) {
         let mut account = *told;
         let debt = account.available().min(0).unsigned_abs();
         account.granted += debt;
@@ -109,13 +109,13 @@ impl Pool {
     }
 
     /// The holder was not heard of again: what it holds is taken to be spent.
-    pub fn write_off(&mut self, account: &Account) {
+    pub fn write_off(&mut self, account: &LeaseAccount) {
         self.held -= account.held();
         self.totals.written_off += account.held();
     }
 
     /// A holder that had been written off was heard of.
-    pub fn revive(&mut self, account: &Account) {
+    pub fn revive(&mut self, account: &LeaseAccount) {
         self.held += account.held();
         self.totals.written_off -= account.held();
     }

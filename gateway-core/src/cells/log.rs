@@ -107,12 +107,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::budget::{Account, Amount, BudgetCommand, BudgetLimits, HolderId, Lease, Need, Outputs, Rate, Report};
-    use crate::cluster::{ClusterCommand, ClusterReply, Held, PermitId, Share};
+    use crate::budget::{
+        Amount, BudgetCommand, BudgetLimits, Lease, LeaseAccount, LeaseholderId, Need, Outputs, Rate, Report,
+    };
+    use crate::cluster::{ClusterCommand, ClusterReply, HeldPermit, PermitId, Share};
     use crate::ids::Tokens;
 
     fn renewal(permit: u64) -> Entry {
-        let held = Held {
+        let held = HeldPermit {
             permit: PermitId(permit),
             replica: "http://a.test".into(),
             share: Share::of_one(Tokens(7)),
@@ -145,14 +147,14 @@ mod tests {
     /// A holder's report, of answers or of none.
     fn report(outputs: &[Outputs]) -> Report {
         Report {
-            holder: HolderId(7),
+            holder: LeaseholderId(7),
             sequence: 3,
-            tokens: Account {
+            tokens: LeaseAccount {
                 granted: 9,
                 spent: 4,
                 returned: 1,
             },
-            requests: Account::default(),
+            requests: LeaseAccount::default(),
             slots: 2,
             pace: 5,
             outputs: outputs.iter().map(|outputs| ("m".into(), outputs.clone())).collect(),
@@ -170,7 +172,7 @@ mod tests {
         let need = Need {
             tokens: 5,
             slots: 1,
-            kept_percent: 10,
+            headroom_percent: 10,
         };
         let lease = |outputs: &[Outputs], need| {
             BudgetCommand::Lease(Lease {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::breaker::BreakerPolicy;
-use super::permit::{ClusterLoad, Held, Outcome, PermitId, Room, Share};
+use super::permit::{ClusterLoad, HeldPermit, Outcome, PermitId, Room, Share};
 use crate::ids::{ReplicaName, Tokens};
 
 /// What can be asked of a cluster cell.
@@ -19,7 +19,7 @@ pub enum ClusterCommand {
     /// Requests still run under these permits, which hold for `ttl` from now.
     Renew {
         /// The permits.
-        held: Vec<Held>,
+        held: Vec<HeldPermit>,
         /// How long they hold without another renewal.
         ttl: Duration,
     },
@@ -48,7 +48,7 @@ pub struct Acquire {
     /// What each of them has room for.
     pub room: Room,
     /// The share of the room that is kept for requests of higher priority, in percent.
-    pub kept_percent: u8,
+    pub headroom_percent: u8,
     /// Replicas that this request has failed on already.
     pub tried: Vec<ReplicaName>,
     /// Fingerprint of the prompt's prefix; `None` where there is no prefix to keep warm.
@@ -63,7 +63,7 @@ pub struct Extend {
     /// Where they are.
     pub replica: ReplicaName,
     /// All of them that the holder has there.
-    pub held: Vec<Held>,
+    pub held: Vec<HeldPermit>,
     /// Replicas that the configuration names now.
     pub replicas: Vec<ReplicaName>,
     /// What each of them has room for.

@@ -8,8 +8,8 @@ mod choice;
 mod message;
 mod permit;
 
-pub use book::{Book, LOOK_EVERY, Taken};
+pub use book::{LOOK_EVERY, PermitCache, Taken};
 pub use breaker::BreakerPolicy;
 pub use cell::ClusterCell;
 pub use message::{Acquire, ClusterCommand, ClusterReply, Extend, Extended, Grant, Refusal, Release, ReplicaStatus};
-pub use permit::{ClusterLoad, Held, Outcome, PermitId, Room, Share};
+pub use permit::{ClusterLoad, HeldPermit, Outcome, PermitId, Room, Share};

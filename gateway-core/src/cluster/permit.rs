@@ -23,8 +23,8 @@ pub struct Room {
 
 impl Room {
     /// The room for requests from which a share, in percent, is kept: for one at least.
-    pub fn without(self, kept_percent: u8) -> Self {
-        let open = 100 - u64::from(kept_percent.min(100));
+    pub fn without(self, headroom_percent: u8) -> Self {
+        let open = 100 - u64::from(headroom_percent.min(100));
         let max_running = u64::from(self.max_running) * open / 100;
         let kv_cache_tokens = u128::from(self.kv_cache_tokens.0) * u128::from(open) / 100;
         Self {
@@ -91,7 +91,7 @@ impl Add for Share {
 
 /// A permit as its holder knows it: enough for a cell that has forgotten it to take it up again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Held {
+pub struct HeldPermit {
     /// The permit's name.
     pub permit: PermitId,
     /// Where its requests run.

@@ -236,19 +236,19 @@ impl Measured {
 
 /// Tokens that the prompt of `request` is likely to be, uncorrected: all of its bytes, JSON's own included, stand for
 /// what templates put around them.
-pub fn likely(request: &Generation) -> f64 {
+pub fn uncorrected_estimate(request: &Generation) -> f64 {
     let mut scripts = Scripts::default();
     request.prompt_json().for_each(|json| scripts.add(json));
     scripts.tokens()
 }
 
-/// The estimate for a prompt that is likely to be `likely` tokens.
-pub fn estimate(likely: f64, correction: &Correction, request: &Generation) -> Count {
+/// The estimate for a prompt that is likely to be `uncorrected_estimate` tokens.
+pub fn estimate(uncorrected_estimate: f64, correction: &Correction, request: &Generation) -> Count {
     let Estimate {
         tokens,
         at_least,
         error,
-    } = correction.estimate(likely);
+    } = correction.estimate(uncorrected_estimate);
     Count {
         prompt: tokens,
         basis: Basis::Estimated { error },

@@ -10,7 +10,8 @@ use crate::ids::Tokens;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Correction {
     /// Uncorrected estimates.
-    likely: f64,
+    #[serde(rename = "likely")]
+    uncorrected_estimate: f64,
     /// What engines reported for the same prompts.
     reported: f64,
     /// By how much the corrected estimates of the time were off, without sign.
@@ -22,7 +23,8 @@ pub struct Correction {
 /// Prompts whose length has been reported, summed up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Observed {
-    likely: f64,
+    #[serde(rename = "likely")]
+    uncorrected_estimate: f64,
     reported: f64,
     off: f64,
     prompts: u32,
@@ -40,9 +42,9 @@ pub struct Estimate {
 }
 
 impl Correction {
-    /// The estimate for a prompt that is likely to be `likely` tokens.
-    pub fn estimate(&self, likely: f64) -> Estimate {
-        let tokens = likely * self.factor();
+    /// The estimate for a prompt that is likely to be `uncorrected_estimate` tokens.
+    pub fn estimate(&self, uncorrected_estimate: f64) -> Estimate {
+        let tokens = uncorrected_estimate * self.factor();
         let error = self.error();
         let sure = error.map_or(0.0, |error| 1.0 - SURE * error.max(LEAST_ERROR));
         Estimate {
@@ -54,8 +56,8 @@ impl Correction {
 
     /// What an uncorrected estimate is multiplied by.
     pub fn factor(&self) -> f64 {
-        if self.likely > 0.0 {
-            self.reported / self.likely
+        if self.uncorrected_estimate > 0.0 {
+            self.reported / self.uncorrected_estimate
         } else {
             1.0
         }
@@ -66,15 +68,15 @@ impl Correction {
         (self.weight >= LEAST_PROMPTS).then(|| self.off / self.reported)
     }
 
-    /// A prompt that was likely to be `likely` tokens was `reported` ones. `None` where that cannot be: an engine that
+    /// A prompt that was likely to be `uncorrected_estimate` tokens was `reported` ones. `None` where that cannot be: an engine that
     /// reports nothing, or something else than the prompt's length, teaches nothing.
-    pub fn observe(&self, likely: f64, reported: Tokens) -> Option<Observed> {
+    pub fn observe(&self, uncorrected_estimate: f64, reported: Tokens) -> Option<Observed> {
         let true_count = reported.0 as f64;
-        let plausible = (likely / MOST_FACTOR..=likely * MOST_FACTOR).contains(&true_count);
-        (likely > 0.0 && plausible).then(|| Observed {
-            likely,
+        let plausible = (uncorrected_estimate / MOST_FACTOR..=uncorrected_estimate * MOST_FACTOR).contains(&true_count);
+        (uncorrected_estimate > 0.0 && plausible).then(|| Observed {
+            uncorrected_estimate,
             reported: true_count,
-            off: (likely * self.factor() - true_count).abs(),
+            off: (uncorrected_estimate * self.factor() - true_count).abs(),
             prompts: 1,
         })
     }
@@ -84,7 +86,7 @@ impl Correction {
         for _ in 0..observed.prompts.min(MEMORY_PROMPTS) {
             *self = self.faded();
         }
-        self.likely += observed.likely;
+        self.uncorrected_estimate += observed.uncorrected_estimate;
         self.reported += observed.reported;
         self.off += observed.off;
         self.weight += f64::from(observed.prompts);
@@ -94,7 +96,7 @@ impl Correction {
     fn faded(self) -> Self {
         const KEPT: f64 = 1.0 - 1.0 / MEMORY_PROMPTS as f64;
         Self {
-            likely: self.likely * KEPT,
+            uncorrected_estimate: self.uncorrected_estimate * KEPT,
             reported: self.reported * KEPT,
             off: self.off * KEPT,
             weight: self.weight * KEPT,
@@ -106,9 +108,9 @@ impl Correction {
     /// # Errors
     /// What is broken.
     pub fn check_invariants(&self) -> Result<(), String> {
-        let sums = [self.likely, self.reported, self.off, self.weight];
+        let sums = [self.uncorrected_estimate, self.reported, self.off, self.weight];
         let are_sums = sums.iter().all(|sum| sum.is_finite() && *sum >= 0.0);
-        let belong_together = (self.likely > 0.0) == (self.reported > 0.0);
+        let belong_together = (self.uncorrected_estimate > 0.0) == (self.reported > 0.0);
         let is_plausible = (0.99 / MOST_FACTOR..=1.01 * MOST_FACTOR).contains(&self.factor());
         if are_sums && belong_together && is_plausible {
             Ok(())
@@ -121,7 +123,7 @@ impl Correction {
 impl Observed {
     /// Adds what another prompt told.
     pub fn add(&mut self, other: &Self) {
-        self.likely += other.likely;
+        self.uncorrected_estimate += other.uncorrected_estimate;
         self.reported += other.reported;
         self.off += other.off;
         self.prompts = self.prompts.saturating_add(other.prompts);
@@ -154,8 +156,8 @@ mod tests {
 
     fn taught(prompts: &[(f64, u64)]) -> Correction {
         let mut correction = Correction::default();
-        for (likely, reported) in prompts {
-            let observed = correction.observe(*likely, Tokens(*reported));
+        for (uncorrected_estimate, reported) in prompts {
+            let observed = correction.observe(*uncorrected_estimate, Tokens(*reported));
             observed.iter().for_each(|observed| correction.learn(observed));
             assert_eq!(correction.check_invariants(), Ok(()));
         }
@@ -191,8 +193,11 @@ mod tests {
 
     #[test]
     fn what_cannot_be_a_prompts_length_teaches_nothing() {
-        for (likely, reported) in [(100.0, 0), (100.0, 100_000), (0.0, 5), (1e9, 1)] {
-            assert_eq!(Correction::default().observe(likely, Tokens(reported)), None);
+        for (uncorrected_estimate, reported) in [(100.0, 0), (100.0, 100_000), (0.0, 5), (1e9, 1)] {
+            assert_eq!(
+                Correction::default().observe(uncorrected_estimate, Tokens(reported)),
+                None
+            );
         }
     }
 
@@ -200,11 +205,11 @@ mod tests {
         #[test]
         fn whatever_is_reported_estimates_stay_between_the_extremes(
             prompts in prop::collection::vec((1.0..1e7_f64, 0.07..15.0_f64), 1..200),
-            likely in 0.0..1e7_f64,
+            uncorrected_estimate in 0.0..1e7_f64,
         ) {
-            let reports: Vec<_> = prompts.iter().map(|(likely, factor)| (*likely, (likely * factor) as u64)).collect();
-            let estimate = taught(&reports).estimate(likely);
-            prop_assert!(estimate.tokens.0 as f64 <= likely * 16.0 + 1.0);
+            let reports: Vec<_> = prompts.iter().map(|(uncorrected_estimate, factor)| (*uncorrected_estimate, (uncorrected_estimate * factor) as u64)).collect();
+            let estimate = taught(&reports).estimate(uncorrected_estimate);
+            prop_assert!(estimate.tokens.0 as f64 <= uncorrected_estimate * 16.0 + 1.0);
             prop_assert!(estimate.at_least <= estimate.tokens);
         }
 

@@ -13,10 +13,10 @@ mod table;
 mod tables;
 pub mod template;
 
-pub use count::{Basis, Count, Encoded, Measured, Unmeasured, encode, estimate, likely, measure};
+pub use count::{Basis, Count, Encoded, Measured, Unmeasured, encode, estimate, measure, uncorrected_estimate};
 pub use estimate::{Correction, Estimate, Observed};
-pub use output::Output;
-pub use running::Running;
+pub use output::OutputCounter;
+pub use running::StreamingCount;
 pub use scripts::Scripts;
 pub use table::{ChatSource, Table, TableError, Wrapping};
 pub use tables::{TABLE_EXTENSION, Tables, Tokenizer};

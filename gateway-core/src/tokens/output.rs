@@ -2,13 +2,13 @@
 //! since their engines report; a client that leaves and an engine that does not are why it is done.
 
 use super::scripts::Scripts;
-use super::{Running, Table};
+use super::{StreamingCount, Table};
 use crate::api::{Said, Strand};
 use crate::ids::Tokens;
 
 /// The count of an answer so far.
 #[derive(Debug)]
-pub struct Output(By);
+pub struct OutputCounter(By);
 
 #[derive(Debug)]
 enum By {
@@ -17,13 +17,13 @@ enum By {
         /// Of the strands before.
         settled: Tokens,
         strand: Strand,
-        running: Running,
+        running: StreamingCount,
     },
     /// A model without a table.
     Scripts(Scripts),
 }
 
-impl Output {
+impl OutputCounter {
     /// Nothing yet, to be counted by that table; without one, estimated.
     pub fn new(table: Option<Table>) -> Self {
         Self(match table {
@@ -31,7 +31,7 @@ impl Output {
                 table,
                 settled: Tokens(0),
                 strand: Strand::default(),
-                running: Running::default(),
+                running: StreamingCount::default(),
             },
             None => By::Scripts(Scripts::default()),
         })
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn without_a_table_pieces_add_up_to_the_estimate_of_the_whole() {
-        let mut output = Output::new(None);
+        let mut output = OutputCounter::new(None);
         let strand = |choice, part| Strand { choice, part };
         output.on_text(strand(0, Part::Reasoning), "Hel");
         output.on_text(strand(0, Part::Content), "lo, wörld ");

@@ -6,7 +6,7 @@ use crate::ids::Tokens;
 
 /// The count of a text so far.
 #[derive(Clone, Debug, Default)]
-pub struct Running {
+pub struct StreamingCount {
     settled: u64,
     /// What is not counted yet: the end of the text, which what comes next may change the tokens of.
     pending: String,
@@ -14,7 +14,7 @@ pub struct Running {
     searched: usize,
 }
 
-impl Running {
+impl StreamingCount {
     /// Adds the next part of the text.
     pub fn push(&mut self, table: &Table, part: &str) {
         self.pending.push_str(part);
@@ -52,7 +52,7 @@ mod tests {
         let table = toy::table();
         let text = "abba baab, cab aabb\n".repeat(200);
         for size in [1, 7, 100, 600, 5000] {
-            let mut running = Running::default();
+            let mut running = StreamingCount::default();
             for part in text.as_bytes().chunks(size) {
                 running.push(&table, std::str::from_utf8(part).unwrap());
                 assert!(running.pending.len() < PENDING_BYTES + size);
@@ -66,7 +66,7 @@ mod tests {
         let table = toy::table();
         let run = "a".repeat(PENDING_BYTES);
         for (first, second) in [("", " b"), ("a", " b"), ("a ", "b"), ("a b", "a"), ("。", " b")] {
-            let mut running = Running::default();
+            let mut running = StreamingCount::default();
             running.push(&table, &run);
             assert_eq!(running.pending.len(), PENDING_BYTES, "there is no cut yet");
             running.push(&table, first);
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn what_has_no_cut_is_not_kept_for_ever() {
-        let (table, mut running) = (toy::table(), Running::default());
+        let (table, mut running) = (toy::table(), StreamingCount::default());
         for _ in 0..10_000 {
             running.push(&table, "aaaa");
             assert!(running.pending.len() <= MOST_PENDING_BYTES);

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tidegate_core::budget::{
-    Book, BudgetCell, BudgetCommand, BudgetLimits, BudgetReply, HolderId, Leased, NotReserved, Rate, Shortage,
+    BudgetCell, BudgetCommand, BudgetLimits, BudgetReply, LeaseCache, Leased, LeaseholderId, NotReserved, Rate,
+    Shortage,
 };
 use tidegate_core::time::Timestamp;
 
@@ -23,13 +24,13 @@ fn at(millis: u64) -> Timestamp {
     Timestamp::from_millis(1_700_000_000_000 + millis)
 }
 
-fn asked(book: &mut Book, cell: &mut BudgetCell, millis: u64, need: u64) -> Leased {
+fn asked(book: &mut LeaseCache, cell: &mut BudgetCell, millis: u64, need: u64) -> Leased {
     asked_with(LIMITS, book, cell, millis, (need, 0))
 }
 
 fn asked_with(
     limits: BudgetLimits,
-    book: &mut Book,
+    book: &mut LeaseCache,
     cell: &mut BudgetCell,
     millis: u64,
     need_and_kept_percent: (u64, u8),
@@ -42,8 +43,8 @@ fn asked_with(
 }
 
 /// A book that holds a hundred tokens, which a request waited for that has left, and its cell.
-fn with_a_lease() -> (Book, BudgetCell) {
-    let (mut book, mut cell) = (Book::new(HolderId(1), at(0)), BudgetCell::default());
+fn with_a_lease() -> (LeaseCache, BudgetCell) {
+    let (mut book, mut cell) = (LeaseCache::new(LeaseholderId(1), at(0)), BudgetCell::default());
     book.on_waiting(100);
     let leased = asked(&mut book, &mut cell, 0, 70);
     assert_eq!(book.on_leased(at(0), leased), Some(Ok(())));
@@ -69,37 +70,45 @@ fn what_is_too_little_goes_back_where_others_find_it() {
     assert_eq!(book.held().tokens, 0, "it is too little for the one that asks");
     assert!(book.on_leased(at(2), leased).is_some_and(|leased| leased.is_err()));
     // Of a thousand tokens seventy were spent.
-    let mut other = Book::new(HolderId(2), at(0));
+    let mut other = LeaseCache::new(LeaseholderId(2), at(0));
     let leased = asked(&mut other, &mut cell, 3, 930);
     assert_eq!(other.on_leased(at(4), leased), Some(Ok(())));
 }
 
 #[test]
 fn a_request_that_asks_for_less_than_a_denied_one_asks_and_others_wait() {
-    let kept_percent = 25;
+    let headroom_percent = 25;
     let (mut book, mut cell) = with_a_lease();
-    let leased = asked_with(LIMITS, &mut book, &mut cell, 1, (800, kept_percent));
+    let leased = asked_with(LIMITS, &mut book, &mut cell, 1, (800, headroom_percent));
     assert_eq!(
         book.on_leased(at(2), leased).unwrap().unwrap_err().short,
         Shortage::TooLarge
     );
-    let denied = |book: &mut Book, tokens, kept_percent| book.reserve(at(5), tokens, kept_percent).unwrap_err();
+    let denied =
+        |book: &mut LeaseCache, tokens, headroom_percent| book.reserve(at(5), tokens, headroom_percent).unwrap_err();
     assert_eq!(
-        denied(&mut book, 600, kept_percent),
+        denied(&mut book, 600, headroom_percent),
         NotReserved::Ask,
         "that says nothing of it"
     );
-    let mut other = Book::new(HolderId(2), at(0));
+    let mut other = LeaseCache::new(LeaseholderId(2), at(0));
     let leased = asked(&mut other, &mut cell, 3, 200);
     assert_eq!(other.on_leased(at(3), leased), Some(Ok(())));
-    let leased = asked_with(LIMITS, &mut book, &mut cell, 4, (600, kept_percent));
+    let leased = asked_with(LIMITS, &mut book, &mut cell, 4, (600, headroom_percent));
     assert_eq!(
         book.on_leased(at(4), leased).unwrap().unwrap_err().short,
         Shortage::Priority
     );
-    assert_eq!(denied(&mut book, 300, kept_percent), NotReserved::Ask, "half as large");
+    assert_eq!(
+        denied(&mut book, 300, headroom_percent),
+        NotReserved::Ask,
+        "half as large"
+    );
     assert_eq!(denied(&mut book, 600, 0), NotReserved::Ask, "of higher priority");
-    assert!(matches!(denied(&mut book, 400, kept_percent), NotReserved::Denied(_)));
+    assert!(matches!(
+        denied(&mut book, 400, headroom_percent),
+        NotReserved::Denied(_)
+    ));
 }
 
 #[test]
@@ -114,7 +123,7 @@ fn what_was_counted_on_is_given_back_when_nobody_knows_the_reply() {
 
 #[test]
 fn a_reply_that_is_not_awaited_any_more_admits_nobody() {
-    let (mut book, mut cell) = (Book::new(HolderId(1), at(0)), BudgetCell::default());
+    let (mut book, mut cell) = (LeaseCache::new(LeaseholderId(1), at(0)), BudgetCell::default());
     let late = asked(&mut book, &mut cell, 0, 400);
     let leased = asked(&mut book, &mut cell, 1, 700);
     assert!(!book.is_asking(late.sequence) && book.is_asking(leased.sequence));
@@ -125,7 +134,7 @@ fn a_reply_that_is_not_awaited_any_more_admits_nobody() {
 
 #[test]
 fn who_waits_is_lent_what_it_needs_and_a_small_budget_lends_nothing_ahead() {
-    let (mut book, mut cell) = (Book::new(HolderId(1), at(0)), BudgetCell::default());
+    let (mut book, mut cell) = (LeaseCache::new(LeaseholderId(1), at(0)), BudgetCell::default());
     for waiting in [0, 300, 0] {
         (0..waiting / 100).for_each(|_| book.on_waiting(100));
         let leased = asked(&mut book, &mut cell, 0, 100);
@@ -145,7 +154,7 @@ fn nobody_else_takes_the_place_of_the_asking_request() {
         concurrent_requests: Some(8),
         ..LIMITS
     };
-    let (mut book, mut cell) = (Book::new(HolderId(1), at(0)), BudgetCell::default());
+    let (mut book, mut cell) = (LeaseCache::new(LeaseholderId(1), at(0)), BudgetCell::default());
     book.on_waiting(100);
     // The second one runs beside the first, with a place to spare.
     for millis in 0..2 {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tidegate_core::budget::{
-    Book, BudgetCell, BudgetCommand, BudgetLimits, BudgetReply, HolderId, Leased, MOST_WAITS, NotReserved, Rate,
+    BudgetCell, BudgetCommand, BudgetLimits, BudgetReply, LeaseCache, Leased, LeaseholderId, MOST_WAITS, NotReserved,
+    Rate,
 };
 use tidegate_core::time::Timestamp;
 
@@ -23,7 +24,7 @@ const LIMITS: BudgetLimits = BudgetLimits {
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
 struct Location {
-    book: Book,
+    book: LeaseCache,
     /// How often each request that waits for a reply to another has waited.
     waiting: Vec<u32>,
     /// What is on its way to the cell, or back.
@@ -35,7 +36,7 @@ struct Location {
 impl Location {
     fn new(id: u64) -> Self {
         Self {
-            book: Book::new(HolderId(id), NOW),
+            book: LeaseCache::new(LeaseholderId(id), NOW),
             waiting: Vec::new(),
             command: None,
             reply: None,

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
 use tidegate_core::budget::{
-    Book, BudgetCell, BudgetCommand, BudgetLimits, BudgetReply, HolderId, IDLE, LONGEST_CALL, Leased, MOST_WAITS,
-    NotReserved, Upkeep,
+    BudgetCell, BudgetCommand, BudgetLimits, BudgetReply, IDLE, LONGEST_CALL, LeaseCache, Leased, LeaseholderId,
+    MOST_WAITS, NotReserved, Upkeep,
 };
 use tidegate_core::time::Timestamp;
 
@@ -77,7 +77,7 @@ pub struct Fleet {
 }
 
 struct Site {
-    book: Book,
+    book: LeaseCache,
     /// How many lives it has had; what belongs to an earlier one is nobody's.
     life: u64,
     skew: u64,
@@ -178,7 +178,7 @@ impl Fleet {
         let skew = self.random.within(0..2 * self.plan.skew_ms + 1) * 1_000;
         let now = Timestamp::from_micros(self.now + skew);
         Site {
-            book: Book::new(HolderId(self.random.next()), now),
+            book: LeaseCache::new(LeaseholderId(self.random.next()), now),
             life,
             skew,
             call: 0,
@@ -232,7 +232,7 @@ impl Fleet {
             }
             Event::GivenUp { at, life, call } if self.is_current(at, life, call) => {
                 self.sites[at].call = 0;
-                self.with_book(at, Book::on_unanswered);
+                self.with_book(at, LeaseCache::on_unanswered);
                 self.after_call(at, None);
             }
             Event::Ends {
@@ -328,7 +328,7 @@ impl Fleet {
     }
 
     /// Does something with a book, and keeps the sum of all books' debts.
-    fn with_book<T>(&mut self, at: usize, work: impl FnOnce(&mut Book, Timestamp) -> T) -> T {
+    fn with_book<T>(&mut self, at: usize, work: impl FnOnce(&mut LeaseCache, Timestamp) -> T) -> T {
         let now = self.clock(at);
         let book = &mut self.sites[at].book;
         let before = book.debt();

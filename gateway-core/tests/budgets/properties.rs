@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tidegate_core::budget::{
-    Book, BudgetCell, BudgetCommand, BudgetLimits, BudgetReply, HolderId, IDLE, Leased, NotReserved, Rate, Totals,
+    BudgetCell, BudgetCommand, BudgetLimits, BudgetReply, IDLE, LeaseCache, Leased, LeaseholderId, NotReserved, Rate,
+    Totals,
 };
 use tidegate_core::time::Timestamp;
 
@@ -33,7 +34,7 @@ enum Step {
 
 struct World {
     cell: BudgetCell,
-    books: Vec<Book>,
+    books: Vec<LeaseCache>,
     running: Vec<Vec<u64>>,
     asking: Vec<Option<u64>>,
     /// What the cell has heard of each book, and what it has granted in a reply that has not come yet.
@@ -70,7 +71,7 @@ const LIMITS: BudgetLimits = BudgetLimits {
 impl World {
     fn new() -> Self {
         let rate = LIMITS.tokens.unwrap();
-        let books = (0..3).map(|number| Book::new(HolderId(number), Timestamp::default()));
+        let books = (0..3).map(|number| LeaseCache::new(LeaseholderId(number), Timestamp::default()));
         Self {
             cell: BudgetCell::default(),
             books: books.collect(),
@@ -202,7 +203,7 @@ impl World {
     }
 
     fn count_admitted(&mut self, tokens: f64) {
-        let debt = self.books.iter().map(Book::debt).sum::<u64>() + self.cell.debt();
+        let debt = self.books.iter().map(LeaseCache::debt).sum::<u64>() + self.cell.debt();
         self.windows.on_admitted(self.now * 1_000, tokens, debt as f64);
         self.admitted += tokens;
     }

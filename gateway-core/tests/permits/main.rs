@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tidegate_core::cluster::{
-    Acquire, Book, BreakerPolicy, ClusterCell, ClusterCommand, ClusterReply, Extend, Held, Outcome, PermitId, Release,
-    ReplicaStatus, Room, Share,
+    Acquire, BreakerPolicy, ClusterCell, ClusterCommand, ClusterReply, Extend, HeldPermit, Outcome, PermitCache,
+    PermitId, Release, ReplicaStatus, Room, Share,
 };
 use tidegate_core::config::Replica;
 use tidegate_core::ids::Tokens;
@@ -26,9 +26,9 @@ const BOOKS: usize = 3;
 
 /// A request that runs.
 #[derive(Clone, Debug)]
-struct Running {
+struct StreamingCount {
     book: usize,
-    held: Held,
+    held: HeldPermit,
     /// Whether its permit is kept in the book.
     is_kept: bool,
 }
@@ -64,8 +64,8 @@ struct World {
     now: Timestamp,
     cell: ClusterCell,
     replicas: Vec<Replica>,
-    books: Vec<Book>,
-    running: Vec<Running>,
+    books: Vec<PermitCache>,
+    running: Vec<StreamingCount>,
     late: Vec<ClusterCommand>,
     permits: u64,
 }
@@ -80,7 +80,7 @@ impl World {
             now: Timestamp::from_millis(1_000_000),
             cell: ClusterCell::default(),
             replicas: vec![replica("http://a"), replica("http://b")],
-            books: (0..BOOKS).map(|_| Book::default()).collect(),
+            books: (0..BOOKS).map(|_| PermitCache::default()).collect(),
             running: Vec::new(),
             late: Vec::new(),
             permits: 0,
@@ -121,12 +121,12 @@ impl World {
             if taken.is_to_extend {
                 self.extend(book, taken.replica, reply);
             }
-            let held = Held {
+            let held = HeldPermit {
                 permit: taken.permit,
                 replica,
                 share,
             };
-            return self.running.push(Running {
+            return self.running.push(StreamingCount {
                 book,
                 held,
                 is_kept: true,
@@ -140,7 +140,7 @@ impl World {
             spare: kept.spare(affinity, &self.replicas),
             replicas: self.replicas.iter().map(|replica| replica.name.clone()).collect(),
             room: ROOM,
-            kept_percent: 0,
+            headroom_percent: 0,
             tried: Vec::new(),
             affinity: Some(affinity),
             ttl: TTL,
@@ -150,7 +150,7 @@ impl World {
         };
         match reply {
             Fate::Arrives | Fate::Late => {
-                let held = |share| Held {
+                let held = |share| HeldPermit {
                     permit,
                     replica: grant.replica.clone(),
                     share,
@@ -158,7 +158,7 @@ impl World {
                 if let Some(lent) = grant.lent {
                     self.books[book].on_granted(self.now, &held(share.times(1 + lent)), share, TTL);
                 }
-                self.running.push(Running {
+                self.running.push(StreamingCount {
                     book,
                     held: held(share),
                     is_kept: grant.lent.is_some(),
@@ -190,8 +190,8 @@ impl World {
         }
     }
 
-    fn end(&mut self, ended: &Running, outcome: Outcome, told: Fate) {
-        let Held { permit, replica, share } = ended.held.clone();
+    fn end(&mut self, ended: &StreamingCount, outcome: Outcome, told: Fate) {
+        let HeldPermit { permit, replica, share } = ended.held.clone();
         let releases = if ended.is_kept {
             self.books[ended.book].on_end(self.now, &replica, permit, share, outcome)
         } else {
@@ -236,7 +236,7 @@ impl World {
         let status = self.status();
         for replica in &self.replicas {
             let sum = |shares: &mut dyn Iterator<Item = Share>| shares.fold(Share::default(), |sum, share| sum + share);
-            let at = |running: &&Running| running.held.replica == replica.name;
+            let at = |running: &&StreamingCount| running.held.replica == replica.name;
             let running = sum(&mut self.running.iter().filter(at).map(|running| running.held.share));
             let own = sum(&mut self
                 .running

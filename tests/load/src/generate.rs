@@ -41,7 +41,7 @@ pub async fn run(load: &Load) -> Result<Report> {
     let interval = load.rate.map(|rate| Duration::from_secs(1) * load.connections / rate);
     let mut tasks = Vec::new();
     for number in 0..load.connections {
-        let pace = interval.map(|interval| Pace {
+        let pace = interval.map(|interval| SpendRate {
             next: begin + interval * number / load.connections,
             interval,
         });
@@ -59,7 +59,7 @@ pub async fn run(load: &Load) -> Result<Report> {
 
 /// When the next request is due.
 #[derive(Clone, Copy, Debug)]
-struct Pace {
+struct SpendRate {
     next: Instant,
     interval: Duration,
 }
@@ -82,7 +82,7 @@ impl Connection {
     }
 
     /// Sends the request again and again until `end`.
-    async fn send_until(&mut self, end: Instant, request: &[u8], mut pace: Option<Pace>) -> Result<Vec<Timing>> {
+    async fn send_until(&mut self, end: Instant, request: &[u8], mut pace: Option<SpendRate>) -> Result<Vec<Timing>> {
         let mut timings = Vec::new();
         loop {
             if let Some(pace) = &mut pace {

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::{Asking, Book, CUT_OFF_PAUSE, DENIED_PAUSE, TOP_UP_PAUSE, Told};
+use super::{Asking, CUT_OFF_PAUSE, DENIED_PAUSE, LeaseCache, TOP_UP_PAUSE, Told};
 use crate::budget::account::Amount;
 use crate::budget::limits::{BudgetLimits, Rate};
 use crate::budget::message::{Denied, Lease, Leased, Need, Report, Shortage};
 use crate::time::Timestamp;
 
-impl Book {
+impl LeaseCache {
     /// Begins to ask the cell. The reply goes to [`on_leased`](Self::on_leased), and its absence to
     /// [`on_unanswered`](Self::on_unanswered).
     pub fn ask(&mut self, now: Timestamp, need: Option<(u64, u8)>, limits: BudgetLimits, ttl: Duration) -> Lease {
@@ -29,10 +29,10 @@ impl Book {
         self.slots = self.slots.min(self.running.saturating_add(self.spare_slots));
         let report = self.report(now);
         let slots = self.running.saturating_add(need.is_some().into());
-        let need = need.map(|(tokens, kept_percent)| Need {
+        let need = need.map(|(tokens, headroom_percent)| Need {
             tokens,
             slots,
-            kept_percent,
+            headroom_percent,
         });
         self.asking = Some(Asking {
             sequence: self.sequence,
@@ -99,10 +99,10 @@ impl Book {
 
     /// How long a request has to wait before the cell may be asked for it. What was denied to one of twice its size, or of
     /// lower priority, may be there for this one.
-    pub(super) fn pause(&self, now: Timestamp, tokens: u64, kept_percent: u8) -> Duration {
-        let asks_less = self
-            .denied
-            .is_some_and(|denied| tokens.saturating_mul(2) <= denied.tokens || kept_percent < denied.kept_percent);
+    pub(super) fn pause(&self, now: Timestamp, tokens: u64, headroom_percent: u8) -> Duration {
+        let asks_less = self.denied.is_some_and(|denied| {
+            tokens.saturating_mul(2) <= denied.tokens || headroom_percent < denied.headroom_percent
+        });
         if asks_less {
             Duration::ZERO
         } else {

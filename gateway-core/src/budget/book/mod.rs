@@ -11,25 +11,25 @@ mod shortage;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use self::purse::Purse;
+use self::purse::Balance;
 use self::shortage::FRESH;
 use super::account::{Amount, signed};
 use super::bucket::Bucket;
 use super::limits::{BudgetLimits, Rate};
-use super::message::{Denied, HolderId, Left, Need, Report, Shortage};
+use super::message::{Denied, LeaseholderId, Left, Need, Report, Shortage};
 use super::outputs::Outputs;
-use super::pace::Pace;
+use super::pace::SpendRate;
 use super::rates::Rates;
 use crate::ids::ModelName;
 use crate::time::Timestamp;
 
 /// The book of one budget.
 #[derive(Clone, Debug)]
-pub struct Book {
-    holder: HolderId,
+pub struct LeaseCache {
+    holder: LeaseholderId,
     sequence: u64,
-    tokens: Purse,
-    requests: Purse,
+    tokens: Balance,
+    requests: Balance,
     slots: u32,
     spare_slots: u32,
     running: u32,
@@ -48,8 +48,8 @@ pub struct Book {
     unanswered: u32,
     /// What may be spent while the cell does not answer.
     allowance: Option<Bucket>,
-    pace: Pace,
-    request_pace: Pace,
+    pace: SpendRate,
+    request_pace: SpendRate,
     last_used: Timestamp,
     /// Whether the account has changed since it was last told.
     is_news: bool,
@@ -101,14 +101,14 @@ pub enum Upkeep {
     Settle,
 }
 
-impl Book {
+impl LeaseCache {
     /// An empty book of that holder, whose id nobody else has.
-    pub fn new(holder: HolderId, now: Timestamp) -> Self {
+    pub fn new(holder: LeaseholderId, now: Timestamp) -> Self {
         Self {
             holder,
             sequence: 0,
-            tokens: Purse::default(),
-            requests: Purse::default(),
+            tokens: Balance::default(),
+            requests: Balance::default(),
             slots: 0,
             spare_slots: 0,
             running: 0,
@@ -121,8 +121,8 @@ impl Book {
             top_up_after: Timestamp::default(),
             unanswered: 0,
             allowance: None,
-            pace: Pace::new(now),
-            request_pace: Pace::new(now),
+            pace: SpendRate::new(now),
+            request_pace: SpendRate::new(now),
             last_used: now,
             is_news: false,
             outputs: BTreeMap::new(),
@@ -134,24 +134,24 @@ impl Book {
     ///
     /// # Errors
     /// Why it cannot be had from here.
-    pub fn reserve(&mut self, now: Timestamp, tokens: u64, kept_percent: u8) -> Result<(), NotReserved> {
+    pub fn reserve(&mut self, now: Timestamp, tokens: u64, headroom_percent: u8) -> Result<(), NotReserved> {
         self.let_go(now);
         let Some(told) = self.told else {
-            return Err(self.not_reserved(now, Shortage::Tokens, self.pause(now, tokens, kept_percent), None));
+            return Err(self.not_reserved(now, Shortage::Tokens, self.pause(now, tokens, headroom_percent), None));
         };
         let is_fresh = now.since(told.at) < FRESH;
-        if is_fresh && told.limits.bounds_tokens() && tokens > told.limits.most_for_one(kept_percent) {
+        if is_fresh && told.limits.bounds_tokens() && tokens > told.limits.most_for_one(headroom_percent) {
             let short = Shortage::TooLarge;
             return Err(NotReserved::Denied(Denied { short, wait: None }));
         }
-        match self.shortage(now, &told, tokens, kept_percent) {
+        match self.shortage(now, &told, tokens, headroom_percent) {
             None => {
                 self.spend(now, tokens);
                 Ok(())
             }
             Some(shortage) => {
-                let expected = self.expected_denial(now, &told, shortage, tokens, kept_percent);
-                Err(self.not_reserved(now, shortage, self.pause(now, tokens, kept_percent), expected))
+                let expected = self.expected_denial(now, &told, shortage, tokens, headroom_percent);
+                Err(self.not_reserved(now, shortage, self.pause(now, tokens, headroom_percent), expected))
             }
         }
     }
@@ -235,7 +235,7 @@ impl Book {
             return Some(Upkeep::Settle);
         }
         let ahead = self.ahead(now, bounds, 0);
-        let is_low = |purse: &Purse, ahead: u64| purse.account.available() < signed(ahead / 2);
+        let is_low = |purse: &Balance, ahead: u64| purse.account.available() < signed(ahead / 2);
         let is_low = bounds.bounds_tokens() && is_low(&self.tokens, ahead.tokens)
             || bounds.requests.is_some() && is_low(&self.requests, ahead.requests);
         let is_due = now >= told.renew && (self.running > 0 || self.last_used + IDLE > now);

@@ -1,17 +1,17 @@
 //! What a book has of one kind, tokens or requests.
 
-use crate::budget::account::Account;
+use crate::budget::account::LeaseAccount;
 
 /// An account, and the most that it may hold.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Purse {
-    pub account: Account,
+pub(super) struct Balance {
+    pub account: LeaseAccount,
     pub most: u64,
 }
 
-impl Purse {
+impl Balance {
     /// The account as it is told; until the reply nothing more than this is held.
-    pub fn told(&mut self) -> Account {
+    pub fn told(&mut self) -> LeaseAccount {
         self.most = self.account.held();
         self.account
     }

@@ -3,16 +3,16 @@
 
 use std::time::Duration;
 
-use super::{Book, LONGEST_CALL, NotReserved, Told};
-use crate::budget::account::{Account, signed};
+use super::{LONGEST_CALL, LeaseCache, NotReserved, Told};
+use crate::budget::account::{LeaseAccount, signed};
 use crate::budget::limits::Rate;
 use crate::budget::message::{Denied, Shortage};
 use crate::time::Timestamp;
 
-impl Book {
+impl LeaseCache {
     /// What a request cannot have of what is held. What the one that asks counts on is spoken for: the cell grants that
     /// one only what it lacks beyond it.
-    pub(super) fn shortage(&self, now: Timestamp, told: &Told, tokens: u64, kept_percent: u8) -> Option<Shortage> {
+    pub(super) fn shortage(&self, now: Timestamp, told: &Told, tokens: u64, headroom_percent: u8) -> Option<Shortage> {
         let limits = &told.limits;
         let asking = self.asking.and_then(|asking| asking.need).map(|need| need.tokens);
         let ahead = u32::from(asking.is_some());
@@ -26,7 +26,7 @@ impl Book {
         if limits.bounds_tokens() && available < signed(tokens) {
             return Some(Shortage::Tokens);
         }
-        let kept = limits.tokens.map_or(0, |rate| rate.kept(kept_percent));
+        let kept = limits.tokens.map_or(0, |rate| rate.kept(headroom_percent));
         let left = self.tokens_left(now, told).saturating_add(available);
         (kept > 0 && left < signed(tokens + kept)).then_some(Shortage::Priority)
     }
@@ -38,10 +38,10 @@ impl Book {
         told: &Told,
         short: Shortage,
         tokens: u64,
-        kept_percent: u8,
+        headroom_percent: u8,
     ) -> Option<Denied> {
         let limits = &told.limits;
-        let lacking = |account: &Account, amount| signed(amount) - account.available();
+        let lacking = |account: &LeaseAccount, amount| signed(amount) - account.available();
         let (rate, left, wanted) = match short {
             Shortage::Requests => (
                 limits.requests,
@@ -54,7 +54,7 @@ impl Book {
                     let (short, wait) = (Shortage::Day, Some(limits.until_next_day(now)));
                     return Some(Denied { short, wait });
                 }
-                let kept = limits.tokens.map_or(0, |rate| rate.kept(kept_percent));
+                let kept = limits.tokens.map_or(0, |rate| rate.kept(headroom_percent));
                 (limits.tokens, self.tokens_left(now, told), lacking + signed(kept))
             }
             Shortage::Concurrency | Shortage::Day | Shortage::TooLarge => return None,

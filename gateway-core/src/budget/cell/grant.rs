@@ -1,13 +1,13 @@
 //! What a holder is lent: what a waiting request needs, all or nothing, and as much beyond it as leaves enough for others.
 
-use super::turn::Turn;
-use super::{BudgetCell, Holder};
+use super::turn::HeadOfLine;
+use super::{BudgetCell, Leaseholder};
 use crate::budget::account::{Amount, signed};
-use crate::budget::message::{Denied, HolderId, Lease, Need, Shortage};
+use crate::budget::message::{Denied, Lease, LeaseholderId, Need, Shortage};
 
 impl BudgetCell {
     /// Grants what a request needs, all or nothing.
-    pub(super) fn serve(&mut self, holder: &mut Holder, need: Need) -> Option<Denied> {
+    pub(super) fn serve(&mut self, holder: &mut Leaseholder, need: Need) -> Option<Denied> {
         let lacking = Amount {
             tokens: need.tokens.saturating_sub(holder.tokens.held()),
             requests: u64::from(holder.requests.held() == 0),
@@ -38,7 +38,7 @@ impl BudgetCell {
     fn shortage(&mut self, need: Need, held: u64, lacking: Amount) -> Option<Denied> {
         let limits = self.limits();
         let denied = |short, wait| Some(Denied { short, wait });
-        if limits.bounds_tokens() && need.tokens > limits.most_for_one(need.kept_percent) {
+        if limits.bounds_tokens() && need.tokens > limits.most_for_one(need.headroom_percent) {
             return denied(Shortage::TooLarge, None);
         }
         if limits.tokens_per_day.is_some() && lacking.tokens > self.left().day_tokens {
@@ -65,7 +65,7 @@ impl BudgetCell {
         let rate = self.limits().tokens?;
         let lacking = need.tokens.saturating_sub(held);
         // What the holder has left then counts as well: it would come back.
-        let kept = rate.kept(need.kept_percent);
+        let kept = rate.kept(need.headroom_percent);
         let wanted = (need.tokens + kept).saturating_sub(held) + self.ahead(need.tokens);
         let bucket = self.tokens.bucket()?;
         if lacking + kept == 0 || bucket.level() >= signed(wanted) {
@@ -79,7 +79,7 @@ impl BudgetCell {
         let first_in_line = self.turn.filter(|turn| turn.is_for(need.tokens));
         // Who waited once and found others quicker waits until all of it is there for certain.
         let wait = first_in_line.map_or(wait, |turn| wait.max(turn.full.since(self.now)));
-        self.turn.get_or_insert(Turn {
+        self.turn.get_or_insert(HeadOfLine {
             tokens: need.tokens,
             since: self.now,
             full: self.now + wait * 2,
@@ -90,9 +90,9 @@ impl BudgetCell {
 
     /// Lends what other requests of the holder wait for, as far as it is there, and beyond that what it would like to have:
     /// in proportion to its share of what all spend, and never so much that others find nothing.
-    pub(super) fn top_up(&mut self, id: HolderId, holder: &mut Holder, lease: &Lease) {
-        let kept_percent = lease.need.map_or(0, |need| need.kept_percent);
-        let kept = self.limits().tokens.map_or(0, |rate| rate.kept(kept_percent));
+    pub(super) fn top_up(&mut self, id: LeaseholderId, holder: &mut Leaseholder, lease: &Lease) {
+        let headroom_percent = lease.need.map_or(0, |need| need.headroom_percent);
+        let kept = self.limits().tokens.map_or(0, |rate| rate.kept(headroom_percent));
         let free = Amount {
             tokens: self.free_tokens().saturating_sub(kept),
             requests: u64::try_from(self.requests.level()).unwrap_or(0),

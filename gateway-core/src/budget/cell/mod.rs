@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use self::turn::Turn;
-use super::account::{Account, Amount};
+use self::turn::HeadOfLine;
+use super::account::{Amount, LeaseAccount};
 use super::limits::BudgetLimits;
-use super::message::{BudgetCommand, BudgetReply, BudgetStatus, Denied, HolderId, Lease, Leased, Left, Report};
+use super::message::{BudgetCommand, BudgetReply, BudgetStatus, Denied, Lease, Leased, LeaseholderId, Left, Report};
 use super::outputs::Outputs;
 use super::pool::Pool;
 use crate::ids::ModelName;
@@ -30,13 +30,13 @@ pub struct BudgetCell {
     /// The day that is counted, and tokens drawn on it.
     day: u64,
     day_tokens: u64,
-    holders: BTreeMap<HolderId, Holder>,
+    holders: BTreeMap<LeaseholderId, Leaseholder>,
     /// Places that holders keep, in all.
     slots: u32,
     /// Until when what is orphaned may still be reported.
     orphaned_until: Timestamp,
     /// Who waits for tokens, and has them kept.
-    turn: Option<Turn>,
+    turn: Option<HeadOfLine>,
     outputs: BTreeMap<ModelName, Outputs>,
     /// The latest moment seen: time does not go back, whoever's clock tells it.
     now: Timestamp,
@@ -46,10 +46,10 @@ pub struct BudgetCell {
 
 /// A holder of leases.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Holder {
+struct Leaseholder {
     sequence: u64,
-    tokens: Account,
-    requests: Account,
+    tokens: LeaseAccount,
+    requests: LeaseAccount,
     slots: u32,
     pace: u64,
     /// The day on which it was last lent anything.
@@ -122,7 +122,7 @@ impl BudgetCell {
     /// # Errors
     /// What is broken.
     pub fn check_invariants(&self) -> Result<(), String> {
-        let sum = |held: fn(&Holder) -> u64| self.live().map(held).sum();
+        let sum = |held: fn(&Leaseholder) -> u64| self.live().map(held).sum();
         self.tokens
             .check(sum(|holder| holder.tokens.held()), self.limits().tokens)?;
         self.requests
@@ -131,7 +131,7 @@ impl BudgetCell {
         if slots != self.slots {
             return Err(format!("holders keep {slots} places, not {}", self.slots));
         }
-        let in_debt = |account: &Account| account.available() < 0;
+        let in_debt = |account: &LeaseAccount| account.available() < 0;
         match self
             .live()
             .find(|holder| in_debt(&holder.tokens) || in_debt(&holder.requests))
@@ -141,7 +141,7 @@ impl BudgetCell {
         }
     }
 
-    fn live(&self) -> impl Iterator<Item = &Holder> {
+    fn live(&self) -> impl Iterator<Item = &Leaseholder> {
         self.holders.values().filter(|holder| !holder.is_lapsed)
     }
 
@@ -209,7 +209,7 @@ impl BudgetCell {
     }
 
     /// Takes in what a holder tells, and gives how it stands now. `ttl` from now its lease ends; `None` leaves it.
-    fn on_report(&mut self, report: &Report, ttl: Option<Duration>) -> Holder {
+    fn on_report(&mut self, report: &Report, ttl: Option<Duration>) -> Leaseholder {
         let known = self.holders.get(&report.holder).cloned();
         let mut holder = match known {
             Some(holder) => holder,
@@ -243,12 +243,12 @@ impl BudgetCell {
     }
 
     /// A holder that is new, or whose account was lost with an earlier state of this cell.
-    fn adopt(&mut self, report: &Report) -> Holder {
+    fn adopt(&mut self, report: &Report) -> Leaseholder {
         let (tokens, drawn) = self.tokens.adopt(&report.tokens);
         let (requests, _) = self.requests.adopt(&report.requests);
         self.day_tokens = self.day_tokens.saturating_add_signed(drawn);
         self.slots += report.slots;
-        Holder {
+        Leaseholder {
             sequence: report.sequence,
             tokens,
             requests,
@@ -261,7 +261,7 @@ impl BudgetCell {
         }
     }
 
-    fn grant(&mut self, holder: &mut Holder, amount: Amount) {
+    fn grant(&mut self, holder: &mut Leaseholder, amount: Amount) {
         if self.limits().bounds_tokens() {
             self.tokens.grant(&mut holder.tokens, amount.tokens);
             self.day_tokens += amount.tokens;
@@ -271,7 +271,7 @@ impl BudgetCell {
         }
     }
 
-    fn set_slots(&mut self, holder: &mut Holder, slots: u32) {
+    fn set_slots(&mut self, holder: &mut Leaseholder, slots: u32) {
         self.slots = self.slots - holder.slots + slots;
         holder.slots = slots;
     }

@@ -9,14 +9,14 @@ use crate::time::Timestamp;
 /// bucket is kept for it, so that many small requests cannot keep a large one waiting for ever, nor a large one all small
 /// ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Turn {
+pub(super) struct HeadOfLine {
     pub tokens: u64,
     pub since: Timestamp,
     /// When all of it is there for certain.
     pub full: Timestamp,
 }
 
-impl Turn {
+impl HeadOfLine {
     /// Whether it is for a request about that large: a small one must not use up what a large one waits for.
     pub fn is_for(&self, tokens: u64) -> bool {
         tokens <= self.tokens && tokens.saturating_mul(2) > self.tokens

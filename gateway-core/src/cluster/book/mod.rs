@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use super::choice::first_choice;
 use super::message::Release;
-use super::permit::{Held, Outcome, PermitId, Share};
+use super::permit::{HeldPermit, Outcome, PermitId, Share};
 use crate::config::Replica;
 use crate::ids::{ReplicaName, Tokens};
 use crate::time::Timestamp;
 
 /// What is kept of one cluster.
 #[derive(Debug, Default)]
-pub struct Book {
+pub struct PermitCache {
     shelves: BTreeMap<ReplicaName, Shelf>,
     /// When idle places were last looked at.
     looked: Timestamp,
@@ -60,8 +60,8 @@ pub struct Taken {
     pub is_to_extend: bool,
 }
 
-impl Book {
-    /// Takes a place for a request of that affinity, if the first of `replicas` in its order has one here. `kept_percent`
+impl PermitCache {
+    /// Takes a place for a request of that affinity, if the first of `replicas` in its order has one here. `headroom_percent`
     /// of their room is not for this request: more than half of it, and what is lent is not either.
     pub fn take(
         &mut self,
@@ -69,9 +69,9 @@ impl Book {
         affinity: u64,
         replicas: &[Replica],
         kv_tokens: Tokens,
-        kept_percent: u8,
+        headroom_percent: u8,
     ) -> Option<Taken> {
-        if kept_percent > 50 {
+        if headroom_percent > 50 {
             return None;
         }
         let replica = first_choice(affinity, names(replicas))?;
@@ -103,7 +103,7 @@ impl Book {
     }
 
     /// A request got a permit that may be kept, and has `one` of it. Without renewal it holds for `ttl`.
-    pub fn on_granted(&mut self, now: Timestamp, held: &Held, one: Share, ttl: Duration) {
+    pub fn on_granted(&mut self, now: Timestamp, held: &HeldPermit, one: Share, ttl: Duration) {
         let shelf = self.shelves.entry(held.replica.clone()).or_default();
         shelf.permits.push(Kept {
             id: held.permit,
@@ -169,13 +169,13 @@ impl Book {
     }
 
     /// All permits at a replica, to ask the cell about.
-    pub fn held_at(&self, replica: &ReplicaName) -> Vec<Held> {
+    pub fn held_at(&self, replica: &ReplicaName) -> Vec<HeldPermit> {
         let permits = self.shelves.get(replica).into_iter().flat_map(|shelf| &shelf.permits);
         permits.map(|kept| kept.held(replica)).collect()
     }
 
     /// The permits that are to be renewed, being renewed every `period`.
-    pub fn renew(&mut self, now: Timestamp, period: Duration) -> Vec<Held> {
+    pub fn renew(&mut self, now: Timestamp, period: Duration) -> Vec<HeldPermit> {
         let mut renewed = Vec::new();
         for (replica, shelf) in &mut self.shelves {
             for kept in &mut shelf.permits {
@@ -285,8 +285,8 @@ impl Kept {
         self.share.without(self.used)
     }
 
-    fn held(&self, replica: &ReplicaName) -> Held {
-        Held {
+    fn held(&self, replica: &ReplicaName) -> HeldPermit {
+        HeldPermit {
             permit: self.id,
             replica: replica.clone(),
             share: self.share,

@@ -21,9 +21,9 @@ fn name() -> ReplicaName {
 }
 
 /// A book that has just been given a permit with that many places besides the one of the request that asked.
-fn lent(places: u32) -> Book {
-    let mut book = Book::default();
-    let held = Held {
+fn lent(places: u32) -> PermitCache {
+    let mut book = PermitCache::default();
+    let held = HeldPermit {
         permit: PERMIT,
         replica: name(),
         share: Share::of_one(KV).times(1 + places),
@@ -32,11 +32,11 @@ fn lent(places: u32) -> Book {
     book
 }
 
-fn take(book: &mut Book, now: Timestamp) -> Option<Taken> {
+fn take(book: &mut PermitCache, now: Timestamp) -> Option<Taken> {
     book.take(now, 1, &replicas(), KV, 0)
 }
 
-fn end(book: &mut Book, now: Timestamp, outcome: Outcome) -> Vec<Release> {
+fn end(book: &mut PermitCache, now: Timestamp, outcome: Outcome) -> Vec<Release> {
     book.on_end(now, &name(), PERMIT, Share::of_one(KV), outcome)
 }
 
@@ -97,7 +97,7 @@ fn what_was_needed_since_the_last_look_is_kept() {
     for _ in 0..6 {
         assert_eq!(end(&mut book, at(2), Outcome::Served), []);
     }
-    let held = |book: &Book| book.held_at(&name()).iter().map(|held| held.share.places).sum::<u32>();
+    let held = |book: &PermitCache| book.held_at(&name()).iter().map(|held| held.share.places).sum::<u32>();
     book.give_back_idle(at(500));
     assert_eq!(held(&book), 8, "most ran at once");
     assert_eq!(book.give_back_idle(at(999)), [], "too early");

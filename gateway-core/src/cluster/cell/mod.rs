@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::breaker::{Breaker, BreakerPolicy};
 use super::choice::{ReplicaUse, choose};
 use super::message::{Acquire, ClusterCommand, ClusterReply, Extend, Extended, Grant, Refusal, Release, ReplicaStatus};
-use super::permit::{ClusterLoad, Held, Outcome, PermitId, Room, Share};
+use super::permit::{ClusterLoad, HeldPermit, Outcome, PermitId, Room, Share};
 use crate::ids::{ReplicaName, Tokens};
 use crate::time::Timestamp;
 
@@ -142,7 +142,7 @@ impl ClusterCell {
                 &uses,
                 acquire.affinity,
                 acquire.kv_tokens,
-                acquire.room.without(acquire.kept_percent),
+                acquire.room.without(acquire.headroom_percent),
             )
         };
         let Some(replica) = chosen.cloned() else {
@@ -152,10 +152,10 @@ impl ClusterCell {
             });
         };
         let one = Share::of_one(acquire.kv_tokens);
-        let room = acquire.room.without(acquire.kept_percent);
+        let room = acquire.room.without(acquire.headroom_percent);
         let lent = self.state(&replica).lendable(one, room);
         let lent = lent.map(|most| acquire.spare.min(most.count_of(one)));
-        let held = Held {
+        let held = HeldPermit {
             permit: acquire.permit,
             replica: replica.clone(),
             share: one.times(1 + lent.unwrap_or_default()),
@@ -182,14 +182,14 @@ impl ClusterCell {
         }
     }
 
-    fn renew(&mut self, held: Vec<Held>, expires: Timestamp) {
+    fn renew(&mut self, held: Vec<HeldPermit>, expires: Timestamp) {
         for held in held {
             self.hold(held, expires);
         }
     }
 
     /// Holds a permit until then. One that is known may have become less, never more.
-    fn hold(&mut self, held: Held, expires: Timestamp) {
+    fn hold(&mut self, held: HeldPermit, expires: Timestamp) {
         self.sweep_at = if self.permits.is_empty() {
             expires
         } else {

@@ -22,7 +22,7 @@ fn acquire(permit: u64) -> Acquire {
             max_running: 2,
             kv_cache_tokens: Tokens(100),
         },
-        kept_percent: 0,
+        headroom_percent: 0,
         tried: vec![],
         affinity: Some(1),
         ttl: TTL,
@@ -45,7 +45,7 @@ fn release(permit: u64, replica: Option<ReplicaName>, outcome: Outcome) -> Clust
     }
 }
 
-fn renew(held: Held) -> ClusterCommand {
+fn renew(held: HeldPermit) -> ClusterCommand {
     ClusterCommand::Renew {
         held: vec![held],
         ttl: TTL,
@@ -65,7 +65,7 @@ fn a_full_cluster_refuses_until_a_permit_ends() {
 fn what_is_kept_for_others_is_not_given_to_a_request_of_low_priority() {
     let mut cell = ClusterCell::default();
     let low = |permit| Acquire {
-        kept_percent: 50,
+        headroom_percent: 50,
         ..acquire(permit)
     };
     assert!((1..=2).all(|permit| granted(&mut cell, at(0), low(permit)).is_some()));
@@ -87,7 +87,7 @@ fn a_permit_that_nobody_renews_is_free_again_and_one_that_is_renewed_is_not() {
     let mut cell = ClusterCell::default();
     let replica = granted(&mut cell, at(0), acquire(1)).unwrap();
     granted(&mut cell, at(0), acquire(2));
-    let held = Held {
+    let held = HeldPermit {
         permit: PermitId(1),
         replica: replica.clone(),
         share: Share::of_one(Tokens(40)),
@@ -102,7 +102,7 @@ fn a_permit_that_nobody_renews_is_free_again_and_one_that_is_renewed_is_not() {
 #[test]
 fn a_cell_that_was_restarted_learns_permits_from_renewals() {
     let mut cell = ClusterCell::default();
-    let held = Held {
+    let held = HeldPermit {
         permit: PermitId(9),
         replica: "http://a".into(),
         share: Share::of_one(Tokens(70)),
@@ -166,7 +166,7 @@ proptest! {
         let mut now = 0;
         for (kind, permit, wait, outcome) in steps {
             now += wait;
-            let held = Held { permit: PermitId(permit), replica: "http://c".into(), share: Share::of_one(Tokens(7)) };
+            let held = HeldPermit { permit: PermitId(permit), replica: "http://c".into(), share: Share::of_one(Tokens(7)) };
             let outcome = [Outcome::Served, Outcome::Failed, Outcome::Unknown][usize::from(outcome)];
             cell.apply(at(now), match kind {
                 0 | 1 => ClusterCommand::Acquire(acquire(permit)),
@@ -228,7 +228,7 @@ fn what_was_lent_with_a_lost_reply_is_free_again_when_the_permit_is_renewed() {
     assert_eq!(running(&mut cell, at(0)), 4, "the reply may have arrived");
     cell.apply(
         at(10),
-        renew(Held {
+        renew(HeldPermit {
             permit: PermitId(1),
             replica: "http://a".into(),
             share: Share::of_one(Tokens(10)),
@@ -267,7 +267,7 @@ fn nothing_is_lent_at_a_replica_that_has_failed_until_it_has_served() {
 fn a_part_that_is_given_back_is_free_and_a_late_renewal_does_not_take_it_again() {
     let mut cell = ClusterCell::default();
     lent(&mut cell, 1, 3, 16);
-    let held = Held {
+    let held = HeldPermit {
         permit: PermitId(1),
         replica: "http://a".into(),
         share: Share {
@@ -294,7 +294,7 @@ fn a_part_that_is_given_back_is_free_and_a_late_renewal_does_not_take_it_again()
 fn lending_goes_on_while_there_is_room() {
     let mut cell = ClusterCell::default();
     let extend = |cell: &mut ClusterCell, places: u32| {
-        let held = Held {
+        let held = HeldPermit {
             permit: PermitId(1),
             replica: "http://a".into(),
             share: Share {

@@ -7,7 +7,7 @@ use crate::api::{DONE_EVENT, Decoder, Editor, NoAnswer, Usage, data_event};
 use crate::ladder::{AttemptError, Garbage};
 use crate::platform::{Platform, SendError};
 use crate::time::Timestamp;
-use crate::tokens::Output;
+use crate::tokens::OutputCounter;
 
 /// Reads an engine's stream and edits its chunks. Nothing waits for anything: what one piece of the upstream
 /// completes goes out as one piece.
@@ -25,14 +25,14 @@ pub(in crate::pipeline) struct Chunks<P: Platform> {
 struct Read {
     editor: Editor,
     usage: Option<Usage>,
-    written: Output,
+    written: OutputCounter,
     chunks: u64,
     /// What ended the stream, after the chunks before it have been handed out.
     end: Option<Result<(), AttemptError>>,
 }
 
 impl<P: Platform> Chunks<P> {
-    pub fn new(upstream: P::Body, editor: Editor, event_bytes: usize, platform: P, written: Output) -> Self {
+    pub fn new(upstream: P::Body, editor: Editor, event_bytes: usize, platform: P, written: OutputCounter) -> Self {
         let last_byte = platform.now();
         let decoder = Decoder::new(event_bytes);
         let read = Read {
@@ -92,7 +92,7 @@ impl<P: Platform> Chunks<P> {
     }
 
     /// What has been written so far.
-    pub fn written(&self) -> &Output {
+    pub fn written(&self) -> &OutputCounter {
         &self.read.written
     }
 

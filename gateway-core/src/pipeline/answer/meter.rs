@@ -10,24 +10,24 @@ use crate::ids::{ClusterName, Tokens};
 use crate::observe::{Counting, Event};
 use crate::pipeline::context::Exchange;
 use crate::pipeline::dispatch::Target;
-use crate::pipeline::leases::Charge;
+use crate::pipeline::leases::Reservation;
 use crate::platform::Platform;
-use crate::tokens::{Basis, Count, Output, Tokenizer};
+use crate::tokens::{Basis, Count, OutputCounter, Tokenizer};
 
 /// The account of one answer.
 #[derive(Debug)]
-pub(in crate::pipeline) struct Account<P: Platform> {
+pub(in crate::pipeline) struct UsageMeter<P: Platform> {
     exchange: Rc<Exchange<P>>,
-    charge: Rc<Charge<P>>,
+    charge: Rc<Reservation<P>>,
     cluster: ClusterName,
     model: Arc<Model>,
     count: Count,
     /// What an estimate started from.
-    likely: Option<f64>,
+    uncorrected_estimate: Option<f64>,
 }
 
-impl<P: Platform> Account<P> {
-    pub fn open(exchange: &Rc<Exchange<P>>, target: &Target<'_>, charge: &Rc<Charge<P>>) -> Self {
+impl<P: Platform> UsageMeter<P> {
+    pub fn open(exchange: &Rc<Exchange<P>>, target: &Target<'_>, charge: &Rc<Reservation<P>>) -> Self {
         let is_estimate = match target.count.basis {
             Basis::Estimated { .. } => true,
             Basis::Exact | Basis::Parts => false,
@@ -38,17 +38,17 @@ impl<P: Platform> Account<P> {
             cluster: target.serving.cluster.name.clone(),
             model: Arc::clone(target.model),
             count: *target.count,
-            likely: is_estimate.then(|| target.counted.likely()),
+            uncorrected_estimate: is_estimate.then(|| target.counted.uncorrected_estimate()),
         }
     }
 
     /// A chunk of the answer has passed.
-    pub fn on_chunk(&self, written: &Output) {
+    pub fn on_chunk(&self, written: &OutputCounter) {
         self.charge.on_chunk(self.count.prompt, || self.completion(written));
     }
 
     /// Closes the account of an answer that has ended, however it did.
-    pub fn close(&self, reported: Option<Usage>, written: &Output) {
+    pub fn close(&self, reported: Option<Usage>, written: &OutputCounter) {
         let usage = match reported {
             Some(usage) => {
                 self.on_reported(usage);
@@ -72,8 +72,8 @@ impl<P: Platform> Account<P> {
     }
 
     /// What has been written, as it is counted here.
-    fn completion(&self, written: &Output) -> Tokens {
-        let factor = match self.likely {
+    fn completion(&self, written: &OutputCounter) -> Tokens {
+        let factor = match self.uncorrected_estimate {
             Some(_) => self.exchange.correction(&self.model).factor(),
             None => 1.0,
         };
@@ -85,8 +85,9 @@ impl<P: Platform> Account<P> {
         let model = &self.model.name;
         gateway.tell(&Event::Used { model, usage });
         let reported = Tokens(usage.prompt_tokens);
-        if let Some(likely) = self.likely {
-            self.exchange.on_prompt_reported(&self.model, likely, reported);
+        if let Some(uncorrected_estimate) = self.uncorrected_estimate {
+            self.exchange
+                .on_prompt_reported(&self.model, uncorrected_estimate, reported);
         }
         if self.count.basis.is_exact() && reported != self.count.prompt {
             gateway.tell(&Event::Counting(Counting::Miscounted {
@@ -101,8 +102,8 @@ impl<P: Platform> Account<P> {
 }
 
 /// Nothing of an answer of that model yet.
-pub(in crate::pipeline) fn output<P: Platform>(exchange: &Exchange<P>, model: &Model) -> Output {
-    Output::new(tokenizer(exchange, model).map(|tokenizer| tokenizer.table().clone()))
+pub(in crate::pipeline) fn output<P: Platform>(exchange: &Exchange<P>, model: &Model) -> OutputCounter {
+    OutputCounter::new(tokenizer(exchange, model).map(|tokenizer| tokenizer.table().clone()))
 }
 
 /// The tokenizer of that model, where there is one here.

@@ -4,4 +4,4 @@ mod chunks;
 mod meter;
 
 pub(super) use chunks::Chunks;
-pub(super) use meter::{Account, output, tokenizer};
+pub(super) use meter::{UsageMeter, output, tokenizer};

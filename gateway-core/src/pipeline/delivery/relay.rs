@@ -13,7 +13,7 @@ use futures::future::{Either, select};
 use crate::api::{comment, error_event};
 use crate::cluster::Outcome;
 use crate::ladder::AttemptError;
-use crate::pipeline::answer::{Account, Chunks};
+use crate::pipeline::answer::{Chunks, UsageMeter};
 use crate::pipeline::context::{Exchange, Paused};
 use crate::pipeline::dispatch::Permit;
 use crate::pipeline::failure::Failure;
@@ -25,7 +25,7 @@ pub(in crate::pipeline) struct Relay<P: Platform> {
     exchange: Rc<Exchange<P>>,
     permit: Permit<P>,
     chunks: Chunks<P>,
-    account: Account<P>,
+    account: UsageMeter<P>,
     /// The chunks that came first, until they are handed out.
     first: Option<Bytes>,
     ended: bool,
@@ -51,7 +51,7 @@ impl<P: Platform> Relay<P> {
         permit: Permit<P>,
         chunks: Chunks<P>,
         first: Bytes,
-        account: Account<P>,
+        account: UsageMeter<P>,
     ) -> Self {
         let now = exchange.platform.now();
         let limits = &exchange.config.limits;

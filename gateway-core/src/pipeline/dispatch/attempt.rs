@@ -18,13 +18,13 @@ use crate::config::{Model, Replica, Serving};
 use crate::ids::ReplicaName;
 use crate::ladder::{AttemptError, Fault, Garbage, Remedy};
 use crate::observe::Event;
-use crate::pipeline::answer::{Account, Chunks, output};
+use crate::pipeline::answer::{Chunks, UsageMeter, output};
 use crate::pipeline::collect::{CollectError, collect};
 use crate::pipeline::context::Exchange;
 use crate::pipeline::delivery::Relay;
 use crate::pipeline::dispatch::{Permit, Wanted};
 use crate::pipeline::intake::Counted;
-use crate::pipeline::leases::Charge;
+use crate::pipeline::leases::Reservation;
 use crate::platform::{Platform, SendError, UpstreamRequest};
 use crate::tokens::Count;
 
@@ -58,7 +58,7 @@ pub(in crate::pipeline) enum Begun<P: Platform> {
 pub(in crate::pipeline) async fn attempt<P: Platform>(
     exchange: &Rc<Exchange<P>>,
     target: &Target<'_>,
-    charge: &Rc<Charge<P>>,
+    charge: &Rc<Reservation<P>>,
     tried: &mut Vec<ReplicaName>,
 ) -> Result<Begun<P>, AttemptError> {
     let result = try_attempt(exchange, target, charge, tried).await;
@@ -82,7 +82,7 @@ pub(in crate::pipeline) async fn attempt<P: Platform>(
 async fn try_attempt<P: Platform>(
     exchange: &Rc<Exchange<P>>,
     target: &Target<'_>,
-    charge: &Rc<Charge<P>>,
+    charge: &Rc<Reservation<P>>,
     tried: &mut Vec<ReplicaName>,
 ) -> Result<Begun<P>, AttemptError> {
     let decoded = &target.counted.decoded;
@@ -93,7 +93,7 @@ async fn try_attempt<P: Platform>(
     let wanted = Wanted {
         kv_tokens: target.count.prompt + output,
         affinity: target.affinity,
-        kept_percent: limits.kept_percent(decoded.caller.priority),
+        headroom_percent: limits.kept_percent(decoded.caller.priority),
     };
     let mut permit = Permit::acquire(exchange, cluster, charge, wanted, tried).await?;
     let Some(replica) = permit.replica() else {
@@ -118,7 +118,7 @@ async fn try_attempt<P: Platform>(
                     Begun::Whole(body)
                 }
                 Opened::Stream(chunks, first) => {
-                    let account = Account::open(exchange, target, charge);
+                    let account = UsageMeter::open(exchange, target, charge);
                     Begun::Stream(Box::new(Relay::new(
                         Rc::clone(exchange),
                         permit,
@@ -164,7 +164,7 @@ enum Opened<P: Platform> {
 async fn open<P: Platform>(
     exchange: &Rc<Exchange<P>>,
     target: &Target<'_>,
-    charge: &Rc<Charge<P>>,
+    charge: &Rc<Reservation<P>>,
     replica: &Replica,
 ) -> Result<Opened<P>, AttemptError> {
     let request = &target.counted.decoded.request;
@@ -200,7 +200,7 @@ async fn open<P: Platform>(
     if answer.usage.is_none() {
         written.on_said(&answer.said);
     }
-    Account::open(exchange, target, charge).close(answer.usage, &written);
+    UsageMeter::open(exchange, target, charge).close(answer.usage, &written);
     let edited = match answer.json {
         Some(Cow::Owned(json)) => Some(Bytes::from(json)),
         Some(Cow::Borrowed(_)) | None => None,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::cells::{CellAddress, CellCommand, CellError, CellId, CellReply};
 use crate::cluster::{
-    Book, BreakerPolicy, ClusterCommand, ClusterLoad, ClusterReply, Extend, Extended, LOOK_EVERY, Release, Room,
+    BreakerPolicy, ClusterCommand, ClusterLoad, ClusterReply, Extend, Extended, LOOK_EVERY, PermitCache, Release, Room,
 };
 use crate::config::{Cluster, Replica};
 use crate::ids::ReplicaName;
@@ -18,13 +18,13 @@ use crate::time::Timestamp;
 
 /// One cluster as a request sees it: its book here, and the way to its cell.
 #[derive(Debug)]
-pub(in crate::pipeline) struct Lending<P: Platform> {
+pub(in crate::pipeline) struct ClusterClient<P: Platform> {
     pub exchange: Rc<Exchange<P>>,
     pub cluster: Arc<Cluster>,
-    book: Arc<Mutex<Book>>,
+    book: Arc<Mutex<PermitCache>>,
 }
 
-impl<P: Platform> Clone for Lending<P> {
+impl<P: Platform> Clone for ClusterClient<P> {
     fn clone(&self) -> Self {
         Self {
             exchange: Rc::clone(&self.exchange),
@@ -34,7 +34,7 @@ impl<P: Platform> Clone for Lending<P> {
     }
 }
 
-impl<P: Platform> Lending<P> {
+impl<P: Platform> ClusterClient<P> {
     pub fn new(exchange: &Rc<Exchange<P>>, cluster: &Arc<Cluster>) -> Self {
         Self {
             exchange: Rc::clone(exchange),
@@ -44,7 +44,7 @@ impl<P: Platform> Lending<P> {
     }
 
     /// Looks at the book, or changes it.
-    pub fn with<T>(&self, work: impl FnOnce(&mut Book) -> T) -> T {
+    pub fn with<T>(&self, work: impl FnOnce(&mut PermitCache) -> T) -> T {
         work(&mut self.book.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

@@ -11,23 +11,23 @@ use futures::future::{Either, select};
 
 use crate::cells::CellError;
 use crate::cluster::{
-    Acquire, Book, ClusterCommand, ClusterReply, Grant, Held, Outcome, PermitId, Refusal, Release, Share,
+    Acquire, ClusterCommand, ClusterReply, Grant, HeldPermit, Outcome, PermitCache, PermitId, Refusal, Release, Share,
 };
 use crate::config::{Cluster, Replica};
 use crate::ids::{ReplicaName, Tokens};
 use crate::ladder::AttemptError;
 use crate::observe::Event;
 use crate::pipeline::context::Exchange;
-use crate::pipeline::dispatch::Lending;
-use crate::pipeline::leases::Charge;
+use crate::pipeline::dispatch::ClusterClient;
+use crate::pipeline::leases::Reservation;
 use crate::platform::Platform;
 
 /// A place at a replica. It is given back when dropped.
 #[derive(Debug)]
 pub(in crate::pipeline) struct Permit<P: Platform> {
-    lending: Lending<P>,
+    lending: ClusterClient<P>,
     /// What the request has reserved, which is kept as long as the place.
-    charge: Rc<Charge<P>>,
+    charge: Rc<Reservation<P>>,
     id: PermitId,
     /// What the request has of the permit.
     share: Share,
@@ -46,7 +46,7 @@ pub(in crate::pipeline) struct Wanted {
     /// Fingerprint of the prompt's head.
     pub affinity: Option<u64>,
     /// The share of the room that is kept for requests of higher priority, in percent.
-    pub kept_percent: u8,
+    pub headroom_percent: u8,
 }
 
 impl<P: Platform> Permit<P> {
@@ -57,12 +57,12 @@ impl<P: Platform> Permit<P> {
     pub async fn acquire(
         exchange: &Rc<Exchange<P>>,
         cluster: &Arc<Cluster>,
-        charge: &Rc<Charge<P>>,
+        charge: &Rc<Reservation<P>>,
         wanted: Wanted,
         tried: &[ReplicaName],
     ) -> Result<Self, AttemptError> {
         let mut permit = Self {
-            lending: Lending::new(exchange, cluster),
+            lending: ClusterClient::new(exchange, cluster),
             charge: Rc::clone(charge),
             id: NO_PERMIT,
             share: Share::of_one(wanted.kv_tokens),
@@ -72,7 +72,7 @@ impl<P: Platform> Permit<P> {
         };
         // Who has failed here, or has no preference, is sent where the cell knows best.
         let affinity = wanted.affinity.filter(|_| tried.is_empty());
-        let is_kept = affinity.is_some_and(|affinity| permit.take(affinity, wanted.kept_percent));
+        let is_kept = affinity.is_some_and(|affinity| permit.take(affinity, wanted.headroom_percent));
         if !is_kept {
             permit.ask(wanted, tried).await?;
         }
@@ -82,10 +82,10 @@ impl<P: Platform> Permit<P> {
     }
 
     /// Takes a place that is kept here, if there is one at the affinity's first choice.
-    fn take(&mut self, affinity: u64, kept_percent: u8) -> bool {
+    fn take(&mut self, affinity: u64, headroom_percent: u8) -> bool {
         let now = self.lending.exchange.platform.now();
         let replicas = &self.lending.cluster.replicas;
-        let take = |book: &mut Book| book.take(now, affinity, replicas, self.share.kv_tokens, kept_percent);
+        let take = |book: &mut PermitCache| book.take(now, affinity, replicas, self.share.kv_tokens, headroom_percent);
         let Some(taken) = self.lending.with(take) else {
             return false;
         };
@@ -98,11 +98,11 @@ impl<P: Platform> Permit<P> {
 
     /// Asks the cluster's cell for a place.
     async fn ask(&mut self, wanted: Wanted, tried: &[ReplicaName]) -> Result<(), AttemptError> {
-        let Lending { exchange, cluster, .. } = &self.lending;
+        let ClusterClient { exchange, cluster, .. } = &self.lending;
         let Wanted {
             kv_tokens,
             affinity,
-            kept_percent,
+            headroom_percent,
         } = wanted;
         let spare = affinity.map(|affinity| self.lending.with(|book| book.spare(affinity, &cluster.replicas)));
         // Known before the cell is asked: if the client leaves meanwhile, what the cell gave goes back all the same.
@@ -113,7 +113,7 @@ impl<P: Platform> Permit<P> {
             spare: spare.unwrap_or_default(),
             replicas: self.lending.replicas(),
             room: self.lending.room(),
-            kept_percent,
+            headroom_percent,
             tried: tried.to_vec(),
             affinity,
             ttl: self.lending.ttl(),
@@ -176,7 +176,7 @@ impl<P: Platform> Permit<P> {
     pub fn renew(&self) {
         self.charge.keep_up();
         let now = self.lending.exchange.platform.now();
-        let kept = |book: &mut Book| (book.give_back_idle(now), book.renew(now, self.renewal_period()));
+        let kept = |book: &mut PermitCache| (book.give_back_idle(now), book.renew(now, self.renewal_period()));
         let (ended, mut held) = self.lending.with(kept);
         self.lending.release(ended);
         if let Some(replica) = self.replica().filter(|_| !self.is_kept) {
@@ -200,8 +200,8 @@ impl<P: Platform> Permit<P> {
         }
     }
 
-    fn held(&self, replica: ReplicaName, share: Share) -> Held {
-        Held {
+    fn held(&self, replica: ReplicaName, share: Share) -> HeldPermit {
+        HeldPermit {
             permit: self.id,
             replica,
             share,

@@ -25,7 +25,7 @@ pub(in crate::pipeline) struct Counted {
 #[derive(Debug, Default)]
 struct Known {
     measured: RefCell<Vec<(TableName, Result<Measured, Unmeasured>)>>,
-    likely: OnceCell<f64>,
+    uncorrected_estimate: OnceCell<f64>,
 }
 
 /// Counts the request for the model that it asks for. The model asked for decides: one that is too long for it is
@@ -58,8 +58,8 @@ impl Counted {
     }
 
     /// What the prompt is likely to take, of no tokenizer in particular.
-    pub fn likely(&self) -> f64 {
-        self.known.likely(&self.decoded.request)
+    pub fn uncorrected_estimate(&self) -> f64 {
+        self.known.uncorrected_estimate(&self.decoded.request)
     }
 }
 
@@ -75,15 +75,17 @@ impl Known {
             Some(Err(Unmeasured::Refused(message))) => return Err(RequestError::Template { message }),
             Some(Err(_)) | None => {
                 let correction = exchange.correction(model);
-                tokens::estimate(self.likely(request), &correction, request)
+                tokens::estimate(self.uncorrected_estimate(request), &correction, request)
             }
         };
         check_context(request, model, &count)?;
         Ok(count)
     }
 
-    fn likely(&self, request: &Generation) -> f64 {
-        *self.likely.get_or_init(|| tokens::likely(request))
+    fn uncorrected_estimate(&self, request: &Generation) -> f64 {
+        *self
+            .uncorrected_estimate
+            .get_or_init(|| tokens::uncorrected_estimate(request))
     }
 
     /// The prompt by the model's table, where it has one.

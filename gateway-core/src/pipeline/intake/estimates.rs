@@ -22,11 +22,11 @@ impl<P: Platform> Exchange<P> {
         correction
     }
 
-    /// An engine reported that a prompt which was likely to be `likely` tokens was `reported` ones.
-    pub fn on_prompt_reported(&self, model: &Model, likely: f64, reported: Tokens) {
+    /// An engine reported that a prompt which was likely to be `uncorrected_estimate` tokens was `reported` ones.
+    pub fn on_prompt_reported(&self, model: &Model, uncorrected_estimate: f64, reported: Tokens) {
         let now = self.platform.now();
         let is_due = self.gateway.estimates.with(&model.name, |known| {
-            let observed = known.correction.observe(likely, reported);
+            let observed = known.correction.observe(uncorrected_estimate, reported);
             observed.iter().for_each(|observed| known.pending.add(observed));
             !known.pending.is_empty() && known.asked.is_none_or(|asked| now.since(asked) >= TELL_EVERY)
         });

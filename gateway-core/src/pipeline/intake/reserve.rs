@@ -7,14 +7,14 @@ use crate::budget::BudgetError;
 use crate::observe::{Budgeting, Event};
 use crate::pipeline::context::Exchange;
 use crate::pipeline::intake::Planned;
-use crate::pipeline::leases::{Charge, Ledger};
+use crate::pipeline::leases::{LeaseClient, Reservation};
 use crate::platform::Platform;
 
 /// A request that may spend.
 #[derive(Debug)]
 pub(in crate::pipeline) struct Reserved<P: Platform> {
     pub planned: Planned,
-    pub charge: Rc<Charge<P>>,
+    pub charge: Rc<Reservation<P>>,
 }
 
 /// Reserves in one budget after the other. What is held in those before one that refuses goes back.
@@ -28,18 +28,18 @@ pub(in crate::pipeline) async fn reserve<P: Platform>(
     let decoded = &planned.counted.decoded;
     let model = &decoded.model.name;
     let limits = &exchange.config.limits;
-    let kept_percent = limits.kept_percent(decoded.caller.priority);
+    let headroom_percent = limits.kept_percent(decoded.caller.priority);
     let count = &planned.counted.count;
-    let mut charge = Charge::new(exchange, model);
+    let mut charge = Reservation::new(exchange, model);
     for budget in &decoded.caller.tenant.budgets {
         if !budget.covers(model) {
             continue;
         }
-        let ledger = Ledger::new(exchange, budget);
+        let ledger = LeaseClient::new(exchange, budget);
         let learned = ledger.with(|book| book.expected_output(model));
         let output = count.expected_output(&decoded.request, learned.unwrap_or(limits.expected_output.0));
         let tokens = (count.prompt + output).0;
-        let reserved = ledger.reserve(exchange, tokens, kept_percent).await;
+        let reserved = ledger.reserve(exchange, tokens, headroom_percent).await;
         exchange.gateway.tell(&Event::Budget(match &reserved {
             Ok(()) => Budgeting::Reserved { budget: &budget.id },
             Err(error) => Budgeting::Refused {

@@ -9,25 +9,25 @@ use std::time::Duration;
 use futures::future::{Either, select};
 
 use crate::budget::{
-    Book, BudgetCommand, BudgetError, BudgetReply, Denied, IDLE, LONGEST_CALL, Lease, Leased, MOST_WAITS, NotReserved,
-    Upkeep,
+    BudgetCommand, BudgetError, BudgetReply, Denied, IDLE, LONGEST_CALL, Lease, LeaseCache, Leased, MOST_WAITS,
+    NotReserved, Upkeep,
 };
 use crate::cells::{CellAddress, CellCommand, CellError, CellId, CellReply};
 use crate::config::Budget;
 use crate::observe::{Budgeting, Event};
 use crate::pipeline::context::Exchange;
-use crate::pipeline::state::{Gateway, SharedBook};
+use crate::pipeline::state::{Gateway, SharedLeaseCache};
 use crate::platform::Platform;
 use crate::time::Timestamp;
 
 /// A budget, and its book here.
 #[derive(Clone, Debug)]
-pub(in crate::pipeline) struct Ledger {
+pub(in crate::pipeline) struct LeaseClient {
     pub budget: Arc<Budget>,
-    book: Arc<SharedBook>,
+    book: Arc<SharedLeaseCache>,
 }
 
-impl Ledger {
+impl LeaseClient {
     /// The ledger of a budget.
     pub fn new<P: Platform>(exchange: &Exchange<P>, budget: &Arc<Budget>) -> Self {
         Self {
@@ -37,7 +37,7 @@ impl Ledger {
     }
 
     /// Looks at the book, or changes it.
-    pub fn with<T>(&self, work: impl FnOnce(&mut Book) -> T) -> T {
+    pub fn with<T>(&self, work: impl FnOnce(&mut LeaseCache) -> T) -> T {
         work(&mut self.book.book.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -49,7 +49,7 @@ impl Ledger {
         &self,
         exchange: &Exchange<P>,
         tokens: u64,
-        kept_percent: u8,
+        headroom_percent: u8,
     ) -> Result<(), BudgetError> {
         let (limits, ttl) = (self.budget.limits, exchange.config.limits.lease_ttl);
         let mut waits = 0;
@@ -57,9 +57,9 @@ impl Ledger {
             let now = exchange.platform.now();
             // In one step: another thread must not ask as well, nor have a reply in between.
             let (reserved, lease, replies) = self.with(|book| {
-                let reserved = book.reserve(now, tokens, kept_percent);
+                let reserved = book.reserve(now, tokens, headroom_percent);
                 let asks = reserved == Err(NotReserved::Ask);
-                let lease = asks.then(|| book.ask(now, Some((tokens, kept_percent)), limits, ttl));
+                let lease = asks.then(|| book.ask(now, Some((tokens, headroom_percent)), limits, ttl));
                 (reserved, lease, book.replies())
             });
             match reserved {
@@ -68,7 +68,7 @@ impl Ledger {
                     let Some(lease) = lease else { continue };
                     match self.lease(&exchange.platform, &exchange.gateway, lease).await {
                         Some(Ok(())) => break,
-                        Some(Err(denied)) => return Err(self.denied(denied, tokens, kept_percent)),
+                        Some(Err(denied)) => return Err(self.denied(denied, tokens, headroom_percent)),
                         None => {}
                     }
                 }
@@ -78,9 +78,9 @@ impl Ledger {
                 }
                 Err(NotReserved::Asking) => {
                     let denied = self.with(|book| book.crowded_out());
-                    return Err(self.denied(denied, tokens, kept_percent));
+                    return Err(self.denied(denied, tokens, headroom_percent));
                 }
-                Err(NotReserved::Denied(denied)) => return Err(self.denied(denied, tokens, kept_percent)),
+                Err(NotReserved::Denied(denied)) => return Err(self.denied(denied, tokens, headroom_percent)),
                 Err(NotReserved::CutOff { wait }) => {
                     let allowance = self.budget.unreachable;
                     match allowance.map(|rate| self.with(|book| book.reserve_cut_off(now, tokens, rate))) {
@@ -171,26 +171,26 @@ impl Ledger {
         }
     }
 
-    fn denied(&self, denied: Denied, tokens: u64, kept_percent: u8) -> BudgetError {
+    fn denied(&self, denied: Denied, tokens: u64, headroom_percent: u8) -> BudgetError {
         let limits = self.with(|book| book.limits()).unwrap_or(self.budget.limits);
         BudgetError::Denied {
             denied,
             tokens,
-            most: limits.most_for_one(kept_percent),
+            most: limits.most_for_one(headroom_percent),
         }
     }
 }
 
 /// A call to the cell that is under way. When who asked leaves before the reply, others may ask.
 struct Asked<'l> {
-    ledger: &'l Ledger,
+    ledger: &'l LeaseClient,
     /// Of the report that went along.
     sequence: u64,
     is_over: bool,
 }
 
 impl<'l> Asked<'l> {
-    fn new(ledger: &'l Ledger, sequence: u64) -> Self {
+    fn new(ledger: &'l LeaseClient, sequence: u64) -> Self {
         Self {
             ledger,
             sequence,
@@ -211,7 +211,7 @@ impl<'l> Asked<'l> {
     }
 
     /// Changes the book, unless the cell has been asked again since.
-    fn unless_overtaken(&self, change: impl FnOnce(&mut Book)) {
+    fn unless_overtaken(&self, change: impl FnOnce(&mut LeaseCache)) {
         self.ledger.with(|book| {
             if book.is_asking(self.sequence) {
                 change(book);
@@ -223,7 +223,7 @@ impl<'l> Asked<'l> {
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
         if !self.is_over {
-            self.unless_overtaken(Book::on_left);
+            self.unless_overtaken(LeaseCache::on_left);
         }
     }
 }
@@ -231,12 +231,12 @@ impl Drop for Asked<'_> {
 /// A request that waits for the reply to another one, until it is dropped: when its client leaves, nothing is asked for
 /// in its name.
 struct Waiting<'l> {
-    ledger: &'l Ledger,
+    ledger: &'l LeaseClient,
     tokens: u64,
 }
 
 impl<'l> Waiting<'l> {
-    fn new(ledger: &'l Ledger, tokens: u64) -> Self {
+    fn new(ledger: &'l LeaseClient, tokens: u64) -> Self {
         ledger.with(|book| book.on_waiting(tokens));
         Self { ledger, tokens }
     }

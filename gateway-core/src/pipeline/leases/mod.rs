@@ -3,5 +3,5 @@
 mod client;
 mod reservation;
 
-pub(super) use client::{Ledger, address};
-pub(super) use reservation::Charge;
+pub(super) use client::{LeaseClient, address};
+pub(super) use reservation::Reservation;

@@ -10,16 +10,16 @@ use crate::config::Budget;
 use crate::ids::{ModelName, Tokens};
 use crate::observe::{Budgeting, Event};
 use crate::pipeline::context::Exchange;
-use crate::pipeline::leases::Ledger;
+use crate::pipeline::leases::LeaseClient;
 use crate::platform::Platform;
 
 /// A request's reservations. It is settled when dropped, if it was not before.
 #[derive(Debug)]
-pub(in crate::pipeline) struct Charge<P: Platform> {
+pub(in crate::pipeline) struct Reservation<P: Platform> {
     exchange: Rc<Exchange<P>>,
     /// The model that was asked for.
     model: ModelName,
-    held: Vec<Held>,
+    held: Vec<BudgetReservation>,
     state: Cell<State>,
     /// Chunks of an answer until its length is looked at again.
     until_look: Cell<u32>,
@@ -27,8 +27,8 @@ pub(in crate::pipeline) struct Charge<P: Platform> {
 
 /// A reservation in one budget.
 #[derive(Debug)]
-struct Held {
-    ledger: Ledger,
+struct BudgetReservation {
+    ledger: LeaseClient,
     /// Tokens, extensions included.
     reserved: Cell<u64>,
 }
@@ -43,7 +43,7 @@ enum State {
     Settled,
 }
 
-impl<P: Platform> Charge<P> {
+impl<P: Platform> Reservation<P> {
     /// The charge for a request that has reserved nothing yet.
     pub fn new(exchange: &Rc<Exchange<P>>, model: &ModelName) -> Self {
         Self {
@@ -56,9 +56,9 @@ impl<P: Platform> Charge<P> {
     }
 
     /// So much is reserved in a budget.
-    pub fn on_reserved(&mut self, ledger: Ledger, tokens: u64) {
+    pub fn on_reserved(&mut self, ledger: LeaseClient, tokens: u64) {
         let reserved = Cell::new(tokens);
-        self.held.push(Held { ledger, reserved });
+        self.held.push(BudgetReservation { ledger, reserved });
     }
 
     /// How the tightest of the budgets stands.
@@ -131,7 +131,7 @@ impl<P: Platform> Charge<P> {
             return;
         }
         let now = self.exchange.platform.now();
-        for Held { ledger, reserved } in &self.held {
+        for BudgetReservation { ledger, reserved } in &self.held {
             let (reserved, used) = (reserved.get(), cost(&ledger.budget));
             ledger.with(|book| book.settle(now, reserved, used));
             self.exchange.gateway.tell(&Event::Budget(Budgeting::Settled {
@@ -145,7 +145,7 @@ impl<P: Platform> Charge<P> {
     }
 }
 
-impl<P: Platform> Drop for Charge<P> {
+impl<P: Platform> Drop for Reservation<P> {
     fn drop(&mut self) {
         let prompt_tokens = match self.state.get() {
             State::Reserved => 0,

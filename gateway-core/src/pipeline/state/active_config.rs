@@ -12,7 +12,7 @@ use crate::tokens::Tables;
 
 /// The configuration in force, and when the store was last looked at.
 #[derive(Debug)]
-pub(in crate::pipeline) struct Live(RwLock<State>);
+pub(in crate::pipeline) struct ActiveConfig(RwLock<State>);
 
 #[derive(Debug)]
 struct State {
@@ -23,7 +23,7 @@ struct State {
     checked: Option<Timestamp>,
 }
 
-impl Live {
+impl ActiveConfig {
     pub fn new(bundled: &str, tables: &Tables) -> Result<Self, ConfigErrors> {
         let config = Arc::new(Config::parse(bundled, Some(&tables.names()))?);
         let text = Bytes::copy_from_slice(bundled.as_bytes());

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::{Books, Estimates, Live, PermitBooks, Stop};
+use super::{ActiveConfig, Estimates, LeaseCaches, PermitCaches, Shutdown};
 use crate::config::{Config, ConfigErrors};
 use crate::ids::ClusterName;
 use crate::observe::{Event, Metrics};
@@ -13,15 +13,15 @@ use crate::tokens::Tables;
 /// What a process, isolate or instance keeps between requests: data only, never I/O.
 #[derive(Debug)]
 pub struct Gateway {
-    pub(in crate::pipeline) live: Live,
+    pub(in crate::pipeline) live: ActiveConfig,
     pub(in crate::pipeline) tables: Tables,
     pub(in crate::pipeline) estimates: Estimates,
-    pub(in crate::pipeline) books: Books,
-    pub(in crate::pipeline) permits: PermitBooks,
+    pub(in crate::pipeline) books: LeaseCaches,
+    pub(in crate::pipeline) permits: PermitCaches,
     loads: Mutex<BTreeMap<ClusterName, LoadSnapshot>>,
     pub(in crate::pipeline) metrics: Metrics,
     log: OnceLock<fn(&Event<'_>)>,
-    pub(in crate::pipeline) stop: Stop,
+    pub(in crate::pipeline) stop: Shutdown,
 }
 
 impl Gateway {
@@ -32,15 +32,15 @@ impl Gateway {
     /// All that is wrong with the configuration.
     pub fn new(bundled: &str, tables: Tables) -> Result<Arc<Self>, ConfigErrors> {
         Ok(Arc::new(Self {
-            live: Live::new(bundled, &tables)?,
+            live: ActiveConfig::new(bundled, &tables)?,
             tables,
             estimates: Estimates::default(),
-            books: Books::default(),
-            permits: PermitBooks::default(),
+            books: LeaseCaches::default(),
+            permits: PermitCaches::default(),
             loads: Mutex::default(),
             metrics: Metrics::new(),
             log: OnceLock::new(),
-            stop: Stop::default(),
+            stop: Shutdown::default(),
         }))
     }
 

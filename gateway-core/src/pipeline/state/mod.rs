@@ -7,9 +7,9 @@ mod lease_caches;
 mod permit_caches;
 mod shutdown;
 
-pub(super) use active_config::Live;
+pub(super) use active_config::ActiveConfig;
 pub(super) use estimates::{Estimates, ModelEstimate};
 pub use gateway::Gateway;
-pub(super) use lease_caches::{Books, SharedBook};
-pub(super) use permit_caches::PermitBooks;
-pub(super) use shutdown::Stop;
+pub(super) use lease_caches::{LeaseCaches, SharedLeaseCache};
+pub(super) use permit_caches::PermitCaches;
+pub(super) use shutdown::Shutdown;

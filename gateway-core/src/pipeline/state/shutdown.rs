@@ -9,7 +9,7 @@ use futures::future::Shared;
 
 /// Whether and how far the process is on its way down.
 #[derive(Debug)]
-pub(in crate::pipeline) struct Stop {
+pub(in crate::pipeline) struct Shutdown {
     draining: AtomicBool,
     sender: Mutex<Option<oneshot::Sender<()>>>,
     stopped: Stopped,
@@ -18,7 +18,7 @@ pub(in crate::pipeline) struct Stop {
 /// Completes when what runs is to end.
 pub(in crate::pipeline) type Stopped = Shared<oneshot::Receiver<()>>;
 
-impl Default for Stop {
+impl Default for Shutdown {
     fn default() -> Self {
         let (sender, receiver) = oneshot::channel();
         Self {
@@ -29,7 +29,7 @@ impl Default for Stop {
     }
 }
 
-impl Stop {
+impl Shutdown {
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
