@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::command::Run;
 use crate::error::TaskError;
+use crate::layers;
 use crate::packages::{
     self, CONTRACT, SPIN_HOST, SPIN_HOST_PROFILE, TOKENS, TOKENS_BENCH, TOKENS_WASMTIME, WASM, WASM_ADAPTERS, selected,
 };
@@ -17,6 +18,7 @@ pub fn run() -> Result<(), TaskError> {
     let mut steps = Steps::new(false);
     steps.run("format", format);
     steps.run("changelog", changelog);
+    steps.run("layers", layers::check);
     steps.run("lints, native", lint_native);
     let wasm = steps.run("compiler for wasm", wasm_toolchain);
     steps.run("lints, wasm", || lint_wasm(wasm.get()?));

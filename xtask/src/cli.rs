@@ -30,7 +30,7 @@ pub enum Task {
     Bench(BenchOptions),
     /// Looks for inputs that break what reads bytes from elsewhere.
     Fuzz(FuzzOptions),
-    /// Format, lints, documentation, licences: what needs no test run.
+    /// Format, layers, lints, documentation, licences: what needs no test run.
     Check,
 }
 

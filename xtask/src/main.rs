@@ -12,6 +12,7 @@ mod dev;
 mod error;
 mod fuzz;
 mod http;
+mod layers;
 mod packages;
 mod processes;
 mod runtime;

@@ -15,7 +15,7 @@ use crate::error::TaskError;
 use crate::packages::{self, CONTRACT, SPIN_HOST, SPIN_HOST_PROFILE, selected};
 use crate::setup::corpus;
 use crate::steps::{Outcome, Steps};
-use crate::{check, workspace};
+use crate::{check, layers, workspace};
 
 use suite::Suite;
 
@@ -28,6 +28,7 @@ pub fn run(options: &TestOptions) -> Result<(), TaskError> {
     if scope.units {
         steps.run("format", check::format);
         steps.run("changelog", check::changelog);
+        steps.run("layers", layers::check);
         steps.run("lints, native", check::lint_native);
         steps.run("unit tests", unit_tests);
     }
