@@ -73,6 +73,14 @@ impl<P: Platform> Exchange<P> {
         }
     }
 
+    /// Does `work` for at most `limit`; `None` when it took longer.
+    pub async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        match select(pin!(work), pin!(self.platform.sleep(limit))).await {
+            Either::Left((done, _)) => Some(done),
+            Either::Right(_) => None,
+        }
+    }
+
     /// Where the request came in: as the platform tells, or else as the region that has the location's name.
     pub fn here(&self) -> Option<Coordinates> {
         let by_name = || {

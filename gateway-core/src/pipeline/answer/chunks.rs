@@ -3,11 +3,12 @@
 use bytes::Bytes;
 use futures::StreamExt;
 
-use crate::api::{DONE_EVENT, Decoder, Editor, NoAnswer, Usage, data_event};
+use super::{Listeners, UsageMeter};
+use crate::api::{DONE_EVENT, Decoder, Editor, NoAnswer, data_event};
 use crate::ladder::{AttemptError, Garbage};
+use crate::pipeline::context::Exchange;
 use crate::platform::{Platform, SendError};
 use crate::time::Timestamp;
-use crate::tokens::OutputCounter;
 
 /// Reads an engine's stream and edits its chunks. Nothing waits for anything: what one piece of the upstream
 /// completes goes out as one piece.
@@ -16,39 +17,50 @@ pub(in crate::pipeline) struct Chunks<P: Platform> {
     upstream: P::Body,
     platform: P,
     decoder: Decoder,
-    read: Read,
+    read: Read<P>,
     last_byte: Timestamp,
+    /// What came first, until it is handed out.
+    begun: Option<Bytes>,
 }
 
 /// What has been read of the stream.
 #[derive(Debug)]
-struct Read {
+struct Read<P: Platform> {
     editor: Editor,
-    usage: Option<Usage>,
-    written: OutputCounter,
+    listeners: Listeners<P>,
     chunks: u64,
     /// What ended the stream, after the chunks before it have been handed out.
     end: Option<Result<(), AttemptError>>,
 }
 
 impl<P: Platform> Chunks<P> {
-    pub fn new(upstream: P::Body, editor: Editor, event_bytes: usize, platform: P, written: OutputCounter) -> Self {
-        let last_byte = platform.now();
-        let decoder = Decoder::new(event_bytes);
-        let read = Read {
-            editor,
-            usage: None,
-            written,
-            chunks: 0,
-            end: None,
-        };
+    /// Of a stream from which nothing has come yet.
+    pub fn new(exchange: &Exchange<P>, upstream: P::Body, editor: Editor, listeners: Listeners<P>) -> Self {
         Self {
             upstream,
-            platform,
-            decoder,
-            read,
-            last_byte,
+            platform: exchange.platform.clone(),
+            decoder: Decoder::new(exchange.config.limits.event_bytes),
+            read: Read {
+                editor,
+                listeners,
+                chunks: 0,
+                end: None,
+            },
+            last_byte: exchange.platform.now(),
+            begun: None,
         }
+    }
+
+    /// Waits for the first good event.
+    ///
+    /// # Errors
+    /// When none comes.
+    pub async fn begin(&mut self) -> Result<(), AttemptError> {
+        self.begun = Some(self.next().await?);
+        if self.read.chunks == 0 {
+            return Err(Garbage::Empty.into());
+        }
+        Ok(())
     }
 
     /// The next chunks; empty when the stream has come to its proper end. Dropping the future loses nothing.
@@ -56,6 +68,9 @@ impl<P: Platform> Chunks<P> {
     /// # Errors
     /// When the stream came to another end.
     pub async fn next(&mut self) -> Result<Bytes, AttemptError> {
+        if let Some(begun) = self.begun.take() {
+            return Ok(begun);
+        }
         loop {
             match &self.read.end {
                 Some(Ok(())) => return Ok(Bytes::new()),
@@ -76,24 +91,14 @@ impl<P: Platform> Chunks<P> {
         }
     }
 
-    /// Whether no chunk has come yet.
-    pub fn is_empty(&self) -> bool {
-        self.read.chunks == 0
-    }
-
     /// Whether the stream has come to its proper end.
     pub fn is_done(&self) -> bool {
         self.read.end == Some(Ok(()))
     }
 
-    /// The usage, where the engine has reported it.
-    pub fn usage(&self) -> Option<Usage> {
-        self.read.usage
-    }
-
-    /// What has been written so far.
-    pub fn written(&self) -> &OutputCounter {
-        &self.read.written
+    /// What the answer has taken so far.
+    pub fn meter(&self) -> &UsageMeter<P> {
+        &self.read.listeners.meter
     }
 
     /// When the engine last sent anything.
@@ -115,7 +120,7 @@ impl<P: Platform> Chunks<P> {
     }
 }
 
-impl Read {
+impl<P: Platform> Read<P> {
     fn on_event(&mut self, data: &[u8], out: &mut Vec<u8>) {
         if data == b"[DONE]" {
             out.extend_from_slice(DONE_EVENT);
@@ -124,8 +129,7 @@ impl Read {
         }
         if let Some(alike) = self.editor.alike(data) {
             self.chunks += 1;
-            self.usage = alike.usage().or(self.usage);
-            self.written.on_said(&[alike.said()]);
+            self.listeners.on_said(&[alike.said()], alike.usage());
             alike.write_event(out);
             return;
         }
@@ -133,8 +137,7 @@ impl Read {
         match text.and_then(|text| self.editor.chunk(text)) {
             Ok(answer) => {
                 self.chunks += 1;
-                self.usage = answer.usage.or(self.usage);
-                self.written.on_said(&answer.said);
+                self.listeners.on_said(&answer.said, answer.usage);
                 if let Some(json) = answer.json {
                     write_event(&json, out);
                 }

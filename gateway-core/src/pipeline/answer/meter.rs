@@ -4,59 +4,74 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::api::Usage;
+use crate::api::{Said, Usage};
 use crate::config::Model;
 use crate::ids::{ClusterName, Tokens};
 use crate::observe::{Counting, Event};
 use crate::pipeline::context::Exchange;
-use crate::pipeline::dispatch::Target;
-use crate::pipeline::leases::Reservation;
+use crate::pipeline::intake::{Order, Target};
 use crate::platform::Platform;
 use crate::tokens::{Basis, Count, OutputCounter, Tokenizer};
 
-/// The account of one answer.
+/// The meter of one answer.
 #[derive(Debug)]
 pub(in crate::pipeline) struct UsageMeter<P: Platform> {
-    exchange: Rc<Exchange<P>>,
-    charge: Rc<Reservation<P>>,
+    order: Rc<Order<P>>,
     cluster: ClusterName,
     model: Arc<Model>,
     count: Count,
     /// What an estimate started from.
     uncorrected_estimate: Option<f64>,
+    /// What has been written, as far as it passed here.
+    written: OutputCounter,
+    reported: Option<Usage>,
 }
 
 impl<P: Platform> UsageMeter<P> {
-    pub fn open(exchange: &Rc<Exchange<P>>, target: &Target<'_>, charge: &Rc<Reservation<P>>) -> Self {
+    /// The meter of an answer from that target, of which nothing has passed yet.
+    pub fn new(order: &Rc<Order<P>>, target: &Target<'_>) -> Self {
         let is_estimate = match target.count.basis {
             Basis::Estimated { .. } => true,
             Basis::Exact | Basis::Parts => false,
         };
+        let table = tokenizer(&order.exchange, target.model).map(|tokenizer| tokenizer.table().clone());
         Self {
-            exchange: Rc::clone(exchange),
-            charge: Rc::clone(charge),
+            order: Rc::clone(order),
             cluster: target.serving.cluster.name.clone(),
             model: Arc::clone(target.model),
             count: *target.count,
-            uncorrected_estimate: is_estimate.then(|| target.counted.uncorrected_estimate()),
+            uncorrected_estimate: is_estimate.then(|| order.counts.uncorrected_estimate(&order.request)),
+            written: OutputCounter::new(table),
+            reported: None,
         }
     }
 
-    /// A chunk of the answer has passed.
-    pub fn on_chunk(&self, written: &OutputCounter) {
-        self.charge.on_chunk(self.count.prompt, || self.completion(written));
+    /// The model says something.
+    pub fn on_said(&mut self, said: &[Said<'_>]) {
+        self.written.on_said(said);
     }
 
-    /// Closes the account of an answer that has ended, however it did.
-    pub fn close(&self, reported: Option<Usage>, written: &OutputCounter) {
-        let usage = match reported {
+    /// The engine reports what the answer has taken so far, if it does.
+    pub fn on_usage(&mut self, reported: Option<Usage>) {
+        self.reported = reported.or(self.reported);
+    }
+
+    /// A piece of the answer has passed.
+    pub fn on_piece(&self) {
+        let reservation = &self.order.reservation;
+        reservation.on_chunk(self.count.prompt, || self.completion());
+    }
+
+    /// Settles by what the answer took, which has ended, however it did.
+    pub fn close(&self) {
+        let usage = match self.reported {
             Some(usage) => {
                 self.on_reported(usage);
                 usage
             }
             None => {
-                let completion = self.completion(written);
-                self.exchange.gateway.tell(&Event::Counting(Counting::Unreported {
+                let completion = self.completion();
+                self.order.exchange.gateway.tell(&Event::Counting(Counting::Unreported {
                     model: &self.model.name,
                     prompt: self.count.prompt,
                     completion,
@@ -68,30 +83,30 @@ impl<P: Platform> UsageMeter<P> {
                 }
             }
         };
-        self.charge.settle(usage, self.count.answers);
+        self.order.reservation.settle(usage, self.count.answers);
     }
 
     /// What has been written, as it is counted here.
-    fn completion(&self, written: &OutputCounter) -> Tokens {
+    fn completion(&self) -> Tokens {
         let factor = match self.uncorrected_estimate {
-            Some(_) => self.exchange.correction(&self.model).factor(),
+            Some(_) => self.order.exchange.correction(&self.model).factor(),
             None => 1.0,
         };
-        written.count(factor)
+        self.written.count(factor)
     }
 
     fn on_reported(&self, usage: Usage) {
-        let gateway = &self.exchange.gateway;
+        let exchange = &self.order.exchange;
+        let gateway = &exchange.gateway;
         let model = &self.model.name;
         gateway.tell(&Event::Used { model, usage });
         let reported = Tokens(usage.prompt_tokens);
         if let Some(uncorrected_estimate) = self.uncorrected_estimate {
-            self.exchange
-                .on_prompt_reported(&self.model, uncorrected_estimate, reported);
+            exchange.on_prompt_reported(&self.model, uncorrected_estimate, reported);
         }
         if self.count.basis.is_exact() && reported != self.count.prompt {
             gateway.tell(&Event::Counting(Counting::Miscounted {
-                id: &self.exchange.id,
+                id: &exchange.id,
                 cluster: &self.cluster,
                 model,
                 counted: self.count.prompt,
@@ -99,11 +114,6 @@ impl<P: Platform> UsageMeter<P> {
             }));
         }
     }
-}
-
-/// Nothing of an answer of that model yet.
-pub(in crate::pipeline) fn output<P: Platform>(exchange: &Exchange<P>, model: &Model) -> OutputCounter {
-    OutputCounter::new(tokenizer(exchange, model).map(|tokenizer| tokenizer.table().clone()))
 }
 
 /// The tokenizer of that model, where there is one here.

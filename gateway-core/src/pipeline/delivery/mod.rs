@@ -1,7 +1,7 @@
-//! The client's answer, from the first wait to the end.
+//! The client's answer, from the first wait to the last byte, in the hands of one owner.
 
-mod relay;
+mod begin;
 mod stream;
+mod upkeep;
 
-pub(super) use relay::Relay;
-pub(super) use stream::{answered, committed};
+pub(super) use begin::begin;

@@ -1,103 +1,236 @@
-//! A client's stream before anything has answered, and when something has.
+//! A client's stream: what engines send on its way to the client, with heartbeats while it is quiet, and an error event
+//! where it breaks off. Dropping it says that the client has left.
 
-use std::future::{Future, ready};
-use std::pin::{Pin, pin};
-use std::rc::Rc;
+use std::pin::pin;
 
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::{Either, select};
-use futures::stream::{self, unfold};
-use http::Response;
+use futures::stream::unfold;
 
-use super::Relay;
+use super::begin::Descending;
+use super::upkeep::{Alarm, Upkeep};
 use crate::api::{comment, error_event};
+use crate::cluster::Outcome;
+use crate::config::Limits;
 use crate::ladder::AttemptError;
+use crate::pipeline::answer::Chunks;
 use crate::pipeline::body::Body;
-use crate::pipeline::context::{Exchange, Paused};
-use crate::pipeline::dispatch::{Answer, Answered};
+use crate::pipeline::context::Paused;
+use crate::pipeline::dispatch::{Answered, UpstreamAnswer};
 use crate::pipeline::failure::Failure;
-use crate::pipeline::response::{event_stream, json};
 use crate::platform::Platform;
+use crate::time::Timestamp;
 
-/// An answer that has begun.
-pub(in crate::pipeline) fn answered<P: Platform>(answered: Answered<P>) -> Response<Body> {
-    let Answered { served_by, answer } = answered;
-    let mut response = match answer {
-        Answer::Whole(body) => json(body),
-        Answer::Events(events) => event_stream(Body::Full(events)),
-        Answer::Stream(relay) => {
-            let chunks = unfold(relay, async |mut relay| relay.next().await.map(|chunk| (chunk, relay)));
-            event_stream(Body::Stream(chunks.boxed_local()))
-        }
-    };
-    served_by.label(response.headers_mut());
-    response
-}
-
-/// A stream that is opened before anything has answered.
-pub(in crate::pipeline) fn committed<P: Platform>(
-    exchange: &Rc<Exchange<P>>,
-    descending: Descending<P>,
-) -> Response<Body> {
-    let committed = Committed {
-        exchange: Rc::clone(exchange),
-        stage: Stage::Descending(descending),
-    };
-    let waiting = stream::once(ready(comment("waiting for an engine")));
-    let chunks = unfold(committed, async |mut committed| {
-        committed.next().await.map(|chunk| (chunk, committed))
-    });
-    event_stream(Body::Stream(waiting.chain(chunks).boxed_local()))
-}
-
-/// The way down the ladder, under way.
-pub(in crate::pipeline) type Descending<P> = Pin<Box<dyn Future<Output = Result<Answered<P>, Failure>>>>;
-
-struct Committed<P: Platform> {
-    exchange: Rc<Exchange<P>>,
+/// A stream whose head the client has, or is about to have.
+pub(super) struct ClientStream<P: Platform> {
+    upkeep: Upkeep<P>,
     stage: Stage<P>,
+    /// What is to be sent before anything else.
+    first: Option<Bytes>,
+    alarm: Alarm,
 }
 
 enum Stage<P: Platform> {
+    /// Nothing has answered yet.
     Descending(Descending<P>),
-    Relaying(Box<Relay<P>>),
+    /// An answer passes.
+    Relaying(Relay<P>),
+    /// There is nothing more to send.
     Ended,
 }
 
-impl<P: Platform> Committed<P> {
-    async fn next(&mut self) -> Option<Bytes> {
-        match &mut self.stage {
-            Stage::Descending(descending) => {
-                let heartbeat = self.exchange.config.limits.heartbeat;
-                match select(descending, pin!(self.exchange.pause(heartbeat))).await {
-                    Either::Left((Ok(answered), _)) => Some(self.on_answered(answered)),
-                    Either::Left((Err(failure), _)) => Some(self.fail(failure)),
-                    Either::Right((Paused::Elapsed, _)) => Some(comment("keepalive")),
-                    Either::Right((Paused::Stopped, _)) => Some(self.fail(AttemptError::Stopping.into())),
-                }
-            }
-            Stage::Relaying(relay) => relay.next().await,
-            Stage::Ended => None,
+/// An answer that passes.
+struct Relay<P: Platform> {
+    chunks: Box<Chunks<P>>,
+    /// Since when the engine has been silent, moved on by the time that the client took to come for the next piece:
+    /// meanwhile nothing is read from the engine.
+    silent_since: Timestamp,
+}
+
+enum Woken<P: Platform> {
+    Answered(Result<Answered<P>, Failure>),
+    Piece(Result<Bytes, AttemptError>),
+    Alarm(Paused),
+}
+
+impl<P: Platform> ClientStream<P> {
+    /// Of an answer that has begun.
+    pub fn of(upkeep: Upkeep<P>, chunks: Box<Chunks<P>>) -> Self {
+        let stage = Stage::Relaying(Relay::new(&upkeep, chunks));
+        Self::new(upkeep, stage, None)
+    }
+
+    /// Opened before anything has answered.
+    pub fn early(upkeep: Upkeep<P>, descending: Descending<P>) -> Self {
+        let waiting = comment("waiting for an engine");
+        Self::new(upkeep, Stage::Descending(descending), Some(waiting))
+    }
+
+    fn new(upkeep: Upkeep<P>, stage: Stage<P>, first: Option<Bytes>) -> Self {
+        let alarm = upkeep.alarm(stage.due(&upkeep));
+        Self {
+            upkeep,
+            stage,
+            first,
+            alarm,
         }
     }
 
+    /// The body that the client gets.
+    pub fn into_body(self) -> Body {
+        let pieces = unfold(self, async |mut stream| {
+            let piece = stream.next().await?;
+            stream.upkeep.on_sent();
+            Some((piece, stream))
+        });
+        Body::Stream(pieces.boxed_local())
+    }
+
+    /// What the client gets next; `None` at the end.
+    async fn next(&mut self) -> Option<Bytes> {
+        if let Some(first) = self.first.take() {
+            return Some(first);
+        }
+        if let Stage::Relaying(relay) = &mut self.stage {
+            relay.on_client_ready(&self.upkeep);
+        }
+        loop {
+            let woken = match &mut self.stage {
+                Stage::Descending(descending) => match select(descending, &mut self.alarm).await {
+                    Either::Left((answered, _)) => Woken::Answered(answered),
+                    Either::Right((paused, _)) => Woken::Alarm(paused),
+                },
+                Stage::Relaying(relay) => match select(pin!(relay.chunks.next()), &mut self.alarm).await {
+                    Either::Left((piece, _)) => Woken::Piece(piece),
+                    Either::Right((paused, _)) => Woken::Alarm(paused),
+                },
+                Stage::Ended => return None,
+            };
+            let out = match woken {
+                Woken::Answered(Ok(answered)) => Some(self.on_answered(answered)),
+                Woken::Answered(Err(failure)) => Some(self.fail(failure)),
+                Woken::Piece(Ok(piece)) => self.on_piece(piece),
+                Woken::Piece(Err(error)) => Some(self.break_off(error)),
+                Woken::Alarm(Paused::Elapsed) => self.on_alarm(),
+                Woken::Alarm(Paused::Stopped) => Some(self.on_stop()),
+            };
+            if out.is_some() {
+                return out;
+            }
+        }
+    }
+
+    /// Something answers, on a stream that is open already.
     fn on_answered(&mut self, answered: Answered<P>) -> Bytes {
         let label = answered.served_by.comment();
         match answered.answer {
-            Answer::Stream(relay) => {
-                self.stage = Stage::Relaying(relay);
+            UpstreamAnswer::Stream(chunks) => {
+                self.stage = Stage::Relaying(Relay::new(&self.upkeep, chunks));
                 label
             }
-            Answer::Events(events) | Answer::Whole(events) => {
+            UpstreamAnswer::Whole(events) => {
                 self.stage = Stage::Ended;
                 [label, events].concat().into()
             }
         }
     }
 
+    fn on_piece(&mut self, piece: Bytes) -> Option<Bytes> {
+        if let Stage::Relaying(relay) = &self.stage {
+            relay.chunks.meter().on_piece();
+            if relay.chunks.is_done() {
+                self.end(Outcome::Served);
+            }
+        }
+        (!piece.is_empty()).then_some(piece)
+    }
+
+    /// Looks at everything that is due by time, and sets the alarm for what is due next.
+    fn on_alarm(&mut self) -> Option<Bytes> {
+        let Limits {
+            heartbeat,
+            between_bytes,
+            ..
+        } = self.upkeep.exchange().config.limits;
+        let now = self.upkeep.now();
+        if let Stage::Relaying(relay) = &self.stage
+            && now.since(relay.silent_since()) >= between_bytes
+        {
+            return Some(self.break_off(AttemptError::BetweenBytesTimeout));
+        }
+        self.upkeep.renew();
+        let is_quiet = now.since(self.upkeep.last_sent) >= heartbeat;
+        if is_quiet {
+            self.upkeep.on_sent();
+        }
+        self.alarm = self.upkeep.alarm(self.stage.due(&self.upkeep));
+        is_quiet.then(|| comment("keepalive"))
+    }
+
+    /// The gateway goes down.
+    fn on_stop(&mut self) -> Bytes {
+        match self.stage {
+            Stage::Relaying(_) => self.break_off(AttemptError::Stopping),
+            Stage::Descending(_) | Stage::Ended => self.fail(AttemptError::Stopping.into()),
+        }
+    }
+
+    /// Nothing has answered.
     fn fail(&mut self, failure: Failure) -> Bytes {
         self.stage = Stage::Ended;
         error_event(&failure.into())
+    }
+
+    /// The answer breaks off.
+    fn break_off(&mut self, error: AttemptError) -> Bytes {
+        self.upkeep.walk.on_stream_failed(&error);
+        let is_stopping = error == AttemptError::Stopping;
+        self.end(if is_stopping { Outcome::Unknown } else { Outcome::Failed });
+        self.fail(Failure::BrokenOff(error))
+    }
+
+    /// What passed is settled, and the replica free.
+    fn end(&mut self, outcome: Outcome) {
+        if let Stage::Relaying(relay) = &self.stage {
+            relay.chunks.meter().close();
+            self.upkeep.walk.release(outcome);
+            self.stage = Stage::Ended;
+        }
+    }
+}
+
+/// The client has left, where the stream has not ended.
+impl<P: Platform> Drop for ClientStream<P> {
+    fn drop(&mut self) {
+        self.end(Outcome::Unknown);
+    }
+}
+
+impl<P: Platform> Stage<P> {
+    /// When something is due next: a heartbeat, or the end of an engine's silence.
+    fn due(&self, upkeep: &Upkeep<P>) -> Timestamp {
+        let limits = &upkeep.exchange().config.limits;
+        let heartbeat = upkeep.last_sent + limits.heartbeat;
+        match self {
+            Self::Relaying(relay) => heartbeat.min(relay.silent_since() + limits.between_bytes),
+            Self::Descending(_) | Self::Ended => heartbeat,
+        }
+    }
+}
+
+impl<P: Platform> Relay<P> {
+    fn new(upkeep: &Upkeep<P>, chunks: Box<Chunks<P>>) -> Self {
+        let silent_since = upkeep.now();
+        Self { chunks, silent_since }
+    }
+
+    fn silent_since(&self) -> Timestamp {
+        self.silent_since.max(self.chunks.last_byte())
+    }
+
+    fn on_client_ready(&mut self, upkeep: &Upkeep<P>) {
+        let unread = upkeep.now().since(upkeep.last_sent);
+        self.silent_since = self.silent_since() + unread;
     }
 }

@@ -7,21 +7,23 @@ use std::time::Duration;
 
 use crate::cells::{CellAddress, CellCommand, CellError, CellId, CellReply};
 use crate::cluster::{
-    BreakerPolicy, ClusterCommand, ClusterLoad, ClusterReply, Extend, Extended, LOOK_EVERY, PermitCache, Release, Room,
+    BreakerPolicy, ClusterCommand, ClusterLoad, ClusterReply, Extend, Extended, LOOK_EVERY, Outcome, PermitCache,
+    Release, Room,
 };
 use crate::config::{Cluster, Replica};
 use crate::ids::ReplicaName;
+use crate::observe::Event;
 use crate::pipeline::context::{Exchange, Paused};
 use crate::platform::Platform;
 use crate::route::LoadSnapshot;
 use crate::time::Timestamp;
 
-/// One cluster as a request sees it: its book here, and the way to its cell.
+/// One cluster as a request sees it: its cache here, and the way to its cell.
 #[derive(Debug)]
 pub(in crate::pipeline) struct ClusterClient<P: Platform> {
     pub exchange: Rc<Exchange<P>>,
     pub cluster: Arc<Cluster>,
-    book: Arc<Mutex<PermitCache>>,
+    cache: Arc<Mutex<PermitCache>>,
 }
 
 impl<P: Platform> Clone for ClusterClient<P> {
@@ -29,7 +31,7 @@ impl<P: Platform> Clone for ClusterClient<P> {
         Self {
             exchange: Rc::clone(&self.exchange),
             cluster: Arc::clone(&self.cluster),
-            book: Arc::clone(&self.book),
+            cache: Arc::clone(&self.cache),
         }
     }
 }
@@ -39,13 +41,13 @@ impl<P: Platform> ClusterClient<P> {
         Self {
             exchange: Rc::clone(exchange),
             cluster: Arc::clone(cluster),
-            book: exchange.gateway.permits.of(&cluster.name),
+            cache: exchange.gateway.permits.of(&cluster.name),
         }
     }
 
-    /// Looks at the book, or changes it.
+    /// Looks at the cache, or changes it.
     pub fn with<T>(&self, work: impl FnOnce(&mut PermitCache) -> T) -> T {
-        work(&mut self.book.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.cache.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What each replica has room for.
@@ -98,10 +100,18 @@ impl<P: Platform> ClusterClient<P> {
 
     /// Tells the cell, in the background.
     pub fn tell(&self, it: ClusterCommand) {
-        let lending = self.clone();
+        let client = self.clone();
         self.exchange.platform.after_response(async move {
             // A message that is lost costs a place until the permit expires; asking again could only make it later.
-            let _ = lending.ask(it).await;
+            let _ = client.ask(it).await;
+        });
+    }
+
+    /// A permit was given back.
+    pub fn on_released(&self, outcome: Outcome) {
+        self.exchange.gateway.tell(&Event::Released {
+            cluster: &self.cluster.name,
+            outcome,
         });
     }
 
@@ -117,12 +127,12 @@ impl<P: Platform> ClusterClient<P> {
         }
     }
 
-    /// Asks the cell whether it goes on lending at that replica, in the background.
+    /// Asks the cell whether it goes on client at that replica, in the background.
     pub fn extend(&self, replica: &Replica) {
-        let lending = self.clone();
+        let client = self.clone();
         let replica = replica.name.clone();
         let extend = Extend {
-            held: self.with(|book| book.held_at(&replica)),
+            held: self.with(|cache| cache.held_at(&replica)),
             replica: replica.clone(),
             replicas: self.replicas(),
             room: self.room(),
@@ -131,11 +141,11 @@ impl<P: Platform> ClusterClient<P> {
         self.exchange.platform.after_response(async move {
             // Without a reply what is lent ends soon, and requests ask the cell themselves.
             if let Ok(ClusterReply::Extended(Extended { lends, load })) =
-                lending.ask(ClusterCommand::Extend(extend)).await
+                client.ask(ClusterCommand::Extend(extend)).await
             {
-                let at = lending.on_load(load);
-                let ended = lending.with(|book| book.on_extended(at, &replica, lends, lending.ttl()));
-                lending.release(ended);
+                let at = client.on_load(load);
+                let ended = client.with(|cache| cache.on_extended(at, &replica, lends, client.ttl()));
+                client.release(ended);
             }
         });
     }
@@ -143,25 +153,25 @@ impl<P: Platform> ClusterClient<P> {
     /// Has idle places given back after a while, in the background, unless somebody does so already.
     pub fn watch(&self) {
         let begun = self.exchange.platform.now();
-        if !self.with(|book| book.watch(begun)) {
+        if !self.with(|cache| cache.watch(begun)) {
             return;
         }
-        let lending = self.clone();
+        let client = self.clone();
         self.exchange
             .platform
-            .after_response(async move { while lending.give_back_idle(begun + LONGEST_WATCH).await {} });
+            .after_response(async move { while client.give_back_idle(begun + LONGEST_WATCH).await {} });
     }
 
     /// Waits a while, and gives back what is idle then; whether there is more to look after before `end`.
     async fn give_back_idle(&self, end: Timestamp) -> bool {
         let stops = self.exchange.pause(LOOK_EVERY).await == Paused::Stopped;
         let now = self.exchange.platform.now();
-        let (ended, goes_on) = self.with(|book| {
-            book.on_watched();
+        let (ended, goes_on) = self.with(|cache| {
+            cache.on_watched();
             if stops {
-                (book.give_back_all(now), false)
+                (cache.give_back_all(now), false)
             } else {
-                (book.give_back_idle(now), now < end && book.watch(now))
+                (cache.give_back_idle(now), now < end && cache.watch(now))
             }
         });
         self.release(ended);

@@ -2,12 +2,13 @@
 
 mod attempt;
 mod cluster_client;
-mod descend;
+mod label;
 mod permit;
-mod served_by;
+mod upstream;
+mod walk;
 
-pub(super) use attempt::{Begun, Target, attempt};
+pub(super) use attempt::{UpstreamAnswer, attempt};
 pub(super) use cluster_client::{ClusterClient, address, command};
-pub(super) use descend::{Answer, Answered, descend};
+pub(super) use label::ServedBy;
 pub(super) use permit::{Permit, Wanted};
-pub(super) use served_by::ServedBy;
+pub(super) use walk::{Answered, Walk};

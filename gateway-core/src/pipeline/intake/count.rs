@@ -16,14 +16,20 @@ use crate::tokens::{self, Count, Measured, Unmeasured};
 #[derive(Debug)]
 pub(in crate::pipeline) struct Counted {
     pub decoded: Decoded,
-    /// What it takes of that model.
-    pub count: Count,
-    known: Known,
+    pub counts: Counts,
+}
+
+/// What a request takes, as far as it has been counted.
+#[derive(Debug)]
+pub(in crate::pipeline) struct Counts {
+    /// Of the model that it asks for.
+    pub asked_for: Count,
+    measures: Measures,
 }
 
 /// What has been found out about the prompt so far.
 #[derive(Debug, Default)]
-struct Known {
+struct Measures {
     measured: RefCell<Vec<(TableName, Result<Measured, Unmeasured>)>>,
     uncorrected_estimate: OnceCell<f64>,
 }
@@ -39,31 +45,37 @@ pub(in crate::pipeline) fn count<P: Platform>(
     exchange: &Exchange<P>,
     decoded: Decoded,
 ) -> Result<Counted, RequestError> {
-    let known = Known::default();
-    let count = known.count_for(exchange, &decoded.request, &decoded.model)?;
+    let measures = Measures::default();
+    let asked_for = measures.count_for(exchange, &decoded.request, &decoded.model)?;
     exchange.gateway.tell(&Event::Counting(Counting::Counted {
         model: &decoded.model.name,
-        basis: count.basis,
+        basis: asked_for.basis,
     }));
-    Ok(Counted { decoded, count, known })
+    let counts = Counts { asked_for, measures };
+    Ok(Counted { decoded, counts })
 }
 
-impl Counted {
+impl Counts {
     /// What the request takes of that model.
     ///
     /// # Errors
     /// When the model cannot take it.
-    pub fn count_for<P: Platform>(&self, exchange: &Exchange<P>, model: &Model) -> Result<Count, RequestError> {
-        self.known.count_for(exchange, &self.decoded.request, model)
+    pub fn of<P: Platform>(
+        &self,
+        exchange: &Exchange<P>,
+        request: &Generation,
+        model: &Model,
+    ) -> Result<Count, RequestError> {
+        self.measures.count_for(exchange, request, model)
     }
 
     /// What the prompt is likely to take, of no tokenizer in particular.
-    pub fn uncorrected_estimate(&self) -> f64 {
-        self.known.uncorrected_estimate(&self.decoded.request)
+    pub fn uncorrected_estimate(&self, request: &Generation) -> f64 {
+        self.measures.uncorrected_estimate(request)
     }
 }
 
-impl Known {
+impl Measures {
     fn count_for<P: Platform>(
         &self,
         exchange: &Exchange<P>,
@@ -99,14 +111,14 @@ impl Known {
             let lengths = request.prompt_lengths()?;
             return Some(Ok(Measured::of_lengths(lengths.into_iter().map(Tokens))));
         };
-        let known = self
+        let measured_before = self
             .measured
             .borrow()
             .iter()
             .find(|(name, _)| name == table)
             .map(|(_, it)| it.clone());
-        if known.is_some() {
-            return known;
+        if measured_before.is_some() {
+            return measured_before;
         }
         let measured = measure(exchange, request, table);
         if let Err(reason) = &measured {

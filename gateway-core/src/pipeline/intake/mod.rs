@@ -3,6 +3,7 @@
 mod count;
 mod decode;
 mod estimates;
+mod order;
 mod plan;
 mod receive;
 mod reserve;
@@ -10,6 +11,7 @@ mod reserve;
 pub(super) use count::{Counted, count};
 pub(super) use decode::{Decoded, check_headers, decode};
 pub(super) use estimates::correction_in_cell;
-pub(super) use plan::{Planned, plan};
+pub(super) use order::Order;
+pub(super) use plan::{Planned, Target, plan};
 pub(super) use receive::receive;
-pub(super) use reserve::{Reserved, reserve};
+pub(super) use reserve::reserve;

@@ -3,24 +3,30 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
+use super::Order;
 use crate::api::RequestError;
 use crate::cluster::ClusterLoad;
-use crate::config::{Cluster, Config, Model, Tenant, Tier};
+use crate::config::{Cluster, Config, Model, Serving, Tenant, Tier};
 use crate::ids::ClusterName;
 use crate::pipeline::context::Exchange;
-use crate::pipeline::dispatch::Target;
 use crate::pipeline::intake::Counted;
 use crate::platform::Platform;
 use crate::prefix;
 use crate::route::{Candidate, rank};
 use crate::tokens::Count;
 
-/// A request and its way down.
+/// A request that knows where it may go.
 #[derive(Debug)]
 pub(in crate::pipeline) struct Planned {
     pub counted: Counted,
+    pub plan: Plan,
+}
+
+/// The way down of one request.
+#[derive(Debug)]
+pub(in crate::pipeline) struct Plan {
     /// Fingerprint of the prompt's head.
-    affinity: Option<u64>,
+    pub affinity: Option<u64>,
     /// Tiers that engines serve.
     tiers: Vec<PlannedTier>,
     /// The text of the canned tier, where one stands below them.
@@ -43,6 +49,17 @@ struct Ready {
     count: Count,
     /// The allowed clusters in the order in which to try them.
     ranked: Vec<usize>,
+}
+
+/// What to ask, and whom.
+#[derive(Debug)]
+pub(in crate::pipeline) struct Target<'a> {
+    /// The tier's index in the ladder.
+    pub tier: usize,
+    pub model: &'a Arc<Model>,
+    pub serving: &'a Serving,
+    /// What the request takes of that model.
+    pub count: &'a Count,
 }
 
 /// Plans the way down, to `lowest_tier` where the client names one.
@@ -78,12 +95,12 @@ pub(in crate::pipeline) fn plan<P: Platform>(
         &model.name,
         &counted.decoded.request.prompt,
     );
-    Ok(Planned {
-        counted,
+    let plan = Plan {
         affinity,
         tiers: planned_tiers,
         canned,
-    })
+    };
+    Ok(Planned { counted, plan })
 }
 
 fn allowed_tiers<'a>(config: &'a Config, model: &'a Model, lowest: Option<&str>) -> Result<&'a [Tier], RequestError> {
@@ -105,22 +122,20 @@ fn tier_name(tier: &Tier) -> &str {
     }
 }
 
-impl Planned {
+impl Plan {
     /// How many clusters may serve each tier.
     pub fn clusters(&self) -> Vec<usize> {
         self.tiers.iter().map(|tier| tier.allowed.len()).collect()
     }
+}
 
+impl<P: Platform> Order<P> {
     /// What to ask and whom, in that place of the walk; `None` where the tier's model cannot take the request.
-    pub fn target<P: Platform>(&self, exchange: &Exchange<P>, tier: usize, cluster: usize) -> Option<Target<'_>> {
-        let planned_tier = &self.tiers[tier];
-        let ready = planned_tier
-            .ready
-            .get_or_init(|| ready(exchange, &self.counted, planned_tier));
+    pub fn target(&self, tier: usize, cluster: usize) -> Option<Target<'_>> {
+        let planned_tier = &self.plan.tiers[tier];
+        let ready = planned_tier.ready.get_or_init(|| ready(self, planned_tier));
         let Ready { count, ranked } = ready.as_ref()?;
         Some(Target {
-            counted: &self.counted,
-            affinity: self.affinity,
             tier,
             model: &planned_tier.model,
             serving: &planned_tier.model.serving[ranked[cluster]],
@@ -139,8 +154,9 @@ fn plan_tier(tenant: &Tenant, model: Arc<Model>) -> PlannedTier {
     }
 }
 
-fn ready<P: Platform>(exchange: &Exchange<P>, counted: &Counted, tier: &PlannedTier) -> Option<Ready> {
-    let count = counted.count_for(exchange, &tier.model).ok()?;
+fn ready<P: Platform>(order: &Order<P>, tier: &PlannedTier) -> Option<Ready> {
+    let exchange = &order.exchange;
+    let count = order.counts.of(exchange, &order.request, &tier.model).ok()?;
     let candidate = |index: &usize| {
         let cluster = &tier.model.serving[*index].cluster;
         Candidate {

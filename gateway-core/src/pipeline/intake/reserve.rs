@@ -1,21 +1,15 @@
 //! May it spend: a request reserves what it is expected to take in each of its tenant's budgets that cover its model, or
-//! is refused.
+//! is refused. What it has reserved makes it an order.
 
 use std::rc::Rc;
 
+use super::{Counted, Decoded, Order, Planned};
 use crate::budget::BudgetError;
 use crate::observe::{Budgeting, Event};
 use crate::pipeline::context::Exchange;
-use crate::pipeline::intake::Planned;
 use crate::pipeline::leases::{LeaseClient, Reservation};
 use crate::platform::Platform;
-
-/// A request that may spend.
-#[derive(Debug)]
-pub(in crate::pipeline) struct Reserved<P: Platform> {
-    pub planned: Planned,
-    pub charge: Rc<Reservation<P>>,
-}
+use crate::tokens::Count;
 
 /// Reserves in one budget after the other. What is held in those before one that refuses goes back.
 ///
@@ -24,22 +18,42 @@ pub(in crate::pipeline) struct Reserved<P: Platform> {
 pub(in crate::pipeline) async fn reserve<P: Platform>(
     exchange: &Rc<Exchange<P>>,
     planned: Planned,
-) -> Result<Reserved<P>, BudgetError> {
-    let decoded = &planned.counted.decoded;
-    let model = &decoded.model.name;
+) -> Result<Order<P>, BudgetError> {
+    let Planned { counted, plan } = planned;
+    let Counted { decoded, counts } = counted;
+    let reservation = reserve_in_all(exchange, &decoded, &counts.asked_for).await?;
+    exchange.rates.set(reservation.rates());
+    let Decoded { caller, model, request } = decoded;
+    Ok(Order {
+        exchange: Rc::clone(exchange),
+        caller,
+        model,
+        request,
+        counts,
+        plan,
+        deadline: exchange.arrived + exchange.config.limits.deadline,
+        reservation,
+    })
+}
+
+async fn reserve_in_all<P: Platform>(
+    exchange: &Rc<Exchange<P>>,
+    decoded: &Decoded,
+    count: &Count,
+) -> Result<Reservation<P>, BudgetError> {
+    let Decoded { caller, model, request } = decoded;
     let limits = &exchange.config.limits;
-    let headroom_percent = limits.kept_percent(decoded.caller.priority);
-    let count = &planned.counted.count;
-    let mut charge = Reservation::new(exchange, model);
-    for budget in &decoded.caller.tenant.budgets {
-        if !budget.covers(model) {
+    let headroom_percent = limits.kept_percent(caller.priority);
+    let mut reservation = Reservation::new(exchange, &model.name);
+    for budget in &caller.tenant.budgets {
+        if !budget.covers(&model.name) {
             continue;
         }
-        let ledger = LeaseClient::new(exchange, budget);
-        let learned = ledger.with(|book| book.expected_output(model));
-        let output = count.expected_output(&decoded.request, learned.unwrap_or(limits.expected_output.0));
+        let client = LeaseClient::new(exchange, budget);
+        let learned = client.with(|cache| cache.expected_output(&model.name));
+        let output = count.expected_output(request, learned.unwrap_or(limits.expected_output.0));
         let tokens = (count.prompt + output).0;
-        let reserved = ledger.reserve(exchange, tokens, headroom_percent).await;
+        let reserved = client.reserve(exchange, tokens, headroom_percent).await;
         exchange.gateway.tell(&Event::Budget(match &reserved {
             Ok(()) => Budgeting::Reserved { budget: &budget.id },
             Err(error) => Budgeting::Refused {
@@ -49,15 +63,13 @@ pub(in crate::pipeline) async fn reserve<P: Platform>(
             },
         }));
         match reserved {
-            Ok(()) => charge.on_reserved(ledger, tokens),
+            Ok(()) => reservation.on_reserved(client, tokens),
             Err(error) => {
                 let now = exchange.platform.now();
-                exchange.rates.set(ledger.with(|book| book.rates(now)));
+                exchange.rates.set(client.with(|cache| cache.rates(now)));
                 return Err(error);
             }
         }
     }
-    exchange.rates.set(charge.rates());
-    let charge = Rc::new(charge);
-    Ok(Reserved { planned, charge })
+    Ok(reservation)
 }

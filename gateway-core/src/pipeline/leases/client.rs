@@ -1,4 +1,4 @@
-//! What passes between a lease book and its cell: a request that finds its book short asks, and waits; everything else
+//! What passes between a lease cache and its cell: a request that finds its cache short asks, and waits; everything else
 //! goes on behind requests' backs.
 
 use std::pin::pin;
@@ -20,25 +20,25 @@ use crate::pipeline::state::{Gateway, SharedLeaseCache};
 use crate::platform::Platform;
 use crate::time::Timestamp;
 
-/// A budget, and its book here.
+/// A budget, and its cache here.
 #[derive(Clone, Debug)]
 pub(in crate::pipeline) struct LeaseClient {
     pub budget: Arc<Budget>,
-    book: Arc<SharedLeaseCache>,
+    cache: Arc<SharedLeaseCache>,
 }
 
 impl LeaseClient {
-    /// The ledger of a budget.
+    /// The client of a budget.
     pub fn new<P: Platform>(exchange: &Exchange<P>, budget: &Arc<Budget>) -> Self {
         Self {
             budget: Arc::clone(budget),
-            book: exchange.gateway.books.of(&exchange.platform, &budget.id),
+            cache: exchange.gateway.leases.of(&exchange.platform, &budget.id),
         }
     }
 
-    /// Looks at the book, or changes it.
+    /// Looks at the cache, or changes it.
     pub fn with<T>(&self, work: impl FnOnce(&mut LeaseCache) -> T) -> T {
-        work(&mut self.book.book.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.cache.cache.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Reserves so many tokens, and a place to run in.
@@ -56,11 +56,11 @@ impl LeaseClient {
         loop {
             let now = exchange.platform.now();
             // In one step: another thread must not ask as well, nor have a reply in between.
-            let (reserved, lease, replies) = self.with(|book| {
-                let reserved = book.reserve(now, tokens, headroom_percent);
+            let (reserved, lease, replies) = self.with(|cache| {
+                let reserved = cache.reserve(now, tokens, headroom_percent);
                 let asks = reserved == Err(NotReserved::Ask);
-                let lease = asks.then(|| book.ask(now, Some((tokens, headroom_percent)), limits, ttl));
-                (reserved, lease, book.replies())
+                let lease = asks.then(|| cache.ask(now, Some((tokens, headroom_percent)), limits, ttl));
+                (reserved, lease, cache.replies())
             });
             match reserved {
                 Ok(()) => break,
@@ -77,13 +77,13 @@ impl LeaseClient {
                     self.await_reply(exchange, tokens, replies).await;
                 }
                 Err(NotReserved::Asking) => {
-                    let denied = self.with(|book| book.crowded_out());
+                    let denied = self.with(|cache| cache.crowded_out());
                     return Err(self.denied(denied, tokens, headroom_percent));
                 }
                 Err(NotReserved::Denied(denied)) => return Err(self.denied(denied, tokens, headroom_percent)),
                 Err(NotReserved::CutOff { wait }) => {
                     let allowance = self.budget.unreachable;
-                    match allowance.map(|rate| self.with(|book| book.reserve_cut_off(now, tokens, rate))) {
+                    match allowance.map(|rate| self.with(|cache| cache.reserve_cut_off(now, tokens, rate))) {
                         Some(true) => break,
                         Some(false) | None => return Err(BudgetError::Unreachable { wait }),
                     }
@@ -94,26 +94,26 @@ impl LeaseClient {
         Ok(())
     }
 
-    /// Does what the book wants done, behind the request's back.
+    /// Does what the cache wants done, behind the request's back.
     pub fn keep_up<P: Platform>(&self, exchange: &Exchange<P>) {
         let now = exchange.platform.now();
         let (limits, ttl) = (self.budget.limits, exchange.config.limits.lease_ttl);
-        let command = self.with(|book| match book.upkeep(now)? {
-            Upkeep::Renew => Some(BudgetCommand::Lease(book.ask(now, None, limits, ttl))),
-            Upkeep::Settle => Some(BudgetCommand::Settle(book.settle_up(now))),
+        let command = self.with(|cache| match cache.upkeep(now)? {
+            Upkeep::Renew => Some(BudgetCommand::Lease(cache.ask(now, None, limits, ttl))),
+            Upkeep::Settle => Some(BudgetCommand::Settle(cache.settle_up(now))),
         });
         let Some(command) = command else { return };
-        let (ledger, platform, gateway) = (self.clone(), exchange.platform.clone(), Arc::clone(&exchange.gateway));
+        let (client, platform, gateway) = (self.clone(), exchange.platform.clone(), Arc::clone(&exchange.gateway));
         exchange.platform.after_response(async move {
             match command {
                 BudgetCommand::Lease(lease) => {
                     // Nobody waits for it: what is denied now is asked for again when it is needed.
-                    let _ = ledger.lease(&platform, &gateway, lease).await;
+                    let _ = client.lease(&platform, &gateway, lease).await;
                 }
                 command @ (BudgetCommand::Settle(_) | BudgetCommand::Status { .. } | BudgetCommand::SetLimits(_)) => {
                     // What is lost on the way the next report tells.
                     let _ = platform
-                        .cell_call(&address(&ledger.budget), CellCommand::Budget(command))
+                        .cell_call(&address(&client.budget), CellCommand::Budget(command))
                         .await;
                 }
             }
@@ -122,32 +122,32 @@ impl LeaseClient {
 
     /// Has everything given back when no request has come for a while.
     pub fn watch<P: Platform>(&self, exchange: &Exchange<P>) {
-        if self.with(|book| !book.is_at_rest()) || self.book.is_watched.swap(true, Ordering::Relaxed) {
+        if self.with(|cache| !cache.is_at_rest()) || self.cache.is_watched.swap(true, Ordering::Relaxed) {
             return;
         }
-        let (ledger, platform) = (self.clone(), exchange.platform.clone());
+        let (client, platform) = (self.clone(), exchange.platform.clone());
         exchange.platform.after_response(async move {
             let report = loop {
                 platform.sleep(IDLE).await;
                 let now = platform.now();
-                let (is_at_rest, is_idle) = ledger.with(|book| (book.is_at_rest(), book.is_idle(now)));
+                let (is_at_rest, is_idle) = client.with(|cache| (cache.is_at_rest(), cache.is_idle(now)));
                 if !is_at_rest {
                     // The request that runs will see to it.
                     break None;
                 }
                 if is_idle {
-                    break ledger.with(|book| book.has_news().then(|| book.settle_up(now)));
+                    break client.with(|cache| cache.has_news().then(|| cache.settle_up(now)));
                 }
             };
-            ledger.book.is_watched.store(false, Ordering::Relaxed);
+            client.cache.is_watched.store(false, Ordering::Relaxed);
             if let Some(report) = report {
                 let command = CellCommand::Budget(BudgetCommand::Settle(report));
-                let _ = platform.cell_call(&address(&ledger.budget), command).await;
+                let _ = platform.cell_call(&address(&client.budget), command).await;
             }
         });
     }
 
-    /// Has the cell asked, and the book hear its reply; `None` when there is none to what was asked.
+    /// Has the cell asked, and the cache hear its reply; `None` when there is none to what was asked.
     async fn lease<P: Platform>(&self, platform: &P, gateway: &Gateway, lease: Lease) -> Option<Result<(), Denied>> {
         let asked = Asked::new(self, lease.report.sequence);
         let leased = call(platform, &self.budget, lease).await;
@@ -165,14 +165,14 @@ impl LeaseClient {
         let begun = platform.now();
         let _waiting = Waiting::new(self, tokens);
         let mut pause = SHORTEST_PAUSE;
-        while self.with(|book| book.replies()) == replies && platform.now().since(begun) < LONGEST_CALL {
+        while self.with(|cache| cache.replies()) == replies && platform.now().since(begun) < LONGEST_CALL {
             platform.sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
     fn denied(&self, denied: Denied, tokens: u64, headroom_percent: u8) -> BudgetError {
-        let limits = self.with(|book| book.limits()).unwrap_or(self.budget.limits);
+        let limits = self.with(|cache| cache.limits()).unwrap_or(self.budget.limits);
         BudgetError::Denied {
             denied,
             tokens,
@@ -183,16 +183,16 @@ impl LeaseClient {
 
 /// A call to the cell that is under way. When who asked leaves before the reply, others may ask.
 struct Asked<'l> {
-    ledger: &'l LeaseClient,
+    client: &'l LeaseClient,
     /// Of the report that went along.
     sequence: u64,
     is_over: bool,
 }
 
 impl<'l> Asked<'l> {
-    fn new(ledger: &'l LeaseClient, sequence: u64) -> Self {
+    fn new(client: &'l LeaseClient, sequence: u64) -> Self {
         Self {
-            ledger,
+            client,
             sequence,
             is_over: false,
         }
@@ -202,19 +202,19 @@ impl<'l> Asked<'l> {
     fn on_reply(mut self, now: Timestamp, leased: Result<Leased, CellError>) -> Option<Result<(), Denied>> {
         self.is_over = true;
         match leased {
-            Ok(leased) => self.ledger.with(|book| book.on_leased(now, leased)),
+            Ok(leased) => self.client.with(|cache| cache.on_leased(now, leased)),
             Err(_) => {
-                self.unless_overtaken(|book| book.on_unanswered(now));
+                self.unless_overtaken(|cache| cache.on_unanswered(now));
                 None
             }
         }
     }
 
-    /// Changes the book, unless the cell has been asked again since.
+    /// Changes the cache, unless the cell has been asked again since.
     fn unless_overtaken(&self, change: impl FnOnce(&mut LeaseCache)) {
-        self.ledger.with(|book| {
-            if book.is_asking(self.sequence) {
-                change(book);
+        self.client.with(|cache| {
+            if cache.is_asking(self.sequence) {
+                change(cache);
             }
         });
     }
@@ -231,20 +231,20 @@ impl Drop for Asked<'_> {
 /// A request that waits for the reply to another one, until it is dropped: when its client leaves, nothing is asked for
 /// in its name.
 struct Waiting<'l> {
-    ledger: &'l LeaseClient,
+    client: &'l LeaseClient,
     tokens: u64,
 }
 
 impl<'l> Waiting<'l> {
-    fn new(ledger: &'l LeaseClient, tokens: u64) -> Self {
-        ledger.with(|book| book.on_waiting(tokens));
-        Self { ledger, tokens }
+    fn new(client: &'l LeaseClient, tokens: u64) -> Self {
+        client.with(|cache| cache.on_waiting(tokens));
+        Self { client, tokens }
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.ledger.with(|book| book.on_waited(self.tokens));
+        self.client.with(|cache| cache.on_waited(self.tokens));
     }
 }
 

@@ -28,7 +28,7 @@ pub(in crate::pipeline) struct Reservation<P: Platform> {
 /// A reservation in one budget.
 #[derive(Debug)]
 struct BudgetReservation {
-    ledger: LeaseClient,
+    client: LeaseClient,
     /// Tokens, extensions included.
     reserved: Cell<u64>,
 }
@@ -44,7 +44,7 @@ enum State {
 }
 
 impl<P: Platform> Reservation<P> {
-    /// The charge for a request that has reserved nothing yet.
+    /// The reservation of a request that has reserved nothing yet.
     pub fn new(exchange: &Rc<Exchange<P>>, model: &ModelName) -> Self {
         Self {
             exchange: Rc::clone(exchange),
@@ -56,9 +56,9 @@ impl<P: Platform> Reservation<P> {
     }
 
     /// So much is reserved in a budget.
-    pub fn on_reserved(&mut self, ledger: LeaseClient, tokens: u64) {
+    pub fn on_reserved(&mut self, client: LeaseClient, tokens: u64) {
         let reserved = Cell::new(tokens);
-        self.held.push(BudgetReservation { ledger, reserved });
+        self.held.push(BudgetReservation { client, reserved });
     }
 
     /// How the tightest of the budgets stands.
@@ -67,7 +67,7 @@ impl<P: Platform> Reservation<P> {
         let rates = self
             .held
             .iter()
-            .filter_map(|held| held.ledger.with(|book| book.rates(now)));
+            .filter_map(|held| held.client.with(|cache| cache.rates(now)));
         rates.reduce(Rates::tighter)
     }
 
@@ -100,22 +100,22 @@ impl<P: Platform> Reservation<P> {
             }
             // With as much again as the looks are apart, so that a stream seldom finds itself beyond it.
             let more = so_far - held.reserved.get() + u64::from(CHUNKS_BETWEEN_LOOKS);
-            held.ledger.with(|book| book.extend(now, more));
+            held.client.with(|cache| cache.extend(now, more));
             held.reserved.set(held.reserved.get() + more);
-            held.ledger.keep_up(&self.exchange);
+            held.client.keep_up(&self.exchange);
         }
     }
 
     /// The request still runs: leases are to be renewed where it is time.
     pub fn keep_up(&self) {
-        self.held.iter().for_each(|held| held.ledger.keep_up(&self.exchange));
+        self.held.iter().for_each(|held| held.client.keep_up(&self.exchange));
     }
 
     /// The request has ended, and took that much.
     pub fn settle(&self, usage: Usage, answers: u64) {
         if let Some(each) = usage.completion_tokens.checked_div(answers) {
             for held in &self.held {
-                held.ledger.with(|book| book.on_output(&self.model, each));
+                held.client.with(|cache| cache.on_output(&self.model, each));
             }
         }
         self.settle_by(|budget| cost(budget, usage));
@@ -131,16 +131,16 @@ impl<P: Platform> Reservation<P> {
             return;
         }
         let now = self.exchange.platform.now();
-        for BudgetReservation { ledger, reserved } in &self.held {
-            let (reserved, used) = (reserved.get(), cost(&ledger.budget));
-            ledger.with(|book| book.settle(now, reserved, used));
+        for BudgetReservation { client, reserved } in &self.held {
+            let (reserved, used) = (reserved.get(), cost(&client.budget));
+            client.with(|cache| cache.settle(now, reserved, used));
             self.exchange.gateway.tell(&Event::Budget(Budgeting::Settled {
-                budget: &ledger.budget.id,
+                budget: &client.budget.id,
                 reserved: Tokens(reserved),
                 used: Tokens(used),
             }));
-            ledger.keep_up(&self.exchange);
-            ledger.watch(&self.exchange);
+            client.keep_up(&self.exchange);
+            client.watch(&self.exchange);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The lease books of this process, isolate or instance.
+//! The lease caches of this process, isolate or instance.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
@@ -12,25 +12,25 @@ use crate::platform::Platform;
 #[derive(Debug, Default)]
 pub(in crate::pipeline) struct LeaseCaches(Mutex<BTreeMap<BudgetId, Arc<SharedLeaseCache>>>);
 
-/// A book that requests share.
+/// A cache that requests share.
 #[derive(Debug)]
 pub(in crate::pipeline) struct SharedLeaseCache {
-    pub book: Mutex<LeaseCache>,
+    pub cache: Mutex<LeaseCache>,
     /// Whether somebody waits to give back what it holds when it is idle.
     pub is_watched: AtomicBool,
 }
 
 impl LeaseCaches {
-    /// The book of a budget.
+    /// The cache of a budget.
     pub fn of<P: Platform>(&self, platform: &P, budget: &BudgetId) -> Arc<SharedLeaseCache> {
-        let mut books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        books.get(budget).cloned().unwrap_or_else(|| {
-            let book = Arc::new(SharedLeaseCache {
-                book: Mutex::new(LeaseCache::new(LeaseholderId(platform.random()), platform.now())),
+        let mut caches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        caches.get(budget).cloned().unwrap_or_else(|| {
+            let cache = Arc::new(SharedLeaseCache {
+                cache: Mutex::new(LeaseCache::new(LeaseholderId(platform.random()), platform.now())),
                 is_watched: AtomicBool::new(false),
             });
-            books.insert(budget.clone(), Arc::clone(&book));
-            book
+            caches.insert(budget.clone(), Arc::clone(&cache));
+            cache
         })
     }
 }

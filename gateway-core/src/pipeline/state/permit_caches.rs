@@ -11,12 +11,12 @@ use crate::ids::ClusterName;
 pub(in crate::pipeline) struct PermitCaches(Mutex<BTreeMap<ClusterName, Arc<Mutex<PermitCache>>>>);
 
 impl PermitCaches {
-    /// The book of a cluster.
+    /// The cache of a cluster.
     pub fn of(&self, cluster: &ClusterName) -> Arc<Mutex<PermitCache>> {
-        let mut books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match books.get(cluster) {
-            Some(book) => Arc::clone(book),
-            None => Arc::clone(books.entry(cluster.clone()).or_default()),
+        let mut caches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match caches.get(cluster) {
+            Some(cache) => Arc::clone(cache),
+            None => Arc::clone(caches.entry(cluster.clone()).or_default()),
         }
     }
 }

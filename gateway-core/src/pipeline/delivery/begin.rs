@@ -1,0 +1,63 @@
+//! The wait for an answer.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use futures::future::{Either, select};
+use http::Response;
+
+use super::stream::ClientStream;
+use super::upkeep::Upkeep;
+use crate::ladder::AttemptError;
+use crate::pipeline::body::Body;
+use crate::pipeline::context::Paused;
+use crate::pipeline::dispatch::{Answered, UpstreamAnswer, Walk};
+use crate::pipeline::failure::Failure;
+use crate::pipeline::intake::Order;
+use crate::pipeline::response::{event_stream, json};
+use crate::platform::Platform;
+use crate::time::Timestamp;
+
+/// The way down the ladder, under way.
+pub(super) type Descending<P> = Pin<Box<dyn Future<Output = Result<Answered<P>, Failure>>>>;
+
+/// Goes down the ladder until an answer begins. A stream is opened towards the client before that when it takes long, so
+/// that nothing between here and there takes it for dead.
+///
+/// # Errors
+/// When nothing answers.
+pub(in crate::pipeline) async fn begin<P: Platform>(order: Order<P>) -> Result<Response<Body>, Failure> {
+    let mut upkeep = Upkeep::new(Walk::new(order));
+    let is_stream = upkeep.walk.order.request.stream;
+    let early_commit = upkeep.exchange().config.limits.early_commit;
+    let commit_at = if is_stream {
+        upkeep.now() + early_commit
+    } else {
+        Timestamp::NEVER
+    };
+    let walk = Rc::clone(&upkeep.walk);
+    let mut descending: Descending<P> = Box::pin(async move { walk.descend().await });
+    loop {
+        match select(&mut descending, upkeep.alarm(commit_at)).await {
+            Either::Left((answered, _)) => return answered.map(|answered| respond(upkeep, answered)),
+            Either::Right((Paused::Stopped, _)) => return Err(AttemptError::Stopping.into()),
+            Either::Right((Paused::Elapsed, _)) => upkeep.renew(),
+        }
+        if upkeep.now() >= commit_at {
+            return Ok(event_stream(ClientStream::early(upkeep, descending).into_body()));
+        }
+    }
+}
+
+/// The response with which an answer begins.
+fn respond<P: Platform>(upkeep: Upkeep<P>, answered: Answered<P>) -> Response<Body> {
+    let Answered { served_by, answer } = answered;
+    let mut response = match answer {
+        UpstreamAnswer::Whole(events) if upkeep.walk.order.request.stream => event_stream(Body::Full(events)),
+        UpstreamAnswer::Whole(body) => json(body),
+        UpstreamAnswer::Stream(chunks) => event_stream(ClientStream::of(upkeep, chunks).into_body()),
+    };
+    served_by.label(response.headers_mut());
+    response
+}

@@ -1,0 +1,139 @@
+//! The request that goes to a replica, and the head of what comes back.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
+
+use crate::api::Endpoint;
+use crate::api::headers::X_REQUEST_ID;
+use crate::config::Replica;
+use crate::ladder::{AttemptError, Garbage};
+use crate::pipeline::collect::{CollectError, collect};
+use crate::pipeline::intake::{Order, Target};
+use crate::platform::{Platform, SendError, UpstreamRequest};
+
+/// The request as the replica is to see it. None of the client's headers goes along.
+///
+/// # Errors
+/// When the replica's URL cannot be put together.
+pub(in crate::pipeline) fn upstream_request<P: Platform>(
+    order: &Order<P>,
+    target: &Target<'_>,
+    replica: &Replica,
+) -> Result<UpstreamRequest, AttemptError> {
+    let Order { exchange, request, .. } = order;
+    let accept = content_type(request.stream);
+    let mut upstream = Request::new(request.body_for(&target.serving.served_name));
+    *upstream.method_mut() = Method::POST;
+    *upstream.uri_mut() =
+        url_at(&replica.url, request.endpoint).map_err(|error| SendError::Connect(error.to_string()))?;
+    let headers = upstream.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(ACCEPT, HeaderValue::from_static(accept));
+    headers.insert(X_REQUEST_ID, exchange.id.to_header());
+    let secret = target.serving.cluster.secret.clone();
+    Ok(UpstreamRequest {
+        request: upstream,
+        secret,
+        connect_timeout: exchange.config.limits.connect,
+    })
+}
+
+/// The endpoint's URL at a replica with that base URL.
+fn url_at(base: &Uri, endpoint: Endpoint) -> Result<Uri, http::Error> {
+    let path = match base.path() {
+        "/" => PathAndQuery::from_static(endpoint.path()),
+        prefix => PathAndQuery::try_from([prefix, endpoint.path()].concat())?,
+    };
+    let mut parts = base.clone().into_parts();
+    parts.path_and_query = Some(path);
+    Ok(Uri::from_parts(parts)?)
+}
+
+/// Why an engine answered with another status than 200.
+pub(in crate::pipeline) async fn refusal<P: Platform>(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: P::Body,
+) -> AttemptError {
+    let status = status.as_u16();
+    match status {
+        400 | 413 | 415 | 422 => match whole::<P>(body, REFUSAL_BYTES).await {
+            Ok(body) => AttemptError::Rejected { status, body },
+            Err(error) => error,
+        },
+        _ => {
+            let seconds = headers
+                .get(RETRY_AFTER)
+                .and_then(|value| value.to_str().ok()?.trim().parse().ok());
+            AttemptError::Status {
+                status,
+                retry_after: seconds.map(Duration::from_secs),
+            }
+        }
+    }
+}
+
+/// Whether the answer has the type that was asked for.
+///
+/// # Errors
+/// When it has another.
+pub(in crate::pipeline) fn expect_content_type(headers: &HeaderMap, is_stream: bool) -> Result<(), Garbage> {
+    let found = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    if found.starts_with(content_type(is_stream)) {
+        Ok(())
+    } else {
+        Err(Garbage::ContentType)
+    }
+}
+
+/// All of a body, of at most `limit` bytes.
+///
+/// # Errors
+/// When it is larger, or breaks off.
+pub(in crate::pipeline) async fn whole<P: Platform>(body: P::Body, limit: usize) -> Result<Bytes, AttemptError> {
+    collect(body, limit).await.map_err(|error| match error {
+        CollectError::TooLarge => Garbage::TooLarge.into(),
+        CollectError::Broken(error) => error.into(),
+    })
+}
+
+fn content_type(is_stream: bool) -> &'static str {
+    if is_stream {
+        "text/event-stream"
+    } else {
+        "application/json"
+    }
+}
+
+/// What an engine may say about a request that it rejects, in bytes.
+const REFUSAL_BYTES: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_stands_below_the_base_url() {
+        let cases = [
+            ("http://10.0.0.7:8000", "http://10.0.0.7:8000/v1/chat/completions"),
+            (
+                "https://gpu.example/a/v2",
+                "https://gpu.example/a/v2/v1/chat/completions",
+            ),
+        ];
+        for (base, expected) in cases {
+            let base = base.parse().expect("a URL");
+            assert_eq!(
+                url_at(&base, Endpoint::Chat).map(|url| url.to_string()).ok().as_deref(),
+                Some(expected)
+            );
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The loop over attempts: down the ladder until something answers. The walk stays where it is while an answer is
+//! passed on, with what the order holds meanwhile, so that it can go on from there.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::{Permit, ServedBy, UpstreamAnswer, attempt};
+use crate::api::canned;
+use crate::cluster::Outcome;
+use crate::ids::ReplicaName;
+use crate::ladder::{AttemptError, Descent, Step};
+use crate::observe::Event;
+use crate::pipeline::failure::Failure;
+use crate::pipeline::intake::{Order, Target};
+use crate::platform::Platform;
+
+/// The way of one order down its ladder, as far as it has gone.
+#[derive(Debug)]
+pub(in crate::pipeline) struct Walk<P: Platform> {
+    pub order: Rc<Order<P>>,
+    /// What the order holds of a replica, while one works on it.
+    permit: RefCell<Option<Permit<P>>>,
+    progress: RefCell<Progress>,
+}
+
+#[derive(Debug)]
+struct Progress {
+    descent: Descent,
+    /// Replicas of the cluster that the walk stands at.
+    tried: Vec<ReplicaName>,
+    /// Why nothing has answered so far.
+    failure: Option<AttemptError>,
+}
+
+/// An answer that has begun, and who gives it.
+pub(in crate::pipeline) struct Answered<P: Platform> {
+    pub served_by: ServedBy,
+    pub answer: UpstreamAnswer<P>,
+}
+
+impl<P: Platform> Walk<P> {
+    /// The walk of an order that has been nowhere yet.
+    pub fn new(order: Order<P>) -> Self {
+        let attempts = order.exchange.config.limits.attempts;
+        let descent = Descent::new(order.plan.clusters(), order.plan.canned.is_some(), attempts);
+        Self {
+            order: Rc::new(order),
+            permit: RefCell::default(),
+            progress: RefCell::new(Progress {
+                descent,
+                tried: Vec::new(),
+                failure: None,
+            }),
+        }
+    }
+
+    /// Goes down the ladder, from where it stands, until something answers.
+    ///
+    /// # Errors
+    /// When nothing on it answers.
+    pub async fn descend(&self) -> Result<Answered<P>, Failure> {
+        loop {
+            let step = self.progress.borrow().descent.step();
+            match step {
+                Step::Attempt { tier, cluster } => match self.order.target(tier, cluster) {
+                    Some(target) => match attempt(self, &target).await {
+                        Ok(answer) => return Ok(answered(answer, &target)),
+                        Err(error) => self.after(error, step),
+                    },
+                    None => self.after(AttemptError::Unfit, step),
+                },
+                Step::Canned => return self.give_canned().ok_or_else(|| self.exhausted()),
+                Step::GiveUp => return Err(self.exhausted()),
+            }
+        }
+    }
+
+    /// Replicas of the cluster that the walk stands at which were asked already.
+    pub fn tried(&self) -> Vec<ReplicaName> {
+        self.progress.borrow().tried.clone()
+    }
+
+    /// A replica works on the order, under that permit.
+    pub fn hold(&self, permit: Permit<P>, replica: ReplicaName) {
+        self.progress.borrow_mut().tried.push(replica);
+        *self.permit.borrow_mut() = Some(permit);
+    }
+
+    /// The replica's work has ended.
+    pub fn release(&self, outcome: Outcome) {
+        let permit = self.permit.borrow_mut().take();
+        if let Some(permit) = permit {
+            permit.end(outcome);
+        }
+    }
+
+    /// The replica's stream broke off.
+    pub fn on_stream_failed(&self, error: &AttemptError) {
+        if let Some(permit) = &*self.permit.borrow() {
+            permit.on_stream_failed(error);
+        }
+    }
+
+    /// How often what the order holds has to be renewed.
+    pub fn renewal_period(&self) -> Duration {
+        let limits = &self.order.exchange.config.limits;
+        limits.permit_ttl.min(limits.lease_ttl) / 3
+    }
+
+    /// Renews what the order holds, in the background.
+    pub fn renew(&self) {
+        self.order.reservation.keep_up();
+        if let Some(permit) = &*self.permit.borrow() {
+            permit.renew(self.renewal_period());
+        }
+    }
+
+    fn after(&self, error: AttemptError, step: Step) {
+        let progress = &mut *self.progress.borrow_mut();
+        if progress.descent.after(&error) != step {
+            progress.tried.clear();
+        }
+        progress.failure = Some(more_telling(progress.failure.take(), error));
+    }
+
+    fn give_canned(&self) -> Option<Answered<P>> {
+        let Order {
+            exchange,
+            model,
+            request,
+            plan,
+            ..
+        } = &*self.order;
+        let body = canned(plan.canned.as_deref()?, request, &exchange.id, exchange.platform.now())?;
+        exchange.gateway.tell(&Event::Canned { model: &model.name });
+        self.order.reservation.settle_canned();
+        Some(Answered {
+            served_by: ServedBy::Canned,
+            answer: UpstreamAnswer::Whole(body),
+        })
+    }
+
+    fn exhausted(&self) -> Failure {
+        let progress = self.progress.borrow();
+        let failure = progress.failure.clone();
+        Failure::Exhausted {
+            error: failure.unwrap_or(AttemptError::NoRoom { recovery: None }),
+            recovery: progress.descent.recovery(),
+        }
+    }
+}
+
+fn answered<P: Platform>(answer: UpstreamAnswer<P>, target: &Target<'_>) -> Answered<P> {
+    let served_by = ServedBy::Engine {
+        cluster: target.serving.cluster.name.clone(),
+        model: target.model.name.clone(),
+        tier: target.tier,
+        prompt: target.count.prompt,
+        is_exact: target.count.basis.is_exact(),
+    };
+    Answered { served_by, answer }
+}
+
+/// That a cluster has no replica left tells less than why the replicas before it failed.
+fn more_telling(before: Option<AttemptError>, error: AttemptError) -> AttemptError {
+    match (before, error) {
+        (Some(before), AttemptError::NoRoom { .. } | AttemptError::Unfit) => before,
+        (_, error) => error,
+    }
+}

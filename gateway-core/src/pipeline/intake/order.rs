@@ -1,0 +1,34 @@
+//! One request, admitted, ready to be dispatched: what it is, where it may go, and what it holds.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::count::Counts;
+use super::plan::Plan;
+use crate::api::Generation;
+use crate::auth::Caller;
+use crate::config::Model;
+use crate::pipeline::context::Exchange;
+use crate::pipeline::leases::Reservation;
+use crate::platform::Platform;
+use crate::time::Timestamp;
+
+/// An order. Everything from the first attempt to the last byte works on it, and on nothing that was before it.
+#[derive(Debug)]
+pub(in crate::pipeline) struct Order<P: Platform> {
+    pub exchange: Rc<Exchange<P>>,
+    /// Whose it is, and at which priority.
+    pub caller: Caller,
+    /// The model that was asked for.
+    pub model: Arc<Model>,
+    /// The endpoint, what was read of the body, and the body.
+    pub request: Generation,
+    /// What it takes, of each model.
+    pub counts: Counts,
+    /// Where it may go.
+    pub plan: Plan,
+    /// Until when an answer must have begun.
+    pub deadline: Timestamp,
+    /// What it has reserved of its tenant's budgets. It is settled when the order is dropped, if not before.
+    pub reservation: Reservation<P>,
+}
