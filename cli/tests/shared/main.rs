@@ -170,7 +170,9 @@ fn ask(gateway: &Gateway) -> String {
 
 const PERMIT_TTL_MS: u64 = 2_000;
 const LIMITS: &str = "
-[limits]
-permit_ttl_ms = 2_000
-config_refresh_ms = 100
+[permits]
+ttl_ms = 2_000
+
+[refresh]
+config_ms = 100
 ";

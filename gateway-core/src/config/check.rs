@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::digest::KeyDigest;
-use super::limits;
 use super::models;
 use super::names::{Names, Once};
 use super::read::{entries, value};
 use super::report::{At, Report};
+use super::settings;
 use super::tenants;
 use super::validated::{Admin, Cluster, Config, Region, Replica};
 use super::written::{self, Root};
@@ -28,7 +28,7 @@ pub(super) fn check(root: &Root, tables: Option<&[&str]>, version: String, repor
     let admin = value(&root.admin).map(|admin| Admin {
         keys: keys(entries(&admin.keys), &mut digests, report),
     });
-    let limits = value(&root.limits).and_then(|limits| limits::check(limits, report));
+    settings::check_order(root, report);
     Some(Config {
         version,
         regions,
@@ -37,7 +37,17 @@ pub(super) fn check(root: &Root, tables: Option<&[&str]>, version: String, repor
         aliases: models::aliases(root),
         tenants,
         admin: admin?,
-        limits: limits?,
+        sizes: settings::sizes(root)?,
+        timeouts: settings::timeouts(root)?,
+        retries: settings::retries(root)?,
+        streams: settings::streams(root)?,
+        estimates: settings::estimates(root)?,
+        permits: settings::permits(root)?,
+        load: settings::load(root)?,
+        breaker: settings::breaker(root)?,
+        leases: settings::leases(root)?,
+        headroom: settings::headroom(root)?,
+        refresh: settings::refresh(root)?,
     })
 }
 

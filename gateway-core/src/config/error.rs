@@ -83,6 +83,9 @@ pub enum Problem {
     /// No such key exists here.
     #[error("no such key")]
     UnknownKey,
+    /// A key that stands in another table now.
+    #[error("this key has another place now")]
+    Moved,
     /// A key that must be there is not.
     #[error("missing")]
     Missing,

@@ -6,7 +6,6 @@ mod check;
 mod digest;
 mod error;
 mod kinds;
-mod limits;
 mod models;
 mod names;
 mod read;
@@ -14,6 +13,7 @@ mod report;
 #[cfg(any(test, feature = "schema"))]
 mod schema;
 mod section;
+mod settings;
 mod suggest;
 mod tenants;
 mod texts;
@@ -28,10 +28,11 @@ pub use digest::{DigestError, KeyDigest};
 pub use error::{ConfigError, ConfigErrors, Problem};
 #[cfg(any(test, feature = "schema"))]
 pub use schema::json_schema;
+pub use settings::{Estimates, Headroom, Leases, Load, Permits, Refresh, Retries, Sizes, Streams, Timeouts};
 pub use url::UrlError;
 pub use validated::{
-    Admin, Budget, CannedTier, Cluster, Config, EngineKind, Ladder, Limits, Model, PartTokens, Priority, Region,
-    Replica, Serving, Tenant, TenantKey, Tier,
+    Admin, Budget, CannedTier, Cluster, Config, EngineKind, Ladder, Model, PartTokens, Priority, Region, Replica,
+    Serving, Tenant, TenantKey, Tier,
 };
 
 use sha2::{Digest, Sha256};
@@ -58,7 +59,9 @@ impl Config {
             syntax_errors.iter().for_each(|error| report.syntax(error));
             return report.finish(None);
         }
-        let root = Root::of(&Keys::of_text(tree.get_ref()), &mut report);
+        let mut tree = tree.into_inner();
+        settings::refuse_moved(&mut tree, &mut report);
+        let root = Root::of(&Keys::of_text(&tree), &mut report);
         let config = check::check(&root, tables, version(text), &mut report);
         report.finish(config)
     }

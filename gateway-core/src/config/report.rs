@@ -45,6 +45,7 @@ struct Spot {
 enum Step {
     Text,
     Key(&'static str),
+    AbsentKey(&'static str),
     Entry(usize),
 }
 
@@ -73,7 +74,7 @@ impl Report {
     /// The place where a key of a table would be.
     #[inline(never)]
     pub fn absent_key(&mut self, within: Place, key: &'static str) -> Place {
-        self.spot(within, Step::Key(key), self.line(within))
+        self.spot(within, Step::AbsentKey(key), self.line(within))
     }
 
     /// The place of a list's entry that is written at an offset.
@@ -92,6 +93,14 @@ impl Report {
         self.spots[place.0].line
     }
 
+    /// The line of what is written; `None` for a key that is not.
+    pub fn written_line(&self, place: Place) -> Option<usize> {
+        match self.spots[place.0].step {
+            Step::Text | Step::Key(_) | Step::Entry(_) => Some(self.line(place)),
+            Step::AbsentKey(_) => None,
+        }
+    }
+
     fn line_at(&self, offset: usize) -> usize {
         1 + self.lines.partition_point(|newline| *newline < offset)
     }
@@ -101,7 +110,7 @@ impl Report {
         let Spot { within, step, .. } = &self.spots[place.0];
         match step {
             Step::Text => String::new(),
-            Step::Key(key) => self.spell_key(*within, key),
+            Step::Key(key) | Step::AbsentKey(key) => self.spell_key(*within, key),
             Step::Entry(index) => format!("{}[{index}]", self.spell(*within)),
         }
     }

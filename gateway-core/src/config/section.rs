@@ -5,7 +5,7 @@
 macro_rules! section {
     ($(#[doc = $doc:literal])* $section:ident { $($(#[doc = $key_doc:literal])* $key:ident: $kind:ty,)* }) => {
         $(#[doc = $doc])*
-        pub(super) struct $section {
+        pub(in crate::config) struct $section {
             $($(#[doc = $key_doc])* pub $key: $crate::config::read::Field<$kind>,)*
         }
 

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::Uri;
 
 use super::digest::KeyDigest;
+use super::settings::{Estimates, Headroom, Leases, Load, Permits, Refresh, Retries, Sizes, Streams, Timeouts};
 use crate::budget::{BudgetLimits, Rate};
+use crate::cluster::BreakerPolicy;
 use crate::geo::Coordinates;
 use crate::ids::{
     BudgetId, ClusterName, Jurisdiction, ModelName, RegionName, ReplicaName, SecretName, TableName, TenantName, Tokens,
@@ -30,8 +31,28 @@ pub struct Config {
     pub tenants: Vec<Arc<Tenant>>,
     /// Who may read metrics and change the configuration.
     pub admin: Admin,
-    /// Bounds of every loop, queue, retry and wait.
-    pub limits: Limits,
+    /// How large what comes in may be.
+    pub sizes: Sizes,
+    /// How long a request, and each step of it, may take.
+    pub timeouts: Timeouts,
+    /// How often a request is tried.
+    pub retries: Retries,
+    /// What a client sees of a stream while nothing comes.
+    pub streams: Streams,
+    /// What is expected where nothing is known.
+    pub estimates: Estimates,
+    /// Who runs on which replica, as clusters' cells count it.
+    pub permits: Permits,
+    /// How busy clusters are, as edge locations know it.
+    pub load: Load,
+    /// When a replica that fails is left alone.
+    pub breaker: BreakerPolicy,
+    /// What budgets lend to edge locations.
+    pub leases: Leases,
+    /// What is left for requests of higher priority.
+    pub headroom: Headroom,
+    /// How often what is stored is read anew.
+    pub refresh: Refresh,
 }
 
 impl Config {
@@ -259,67 +280,6 @@ pub struct Budget {
 pub struct Admin {
     /// SHA-256 digests of admin keys. Without any, `/admin/…` is closed and `/metrics` is open.
     pub keys: Vec<KeyDigest>,
-}
-
-/// Bounds. The documented defaults are those of [`Limits::default`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Largest request body, in bytes.
-    pub request_body_bytes: usize,
-    /// Largest response of an engine that is not streamed, in bytes.
-    pub response_body_bytes: usize,
-    /// Longest single SSE event from an engine, in bytes.
-    pub event_bytes: usize,
-    /// Deepest nesting of arrays and objects in a request.
-    pub nesting: usize,
-    /// Most time for a client to deliver its request body.
-    pub request_body: Duration,
-    /// Most time to connect to a replica.
-    pub connect: Duration,
-    /// Most time until the first event of a streamed answer, in one attempt.
-    pub first_byte: Duration,
-    /// Most time for a whole answer that is not streamed, in one attempt.
-    pub whole_answer: Duration,
-    /// Most time between two pieces of a streamed answer.
-    pub between_bytes: Duration,
-    /// Most time for the whole ladder until the first event of a stream; no attempt at an answer that is not
-    /// streamed begins after it.
-    pub deadline: Duration,
-    /// Most attempts at replicas that one request may take, over all tiers.
-    pub attempts: u32,
-    /// Time after which a stream is opened towards the client although no engine has answered yet.
-    pub early_commit: Duration,
-    /// Time between two heartbeat comments on a quiet stream.
-    pub heartbeat: Duration,
-    /// Time after which a permit that nobody renewed is free again; it is renewed three times as often.
-    pub permit_ttl: Duration,
-    /// Time after which a cluster's figures count as unknown.
-    pub load_ttl: Duration,
-    /// Failures of a replica in a row that open its breaker.
-    pub breaker_failures: u32,
-    /// Time that a breaker stays open before one request probes the replica.
-    pub breaker_open: Duration,
-    /// Output tokens to expect of a request that sets no bound.
-    pub expected_output: Tokens,
-    /// Time for which what was lent of a budget may be spent.
-    pub lease_ttl: Duration,
-    /// The share of budgets and of clusters' room that requests of high priority alone may use, in percent.
-    pub kept_for_high_percent: u8,
-    /// The share, beyond that, that requests of low priority may not use, in percent.
-    pub kept_from_low_percent: u8,
-    /// Time between two looks into the store for a newer configuration; 60 s at most.
-    pub config_refresh: Duration,
-}
-
-impl Limits {
-    /// The share of budgets and of clusters' room that is kept from requests of that priority, in percent; less than 100.
-    pub fn kept_percent(&self, priority: Priority) -> u8 {
-        match priority {
-            Priority::High => 0,
-            Priority::Normal => self.kept_for_high_percent,
-            Priority::Low => (self.kept_for_high_percent + self.kept_from_low_percent).min(99),
-        }
-    }
 }
 
 impl Budget {

@@ -1,14 +1,15 @@
 //! The configuration as it is written: every table and key of `gateway.toml`, with its kind, bounds and default. The
 //! comments here are what editors show.
 
-use std::time::Duration;
-
 use super::digest::KeyDigest;
 use super::kinds::{Decimal, Limit, List, Whole};
 use super::read::{Kind, Node};
 use super::report::At;
 use super::report::Report;
 use super::section::section;
+use super::settings::written::{
+    Breaker, Estimates, Headroom, Leases, Load, Permits, Refresh, Retries, Sizes, Streams, Timeouts,
+};
 use super::texts::{Digest, Engine, ModelId, Name, Priority, ReplicaUrl, Secret, Text};
 use crate::budget::{MOST_PER_DAY, Rate};
 use crate::ids::Tokens;
@@ -28,8 +29,28 @@ section! {
         tenants: List<Tenant, 1>,
         /// Operators' own access.
         admin: Admin,
-        /// Bounds of every loop, queue, retry and wait. Each has a default.
-        limits: Limits,
+        /// How large what comes in may be. Each key here and in the tables below has a default.
+        sizes: Sizes,
+        /// How long a request, and each step of it, may take.
+        timeouts: Timeouts,
+        /// How often a request is tried.
+        retries: Retries,
+        /// What a client sees of a stream while nothing comes.
+        streams: Streams,
+        /// What is expected where nothing is known.
+        estimates: Estimates,
+        /// Permits: who runs on which replica, as clusters' cells count it.
+        permits: Permits,
+        /// How busy clusters are, as edge locations know it.
+        load: Load,
+        /// When a replica that fails is left alone.
+        breaker: Breaker,
+        /// Leases: what budgets lend to edge locations.
+        leases: Leases,
+        /// The shares of budgets, and of clusters' room, that are left for requests of higher priority.
+        headroom: Headroom,
+        /// How often what is stored is read anew.
+        refresh: Refresh,
     }
 }
 
@@ -256,64 +277,5 @@ section! {
     }
 }
 
-section! {
-    /// Bounds of every loop, queue, retry and wait.
-    Limits {
-        /// Largest request body, in bytes.
-        request_body_bytes: Limit<usize, { 4 * MIB }, KIB, { 64 * MIB }>,
-        /// Largest response of an engine that is not streamed, in bytes.
-        response_body_bytes: Limit<usize, { 32 * MIB }, KIB, { 64 * MIB }>,
-        /// Longest single event of an engine's stream, in bytes.
-        event_bytes: Limit<usize, MIB, KIB, { 16 * MIB }>,
-        /// Deepest nesting of arrays and objects in a request.
-        nesting: Limit<usize, 128, 8, 128>,
-        /// Most time for a client to deliver its request body, in milliseconds.
-        request_body_ms: Limit<Duration, 30_000, MIN_MS, HOUR_MS>,
-        /// Most time to connect to a replica, in milliseconds.
-        connect_ms: Limit<Duration, 2_000, MIN_MS, HOUR_MS>,
-        /// Most time until the first event of a streamed answer in one attempt, in milliseconds; less than `deadline_ms`,
-        /// so that another attempt is possible.
-        first_byte_ms: Limit<Duration, 60_000, MIN_MS, HOUR_MS>,
-        /// Most time for a whole answer that is not streamed in one attempt, in milliseconds.
-        whole_answer_ms: Limit<Duration, 600_000, MIN_MS, HOUR_MS>,
-        /// Most time between two pieces of a streamed answer, in milliseconds.
-        between_bytes_ms: Limit<Duration, 30_000, MIN_MS, HOUR_MS>,
-        /// Most time for the whole ladder until the first event of a stream, in milliseconds; no attempt at an answer
-        /// that is not streamed begins after it.
-        deadline_ms: Limit<Duration, 120_000, MIN_MS, HOUR_MS>,
-        /// Most attempts at replicas that one request may take, over all tiers.
-        attempts: Limit<u32, 4, 1, 32>,
-        /// Time after which a stream is opened towards the client although no engine has answered yet, in milliseconds.
-        early_commit_ms: Limit<Duration, 10_000, MIN_MS, HOUR_MS>,
-        /// Time between two heartbeat comments on a quiet stream, in milliseconds; less than `between_bytes_ms`.
-        heartbeat_ms: Limit<Duration, 15_000, MIN_MS, HOUR_MS>,
-        /// Time after which a permit that nobody renewed is free again, in milliseconds; it is renewed three times as
-        /// often.
-        permit_ttl_ms: Limit<Duration, 30_000, MIN_MS, HOUR_MS>,
-        /// Time after which a cluster's figures count as unknown, in milliseconds.
-        load_ttl_ms: Limit<Duration, 5_000, MIN_MS, HOUR_MS>,
-        /// Failures of a replica in a row that open its breaker.
-        breaker_failures: Limit<u32, 3, 1, 1_000>,
-        /// Time that a breaker stays open before one request probes the replica, in milliseconds.
-        breaker_open_ms: Limit<Duration, 5_000, MIN_MS, HOUR_MS>,
-        /// Output tokens to expect of a request that sets no bound.
-        expected_output: Limit<Tokens, 512, 1, 1_000_000>,
-        /// Time for which an edge location may spend what it was lent of a budget before it asks again, in milliseconds; it
-        /// asks three times as often while it is busy.
-        lease_ttl_ms: Limit<Duration, 30_000, 3_000, HOUR_MS>,
-        /// The share of budgets, and of clusters' room, that requests of high priority alone may use, in percent.
-        kept_for_high_percent: Limit<u8, 0, 0, 90>,
-        /// The share, beyond that, that requests of low priority may not use, in percent.
-        kept_from_low_percent: Limit<u8, 25, 0, 90>,
-        /// Time between two looks into the store for a newer configuration, in milliseconds.
-        config_refresh_ms: Limit<Duration, 20_000, MIN_MS, 60_000>,
-    }
-}
-
 const MOST_BY_MINUTE: i64 = Rate::MOST.cast_signed();
 const MOST_BY_DAY: i64 = MOST_PER_DAY.cast_signed();
-const KIB: i64 = 1 << 10;
-const MIB: i64 = 1 << 20;
-const HOUR_MS: i64 = 3_600_000;
-/// Shorter times measure the runtime's timers.
-const MIN_MS: i64 = 10;

@@ -166,7 +166,7 @@ fn cached_tokens_cost_what_the_budget_says() {
 fn the_largest_of_the_bounds_on_output_counts() {
     let mut world = World::new(&limited("tokens_per_minute = 1_000"), taking(10, 0, 1));
     let body = json!({"model": "big", "prompt": [1], "max_tokens": 1, "max_completion_tokens": 5_000}).to_string();
-    // Until answers have been seen, limits.expected_output bounds what is expected.
+    // Until answers have been seen, estimates.output_tokens bounds what is expected.
     let response = post(&mut world, &body);
     assert_eq!(header(&response, "x-ratelimit-remaining-tokens"), "487");
 }

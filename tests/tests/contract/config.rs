@@ -76,7 +76,7 @@ fn a_wrong_configuration_is_refused_with_all_that_is_wrong() {
     let wrong = AWAY
         .config(AWAY_CONFIG)
         .replacen("region = \"iad\"", "region = \"atlantis\"", 1)
-        .replacen("breaker_failures = 2", "breaker_failures = \"two\"", 1)
+        .replacen("failures = 2", "failures = \"two\"", 1)
         .replacen("latitude = 50.1", "latitude = 500.1", 1);
     let response = put_config(&wrong);
     assert_eq!(response.status, 422, "{}", response.text());
@@ -85,7 +85,7 @@ fn a_wrong_configuration_is_refused_with_all_that_is_wrong() {
     let message = error["message"].as_str().expect("a message");
     for (what, line_of) in [
         ("atlantis", "atlantis"),
-        ("breaker_failures", "\"two\""),
+        ("breaker.failures", "\"two\""),
         ("latitude", "500.1"),
     ] {
         let line = 1 + wrong

@@ -78,7 +78,7 @@ fn all_mistakes_are_told_at_once_in_the_order_of_lines() {
         "gateway.toml:32: ladders[0].tiers[0]",
         "gateway.toml:32: ladders[0].tiers[1]",
         "gateway.toml:37: tenants[0].models[0]",
-        "gateway.toml:44: limits.heartbeat",
+        "gateway.toml:44: streams.heartbeat",
     ];
     assert_eq!(errors, expected);
 }

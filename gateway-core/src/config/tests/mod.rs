@@ -59,14 +59,19 @@ jurisdictions = ["eu"]
 [admin]
 keys = ["sha256:0000000000000000000000000000000000000000000000000000000000000002"]
 
-[limits]
+[streams]
 heartbeat_ms = 1_000
 "#;
 
 #[test]
 fn the_example_is_sound() {
     let config = Config::parse(EXAMPLE, None).unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(config.limits, Limits::default(), "the example shows the defaults");
+    let (without_settings, _) = EXAMPLE.split_once("\n[sizes]\n").expect("the first table of settings");
+    let defaults = Config {
+        version: config.version.clone(),
+        ..Config::parse(without_settings, None).unwrap()
+    };
+    assert_eq!(config, defaults, "the example shows the defaults");
     assert_eq!(config.model("gpt-4o-mini"), config.model("qwen3-8b"));
     assert_eq!(config.region("FRA"), config.region("fra"));
     assert!(config.model("gpt-4o-mini").is_some() && config.region("FRA").is_some());
@@ -139,13 +144,7 @@ fn what_is_written_is_what_the_code_gets() {
     );
     assert_eq!(tenant.jurisdictions, Some(vec![Jurisdiction::from("eu")]));
     assert_eq!((tenant.keys[0].digest.0[31], config.admin.keys[0].0[31]), (1, 2));
-    assert_eq!(
-        config.limits,
-        Limits {
-            heartbeat: Duration::from_secs(1),
-            ..Limits::default()
-        }
-    );
+    assert_eq!(config.streams.heartbeat, Duration::from_secs(1));
 }
 
 fn errors(text: &str) -> Vec<String> {

@@ -39,7 +39,7 @@ impl<P: Platform> Chunks<P> {
         Self {
             upstream,
             platform: exchange.platform.clone(),
-            decoder: Decoder::new(exchange.config.limits.event_bytes),
+            decoder: Decoder::new(exchange.config.sizes.event_bytes),
             read: Read {
                 editor,
                 listeners,

@@ -30,7 +30,7 @@ pub(super) type Descending<P> = Pin<Box<dyn Future<Output = Result<Answered<P>, 
 pub(in crate::pipeline) async fn begin<P: Platform>(order: Order<P>) -> Result<Response<Body>, Failure> {
     let mut upkeep = Upkeep::new(Walk::new(order));
     let is_stream = upkeep.walk.order.request.stream;
-    let early_commit = upkeep.exchange().config.limits.early_commit;
+    let early_commit = upkeep.exchange().config.streams.early_commit;
     let commit_at = if is_stream {
         upkeep.now() + early_commit
     } else {

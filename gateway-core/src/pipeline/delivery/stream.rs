@@ -12,7 +12,6 @@ use super::begin::Descending;
 use super::upkeep::{Alarm, Upkeep};
 use crate::api::{comment, error_event};
 use crate::cluster::Outcome;
-use crate::config::Limits;
 use crate::ladder::AttemptError;
 use crate::pipeline::answer::Chunks;
 use crate::pipeline::body::Body;
@@ -148,11 +147,9 @@ impl<P: Platform> ClientStream<P> {
 
     /// Looks at everything that is due by time, and sets the alarm for what is due next.
     fn on_alarm(&mut self) -> Option<Bytes> {
-        let Limits {
-            heartbeat,
-            between_bytes,
-            ..
-        } = self.upkeep.exchange().config.limits;
+        let config = &self.upkeep.exchange().config;
+        let heartbeat = config.streams.heartbeat;
+        let between_bytes = config.timeouts.between_bytes;
         let now = self.upkeep.now();
         if let Stage::Relaying(relay) = &self.stage
             && now.since(relay.silent_since()) >= between_bytes
@@ -210,10 +207,10 @@ impl<P: Platform> Drop for ClientStream<P> {
 impl<P: Platform> Stage<P> {
     /// When something is due next: a heartbeat, or the end of an engine's silence.
     fn due(&self, upkeep: &Upkeep<P>) -> Timestamp {
-        let limits = &upkeep.exchange().config.limits;
-        let heartbeat = upkeep.last_sent + limits.heartbeat;
+        let config = &upkeep.exchange().config;
+        let heartbeat = upkeep.last_sent + config.streams.heartbeat;
         match self {
-            Self::Relaying(relay) => heartbeat.min(relay.silent_since() + limits.between_bytes),
+            Self::Relaying(relay) => heartbeat.min(relay.silent_since() + config.timeouts.between_bytes),
             Self::Descending(_) | Self::Ended => heartbeat,
         }
     }

@@ -86,22 +86,22 @@ fn on_failed<P: Platform>(walk: &Walk<P>, target: &Target<'_>, replica: Option<&
 
 /// How long this attempt may take until an answer begins.
 fn time_left<P: Platform>(order: &Order<P>) -> Result<Duration, AttemptError> {
-    let limits = &order.exchange.config.limits;
+    let timeouts = &order.exchange.config.timeouts;
     let left = order.deadline.since(order.exchange.platform.now());
     match (left.is_zero(), order.request.stream) {
         (true, _) => Err(AttemptError::Deadline),
-        (false, true) => Ok(limits.first_byte.min(left)),
-        (false, false) => Ok(limits.whole_answer),
+        (false, true) => Ok(timeouts.first_byte.min(left)),
+        (false, false) => Ok(timeouts.whole_answer),
     }
 }
 
 fn wanted<P: Platform>(order: &Order<P>, target: &Target<'_>) -> Wanted {
-    let limits = &order.exchange.config.limits;
-    let output = target.count.expected_output(&order.request, limits.expected_output.0);
+    let config = &order.exchange.config;
+    let output = target.count.expected_output(&order.request, config.estimates.output.0);
     Wanted {
         kv_tokens: target.count.prompt + output,
         affinity: order.plan.affinity,
-        headroom_percent: limits.kept_percent(order.caller.priority),
+        headroom_percent: config.headroom.percent(order.caller.priority),
     }
 }
 
@@ -120,7 +120,6 @@ async fn open<P: Platform>(
     replica: &Replica,
 ) -> Result<UpstreamAnswer<P>, AttemptError> {
     let Order { exchange, request, .. } = &**order;
-    let limits = &exchange.config.limits;
     let upstream = upstream_request(order, target, replica)?;
     let (head, body) = exchange.platform.send(upstream).await?.into_parts();
     if head.status != StatusCode::OK {
@@ -134,7 +133,7 @@ async fn open<P: Platform>(
         chunks.begin().await?;
         return Ok(UpstreamAnswer::Stream(Box::new(chunks)));
     }
-    let body = whole::<P>(body, limits.response_body_bytes).await?;
+    let body = whole::<P>(body, exchange.config.sizes.response_body_bytes).await?;
     read_whole(body, &editor, meter).map(UpstreamAnswer::Whole)
 }
 

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use crate::cells::{CellAddress, CellCommand, CellError, CellId, CellReply};
 use crate::cluster::{
-    BreakerPolicy, ClusterCommand, ClusterLoad, ClusterReply, Extend, Extended, LOOK_EVERY, Outcome, PermitCache,
-    Release, Room,
+    ClusterCommand, ClusterLoad, ClusterReply, Extend, Extended, LOOK_EVERY, Outcome, PermitCache, Release, Room,
 };
 use crate::config::{Cluster, Replica};
 use crate::ids::ReplicaName;
@@ -69,7 +68,7 @@ impl<P: Platform> ClusterClient<P> {
 
     /// How long a permit holds without renewal.
     pub fn ttl(&self) -> Duration {
-        self.exchange.config.limits.permit_ttl
+        self.exchange.config.permits.ttl
     }
 
     /// Asks the cell.
@@ -118,11 +117,7 @@ impl<P: Platform> ClusterClient<P> {
     /// Tells the cell what has ended, in the background.
     pub fn release(&self, releases: Vec<Release>) {
         if !releases.is_empty() {
-            let limits = &self.exchange.config.limits;
-            let breaker = BreakerPolicy {
-                failures: limits.breaker_failures,
-                open: limits.breaker_open,
-            };
+            let breaker = self.exchange.config.breaker;
             self.tell(ClusterCommand::Release { releases, breaker });
         }
     }

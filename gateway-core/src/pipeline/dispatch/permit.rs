@@ -59,7 +59,11 @@ impl<P: Platform> Permit<P> {
             None => Self::ask(client, wanted, tried).await?,
         };
         let cluster = &permit.client.cluster.name;
-        permit.client.exchange.gateway.tell(&Event::Permitted { cluster, is_kept });
+        permit
+            .client
+            .exchange
+            .gateway
+            .tell(&Event::Permitted { cluster, is_kept });
         Ok(permit)
     }
 

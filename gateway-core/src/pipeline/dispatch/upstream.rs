@@ -38,7 +38,7 @@ pub(in crate::pipeline) fn upstream_request<P: Platform>(
     Ok(UpstreamRequest {
         request: upstream,
         secret,
-        connect_timeout: exchange.config.limits.connect,
+        connect_timeout: exchange.config.timeouts.connect,
     })
 }
 

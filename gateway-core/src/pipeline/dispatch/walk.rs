@@ -42,7 +42,7 @@ pub(in crate::pipeline) struct Answered<P: Platform> {
 impl<P: Platform> Walk<P> {
     /// The walk of an order that has been nowhere yet.
     pub fn new(order: Order<P>) -> Self {
-        let attempts = order.exchange.config.limits.attempts;
+        let attempts = order.exchange.config.retries.attempts;
         let descent = Descent::new(order.plan.clusters(), order.plan.canned.is_some(), attempts);
         Self {
             order: Rc::new(order),
@@ -104,8 +104,8 @@ impl<P: Platform> Walk<P> {
 
     /// How often what the order holds has to be renewed.
     pub fn renewal_period(&self) -> Duration {
-        let limits = &self.order.exchange.config.limits;
-        limits.permit_ttl.min(limits.lease_ttl) / 3
+        let config = &self.order.exchange.config;
+        config.permits.ttl.min(config.leases.ttl) / 3
     }
 
     /// Renews what the order holds, in the background.

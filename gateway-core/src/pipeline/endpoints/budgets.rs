@@ -66,7 +66,7 @@ pub(in crate::pipeline) async fn list<P: Platform>(
 }
 
 /// `GET`, `PUT` and `DELETE /admin/budgets/TENANT/NAME`: reads a budget, sets limits in place of the configuration's, or
-/// puts those back. Limits hold everywhere within a third of `lease_ttl_ms`.
+/// puts those back. Limits hold everywhere within a third of `leases.ttl_ms`.
 pub(in crate::pipeline) async fn change<P, B, E>(
     exchange: &Exchange<P>,
     asked: &str,
@@ -88,7 +88,7 @@ where
         .ok_or_else(unknown)?;
     match head.method {
         Method::PUT => {
-            let text = receive(&exchange.platform, &head.headers, body, &exchange.config.limits).await?;
+            let text = receive(&exchange.platform, &head.headers, body, &exchange.config).await?;
             call(exchange, budget, BudgetCommand::SetLimits(Some(limits(&text)?))).await?;
         }
         Method::DELETE => {

@@ -28,7 +28,7 @@ pub(in crate::pipeline) fn read<P: Platform>(exchange: &Exchange<P>, head: &Part
     Ok(response)
 }
 
-/// `PUT /admin/config`: puts a configuration in force, everywhere within the time that `config_refresh` and the
+/// `PUT /admin/config`: puts a configuration in force, everywhere within the time that `refresh.config_ms` and the
 /// store take. One that is wrong changes nothing, and everything that is wrong with it is told.
 pub(in crate::pipeline) async fn write<P, B, E>(
     exchange: &Exchange<P>,
@@ -41,7 +41,7 @@ where
     E: Display,
 {
     authenticate_admin(&exchange.config.admin, &head.headers)?;
-    let text = receive(&exchange.platform, &head.headers, body, &exchange.config.limits).await?;
+    let text = receive(&exchange.platform, &head.headers, body, &exchange.config).await?;
     let not_text = |_| Failure::Config("the configuration is not UTF-8".to_owned());
     let gateway = &exchange.gateway;
     let config = gateway.check_config(std::str::from_utf8(&text).map_err(not_text)?);

@@ -30,10 +30,9 @@ where
     B: Stream<Item = Result<Bytes, E>> + Unpin,
     E: Display,
 {
-    let limits = &exchange.config.limits;
     let caller = authenticate(&exchange.config, &head.headers)?;
     let lowest_tier = check_headers(&head.headers)?;
-    let body = receive(&exchange.platform, &head.headers, body, limits).await?;
+    let body = receive(&exchange.platform, &head.headers, body, &exchange.config).await?;
     let decoded = decode(exchange, endpoint, caller, body)?;
     let counted = count(exchange, decoded)?;
     let planned = plan(exchange, counted, lowest_tier)?;

@@ -31,11 +31,10 @@ where
     B: Stream<Item = Result<Bytes, E>> + Unpin,
     E: Display,
 {
-    let limits = &exchange.config.limits;
     let tenant = authenticate(&exchange.config, &head.headers)?.tenant;
     check_headers(&head.headers)?;
-    let body = receive(&exchange.platform, &head.headers, body, limits).await?;
-    let request = TokenizeRequest::decode(&body, limits.nesting)?;
+    let body = receive(&exchange.platform, &head.headers, body, &exchange.config).await?;
+    let request = TokenizeRequest::decode(&body, exchange.config.sizes.nesting)?;
     let model = exchange
         .config
         .model(&request.model)

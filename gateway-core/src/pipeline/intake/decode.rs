@@ -50,7 +50,7 @@ pub(in crate::pipeline) fn decode<P: Platform>(
     caller: Caller,
     body: Bytes,
 ) -> Result<Decoded, RequestError> {
-    let request = Generation::decode(endpoint, body, exchange.config.limits.nesting)?;
+    let request = Generation::decode(endpoint, body, exchange.config.sizes.nesting)?;
     match exchange
         .config
         .model(&request.model)

@@ -182,5 +182,5 @@ fn may_see(cluster: &Cluster, tenant: &Tenant) -> bool {
 fn recent_load<P: Platform>(exchange: &Exchange<P>, cluster: &ClusterName) -> Option<ClusterLoad> {
     let snapshot = exchange.gateway.load(cluster)?;
     let age = exchange.platform.now().since(snapshot.at);
-    (age <= exchange.config.limits.load_ttl).then_some(snapshot.load)
+    (age <= exchange.config.load.ttl).then_some(snapshot.load)
 }

@@ -10,7 +10,7 @@ use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 
 use crate::api::RequestError;
-use crate::config::Limits;
+use crate::config::Config;
 use crate::pipeline::collect::{CollectError, collect};
 use crate::platform::Platform;
 
@@ -22,14 +22,14 @@ pub(in crate::pipeline) async fn receive<P, B, E>(
     platform: &P,
     headers: &HeaderMap,
     body: B,
-    limits: &Limits,
+    config: &Config,
 ) -> Result<Bytes, RequestError>
 where
     P: Platform,
     B: Stream<Item = Result<Bytes, E>> + Unpin,
     E: Display,
 {
-    let limit = limits.request_body_bytes;
+    let limit = config.sizes.request_body_bytes;
     let announced = headers
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
@@ -37,7 +37,7 @@ where
         return Err(RequestError::TooLarge { limit });
     }
     let whole = pin!(collect(body, limit));
-    match select(whole, pin!(platform.sleep(limits.request_body))).await {
+    match select(whole, pin!(platform.sleep(config.timeouts.request_body))).await {
         Either::Left((Ok(body), _)) if announced.is_some_and(|length| length != body.len() as u64) => {
             Err(RequestError::Incomplete {
                 detail: format!("{} bytes of those announced", body.len()),
@@ -49,7 +49,7 @@ where
             detail: error.to_string(),
         }),
         Either::Right(_) => Err(RequestError::TooSlow {
-            limit: limits.request_body,
+            limit: config.timeouts.request_body,
         }),
     }
 }

@@ -31,7 +31,7 @@ pub(in crate::pipeline) async fn reserve<P: Platform>(
         request,
         counts,
         plan,
-        deadline: exchange.arrived + exchange.config.limits.deadline,
+        deadline: exchange.arrived + exchange.config.timeouts.deadline,
         reservation,
     })
 }
@@ -42,8 +42,8 @@ async fn reserve_in_all<P: Platform>(
     count: &Count,
 ) -> Result<Reservation<P>, BudgetError> {
     let Decoded { caller, model, request } = decoded;
-    let limits = &exchange.config.limits;
-    let headroom_percent = limits.kept_percent(caller.priority);
+    let config = &exchange.config;
+    let headroom_percent = config.headroom.percent(caller.priority);
     let mut reservation = Reservation::new(exchange, &model.name);
     for budget in &caller.tenant.budgets {
         if !budget.covers(&model.name) {
@@ -51,7 +51,7 @@ async fn reserve_in_all<P: Platform>(
         }
         let client = LeaseClient::new(exchange, budget);
         let learned = client.with(|cache| cache.expected_output(&model.name));
-        let output = count.expected_output(request, learned.unwrap_or(limits.expected_output.0));
+        let output = count.expected_output(request, learned.unwrap_or(config.estimates.output.0));
         let tokens = (count.prompt + output).0;
         let reserved = client.reserve(exchange, tokens, headroom_percent).await;
         exchange.gateway.tell(&Event::Budget(match &reserved {

@@ -51,7 +51,7 @@ impl LeaseClient {
         tokens: u64,
         headroom_percent: u8,
     ) -> Result<(), BudgetError> {
-        let (limits, ttl) = (self.budget.limits, exchange.config.limits.lease_ttl);
+        let (limits, ttl) = (self.budget.limits, exchange.config.leases.ttl);
         let mut waits = 0;
         loop {
             let now = exchange.platform.now();
@@ -97,7 +97,7 @@ impl LeaseClient {
     /// Does what the cache wants done, behind the request's back.
     pub fn keep_up<P: Platform>(&self, exchange: &Exchange<P>) {
         let now = exchange.platform.now();
-        let (limits, ttl) = (self.budget.limits, exchange.config.limits.lease_ttl);
+        let (limits, ttl) = (self.budget.limits, exchange.config.leases.ttl);
         let command = self.with(|cache| match cache.upkeep(now)? {
             Upkeep::Renew => Some(BudgetCommand::Lease(cache.ask(now, None, limits, ttl))),
             Upkeep::Settle => Some(BudgetCommand::Settle(cache.settle_up(now))),

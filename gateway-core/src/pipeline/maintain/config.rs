@@ -18,7 +18,7 @@ pub(in crate::pipeline) async fn current_config<P: Platform>(gateway: &Arc<Gatew
         refresh_config(gateway, platform).await;
         return gateway.live.current().0;
     };
-    if now.since(checked) >= config.limits.config_refresh {
+    if now.since(checked) >= config.refresh.config {
         // Marked at once, so that one request alone looks.
         gateway.live.on_checked(now);
         let (gateway, handle) = (Arc::clone(gateway), platform.clone());

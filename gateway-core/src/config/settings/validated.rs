@@ -1,0 +1,108 @@
+//! The settings as the code uses them. gateway.toml and its schema say what each is by default.
+
+use std::time::Duration;
+
+use crate::config::validated::Priority;
+use crate::ids::Tokens;
+
+/// How large what comes in may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Largest request body, in bytes.
+    pub request_body_bytes: usize,
+    /// Largest response of an engine that is not streamed, in bytes.
+    pub response_body_bytes: usize,
+    /// Longest single SSE event from an engine, in bytes.
+    pub event_bytes: usize,
+    /// Deepest nesting of arrays and objects in a request.
+    pub nesting: usize,
+}
+
+/// How long a request, and each step of it, may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Most time for a client to deliver its request body.
+    pub request_body: Duration,
+    /// Most time to connect to a replica.
+    pub connect: Duration,
+    /// Most time until the first event of a streamed answer, in one attempt; less than `deadline`.
+    pub first_byte: Duration,
+    /// Most time for a whole answer that is not streamed, in one attempt.
+    pub whole_answer: Duration,
+    /// Most time between two pieces of a streamed answer.
+    pub between_bytes: Duration,
+    /// Most time for the whole ladder until the first event of a stream; no attempt at an answer that is not
+    /// streamed begins after it.
+    pub deadline: Duration,
+}
+
+/// How often a request is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retries {
+    /// Most attempts at replicas that one request may take, over all tiers; at least 1.
+    pub attempts: u32,
+}
+
+/// What a client sees of a stream while nothing comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Streams {
+    /// Time after which a stream is opened towards the client although no engine has answered yet.
+    pub early_commit: Duration,
+    /// Time between two heartbeat comments on a quiet stream; less than [`Timeouts::between_bytes`].
+    pub heartbeat: Duration,
+}
+
+/// What is expected where nothing is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Estimates {
+    /// Output tokens to expect of a request that sets no bound; at least 1.
+    pub output: Tokens,
+}
+
+/// Permits: who runs on which replica, as clusters' cells count it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Permits {
+    /// Time after which a permit that nobody renewed is free again; it is renewed three times as often.
+    pub ttl: Duration,
+}
+
+/// How busy clusters are, as edge locations know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Time after which a cluster's figures count as unknown.
+    pub ttl: Duration,
+}
+
+/// Leases: what budgets lend to edge locations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leases {
+    /// Time for which what was lent of a budget may be spent.
+    pub ttl: Duration,
+}
+
+/// The shares of budgets, and of clusters' room, that are left for requests of higher priority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Headroom {
+    /// The share that requests of high priority alone may use, in percent; 90 at most.
+    pub for_high_percent: u8,
+    /// The share, beyond that, that requests of normal and high priority alone may use, in percent; 90 at most.
+    pub for_normal_percent: u8,
+}
+
+impl Headroom {
+    /// The share that requests of that priority may not use, in percent; less than 100.
+    pub fn percent(&self, priority: Priority) -> u8 {
+        match priority {
+            Priority::High => 0,
+            Priority::Normal => self.for_high_percent,
+            Priority::Low => (self.for_high_percent + self.for_normal_percent).min(99),
+        }
+    }
+}
+
+/// How often what is stored is read anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refresh {
+    /// Time between two looks into the store for a newer configuration; 60 s at most.
+    pub config: Duration,
+}

@@ -1,0 +1,127 @@
+//! The settings as they are written, one table for each theme. Every key has a default.
+
+use std::time::Duration;
+
+use crate::config::kinds::Limit;
+use crate::config::section::section;
+use crate::ids::Tokens;
+
+section! {
+    /// How large what comes in may be.
+    Sizes {
+        /// Largest request body, in bytes.
+        request_body_bytes: Limit<usize, { 4 * MIB }, KIB, { 64 * MIB }>,
+        /// Largest response of an engine that is not streamed, in bytes.
+        response_body_bytes: Limit<usize, { 32 * MIB }, KIB, { 64 * MIB }>,
+        /// Longest single event of an engine's stream, in bytes.
+        event_bytes: Limit<usize, MIB, KIB, { 16 * MIB }>,
+        /// Deepest nesting of arrays and objects in a request.
+        nesting: Limit<usize, 128, 8, 128>,
+    }
+}
+
+section! {
+    /// How long a request, and each step of it, may take.
+    Timeouts {
+        /// Most time for a client to deliver its request body, in milliseconds.
+        request_body_ms: Limit<Duration, 30_000, MIN_MS, HOUR_MS>,
+        /// Most time to connect to a replica, in milliseconds.
+        connect_ms: Limit<Duration, 2_000, MIN_MS, HOUR_MS>,
+        /// Most time until the first event of a streamed answer in one attempt, in milliseconds; less than `deadline_ms`,
+        /// so that another attempt is possible.
+        first_byte_ms: Limit<Duration, 60_000, MIN_MS, HOUR_MS>,
+        /// Most time for a whole answer that is not streamed in one attempt, in milliseconds.
+        whole_answer_ms: Limit<Duration, 600_000, MIN_MS, HOUR_MS>,
+        /// Most time between two pieces of a streamed answer, in milliseconds.
+        between_bytes_ms: Limit<Duration, 30_000, MIN_MS, HOUR_MS>,
+        /// Most time for the whole ladder until the first event of a stream, in milliseconds; no attempt at an answer
+        /// that is not streamed begins after it.
+        deadline_ms: Limit<Duration, 120_000, MIN_MS, HOUR_MS>,
+    }
+}
+
+section! {
+    /// How often a request is tried.
+    Retries {
+        /// Most attempts at replicas that one request may take, over all tiers.
+        attempts: Limit<u32, 4, 1, 32>,
+    }
+}
+
+section! {
+    /// What a client sees of a stream while nothing comes.
+    Streams {
+        /// Time after which a stream is opened towards the client although no engine has answered yet, in milliseconds.
+        early_commit_ms: Limit<Duration, 10_000, MIN_MS, HOUR_MS>,
+        /// Time between two heartbeat comments on a quiet stream, in milliseconds; less than `timeouts.between_bytes_ms`.
+        heartbeat_ms: Limit<Duration, 15_000, MIN_MS, HOUR_MS>,
+    }
+}
+
+section! {
+    /// What is expected where nothing is known.
+    Estimates {
+        /// Output tokens to expect of a request that sets no bound.
+        output_tokens: Limit<Tokens, 512, 1, 1_000_000>,
+    }
+}
+
+section! {
+    /// Permits: who runs on which replica, as clusters' cells count it.
+    Permits {
+        /// Time after which a permit that nobody renewed is free again, in milliseconds; it is renewed three times as
+        /// often.
+        ttl_ms: Limit<Duration, 30_000, MIN_MS, HOUR_MS>,
+    }
+}
+
+section! {
+    /// How busy clusters are, as edge locations know it.
+    Load {
+        /// Time after which a cluster's figures count as unknown, in milliseconds.
+        ttl_ms: Limit<Duration, 5_000, MIN_MS, HOUR_MS>,
+    }
+}
+
+section! {
+    /// When a replica that fails is left alone.
+    Breaker {
+        /// Failures of a replica in a row that open its breaker.
+        failures: Limit<u32, 3, 1, 1_000>,
+        /// Time that a breaker stays open before one request probes the replica, in milliseconds.
+        open_ms: Limit<Duration, 5_000, MIN_MS, HOUR_MS>,
+    }
+}
+
+section! {
+    /// Leases: what budgets lend to edge locations.
+    Leases {
+        /// Time for which an edge location may spend what it was lent of a budget before it asks again, in milliseconds; it
+        /// asks three times as often while it is busy.
+        ttl_ms: Limit<Duration, 30_000, 3_000, HOUR_MS>,
+    }
+}
+
+section! {
+    /// The shares of budgets, and of clusters' room, that are left for requests of higher priority.
+    Headroom {
+        /// The share that requests of high priority alone may use, in percent.
+        for_high_percent: Limit<u8, 0, 0, 90>,
+        /// The share, beyond that, that requests of normal and high priority alone may use, in percent.
+        for_normal_percent: Limit<u8, 25, 0, 90>,
+    }
+}
+
+section! {
+    /// How often what is stored is read anew.
+    Refresh {
+        /// Time between two looks into the store for a newer configuration, in milliseconds.
+        config_ms: Limit<Duration, 20_000, MIN_MS, 60_000>,
+    }
+}
+
+const KIB: i64 = 1 << 10;
+const MIB: i64 = 1 << 20;
+const HOUR_MS: i64 = 3_600_000;
+/// Shorter times measure the runtime's timers.
+const MIN_MS: i64 = 10;
