@@ -1,6 +1,7 @@
 //! The client's answer, from the first wait to the last byte, in the hands of one owner.
 
 mod begin;
+mod label;
 mod stream;
 mod upkeep;
 

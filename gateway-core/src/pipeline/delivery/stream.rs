@@ -181,7 +181,7 @@ impl<P: Platform> ClientStream<P> {
 
     /// The answer breaks off.
     fn break_off(&mut self, error: AttemptError) -> Bytes {
-        self.upkeep.walk.on_stream_failed(&error);
+        self.upkeep.walk.permit.on_stream_failed(&error);
         let is_stopping = error == AttemptError::Stopping;
         self.end(if is_stopping { Outcome::Unknown } else { Outcome::Failed });
         self.fail(Failure::BrokenOff(error))
@@ -191,7 +191,7 @@ impl<P: Platform> ClientStream<P> {
     fn end(&mut self, outcome: Outcome) {
         if let Stage::Relaying(relay) = &self.stage {
             relay.chunks.meter().close();
-            self.upkeep.walk.release(outcome);
+            self.upkeep.walk.permit.release(outcome);
             self.stage = Stage::Ended;
         }
     }

@@ -8,10 +8,11 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use super::upstream::{expect_content_type, refusal, upstream_request, whole};
-use super::{ClusterClient, Permit, Walk, Wanted};
+use super::{ClusterClient, Permit, PermitSlot, Wanted};
 use crate::api::{Editor, NoAnswer};
 use crate::cluster::Outcome;
 use crate::config::Replica;
+use crate::ids::ReplicaName;
 use crate::ladder::{AttemptError, Fault, Garbage, Remedy};
 use crate::observe::Event;
 use crate::pipeline::answer::{Chunks, Listeners, UsageMeter};
@@ -26,61 +27,66 @@ pub(in crate::pipeline) enum UpstreamAnswer<P: Platform> {
     Stream(Box<Chunks<P>>),
 }
 
-/// Asks one replica of the target, which the walk has not tried yet. With a stream, the walk goes on holding the permit.
+/// An attempt that came to nothing.
+#[derive(Debug)]
+pub(in crate::pipeline) struct Failed {
+    /// Which replica, as an index into the cluster's; `None` where none was asked.
+    pub replica: Option<usize>,
+    pub error: AttemptError,
+}
+
+/// Asks one replica of the target that is none of those that were `tried`. The permit is in the slot while a replica works
+/// on the order: with a stream, also afterwards.
 ///
 /// # Errors
 /// Why there is no answer.
 pub(in crate::pipeline) async fn attempt<P: Platform>(
-    walk: &Walk<P>,
+    order: &Rc<Order<P>>,
+    slot: &PermitSlot<P>,
     target: &Target<'_>,
-) -> Result<UpstreamAnswer<P>, AttemptError> {
-    let Order { exchange, request, .. } = &*walk.order;
-    let cluster = &target.serving.cluster;
-    let admitted = admit(walk, target).await;
-    let (permit, limit) = admitted.inspect_err(|error| on_failed(walk, target, None, error))?;
-    let replica = &cluster.replicas[permit.replica_index()];
-    walk.hold(permit, replica.name.clone());
-    walk.order.reservation.on_dispatched(target.count.prompt);
-    let opened = exchange.within(limit, open(&walk.order, target, replica)).await;
-    let answer = opened.unwrap_or(Err(AttemptError::FirstByteTimeout));
-    match &answer {
-        Ok(_) => {
-            exchange.gateway.tell(&Event::FirstToken {
-                cluster: &cluster.name,
-                model: &target.model.name,
-                after: exchange.platform.now().since(exchange.arrived),
-            });
-            if !request.stream {
-                walk.release(Outcome::Served);
+    tried: &[ReplicaName],
+) -> Result<UpstreamAnswer<P>, Failed> {
+    let admitted = admit(order, target, tried).await;
+    let (permit, limit) = admitted.map_err(|error| Failed { replica: None, error })?;
+    let index = permit.replica_index();
+    slot.hold(permit);
+    order.reservation.on_dispatched(target.count.prompt);
+    let replica = &target.serving.cluster.replicas[index];
+    let opened = order.exchange.within(limit, open(order, target, replica)).await;
+    match opened.unwrap_or(Err(AttemptError::FirstByteTimeout)) {
+        Ok(answer) => {
+            on_answer(order, target);
+            if !order.request.stream {
+                slot.release(Outcome::Served);
             }
+            Ok(answer)
         }
         Err(error) => {
-            walk.release(outcome(error));
-            on_failed(walk, target, Some(replica), error);
+            slot.release(outcome(&error));
+            let replica = Some(index);
+            Err(Failed { replica, error })
         }
     }
-    answer
 }
 
 /// A permit, and how long the attempt may take until an answer begins.
-async fn admit<P: Platform>(walk: &Walk<P>, target: &Target<'_>) -> Result<(Permit<P>, Duration), AttemptError> {
-    let order = &walk.order;
+async fn admit<P: Platform>(
+    order: &Order<P>,
+    target: &Target<'_>,
+    tried: &[ReplicaName],
+) -> Result<(Permit<P>, Duration), AttemptError> {
     let limit = time_left(order)?;
     let client = ClusterClient::new(&order.exchange, &target.serving.cluster);
-    let permit = Permit::acquire(client, wanted(order, target), &walk.tried()).await?;
+    let permit = Permit::acquire(client, wanted(order, target), tried).await?;
     Ok((permit, limit))
 }
 
-fn on_failed<P: Platform>(walk: &Walk<P>, target: &Target<'_>, replica: Option<&Replica>, error: &AttemptError) {
-    let Order {
-        exchange, reservation, ..
-    } = &*walk.order;
-    reservation.on_attempt_failed();
-    exchange.gateway.tell(&Event::AttemptFailed {
-        id: &exchange.id,
+fn on_answer<P: Platform>(order: &Order<P>, target: &Target<'_>) {
+    let exchange = &order.exchange;
+    exchange.gateway.tell(&Event::FirstToken {
         cluster: &target.serving.cluster.name,
-        replica: replica.map(|replica| &replica.name),
-        error,
+        model: &target.model.name,
+        after: exchange.platform.now().since(exchange.arrived),
     });
 }
 

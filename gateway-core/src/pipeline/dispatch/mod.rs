@@ -2,13 +2,15 @@
 
 mod attempt;
 mod cluster_client;
-mod label;
 mod permit;
+mod served_by;
+mod slot;
 mod upstream;
 mod walk;
 
-pub(super) use attempt::{UpstreamAnswer, attempt};
+pub(super) use attempt::UpstreamAnswer;
 pub(super) use cluster_client::{ClusterClient, address, command};
-pub(super) use label::ServedBy;
 pub(super) use permit::{Permit, Wanted};
+pub(super) use served_by::ServedBy;
+pub(super) use slot::PermitSlot;
 pub(super) use walk::{Answered, Walk};

@@ -5,9 +5,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Permit, ServedBy, UpstreamAnswer, attempt};
+use super::attempt::{Failed, UpstreamAnswer, attempt};
+use super::{PermitSlot, ServedBy};
 use crate::api::canned;
-use crate::cluster::Outcome;
 use crate::ids::ReplicaName;
 use crate::ladder::{AttemptError, Descent, Step};
 use crate::observe::Event;
@@ -20,7 +20,7 @@ use crate::platform::Platform;
 pub(in crate::pipeline) struct Walk<P: Platform> {
     pub order: Rc<Order<P>>,
     /// What the order holds of a replica, while one works on it.
-    permit: RefCell<Option<Permit<P>>>,
+    pub permit: PermitSlot<P>,
     progress: RefCell<Progress>,
 }
 
@@ -46,7 +46,7 @@ impl<P: Platform> Walk<P> {
         let descent = Descent::new(order.plan.clusters(), order.plan.canned.is_some(), attempts);
         Self {
             order: Rc::new(order),
-            permit: RefCell::default(),
+            permit: PermitSlot::default(),
             progress: RefCell::new(Progress {
                 descent,
                 tried: Vec::new(),
@@ -64,8 +64,8 @@ impl<P: Platform> Walk<P> {
             let step = self.progress.borrow().descent.step();
             match step {
                 Step::Attempt { tier, cluster } => match self.order.target(tier, cluster) {
-                    Some(target) => match attempt(self, &target).await {
-                        Ok(answer) => return Ok(answered(answer, &target)),
+                    Some(target) => match self.attempt(&target).await {
+                        Ok(answered) => return Ok(answered),
                         Err(error) => self.after(error, step),
                     },
                     None => self.after(AttemptError::Unfit, step),
@@ -76,29 +76,24 @@ impl<P: Platform> Walk<P> {
         }
     }
 
-    /// Replicas of the cluster that the walk stands at which were asked already.
-    pub fn tried(&self) -> Vec<ReplicaName> {
-        self.progress.borrow().tried.clone()
-    }
-
-    /// A replica works on the order, under that permit.
-    pub fn hold(&self, permit: Permit<P>, replica: ReplicaName) {
-        self.progress.borrow_mut().tried.push(replica);
-        *self.permit.borrow_mut() = Some(permit);
-    }
-
-    /// The replica's work has ended.
-    pub fn release(&self, outcome: Outcome) {
-        let permit = self.permit.borrow_mut().take();
-        if let Some(permit) = permit {
-            permit.end(outcome);
-        }
-    }
-
-    /// The replica's stream broke off.
-    pub fn on_stream_failed(&self, error: &AttemptError) {
-        if let Some(permit) = &*self.permit.borrow() {
-            permit.on_stream_failed(error);
+    async fn attempt(&self, target: &Target<'_>) -> Result<Answered<P>, AttemptError> {
+        let tried = self.progress.borrow().tried.clone();
+        match attempt(&self.order, &self.permit, target, &tried).await {
+            Ok(answer) => Ok(answered(answer, target)),
+            Err(Failed { replica, error }) => {
+                let cluster = &target.serving.cluster;
+                let replica = replica.map(|index| &cluster.replicas[index].name);
+                self.progress.borrow_mut().tried.extend(replica.cloned());
+                self.order.reservation.on_attempt_failed();
+                let exchange = &self.order.exchange;
+                exchange.gateway.tell(&Event::AttemptFailed {
+                    id: &exchange.id,
+                    cluster: &cluster.name,
+                    replica,
+                    error: &error,
+                });
+                Err(error)
+            }
         }
     }
 
@@ -111,9 +106,7 @@ impl<P: Platform> Walk<P> {
     /// Renews what the order holds, in the background.
     pub fn renew(&self) {
         self.order.reservation.keep_up();
-        if let Some(permit) = &*self.permit.borrow() {
-            permit.renew(self.renewal_period());
-        }
+        self.permit.renew(self.renewal_period());
     }
 
     fn after(&self, error: AttemptError, step: Step) {

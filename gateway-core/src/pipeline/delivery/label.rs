@@ -1,26 +1,13 @@
-//! Who answered: always told, in headers or, where those have gone out already, in a comment.
+//! Who answered is always told, in headers or, where those have gone out already, in a comment.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
 use crate::api::comment;
 use crate::api::headers::{X_CACHE, X_CLUSTER, X_MODEL, X_PROMPT_TOKENS, X_TIER};
-use crate::ids::{ClusterName, ModelName, Tokens};
+use crate::ids::Tokens;
+use crate::pipeline::dispatch::ServedBy;
 use crate::pipeline::response::header_value;
-
-/// Who answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::pipeline) enum ServedBy {
-    Engine {
-        cluster: ClusterName,
-        model: ModelName,
-        tier: usize,
-        prompt: Tokens,
-        /// Whether that is what the engine will report.
-        is_exact: bool,
-    },
-    Canned,
-}
 
 impl ServedBy {
     /// Says so in headers.

@@ -1,0 +1,17 @@
+//! Who answered.
+
+use crate::ids::{ClusterName, ModelName, Tokens};
+
+/// Who answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::pipeline) enum ServedBy {
+    Engine {
+        cluster: ClusterName,
+        model: ModelName,
+        tier: usize,
+        prompt: Tokens,
+        /// Whether that is what the engine will report.
+        is_exact: bool,
+    },
+    Canned,
+}
