@@ -49,8 +49,7 @@ const PIPELINE: Area = Area {
         &["endpoints"],
         &["serve"],
     ],
-    // A dispatch makes the stream that delivers its answer, and knows the target that is planned and metered.
-    exceptions: &[("answer", "dispatch"), ("dispatch", "delivery"), ("intake", "dispatch")],
+    exceptions: &[],
 };
 
 const SIMULATOR: Area = Area {
