@@ -1,27 +1,27 @@
-//! Tidegate's core: everything that the gateway decides, the same on every runtime. Modules stand in the order in
-//! which a request meets them; docs/architecture.md follows one request through the files.
+//! Tidegate's core: everything that the gateway decides, the same on every runtime. Modules stand from the bottom up, each
+//! knowing only those before it; docs/architecture.md follows one request through the files.
 #![deny(missing_docs)]
 
 pub mod geo;
 pub mod ids;
-pub mod platform;
 pub mod sleeps;
 pub mod time;
 
-pub mod config;
-
-pub mod api;
-pub mod auth;
-pub mod tokens;
-
 pub mod budget;
+pub mod cluster;
 
-pub mod prefix;
-
+pub mod config;
 pub mod route;
 
+pub mod api;
+
+pub mod auth;
+pub mod prefix;
+pub mod tokens;
+
 pub mod cells;
-pub mod cluster;
+
+pub mod platform;
 
 pub mod ladder;
 

@@ -64,7 +64,7 @@ impl<P: Platform> Exchange<P> {
                 None => pending().await,
             }
         };
-        let stopped = self.gateway.stop.stopped();
+        let stopped = self.gateway.shutdown.stopped();
         async move {
             match select(pin!(elapsed), stopped).await {
                 Either::Left(_) => Paused::Elapsed,

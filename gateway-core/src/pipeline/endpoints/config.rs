@@ -21,7 +21,7 @@ use crate::platform::Platform;
 /// `GET /admin/config`: the text in force.
 pub(in crate::pipeline) fn read<P: Platform>(exchange: &Exchange<P>, head: &Parts) -> Result<Response<Body>, Failure> {
     authenticate_admin(&exchange.config.admin, &head.headers)?;
-    let mut response = response::with_type(exchange.gateway.live.text(), "application/toml");
+    let mut response = response::with_type(exchange.gateway.active_config.text(), "application/toml");
     if let Ok(version) = HeaderValue::from_str(&exchange.config.version) {
         response.headers_mut().insert(X_CONFIG, version);
     }

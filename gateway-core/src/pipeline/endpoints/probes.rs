@@ -21,12 +21,12 @@ use crate::platform::Platform;
 
 /// `GET /readyz`.
 pub(in crate::pipeline) fn readiness<P: Platform>(exchange: &Exchange<P>) -> Response<Body> {
-    let draining = exchange.gateway.stop.is_draining();
+    let draining = exchange.gateway.shutdown.is_draining();
     let status = if draining { "draining" } else { "ready" };
     let body = json!({
         "status": status,
         "config": exchange.config.version,
-        "config_refused": exchange.gateway.live.is_refusing(),
+        "config_refused": exchange.gateway.active_config.is_refusing(),
         "token_tables": exchange.gateway.tables.names(),
     });
     let mut response = response::json(body.to_string().into());

@@ -13,14 +13,14 @@ use crate::platform::{Platform, StoreError};
 /// at behind their backs when the last look is too old.
 pub(in crate::pipeline) async fn current_config<P: Platform>(gateway: &Arc<Gateway>, platform: &P) -> Arc<Config> {
     let now = platform.now();
-    let (config, checked) = gateway.live.current();
+    let (config, checked) = gateway.active_config.current();
     let Some(checked) = checked else {
         refresh_config(gateway, platform).await;
-        return gateway.live.current().0;
+        return gateway.active_config.current().0;
     };
     if now.since(checked) >= config.refresh.config {
         // Marked at once, so that one request alone looks.
-        gateway.live.on_checked(now);
+        gateway.active_config.on_checked(now);
         let (gateway, handle) = (Arc::clone(gateway), platform.clone());
         platform.after_response(async move { refresh_config(&gateway, &handle).await });
     }
@@ -30,11 +30,11 @@ pub(in crate::pipeline) async fn current_config<P: Platform>(gateway: &Arc<Gatew
 /// Looks at the store now.
 pub(in crate::pipeline) async fn refresh_config<P: Platform>(gateway: &Gateway, platform: &P) {
     let read = platform.store_read(&[STORE_KEY]).await;
-    gateway.live.on_checked(platform.now());
+    gateway.active_config.on_checked(platform.now());
     match read {
         Ok(values) => {
             if let Some(Some(text)) = values.into_iter().next() {
-                gateway.live.offer(gateway, text);
+                offer(gateway, text);
             }
         }
         Err(StoreError(detail)) => gateway.tell(&Event::StoreUnreachable { detail: &detail }),
@@ -51,8 +51,16 @@ pub(in crate::pipeline) async fn publish_config<P: Platform>(
     text: Bytes,
 ) -> Result<(), StoreError> {
     platform.store_write(STORE_KEY, text.clone(), None).await?;
-    gateway.live.offer(gateway, text);
+    offer(gateway, text);
     Ok(())
+}
+
+fn offer(gateway: &Gateway, text: Bytes) {
+    match gateway.active_config.offer(text, |text| gateway.check_config(text)) {
+        Some(Ok(version)) => gateway.tell(&Event::ConfigApplied { version: &version }),
+        Some(Err(errors)) => gateway.tell(&Event::ConfigRefused { errors: &errors }),
+        None => {}
+    }
 }
 
 /// Where the store holds a newer `gateway.toml`.

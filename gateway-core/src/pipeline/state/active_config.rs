@@ -4,9 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 
-use super::Gateway;
 use crate::config::{Config, ConfigErrors};
-use crate::observe::Event;
 use crate::time::Timestamp;
 use crate::tokens::Tables;
 
@@ -55,27 +53,32 @@ impl ActiveConfig {
         self.write(|state| state.checked = Some(now));
     }
 
-    /// Puts a text in force that the store holds, if it is news and sound.
-    pub fn offer(&self, gateway: &Gateway, text: Bytes) {
+    /// Puts a text in force, if it is news and sound: the version of what is in force then, or what is wrong with it.
+    /// `None` where it is no news.
+    pub fn offer(
+        &self,
+        text: Bytes,
+        check: impl FnOnce(&str) -> Result<Config, ConfigErrors>,
+    ) -> Option<Result<String, ConfigErrors>> {
         if self.read(|state| state.text == text && state.refused.is_none() || state.refused.as_ref() == Some(&text)) {
-            return;
+            return None;
         }
-        match gateway.check_config(&String::from_utf8_lossy(&text)) {
+        let checked = check(&String::from_utf8_lossy(&text));
+        Some(match checked {
             Ok(config) => {
-                gateway.tell(&Event::ConfigApplied {
-                    version: &config.version,
-                });
+                let version = config.version.clone();
                 self.write(|state| {
                     state.config = Arc::new(config);
                     state.text = text;
                     state.refused = None;
                 });
+                Ok(version)
             }
             Err(errors) => {
-                gateway.tell(&Event::ConfigRefused { errors: &errors });
                 self.write(|state| state.refused = Some(text));
+                Err(errors)
             }
-        }
+        })
     }
 
     fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {

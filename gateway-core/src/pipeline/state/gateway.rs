@@ -13,7 +13,7 @@ use crate::tokens::Tables;
 /// What a process, isolate or instance keeps between requests: data only, never I/O.
 #[derive(Debug)]
 pub struct Gateway {
-    pub(in crate::pipeline) live: ActiveConfig,
+    pub(in crate::pipeline) active_config: ActiveConfig,
     pub(in crate::pipeline) tables: Tables,
     pub(in crate::pipeline) estimates: Estimates,
     pub(in crate::pipeline) leases: LeaseCaches,
@@ -21,7 +21,7 @@ pub struct Gateway {
     loads: Mutex<BTreeMap<ClusterName, LoadSnapshot>>,
     pub(in crate::pipeline) metrics: Metrics,
     log: OnceLock<fn(&Event<'_>)>,
-    pub(in crate::pipeline) stop: Shutdown,
+    pub(in crate::pipeline) shutdown: Shutdown,
 }
 
 impl Gateway {
@@ -32,7 +32,7 @@ impl Gateway {
     /// All that is wrong with the configuration.
     pub fn new(bundled: &str, tables: Tables) -> Result<Arc<Self>, ConfigErrors> {
         Ok(Arc::new(Self {
-            live: ActiveConfig::new(bundled, &tables)?,
+            active_config: ActiveConfig::new(bundled, &tables)?,
             tables,
             estimates: Estimates::default(),
             leases: LeaseCaches::default(),
@@ -40,7 +40,7 @@ impl Gateway {
             loads: Mutex::default(),
             metrics: Metrics::new(),
             log: OnceLock::new(),
-            stop: Shutdown::default(),
+            shutdown: Shutdown::default(),
         }))
     }
 
@@ -59,12 +59,12 @@ impl Gateway {
 
     /// Says that no new requests should come: `/readyz` answers 503 from now on. Requests are still served.
     pub fn drain(&self) {
-        self.stop.drain();
+        self.shutdown.drain();
     }
 
     /// Ends what runs: streams with an error event, waiting requests with a 503. The last step of a shutdown.
     pub fn stop(&self) {
-        self.stop.stop();
+        self.shutdown.stop();
     }
 
     pub(in crate::pipeline) fn tell(&self, event: &Event<'_>) {
