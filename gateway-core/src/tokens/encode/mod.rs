@@ -5,6 +5,7 @@
 //! is known to be safe (`windows.rs`).
 
 mod added;
+mod compose;
 mod counted;
 mod encoder;
 mod known;

@@ -2,14 +2,16 @@
 
 use std::borrow::Cow;
 
-use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quick};
+use unicode_normalization::{IsNormalized, is_nfc_quick};
+
+use super::compose::composed;
 
 /// `text` in normalization form C.
 pub(super) fn nfc(text: &str) -> Cow<'_, str> {
     if is_plain(text) || is_nfc_quick(text.chars()) == IsNormalized::Yes {
         Cow::Borrowed(text)
     } else {
-        Cow::Owned(text.nfc().collect())
+        Cow::Owned(composed(text))
     }
 }
 
