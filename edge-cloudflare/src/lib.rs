@@ -24,7 +24,7 @@ use std::sync::{Arc, OnceLock};
 
 use futures::future::{Either, select};
 use tidegate_core::geo::Location;
-use tidegate_core::observe::{Event, Level};
+use tidegate_core::observe::{Level, Sink};
 use tidegate_core::{Body, Gateway};
 use worker::web_sys::{Request, Response};
 use worker::{Context, Env, ScheduleContext, ScheduledEvent, console_error, console_warn, event};
@@ -84,7 +84,9 @@ fn gateway() -> Option<&'static Arc<Gateway>> {
     static GATEWAY: OnceLock<Option<Arc<Gateway>>> = OnceLock::new();
     let make = || match Gateway::new(BUNDLED_CONFIG, tables::tables()) {
         Ok(gateway) => {
-            gateway.set_log(log);
+            // What failed. The course of things is in the metrics: a line for each request would cost more time than the
+            // request's way through the core.
+            gateway.set_sink(Sink::new(Level::Warn, |record| console_warn!("{record}")));
             Some(gateway)
         }
         Err(errors) => {
@@ -93,15 +95,6 @@ fn gateway() -> Option<&'static Arc<Gateway>> {
         }
     };
     GATEWAY.get_or_init(make).as_ref()
-}
-
-/// Logs what failed. The course of things is in the metrics: a line for each request would cost more time than the
-/// request's way through the core.
-fn log(event: &Event<'_>) {
-    match event.level() {
-        Level::Info => {}
-        Level::Warn => console_warn!("{event}"),
-    }
 }
 
 const BUNDLED_CONFIG: &str = include_str!(concat!(env!("OUT_DIR"), "/gateway.toml"));

@@ -3,26 +3,26 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tidegate_core::observe::{Event, Level};
+use tidegate_core::observe::{Level, Record, Sink};
 use tracing::{debug, info, warn};
 
 use crate::clock::now;
 
-/// Writes an event to the log.
-pub fn log(event: &Event<'_>) {
-    match event.level() {
-        Level::Warn => log_warning(event),
-        Level::Info if matches!(event, Event::ConfigApplied { .. }) => info!("{event}"),
-        Level::Info => debug!("{event}"),
-    }
+/// The log, as the core tells it events. Which levels are written, the log's own settings say.
+pub fn sink() -> Sink {
+    Sink::new(Level::Debug, |record| match record.event.level() {
+        Level::Warn => log_warning(record),
+        Level::Info => info!("{record}"),
+        Level::Debug => debug!("{record}"),
+    })
 }
 
 /// An engine that is down fails every attempt: beyond a bound such lines tell nothing new, and writing them would
 /// hold up the requests that still go well.
-fn log_warning(event: &Event<'_>) {
+fn log_warning(record: &Record<'_>) {
     match WARNINGS.admit(now().as_secs()) {
-        Admission::Admitted { left_out: 0 } => warn!("{event}"),
-        Admission::Admitted { left_out } => warn!(left_out, "{event}"),
+        Admission::Admitted { left_out: 0 } => warn!("{record}"),
+        Admission::Admitted { left_out } => warn!(left_out, "{record}"),
         Admission::LeftOut => {}
     }
 }

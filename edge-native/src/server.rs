@@ -145,7 +145,7 @@ impl Server {
         })?;
         let tables = tables::read(tokens.as_deref(), &path)?;
         let gateway = Gateway::new(config_file.text(), tables).map_err(|errors| ServeError::Config { path, errors })?;
-        gateway.set_log(events::log);
+        gateway.set_sink(events::sink());
         let acceptor = tls.as_ref().map(tls::acceptor).transpose()?;
         let resources = Arc::new(Resources {
             state: open(keep)?,

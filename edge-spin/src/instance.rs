@@ -8,6 +8,7 @@ use bytes::Bytes;
 use spin_sdk::variables;
 use tidegate_core::Gateway;
 use tidegate_core::geo::Location;
+use tidegate_core::observe::{Level, Sink};
 use tidegate_core::tokens::Tables;
 
 use crate::log;
@@ -38,7 +39,7 @@ impl Instance {
     pub(crate) fn gateway(&self) -> Result<&Arc<Gateway>, &String> {
         let make = || {
             let gateway = Gateway::new(BUNDLED_CONFIG, tables()).map_err(|errors| errors.to_string())?;
-            gateway.set_log(log::on_event);
+            gateway.set_sink(Sink::new(Level::Warn, log::on_record));
             Ok(gateway)
         };
         self.gateway.get_or_init(make).as_ref()

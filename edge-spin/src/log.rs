@@ -6,16 +6,13 @@ use std::fmt::Write as _;
 
 use spin_sdk::wasip3::cli::stderr;
 use spin_sdk::wasip3::wit_stream;
-use tidegate_core::observe::{Event, Level};
+use tidegate_core::observe::Record;
 
 use crate::tasks;
 
-/// Logs `event` if it is a warning.
-pub(crate) fn on_event(event: &Event<'_>) {
-    match event.level() {
-        Level::Info => {}
-        Level::Warn => warn(&event.to_string()),
-    }
+/// Logs what failed.
+pub(crate) fn on_record(record: &Record<'_>) {
+    warn(&record.to_string());
 }
 
 /// Logs a line. What is logged at one time is written at once, by a task beside the request.

@@ -77,7 +77,7 @@ impl BudgetMetrics {
     pub fn on(&self, event: &Budgeting<'_>) {
         match event {
             Budgeting::Reserved { budget } => self.on_request(budget, "granted"),
-            Budgeting::Refused { budget, error, .. } => match error {
+            Budgeting::Refused { budget, error } => match error {
                 BudgetError::Denied { denied, .. } => self.on_request(budget, denied.short.label()),
                 BudgetError::Unreachable { .. } => self.on_request(budget, "unreachable"),
             },

@@ -5,7 +5,7 @@ use std::fmt;
 use super::event::Level;
 use crate::budget::BudgetError;
 use crate::cells::CellError;
-use crate::ids::{BudgetId, RequestId, Tokens};
+use crate::ids::{BudgetId, Tokens};
 
 /// Something about a budget.
 #[derive(Clone, Copy, Debug)]
@@ -17,8 +17,6 @@ pub enum Budgeting<'a> {
     },
     /// A request was refused.
     Refused {
-        /// The request.
-        id: &'a RequestId,
         /// By which budget.
         budget: &'a BudgetId,
         /// Why.
@@ -46,23 +44,28 @@ impl Budgeting<'_> {
     /// How much it matters.
     pub(super) fn level(&self) -> Level {
         match self {
-            Self::Reserved { .. } | Self::Refused { .. } | Self::Settled { .. } => Level::Info,
+            Self::Reserved { .. } | Self::Refused { .. } | Self::Settled { .. } => Level::Debug,
             Self::Unreachable { .. } => Level::Warn,
         }
     }
-}
 
-impl fmt::Display for Budgeting<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// What happened.
+    pub(super) fn name(&self) -> &'static str {
         match self {
-            Self::Reserved { budget } => write!(f, "reserved budget={budget}"),
-            Self::Refused { id, budget, error } => {
-                write!(f, "refused request={} budget={budget} error={error}", id.as_str())
-            }
-            Self::Settled { budget, reserved, used } => {
-                write!(f, "settled budget={budget} reserved={reserved} used={used}")
-            }
-            Self::Unreachable { budget, error } => write!(f, "budget unreachable budget={budget} error={error}"),
+            Self::Reserved { .. } => "reserved",
+            Self::Refused { .. } => "refused",
+            Self::Settled { .. } => "settled",
+            Self::Unreachable { .. } => "budget unreachable",
+        }
+    }
+
+    /// The rest of its line in a log.
+    pub(super) fn write_particulars(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reserved { budget } => write!(f, " budget={budget}"),
+            Self::Refused { budget, error } => write!(f, " budget={budget} error={error}"),
+            Self::Settled { budget, reserved, used } => write!(f, " budget={budget} reserved={reserved} used={used}"),
+            Self::Unreachable { budget, error } => write!(f, " budget={budget} error={error}"),
         }
     }
 }

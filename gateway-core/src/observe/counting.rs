@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::event::Level;
-use crate::ids::{ClusterName, ModelName, RequestId, Tokens};
+use crate::ids::{ClusterName, ModelName, Tokens};
 use crate::tokens::Basis;
 
 /// Something about the counting of tokens.
@@ -18,8 +18,6 @@ pub enum Counting<'a> {
     },
     /// A model has a table, and a prompt could not be counted by it.
     Uncounted {
-        /// The request.
-        id: &'a RequestId,
         /// The model.
         model: &'a ModelName,
         /// Why, in one word.
@@ -27,8 +25,6 @@ pub enum Counting<'a> {
     },
     /// A count that claimed to be exact is not what the engine reported.
     Miscounted {
-        /// The request.
-        id: &'a RequestId,
         /// Which cluster answered.
         cluster: &'a ClusterName,
         /// As which model.
@@ -53,25 +49,27 @@ impl Counting<'_> {
     /// How much it matters.
     pub(super) fn level(&self) -> Level {
         match self {
-            Self::Counted { .. } | Self::Unreported { .. } => Level::Info,
+            Self::Counted { .. } | Self::Unreported { .. } => Level::Debug,
             Self::Uncounted { .. } | Self::Miscounted { .. } => Level::Warn,
         }
     }
-}
 
-impl fmt::Display for Counting<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// What happened.
+    pub(super) fn name(&self) -> &'static str {
         match self {
-            Self::Counted { model, basis } => write!(f, "counted model={model} basis={}", basis.label()),
-            Self::Uncounted { id, model, reason } => {
-                write!(
-                    f,
-                    "prompt not counted request={} model={model} reason={reason}",
-                    id.as_str()
-                )
-            }
+            Self::Counted { .. } => "counted",
+            Self::Uncounted { .. } => "prompt not counted",
+            Self::Miscounted { .. } => "prompt miscounted",
+            Self::Unreported { .. } => "unreported",
+        }
+    }
+
+    /// The rest of its line in a log.
+    pub(super) fn write_particulars(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Counted { model, basis } => write!(f, " model={model} basis={}", basis.label()),
+            Self::Uncounted { model, reason } => write!(f, " model={model} reason={reason}"),
             Self::Miscounted {
-                id,
                 cluster,
                 model,
                 counted,
@@ -79,15 +77,14 @@ impl fmt::Display for Counting<'_> {
             } => {
                 write!(
                     f,
-                    "prompt miscounted request={} cluster={cluster} model={model} counted={counted} reported={reported}",
-                    id.as_str()
+                    " cluster={cluster} model={model} counted={counted} reported={reported}"
                 )
             }
             Self::Unreported {
                 model,
                 prompt,
                 completion,
-            } => write!(f, "unreported model={model} prompt={prompt} completion={completion}"),
+            } => write!(f, " model={model} prompt={prompt} completion={completion}"),
         }
     }
 }

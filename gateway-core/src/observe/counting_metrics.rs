@@ -83,7 +83,7 @@ impl CountingMetrics {
                 let (model, basis) = ((*model).clone(), basis.label());
                 self.counts.add(&CountLabels { model, basis }, 1);
             }
-            Counting::Uncounted { model, reason, .. } => {
+            Counting::Uncounted { model, reason } => {
                 let model = (*model).clone();
                 self.uncounted.add(&UncountedLabels { model, reason }, 1);
             }
@@ -92,12 +92,8 @@ impl CountingMetrics {
                 model,
                 counted,
                 reported,
-                ..
             } => {
-                let labels = ServedLabels {
-                    cluster: (*cluster).clone(),
-                    model: (*model).clone(),
-                };
+                let labels = ServedLabels::new(cluster, model);
                 self.mismatches.add(&labels, 1);
                 let difference = counted.0.abs_diff(reported.0);
                 self.mismatched_tokens.add(&labels, difference);

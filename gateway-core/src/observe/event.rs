@@ -10,7 +10,7 @@ use super::counting::Counting;
 use crate::api::Usage;
 use crate::cluster::Outcome;
 use crate::config::ConfigErrors;
-use crate::ids::{ClusterName, ModelName, ReplicaName, RequestId};
+use crate::ids::{ClusterName, ModelName, ReplicaName};
 use crate::ladder::AttemptError;
 
 /// Something that happened.
@@ -18,8 +18,6 @@ use crate::ladder::AttemptError;
 pub enum Event<'a> {
     /// A request has its response head.
     Responded {
-        /// The request.
-        id: &'a RequestId,
         /// What it was for.
         route: &'static str,
         /// Its status.
@@ -29,8 +27,6 @@ pub enum Event<'a> {
     },
     /// An attempt ended without an answer.
     AttemptFailed {
-        /// The request.
-        id: &'a RequestId,
         /// Which cluster was asked.
         cluster: &'a ClusterName,
         /// Which replica, where the cluster gave one.
@@ -38,8 +34,17 @@ pub enum Event<'a> {
         /// Why.
         error: &'a AttemptError,
     },
-    /// An engine's first event, or whole answer, is here.
+    /// The first event of a stream is here.
     FirstToken {
+        /// Which cluster answered.
+        cluster: &'a ClusterName,
+        /// As which model.
+        model: &'a ModelName,
+        /// Time since the request arrived.
+        after: Duration,
+    },
+    /// An answer that is not streamed is here, all of it.
+    WholeAnswer {
         /// Which cluster answered.
         cluster: &'a ClusterName,
         /// As which model.
@@ -106,7 +111,9 @@ pub enum Event<'a> {
 /// How much an event matters to somebody who reads logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// The course of things.
+    /// The course of one request.
+    Debug,
+    /// The course of the gateway.
     Info,
     /// Something failed, and the gateway went on.
     Warn,
@@ -120,10 +127,11 @@ impl Event<'_> {
             Self::Budget(budgeting) => budgeting.level(),
             Self::Responded { .. }
             | Self::FirstToken { .. }
+            | Self::WholeAnswer { .. }
             | Self::Used { .. }
             | Self::Permitted { .. }
-            | Self::Released { .. }
-            | Self::ConfigApplied { .. } => Level::Info,
+            | Self::Released { .. } => Level::Debug,
+            Self::ConfigApplied { .. } => Level::Info,
             Self::AttemptFailed { .. }
             | Self::StreamFailed { .. }
             | Self::Canned { .. }
@@ -131,69 +139,68 @@ impl Event<'_> {
             | Self::StoreUnreachable { .. } => Level::Warn,
         }
     }
-}
 
-impl fmt::Display for Event<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// What happened, as a line of a log begins.
+    pub(super) fn name(&self) -> &'static str {
         match self {
-            Self::Responded {
-                id,
-                route,
-                status,
-                after,
-            } => {
-                write!(
-                    f,
-                    "responded request={} route={route} status={} ms={}",
-                    id.as_str(),
-                    status.as_u16(),
-                    after.as_millis()
-                )
+            Self::Responded { .. } => "responded",
+            Self::AttemptFailed { .. } => "attempt failed",
+            Self::FirstToken { .. } => "first token",
+            Self::WholeAnswer { .. } => "whole answer",
+            Self::Counting(counting) => counting.name(),
+            Self::Budget(budgeting) => budgeting.name(),
+            Self::Used { .. } => "used",
+            Self::StreamFailed { .. } => "stream failed",
+            Self::Permitted { .. } => "permitted",
+            Self::Released { .. } => "released",
+            Self::Canned { .. } => "canned answer",
+            Self::ConfigApplied { .. } => "configuration applied",
+            Self::ConfigRefused { .. } => "configuration in the store refused, the one before stays",
+            Self::StoreUnreachable { .. } => "store unreachable, the configuration stays",
+        }
+    }
+
+    /// The rest of the line.
+    pub(super) fn write_particulars(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Responded { route, status, after } => {
+                let (status, ms) = (status.as_u16(), after.as_millis());
+                write!(f, " route={route} status={status} ms={ms}")
             }
             Self::AttemptFailed {
-                id,
                 cluster,
                 replica,
                 error,
             } => {
-                write!(f, "attempt failed request={} cluster={cluster}", id.as_str())?;
+                write!(f, " cluster={cluster}")?;
                 if let Some(replica) = replica {
                     write!(f, " replica={replica}")?;
                 }
                 write_error(f, error)
             }
-            Self::FirstToken { cluster, model, after } => {
-                write!(
-                    f,
-                    "first token cluster={cluster} model={model} ms={}",
-                    after.as_millis()
-                )
+            Self::FirstToken { cluster, model, after } | Self::WholeAnswer { cluster, model, after } => {
+                write!(f, " cluster={cluster} model={model} ms={}", after.as_millis())
             }
-            Self::Counting(counting) => counting.fmt(f),
-            Self::Budget(budgeting) => budgeting.fmt(f),
+            Self::Counting(counting) => counting.write_particulars(f),
+            Self::Budget(budgeting) => budgeting.write_particulars(f),
             Self::Used { model, usage } => {
-                write!(
-                    f,
-                    "used model={model} prompt={} completion={}",
-                    usage.prompt_tokens, usage.completion_tokens
-                )
+                let (prompt, completion) = (usage.prompt_tokens, usage.completion_tokens);
+                write!(f, " model={model} prompt={prompt} completion={completion}")
             }
             Self::StreamFailed {
                 cluster,
                 replica,
                 error,
             } => {
-                write!(f, "stream failed cluster={cluster} replica={replica}")?;
+                write!(f, " cluster={cluster} replica={replica}")?;
                 write_error(f, error)
             }
-            Self::Permitted { cluster, is_kept } => write!(f, "permitted cluster={cluster} kept={is_kept}"),
-            Self::Released { cluster, outcome } => write!(f, "released cluster={cluster} outcome={outcome:?}"),
-            Self::Canned { model } => write!(f, "canned answer model={model}"),
-            Self::ConfigApplied { version } => write!(f, "configuration applied version={version}"),
-            Self::ConfigRefused { errors } => {
-                write!(f, "configuration in the store refused, the one before stays:\n{errors}")
-            }
-            Self::StoreUnreachable { detail } => write!(f, "store unreachable, the configuration stays: {detail}"),
+            Self::Permitted { cluster, is_kept } => write!(f, " cluster={cluster} kept={is_kept}"),
+            Self::Released { cluster, outcome } => write!(f, " cluster={cluster} outcome={outcome:?}"),
+            Self::Canned { model } => write!(f, " model={model}"),
+            Self::ConfigApplied { version } => write!(f, " version={version}"),
+            Self::ConfigRefused { errors } => write!(f, ":\n{errors}"),
+            Self::StoreUnreachable { detail } => write!(f, ": {detail}"),
         }
     }
 }

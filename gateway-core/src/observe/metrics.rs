@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
@@ -47,6 +48,7 @@ pub struct Metrics {
     budgets: BudgetMetrics,
     canned: ByLabels<ModelLabels>,
     first_token: ByLabels<ServedLabels, Histogram>,
+    whole_answer: ByLabels<ServedLabels, Histogram>,
     config_refused: Gauge,
     in_flight: Family<ReplicaLabels, Gauge>,
     kv_tokens: Family<ReplicaLabels, Gauge>,
@@ -134,7 +136,8 @@ impl Metrics {
             counting: CountingMetrics::default(),
             budgets: BudgetMetrics::default(),
             canned: ByLabels::default(),
-            first_token: ByLabels::new(|| Histogram::new(TTFT_BUCKETS_S)),
+            first_token: ByLabels::new(|| Histogram::new(FIRST_TOKEN_BUCKETS_S)),
+            whole_answer: ByLabels::new(|| Histogram::new(WHOLE_ANSWER_BUCKETS_S)),
             config_refused: Gauge::default(),
             in_flight: Family::default(),
             kv_tokens: Family::default(),
@@ -174,8 +177,13 @@ impl Metrics {
         r.register("canned", "Canned answers by the model asked for", self.canned.family());
         r.register(
             "time_to_first_token_seconds",
-            "From arrival to an engine's first event",
+            "From arrival to the first event of an engine's stream",
             self.first_token.family(),
+        );
+        r.register(
+            "whole_answer_seconds",
+            "From arrival to an engine's whole answer, where the answer is not streamed",
+            self.whole_answer.family(),
         );
         r.register(
             "config_refused",
@@ -218,12 +226,10 @@ impl Metrics {
             }
             Event::Released { cluster, outcome } => self.on_released(cluster, *outcome),
             Event::FirstToken { cluster, model, after } => {
-                let labels = ServedLabels {
-                    cluster: (*cluster).clone(),
-                    model: (*model).clone(),
-                };
-                self.first_token
-                    .with(&labels, |histogram| histogram.observe(after.as_secs_f64()));
+                on_duration(&self.first_token, ServedLabels::new(cluster, model), *after);
+            }
+            Event::WholeAnswer { cluster, model, after } => {
+                on_duration(&self.whole_answer, ServedLabels::new(cluster, model), *after);
             }
             Event::Used { model, usage } => on_tokens(&self.tokens, model, *usage),
             Event::Counting(counting) => self.counting.on(counting),
@@ -294,6 +300,19 @@ pub(super) fn on_tokens(family: &ByLabels<TokenLabels>, model: &ModelName, usage
     }
 }
 
+fn on_duration(family: &ByLabels<ServedLabels, Histogram>, labels: ServedLabels, duration: Duration) {
+    family.with(&labels, |histogram| histogram.observe(duration.as_secs_f64()));
+}
+
+impl ServedLabels {
+    pub fn new(cluster: &ClusterName, model: &ModelName) -> Self {
+        Self {
+            cluster: cluster.clone(),
+            model: model.clone(),
+        }
+    }
+}
+
 impl FailureLabels {
     fn new(cluster: &ClusterName, error: &AttemptError) -> Self {
         Self {
@@ -304,4 +323,7 @@ impl FailureLabels {
 }
 
 /// From a warm small model next door to a cold large one behind a queue.
-const TTFT_BUCKETS_S: [f64; 12] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+const FIRST_TOKEN_BUCKETS_S: [f64; 12] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// From an embedding to thousands of tokens of a large model.
+const WHOLE_ANSWER_BUCKETS_S: [f64; 12] = [0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];

@@ -1,5 +1,5 @@
 //! What happened, as typed events: the one output from which metrics and logs are made. No event holds a prompt, an
-//! answer or a key.
+//! answer or a key. Metrics are folded from the events alone; a sink has them with their moments and requests.
 
 mod budget_metrics;
 mod budgeting;
@@ -8,8 +8,10 @@ mod counting;
 mod counting_metrics;
 mod event;
 mod metrics;
+mod record;
 
 pub use budgeting::Budgeting;
 pub use counting::Counting;
 pub use event::{Event, Level};
 pub use metrics::{Metrics, Told};
+pub use record::{Record, Sink};

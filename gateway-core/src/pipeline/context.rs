@@ -13,6 +13,7 @@ use crate::budget::Rates;
 use crate::config::Config;
 use crate::geo::{Coordinates, Location};
 use crate::ids::RequestId;
+use crate::observe::Event;
 use crate::pipeline::state::Gateway;
 use crate::platform::Platform;
 use crate::time::Timestamp;
@@ -53,6 +54,11 @@ impl<P: Platform> Exchange<P> {
             rates: Cell::new(None),
             location,
         })
+    }
+
+    /// Something happened in the course of the request.
+    pub fn tell(&self, event: &Event<'_>) {
+        self.gateway.tell_of(Some(&self.id), || self.platform.now(), event);
     }
 
     /// Completes after `duration`, or when the gateway stops. [`Duration::MAX`] waits for the latter alone.

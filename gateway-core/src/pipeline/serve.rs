@@ -61,8 +61,7 @@ impl<P: Platform> Exchange<P> {
         if let Some(rates) = self.rates.get() {
             response::tell_rates(&mut response, &rates);
         }
-        self.gateway.tell(&Event::Responded {
-            id: &self.id,
+        self.tell(&Event::Responded {
             route: route.label(),
             status: response.status(),
             after,

@@ -71,7 +71,7 @@ impl<P: Platform> UsageMeter<P> {
             }
             None => {
                 let completion = self.completion();
-                self.order.exchange.gateway.tell(&Event::Counting(Counting::Unreported {
+                self.order.exchange.tell(&Event::Counting(Counting::Unreported {
                     model: &self.model.name,
                     prompt: self.count.prompt,
                     completion,
@@ -97,16 +97,14 @@ impl<P: Platform> UsageMeter<P> {
 
     fn on_reported(&self, usage: Usage) {
         let exchange = &self.order.exchange;
-        let gateway = &exchange.gateway;
         let model = &self.model.name;
-        gateway.tell(&Event::Used { model, usage });
+        exchange.tell(&Event::Used { model, usage });
         let reported = Tokens(usage.prompt_tokens);
         if let Some(uncorrected_estimate) = self.uncorrected_estimate {
             exchange.on_prompt_reported(&self.model, uncorrected_estimate, reported);
         }
         if self.count.basis.is_exact() && reported != self.count.prompt {
-            gateway.tell(&Event::Counting(Counting::Miscounted {
-                id: &exchange.id,
+            exchange.tell(&Event::Counting(Counting::Miscounted {
                 cluster: &self.cluster,
                 model,
                 counted: self.count.prompt,

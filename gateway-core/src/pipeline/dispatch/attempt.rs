@@ -83,10 +83,12 @@ async fn admit<P: Platform>(
 
 fn on_answer<P: Platform>(order: &Order<P>, target: &Target<'_>) {
     let exchange = &order.exchange;
-    exchange.gateway.tell(&Event::FirstToken {
-        cluster: &target.serving.cluster.name,
-        model: &target.model.name,
-        after: exchange.platform.now().since(exchange.arrived),
+    let (cluster, model) = (&target.serving.cluster.name, &target.model.name);
+    let after = exchange.platform.now().since(exchange.arrived);
+    exchange.tell(&if order.request.stream {
+        Event::FirstToken { cluster, model, after }
+    } else {
+        Event::WholeAnswer { cluster, model, after }
     });
 }
 

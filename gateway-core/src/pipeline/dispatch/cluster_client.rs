@@ -108,7 +108,7 @@ impl<P: Platform> ClusterClient<P> {
 
     /// A permit was given back.
     pub fn on_released(&self, outcome: Outcome) {
-        self.exchange.gateway.tell(&Event::Released {
+        self.exchange.tell(&Event::Released {
             cluster: &self.cluster.name,
             outcome,
         });

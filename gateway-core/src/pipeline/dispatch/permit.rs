@@ -59,11 +59,7 @@ impl<P: Platform> Permit<P> {
             None => Self::ask(client, wanted, tried).await?,
         };
         let cluster = &permit.client.cluster.name;
-        permit
-            .client
-            .exchange
-            .gateway
-            .tell(&Event::Permitted { cluster, is_kept });
+        permit.client.exchange.tell(&Event::Permitted { cluster, is_kept });
         Ok(permit)
     }
 
@@ -152,7 +148,7 @@ impl<P: Platform> Permit<P> {
 
     /// The stream that ran under it broke off.
     pub fn on_stream_failed(&self, error: &AttemptError) {
-        self.client.exchange.gateway.tell(&Event::StreamFailed {
+        self.client.exchange.tell(&Event::StreamFailed {
             cluster: &self.client.cluster.name,
             replica: &self.replica().name,
             error,

@@ -86,8 +86,7 @@ impl<P: Platform> Walk<P> {
                 self.progress.borrow_mut().tried.extend(replica.cloned());
                 self.order.reservation.on_attempt_failed();
                 let exchange = &self.order.exchange;
-                exchange.gateway.tell(&Event::AttemptFailed {
-                    id: &exchange.id,
+                exchange.tell(&Event::AttemptFailed {
                     cluster: &cluster.name,
                     replica,
                     error: &error,
@@ -126,7 +125,7 @@ impl<P: Platform> Walk<P> {
             ..
         } = &*self.order;
         let body = canned(plan.canned.as_deref()?, request, &exchange.id, exchange.platform.now())?;
-        exchange.gateway.tell(&Event::Canned { model: &model.name });
+        exchange.tell(&Event::Canned { model: &model.name });
         self.order.reservation.settle_canned();
         Some(Answered {
             served_by: ServedBy::Canned,

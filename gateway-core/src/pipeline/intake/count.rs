@@ -47,7 +47,7 @@ pub(in crate::pipeline) fn count<P: Platform>(
 ) -> Result<Counted, RequestError> {
     let measures = Measures::default();
     let asked_for = measures.count_for(exchange, &decoded.request, &decoded.model)?;
-    exchange.gateway.tell(&Event::Counting(Counting::Counted {
+    exchange.tell(&Event::Counting(Counting::Counted {
         model: &decoded.model.name,
         basis: asked_for.basis,
     }));
@@ -122,8 +122,7 @@ impl Measures {
         }
         let measured = measure(exchange, request, table);
         if let Err(reason) = &measured {
-            exchange.gateway.tell(&Event::Counting(Counting::Uncounted {
-                id: &exchange.id,
+            exchange.tell(&Event::Counting(Counting::Uncounted {
                 model: &model.name,
                 reason: reason.label(),
             }));

@@ -54,10 +54,9 @@ async fn reserve_in_all<P: Platform>(
         let output = count.expected_output(request, learned.unwrap_or(config.estimates.output.0));
         let tokens = (count.prompt + output).0;
         let reserved = client.reserve(exchange, tokens, headroom_percent).await;
-        exchange.gateway.tell(&Event::Budget(match &reserved {
+        exchange.tell(&Event::Budget(match &reserved {
             Ok(()) => Budgeting::Reserved { budget: &budget.id },
             Err(error) => Budgeting::Refused {
-                id: &exchange.id,
                 budget: &budget.id,
                 error,
             },

@@ -2,6 +2,7 @@
 //! goes on behind requests' backs.
 
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use crate::cells::{CellAddress, CellCommand, CellError, CellId, CellReply};
 use crate::config::Budget;
 use crate::observe::{Budgeting, Event};
 use crate::pipeline::context::Exchange;
-use crate::pipeline::state::{Gateway, SharedLeaseCache};
+use crate::pipeline::state::SharedLeaseCache;
 use crate::platform::Platform;
 use crate::time::Timestamp;
 
@@ -47,7 +48,7 @@ impl LeaseClient {
     /// When the budget has no room for the request, or cannot be reached.
     pub async fn reserve<P: Platform>(
         &self,
-        exchange: &Exchange<P>,
+        exchange: &Rc<Exchange<P>>,
         tokens: u64,
         headroom_percent: u8,
     ) -> Result<(), BudgetError> {
@@ -66,7 +67,7 @@ impl LeaseClient {
                 Ok(()) => break,
                 Err(NotReserved::Ask) => {
                     let Some(lease) = lease else { continue };
-                    match self.lease(&exchange.platform, &exchange.gateway, lease).await {
+                    match self.lease(exchange, lease).await {
                         Some(Ok(())) => break,
                         Some(Err(denied)) => return Err(self.denied(denied, tokens, headroom_percent)),
                         None => {}
@@ -95,7 +96,7 @@ impl LeaseClient {
     }
 
     /// Does what the cache wants done, behind the request's back.
-    pub fn keep_up<P: Platform>(&self, exchange: &Exchange<P>) {
+    pub fn keep_up<P: Platform>(&self, exchange: &Rc<Exchange<P>>) {
         let now = exchange.platform.now();
         let (limits, ttl) = (self.budget.limits, exchange.config.leases.ttl);
         let command = self.with(|cache| match cache.upkeep(now)? {
@@ -103,17 +104,19 @@ impl LeaseClient {
             Upkeep::Settle => Some(BudgetCommand::Settle(cache.settle_up(now))),
         });
         let Some(command) = command else { return };
-        let (client, platform, gateway) = (self.clone(), exchange.platform.clone(), Arc::clone(&exchange.gateway));
+        let (client, background) = (self.clone(), Rc::clone(exchange));
         exchange.platform.after_response(async move {
             match command {
                 BudgetCommand::Lease(lease) => {
                     // Nobody waits for it: what is denied now is asked for again when it is needed.
-                    let _ = client.lease(&platform, &gateway, lease).await;
+                    let _ = client.lease(&background, lease).await;
                 }
                 command @ (BudgetCommand::Settle(_) | BudgetCommand::Status { .. } | BudgetCommand::SetLimits(_)) => {
                     // What is lost on the way the next report tells.
-                    let _ = platform
-                        .cell_call(&address(&client.budget), CellCommand::Budget(command))
+                    let address = address(&client.budget);
+                    let _ = background
+                        .platform
+                        .cell_call(&address, CellCommand::Budget(command))
                         .await;
                 }
             }
@@ -148,14 +151,14 @@ impl LeaseClient {
     }
 
     /// Has the cell asked, and the cache hear its reply; `None` when there is none to what was asked.
-    async fn lease<P: Platform>(&self, platform: &P, gateway: &Gateway, lease: Lease) -> Option<Result<(), Denied>> {
+    async fn lease<P: Platform>(&self, exchange: &Exchange<P>, lease: Lease) -> Option<Result<(), Denied>> {
         let asked = Asked::new(self, lease.report.sequence);
-        let leased = call(platform, &self.budget, lease).await;
+        let leased = call(&exchange.platform, &self.budget, lease).await;
         if let Err(error) = &leased {
             let budget = &self.budget.id;
-            gateway.tell(&Event::Budget(Budgeting::Unreachable { budget, error }));
+            exchange.tell(&Event::Budget(Budgeting::Unreachable { budget, error }));
         }
-        asked.on_reply(platform.now(), leased)
+        asked.on_reply(exchange.platform.now(), leased)
     }
 
     /// Waits until the cell has replied more often than so many times. Requests cannot await each other's calls on every

@@ -134,7 +134,7 @@ impl<P: Platform> Reservation<P> {
         for BudgetReservation { client, reserved } in &self.held {
             let (reserved, used) = (reserved.get(), cost(&client.budget));
             client.with(|cache| cache.settle(now, reserved, used));
-            self.exchange.gateway.tell(&Event::Budget(Budgeting::Settled {
+            self.exchange.tell(&Event::Budget(Budgeting::Settled {
                 budget: &client.budget.id,
                 reserved: Tokens(reserved),
                 used: Tokens(used),

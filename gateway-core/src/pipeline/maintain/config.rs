@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::observe::Event;
 use crate::pipeline::state::Gateway;
 use crate::platform::{Platform, StoreError};
+use crate::time::Timestamp;
 
 /// The configuration for a request that arrives now. The very first one waits for the store; later ones have it looked
 /// at behind their backs when the last look is too old.
@@ -30,14 +31,15 @@ pub(in crate::pipeline) async fn current_config<P: Platform>(gateway: &Arc<Gatew
 /// Looks at the store now.
 pub(in crate::pipeline) async fn refresh_config<P: Platform>(gateway: &Gateway, platform: &P) {
     let read = platform.store_read(&[STORE_KEY]).await;
-    gateway.active_config.on_checked(platform.now());
+    let now = platform.now();
+    gateway.active_config.on_checked(now);
     match read {
         Ok(values) => {
             if let Some(Some(text)) = values.into_iter().next() {
-                offer(gateway, text);
+                offer(gateway, now, text);
             }
         }
-        Err(StoreError(detail)) => gateway.tell(&Event::StoreUnreachable { detail: &detail }),
+        Err(StoreError(detail)) => gateway.tell(now, &Event::StoreUnreachable { detail: &detail }),
     }
 }
 
@@ -51,14 +53,14 @@ pub(in crate::pipeline) async fn publish_config<P: Platform>(
     text: Bytes,
 ) -> Result<(), StoreError> {
     platform.store_write(STORE_KEY, text.clone(), None).await?;
-    offer(gateway, text);
+    offer(gateway, platform.now(), text);
     Ok(())
 }
 
-fn offer(gateway: &Gateway, text: Bytes) {
+fn offer(gateway: &Gateway, now: Timestamp, text: Bytes) {
     match gateway.active_config.offer(text, |text| gateway.check_config(text)) {
-        Some(Ok(version)) => gateway.tell(&Event::ConfigApplied { version: &version }),
-        Some(Err(errors)) => gateway.tell(&Event::ConfigRefused { errors: &errors }),
+        Some(Ok(version)) => gateway.tell(now, &Event::ConfigApplied { version: &version }),
+        Some(Err(errors)) => gateway.tell(now, &Event::ConfigRefused { errors: &errors }),
         None => {}
     }
 }

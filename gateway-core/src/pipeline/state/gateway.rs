@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::{ActiveConfig, Estimates, LeaseCaches, PermitCaches, Shutdown};
 use crate::config::{Config, ConfigErrors};
-use crate::ids::ClusterName;
-use crate::observe::{Event, Metrics};
+use crate::ids::{ClusterName, RequestId};
+use crate::observe::{Event, Metrics, Sink};
 use crate::route::LoadSnapshot;
+use crate::time::Timestamp;
 use crate::tokens::Tables;
 
 /// What a process, isolate or instance keeps between requests: data only, never I/O.
@@ -20,7 +21,7 @@ pub struct Gateway {
     pub(in crate::pipeline) permits: PermitCaches,
     loads: Mutex<BTreeMap<ClusterName, LoadSnapshot>>,
     pub(in crate::pipeline) metrics: Metrics,
-    log: OnceLock<fn(&Event<'_>)>,
+    sink: OnceLock<Sink>,
     pub(in crate::pipeline) shutdown: Shutdown,
 }
 
@@ -39,7 +40,7 @@ impl Gateway {
             permits: PermitCaches::default(),
             loads: Mutex::default(),
             metrics: Metrics::new(),
-            log: OnceLock::new(),
+            sink: OnceLock::new(),
             shutdown: Shutdown::default(),
         }))
     }
@@ -52,9 +53,9 @@ impl Gateway {
         Config::parse(text, Some(&self.tables.names()))
     }
 
-    /// Has every event told to `log` as well. Only the first call counts.
-    pub fn set_log(&self, log: fn(&Event<'_>)) {
-        self.log.get_or_init(|| log);
+    /// Has events told to `sink` as well as counted. Only the first call counts.
+    pub fn set_sink(&self, sink: Sink) {
+        self.sink.get_or_init(|| sink);
     }
 
     /// Says that no new requests should come: `/readyz` answers 503 from now on. Requests are still served.
@@ -67,10 +68,21 @@ impl Gateway {
         self.shutdown.stop();
     }
 
-    pub(in crate::pipeline) fn tell(&self, event: &Event<'_>) {
+    /// Something happened at that moment that is of no request.
+    pub(in crate::pipeline) fn tell(&self, at: Timestamp, event: &Event<'_>) {
+        self.tell_of(None, || at, event);
+    }
+
+    /// Something happened in the course of that request, or of none.
+    pub(in crate::pipeline) fn tell_of(
+        &self,
+        request: Option<&RequestId>,
+        at: impl FnOnce() -> Timestamp,
+        event: &Event<'_>,
+    ) {
         self.metrics.on(event);
-        if let Some(log) = self.log.get() {
-            log(event);
+        if let Some(sink) = self.sink.get() {
+            sink.tell(at, request, event);
         }
     }
 
