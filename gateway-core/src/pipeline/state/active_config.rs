@@ -6,7 +6,6 @@ use bytes::Bytes;
 
 use crate::config::{Config, ConfigErrors};
 use crate::time::Timestamp;
-use crate::tokens::Tables;
 
 /// The configuration in force, and when the store was last looked at.
 #[derive(Debug)]
@@ -22,15 +21,14 @@ struct State {
 }
 
 impl ActiveConfig {
-    pub fn new(bundled: &str, tables: &Tables) -> Result<Self, ConfigErrors> {
-        let config = Arc::new(Config::parse(bundled, Some(&tables.names()))?);
-        let text = Bytes::copy_from_slice(bundled.as_bytes());
-        Ok(Self(RwLock::new(State {
+    /// The configuration to begin with, and the text that it was read from.
+    pub fn new(config: Arc<Config>, text: Bytes) -> Self {
+        Self(RwLock::new(State {
             config,
             text,
             refused: None,
             checked: None,
-        })))
+        }))
     }
 
     /// The text in force.

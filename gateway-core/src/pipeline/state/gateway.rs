@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use bytes::Bytes;
+
 use super::{ActiveConfig, Estimates, LeaseCaches, PermitCaches, Shutdown};
 use crate::config::{Config, ConfigErrors};
 use crate::ids::{ClusterName, RequestId};
@@ -32,8 +34,19 @@ impl Gateway {
     /// # Errors
     /// All that is wrong with the configuration.
     pub fn new(bundled: &str, tables: Tables) -> Result<Arc<Self>, ConfigErrors> {
-        Ok(Arc::new(Self {
-            active_config: ActiveConfig::new(bundled, &tables)?,
+        let config = Arc::new(Config::parse(bundled, Some(&tables.names()))?);
+        Ok(Self::with_config(
+            config,
+            Bytes::copy_from_slice(bundled.as_bytes()),
+            tables,
+        ))
+    }
+
+    /// A gateway that starts with a configuration which has been read from `text`, with the names of these tables. Where
+    /// many gateways are in one process they share it.
+    pub fn with_config(config: Arc<Config>, text: Bytes, tables: Tables) -> Arc<Self> {
+        Arc::new(Self {
+            active_config: ActiveConfig::new(config, text),
             tables,
             estimates: Estimates::default(),
             leases: LeaseCaches::default(),
@@ -42,7 +55,7 @@ impl Gateway {
             metrics: Metrics::new(),
             sink: OnceLock::new(),
             shutdown: Shutdown::default(),
-        }))
+        })
     }
 
     /// Whether `text` could be put in force here.
