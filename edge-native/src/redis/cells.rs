@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tidegate_core::cells::queue::{PAUSE, Queue};
+use tidegate_core::cells::append_batch::{PAUSE, Queue};
 use tidegate_core::cells::redis::{Append, Follower, Step};
 use tidegate_core::cells::{CellCommand, CellError, CellId, CellReply};
 use tokio::runtime::Handle;

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use tidegate_core::cells::queue::{PAUSE, Queue};
+use tidegate_core::cells::append_batch::{PAUSE, Queue};
 use tidegate_core::cells::{CellCommand, CellError, CellId, CellReply};
 
 use crate::reply::{Replier, reply};

@@ -1,8 +1,8 @@
 //! Cells: where shared state is exact. A cell is a small state machine that the runtime runs one command at a time;
 //! what kinds there are, how they are addressed, and how they and their messages are written down.
 
+pub mod append_batch;
 pub mod log;
-pub mod queue;
 pub mod redis;
 
 use serde::{Deserialize, Serialize};

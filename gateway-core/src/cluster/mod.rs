@@ -1,15 +1,15 @@
 //! One cluster's exact state: which replica a request goes to, and what each replica holds at this moment. What an edge
 //! location keeps of it for requests to come is in its book.
 
-mod book;
 mod breaker;
 mod cell;
 mod choice;
 mod message;
 mod permit;
+mod permit_cache;
 
-pub use book::{LOOK_EVERY, PermitCache, Taken};
 pub use breaker::BreakerPolicy;
 pub use cell::ClusterCell;
 pub use message::{Acquire, ClusterCommand, ClusterReply, Extend, Extended, Grant, Refusal, Release, ReplicaStatus};
 pub use permit::{ClusterLoad, HeldPermit, Outcome, PermitId, Room, Share};
+pub use permit_cache::{LOOK_EVERY, PermitCache, Taken};
