@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cells::{CellAddress, CellCommand, CellId, CellReply};
 use crate::cluster::{
-    Acquire, BreakerPolicy, ClusterCommand, ClusterReply, Outcome, PermitId, Release, ReplicaStatus, Room,
+    Acquire, BreakerPolicy, Capacity, ClusterCommand, ClusterReply, Outcome, PermitId, Release, ReplicaStatus,
 };
 use crate::geo::Coordinates;
 use crate::ids::Tokens;
@@ -313,9 +313,9 @@ async fn acquire<P: Platform>(platform: &P, cell: &CellAddress) -> Result<Option
         kv_tokens: Tokens(1),
         spare: 0,
         replicas: vec!["http://replica".into()],
-        room: Room {
-            max_running: 5,
-            kv_cache_tokens: Tokens(100),
+        room: Capacity {
+            requests: 5,
+            kv_tokens: Tokens(100),
         },
         tried: vec![],
         affinity: None,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidegate_core::cells::{CellCommand, CellId};
-use tidegate_core::cluster::{Acquire, BreakerPolicy, ClusterCommand, Outcome, PermitId, Release, Room};
+use tidegate_core::cluster::{Acquire, BreakerPolicy, Capacity, ClusterCommand, Outcome, PermitId, Release};
 use tidegate_core::ids::Tokens;
 
 use super::Place;
@@ -31,9 +31,9 @@ fn acquire(permit: u64) -> CellCommand {
         replicas: (0..8)
             .map(|number| format!("http://10.0.0.{number}:8000").as_str().into())
             .collect(),
-        room: Room {
-            max_running: 256,
-            kv_cache_tokens: Tokens(1_000_000),
+        room: Capacity {
+            requests: 256,
+            kv_tokens: Tokens(1_000_000),
         },
         tried: Vec::new(),
         affinity: Some(permit),

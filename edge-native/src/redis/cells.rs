@@ -1,10 +1,10 @@
 //! Cells in Redis: each the log of its commands, which every process that uses the cell replays. What waits for a cell
-//! is one queue for all threads of this process, so that what comes at one time travels as one entry.
+//! is one batch for all threads of this process, so that what comes at one time travels as one entry.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tidegate_core::cells::append_batch::{PAUSE, Queue};
+use tidegate_core::cells::append_batch::{AppendBatch, PAUSE};
 use tidegate_core::cells::redis::{Append, Follower, Step};
 use tidegate_core::cells::{CellCommand, CellError, CellId, CellReply};
 use tokio::runtime::Handle;
@@ -27,7 +27,7 @@ pub struct LoggedCells {
 /// One cell, as this process knows it.
 #[derive(Debug)]
 struct Cell {
-    queue: Mutex<Queue<Replier>>,
+    batch: Mutex<AppendBatch<Replier>>,
     /// Held by the one task that appends.
     follower: AsyncMutex<Follower>,
 }
@@ -51,13 +51,13 @@ impl LoggedCells {
     pub async fn call(&self, id: &CellId, command: CellCommand) -> Result<CellReply, CellError> {
         let cell = self.cell(id)?;
         if let Some(reply) = command.reply_to_come() {
-            if cell.queue().tell(command) {
+            if cell.batch().tell(command) {
                 drop(self.runtime.spawn(linger(Arc::clone(&self.link), cell)));
             }
             return Ok(reply);
         }
         let (replier, reply) = oneshot::channel();
-        if cell.queue().ask(command, replier) {
+        if cell.batch().ask(command, replier) {
             drop(self.runtime.spawn(append_all(Arc::clone(&self.link), cell)));
         }
         match timeout(PATIENCE, reply).await {
@@ -72,11 +72,11 @@ impl LoggedCells {
         let cells: Vec<_> = lock(&self.cells).values().cloned().collect();
         let flushed = async {
             for cell in cells {
-                if cell.queue().end_lingering() {
+                if cell.batch().end_lingering() {
                     append_all(Arc::clone(&self.link), Arc::clone(&cell)).await;
                 }
                 // Where another task appends, it ends when it holds the follower no more.
-                while !cell.queue().is_idle() {
+                while !cell.batch().is_idle() {
                     drop(cell.follower.lock().await);
                     tokio::task::yield_now().await;
                 }
@@ -96,7 +96,7 @@ impl LoggedCells {
             return Err(too_many());
         }
         let cell = Arc::new(Cell {
-            queue: Mutex::default(),
+            batch: Mutex::default(),
             follower: AsyncMutex::new(Follower::new(id)),
         });
         cells.insert(id.clone(), Arc::clone(&cell));
@@ -105,14 +105,14 @@ impl LoggedCells {
 }
 
 impl Cell {
-    fn queue(&self) -> MutexGuard<'_, Queue<Replier>> {
-        lock(&self.queue)
+    fn batch(&self) -> MutexGuard<'_, AppendBatch<Replier>> {
+        lock(&self.batch)
     }
 }
 
 async fn linger(link: Arc<Link>, cell: Arc<Cell>) {
     sleep(PAUSE).await;
-    let is_ours = cell.queue().end_lingering();
+    let is_ours = cell.batch().end_lingering();
     if is_ours {
         append_all(link, cell).await;
     }
@@ -121,7 +121,7 @@ async fn linger(link: Arc<Link>, cell: Arc<Cell>) {
 /// Appends what waits, until nothing has to be appended any more.
 async fn append_all(link: Arc<Link>, cell: Arc<Cell>) {
     loop {
-        let Some((commands, repliers)) = cell.queue().take() else {
+        let Some((commands, repliers)) = cell.batch().take() else {
             return;
         };
         let mut follower = cell.follower.lock().await;

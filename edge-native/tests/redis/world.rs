@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tidegate_core::cells::{CellCommand, CellError, CellId, CellReply};
-use tidegate_core::cluster::{Acquire, BreakerPolicy, ClusterCommand, ClusterReply, Outcome, PermitId, Release, Room};
+use tidegate_core::cluster::{
+    Acquire, BreakerPolicy, Capacity, ClusterCommand, ClusterReply, Outcome, PermitId, Release,
+};
 use tidegate_core::ids::Tokens;
 use tidegate_native::{Redis, RedisAddress};
 use tidegate_tests::redis::Redis as RedisServer;
@@ -69,9 +71,9 @@ pub async fn acquire(user: &Redis, name: &str, permit: u64, most: u32) -> Result
         kv_tokens: Tokens(1),
         spare: 0,
         replicas: vec!["http://replica".into()],
-        room: Room {
-            max_running: most,
-            kv_cache_tokens: Tokens(1_000_000),
+        room: Capacity {
+            requests: most,
+            kv_tokens: Tokens(1_000_000),
         },
         tried: Vec::new(),
         affinity: None,

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use tidegate_core::cells::append_batch::{PAUSE, Queue};
+use tidegate_core::cells::append_batch::{AppendBatch, PAUSE};
 use tidegate_core::cells::{CellCommand, CellError, CellId, CellReply};
 
 use crate::reply::{Replier, reply};
@@ -44,7 +44,7 @@ pub(crate) struct Cells<L: Log> {
 /// One cell, as this instance knows it.
 struct Cell<L: Log> {
     id: CellId,
-    queue: RefCell<Queue<Replier<Result<CellReply, CellError>>>>,
+    batch: RefCell<AppendBatch<Replier<Result<CellReply, CellError>>>>,
     /// Taken by the one task that appends.
     known: RefCell<Option<L::Known>>,
 }
@@ -75,13 +75,13 @@ impl<L: Log> Cells<L> {
 
     /// Leaves a command to be appended with the next that is urgent, or after a while.
     fn tell(&self, cell: Rc<Cell<L>>, command: CellCommand) {
-        if !cell.queue.borrow_mut().tell(command) {
+        if !cell.batch.borrow_mut().tell(command) {
             return;
         }
         let log = Rc::clone(&self.log);
         tasks::spawn(async move {
             timers::sleep(PAUSE).await;
-            let is_ours = cell.queue.borrow_mut().end_lingering();
+            let is_ours = cell.batch.borrow_mut().end_lingering();
             if is_ours {
                 append_all(log, cell).await;
             }
@@ -90,7 +90,7 @@ impl<L: Log> Cells<L> {
 
     async fn ask(&self, cell: Rc<Cell<L>>, command: CellCommand) -> Result<CellReply, CellError> {
         let (replier, reply) = reply();
-        let is_ours = cell.queue.borrow_mut().ask(command, replier);
+        let is_ours = cell.batch.borrow_mut().ask(command, replier);
         let reply = if is_ours {
             tasks::spawn(append_all(Rc::clone(&self.log), cell));
             reply.wait_within_task().await
@@ -111,7 +111,7 @@ impl<L: Log> Cells<L> {
         }
         let cell = Rc::new(Cell {
             id: id.clone(),
-            queue: RefCell::default(),
+            batch: RefCell::default(),
             known: RefCell::default(),
         });
         cells.insert(id.clone(), Rc::clone(&cell));
@@ -122,7 +122,7 @@ impl<L: Log> Cells<L> {
 /// Appends what waits, until nothing has to be appended any more.
 async fn append_all<L: Log>(log: Rc<L>, cell: Rc<Cell<L>>) {
     loop {
-        let taken = cell.queue.borrow_mut().take();
+        let taken = cell.batch.borrow_mut().take();
         let Some((commands, repliers)) = taken else {
             return;
         };

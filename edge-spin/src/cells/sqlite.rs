@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use spin_sdk::sqlite::{Connection, Error, RowResult, Value};
 use spin_sdk::wasip3::random::random::get_random_u64;
-use tidegate_core::cells::log::{Entry, KEPT, Replica};
+use tidegate_core::cells::log::{Entry, KEPT, ReplayedCell};
 use tidegate_core::cells::{CellCommand, CellError, CellId, CellReply};
 
 use super::Log;
@@ -19,12 +19,12 @@ use crate::{clock, log};
 pub(crate) struct Sqlite(OnceCell<Connection>);
 
 impl Log for Sqlite {
-    type Known = Replica;
+    type Known = ReplayedCell;
 
     async fn append(
         &self,
         id: &CellId,
-        known: &mut Option<Replica>,
+        known: &mut Option<ReplayedCell>,
         commands: Vec<CellCommand>,
     ) -> Result<Vec<CellReply>, CellError> {
         let mut replica = match known.take() {
@@ -60,13 +60,13 @@ impl Log for Sqlite {
 
 impl Sqlite {
     /// The state before the entry `number`, as far as the snapshot is not later.
-    async fn load_before(&self, id: &CellId, number: i64) -> Result<Replica, CellError> {
+    async fn load_before(&self, id: &CellId, number: i64) -> Result<ReplayedCell, CellError> {
         let row = self.run(LOAD, [key(id), Value::Integer(number)]).await?;
         let (mut replica, entries) = match row.as_deref() {
             Some([Value::Integer(number), Value::Blob(record), entries]) => {
-                (Replica::from_snapshot(number.cast_unsigned(), record)?, entries)
+                (ReplayedCell::from_snapshot(number.cast_unsigned(), record)?, entries)
             }
-            Some([Value::Null, Value::Null, entries]) => (Replica::new(id), entries),
+            Some([Value::Null, Value::Null, entries]) => (ReplayedCell::new(id), entries),
             _ => return Err(CellError::Malformed(format!("the snapshot of {}", id.key()))),
         };
         replay(&mut replica, entries, None);
@@ -74,7 +74,7 @@ impl Sqlite {
     }
 
     /// Writes a snapshot, if this instance is to write one.
-    async fn snapshot(&self, id: &CellId, replica: &Replica) -> Result<(), CellError> {
+    async fn snapshot(&self, id: &CellId, replica: &ReplayedCell) -> Result<(), CellError> {
         let Some(record) = replica.due_snapshot()? else {
             return Ok(());
         };
@@ -104,7 +104,7 @@ impl Sqlite {
 
 /// Applies the entries that end before the entry `number`, or the last ones, as the statements return them. Where the
 /// log was cut, those in between are missing and nothing is applied.
-fn replay(replica: &mut Replica, entries: &Value, number: Option<i64>) {
+fn replay(replica: &mut ReplayedCell, entries: &Value, number: Option<i64>) {
     let Value::Text(entries) = entries else {
         return;
     };
@@ -115,7 +115,7 @@ fn replay(replica: &mut Replica, entries: &Value, number: Option<i64>) {
 }
 
 /// The number of the entry after those that the replica has seen.
-fn next(replica: &Replica) -> i64 {
+fn next(replica: &ReplayedCell) -> i64 {
     replica.number().cast_signed() + 1
 }
 
@@ -230,17 +230,17 @@ const FORGETS_ONE_IN: u64 = 32;
 
 #[cfg(test)]
 mod tests {
-    use tidegate_core::cluster::{ClusterCommand, ClusterReply, Held, PermitId, Share};
+    use tidegate_core::cluster::{Capacity, ClusterCommand, ClusterReply, HeldPermit, PermitId};
     use tidegate_core::ids::Tokens;
     use tidegate_core::time::Timestamp;
 
     use super::*;
 
     fn renewal(permit: u64) -> Entry {
-        let held = Held {
+        let held = HeldPermit {
             permit: PermitId(permit),
             replica: "http://a.test".into(),
-            share: Share::of_one(Tokens(7)),
+            capacity: Capacity::of_one(Tokens(7)),
         };
         let ttl = Duration::from_secs(30);
         let commands = vec![CellCommand::Cluster(ClusterCommand::Renew { held: vec![held], ttl })];
@@ -264,13 +264,13 @@ mod tests {
     }
 
     /// A replica that has seen so many entries.
-    fn replica(number: u64) -> Replica {
-        let mut replica = Replica::new(&CellId::Cluster("a".into()));
+    fn replica(number: u64) -> ReplayedCell {
+        let mut replica = ReplayedCell::new(&CellId::Cluster("a".into()));
         (0..number).for_each(|_| drop(replica.apply(None)));
         replica
     }
 
-    fn running(replica: &Replica) -> u32 {
+    fn running(replica: &ReplayedCell) -> u32 {
         let status = Entry {
             at: Timestamp::from_millis(1_000),
             commands: vec![CellCommand::Cluster(ClusterCommand::Status)],

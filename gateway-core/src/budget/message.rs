@@ -43,12 +43,12 @@ pub struct Report {
     pub tokens: LeaseAccount,
     /// Requests, likewise.
     pub requests: LeaseAccount,
-    /// Places for running requests that the holder keeps, in use or not.
+    /// Slots for running requests that the holder keeps, in use or not.
     pub slots: u32,
     /// Tokens per second that it has spent lately.
     pub pace: u64,
     /// Answers that have ended since the last report, by model. Written also where there are none: the compact form of
-    /// logs knows fields by their places.
+    /// logs knows fields by their order.
     #[serde(default)]
     pub outputs: Vec<(ModelName, Outputs)>,
 }
@@ -64,7 +64,7 @@ pub struct Lease {
     pub waiting: Amount,
     /// What it would like to have beyond that.
     pub want: Amount,
-    /// Places that it would like to have, those in use included.
+    /// Slots that it would like to have, those in use included.
     pub want_slots: u32,
     /// The limits that the configuration sets.
     pub limits: BudgetLimits,
@@ -77,7 +77,7 @@ pub struct Lease {
 pub struct Need {
     /// Tokens that must be reserved for it.
     pub tokens: u64,
-    /// Places that its holder must have for it, those in use included.
+    /// Slots that its holder must have for it, those in use included.
     pub slots: u32,
     /// The share of the bucket that is kept for requests of higher priority, in percent.
     pub headroom_percent: u8,
@@ -106,7 +106,7 @@ pub struct Leased {
     pub held: Amount,
     /// Requests that it may run.
     pub slots: u32,
-    /// Places that it may keep without a request in them.
+    /// Slots that it may keep without a request in them.
     pub spare_slots: u32,
     /// How long the lease holds, from the moment at which it was asked for.
     pub ttl: Duration,
@@ -160,7 +160,7 @@ pub enum Shortage {
     Tokens,
     /// Requests of the minute.
     Requests,
-    /// Places for requests that run at once.
+    /// Slots for requests that run at once.
     Concurrency,
     /// Tokens of the minute that are kept for requests of higher priority.
     Priority,
@@ -207,7 +207,7 @@ pub struct BudgetStatus {
     pub day_tokens_used: u64,
     /// Until the next day begins.
     pub day_resets_in: Duration,
-    /// Places for running requests that holders keep.
+    /// Slots for running requests that holders keep.
     pub slots: u32,
     /// Holders whose leases run.
     pub holders: u32,

@@ -40,11 +40,11 @@ impl Outputs {
             return None;
         }
         let mut seen = 0;
-        let place = self.counts.iter().position(|count| {
+        let class = self.counts.iter().position(|count| {
             seen += u64::from(*count);
             seen * 10 >= total * 9
         });
-        place.map(longest)
+        class.map(longest)
     }
 
     /// Whether nothing has been seen.

@@ -8,8 +8,8 @@ use super::{CellCommand, CellError, CellReply};
 
 /// What waits for one cell. `R` is how a reply is given to whoever asked.
 #[derive(Debug)]
-pub struct Queue<R> {
-    waiting: Vec<Waiting<R>>,
+pub struct AppendBatch<R> {
+    waiting: Vec<PendingCommand<R>>,
     /// Whether a task appends what waits.
     is_appending: bool,
     /// Whether a task waits until what only tells the cell something has waited for long enough.
@@ -20,7 +20,7 @@ pub struct Queue<R> {
 
 /// A command, and whom to tell the reply, if anybody waits for it.
 #[derive(Debug)]
-struct Waiting<R> {
+struct PendingCommand<R> {
     command: CellCommand,
     replier: Option<R>,
 }
@@ -29,7 +29,7 @@ struct Waiting<R> {
 #[derive(Debug)]
 pub struct Repliers<R>(Vec<Option<R>>);
 
-impl<R> Default for Queue<R> {
+impl<R> Default for AppendBatch<R> {
     fn default() -> Self {
         Self {
             waiting: Vec::new(),
@@ -40,18 +40,18 @@ impl<R> Default for Queue<R> {
     }
 }
 
-impl<R> Queue<R> {
+impl<R> AppendBatch<R> {
     /// Leaves a command that somebody waits for. True when the caller must start the task that appends what waits.
     pub fn ask(&mut self, command: CellCommand, replier: R) -> bool {
         let replier = Some(replier);
-        self.waiting.push(Waiting { command, replier });
+        self.waiting.push(PendingCommand { command, replier });
         self.begin_appending()
     }
 
     /// Leaves a command that only tells the cell something. True when the caller must start a task that calls
     /// [`end_lingering`](Self::end_lingering) after [`PAUSE`].
     pub fn tell(&mut self, command: CellCommand) -> bool {
-        self.waiting.push(Waiting { command, replier: None });
+        self.waiting.push(PendingCommand { command, replier: None });
         !std::mem::replace(&mut self.is_lingering, true)
     }
 
@@ -124,43 +124,43 @@ mod tests {
         CellCommand::Cluster(ClusterCommand::Status)
     }
 
-    fn taken(queue: &mut Queue<u32>) -> usize {
-        queue.take().map_or(0, |(commands, _)| commands.len())
+    fn taken(batch: &mut AppendBatch<u32>) -> usize {
+        batch.take().map_or(0, |(commands, _)| commands.len())
     }
 
     #[test]
     fn what_only_tells_waits_for_a_command_that_asks_or_until_it_is_overdue() {
-        let mut queue = Queue::default();
-        assert!(queue.tell(command()) && !queue.tell(command()));
-        assert!(queue.ask(command(), 1) && !queue.ask(command(), 2));
-        assert_eq!((taken(&mut queue), taken(&mut queue)), (4, 0));
-        assert!(queue.is_idle());
-        queue.tell(command());
-        assert_eq!(taken(&mut queue), 0);
-        assert!(!queue.is_idle());
-        assert!(queue.end_lingering() && !queue.end_lingering());
-        assert_eq!((taken(&mut queue), taken(&mut queue)), (1, 0));
-        assert!(queue.tell(command()), "the next one lingers anew");
+        let mut batch = AppendBatch::default();
+        assert!(batch.tell(command()) && !batch.tell(command()));
+        assert!(batch.ask(command(), 1) && !batch.ask(command(), 2));
+        assert_eq!((taken(&mut batch), taken(&mut batch)), (4, 0));
+        assert!(batch.is_idle());
+        batch.tell(command());
+        assert_eq!(taken(&mut batch), 0);
+        assert!(!batch.is_idle());
+        assert!(batch.end_lingering() && !batch.end_lingering());
+        assert_eq!((taken(&mut batch), taken(&mut batch)), (1, 0));
+        assert!(batch.tell(command()), "the next one lingers anew");
     }
 
     #[test]
     fn what_does_not_fit_into_one_entry_goes_into_the_next() {
-        let mut queue = Queue::default();
-        let lingering: Vec<_> = (0..=MOST_TOGETHER).map(|_| queue.tell(command())).collect();
-        assert!(lingering[0] && !lingering[1..].contains(&true) && queue.end_lingering());
-        let counts = [0; 3].map(|_| taken(&mut queue));
+        let mut batch = AppendBatch::default();
+        let lingering: Vec<_> = (0..=MOST_TOGETHER).map(|_| batch.tell(command())).collect();
+        assert!(lingering[0] && !lingering[1..].contains(&true) && batch.end_lingering());
+        let counts = [0; 3].map(|_| taken(&mut batch));
         assert_eq!(counts, [MOST_TOGETHER, 1, 0]);
     }
 
     #[test]
     fn everybody_who_asked_gets_their_own_reply_or_the_error() {
-        let mut queue = Queue::default();
-        queue.ask(command(), 1);
-        queue.tell(command());
-        queue.ask(command(), 2);
+        let mut batch = AppendBatch::default();
+        batch.ask(command(), 1);
+        batch.tell(command());
+        batch.ask(command(), 2);
         let done = || CellReply::Cluster(ClusterReply::Done);
         let status = || CellReply::Cluster(ClusterReply::Status(Vec::new()));
-        let (_, repliers) = queue.take().expect("three commands");
+        let (_, repliers) = batch.take().expect("three commands");
         let mut given = Vec::new();
         repliers.reply(Ok(vec![status(), done(), CellReply::AnotherKind]), |who, reply| {
             given.push((who, reply))
@@ -168,8 +168,8 @@ mod tests {
         assert_eq!(given, [(1, Ok(status())), (2, Ok(CellReply::AnotherKind))]);
 
         let error = CellError::Unreachable("down".to_owned());
-        queue.ask(command(), 3);
-        let (_, repliers) = queue.take().expect("a command");
+        batch.ask(command(), 3);
+        let (_, repliers) = batch.take().expect("a command");
         repliers.reply(Err(error.clone()), |who, reply| {
             assert_eq!((who, reply), (3, Err(error.clone())))
         });

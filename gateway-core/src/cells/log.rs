@@ -1,4 +1,4 @@
-//! A cell as the log of its commands, for runtimes that share nothing but a database. Running a command is appending
+//! A cell as the log of its commands, for runtimes that capacity nothing but a database. Running a command is appending
 //! it; whoever uses the cell replays what others appended, in the log's order. A state follows from its commands and
 //! their times alone, so that all who replay one log come to one state, and to the same replies.
 //!
@@ -44,12 +44,12 @@ impl Entry {
 
 /// A cell's state after the entry of that number.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Replica {
+pub struct ReplayedCell {
     number: u64,
     state: CellState,
 }
 
-impl Replica {
+impl ReplayedCell {
     /// Of a cell whose log is empty.
     pub fn new(id: &CellId) -> Self {
         Self {
@@ -110,14 +110,14 @@ mod tests {
     use crate::budget::{
         Amount, BudgetCommand, BudgetLimits, Lease, LeaseAccount, LeaseholderId, Need, Outputs, Rate, Report,
     };
-    use crate::cluster::{ClusterCommand, ClusterReply, HeldPermit, PermitId, Share};
+    use crate::cluster::{Capacity, ClusterCommand, ClusterReply, HeldPermit, PermitId};
     use crate::ids::Tokens;
 
     fn renewal(permit: u64) -> Entry {
         let held = HeldPermit {
             permit: PermitId(permit),
             replica: "http://a.test".into(),
-            share: Share::of_one(Tokens(7)),
+            capacity: Capacity::of_one(Tokens(7)),
         };
         let ttl = Duration::from_secs(30);
         Entry {
@@ -126,16 +126,16 @@ mod tests {
         }
     }
 
-    fn replica() -> Replica {
-        Replica::new(&CellId::Cluster("a".into()))
+    fn replayed() -> ReplayedCell {
+        ReplayedCell::new(&CellId::Cluster("a".into()))
     }
 
     #[test]
     fn who_starts_from_a_snapshot_comes_to_the_state_of_who_replayed_all() {
-        let mut all = replica();
+        let mut all = replayed();
         (1..=SNAPSHOT_EVERY).for_each(|permit| drop(all.apply(Some(renewal(permit)))));
         let record = all.due_snapshot().expect("a record").expect("it is due");
-        let mut late = Replica::from_snapshot(SNAPSHOT_EVERY, &record).expect("a snapshot");
+        let mut late = ReplayedCell::from_snapshot(SNAPSHOT_EVERY, &record).expect("a snapshot");
         for replica in [&mut all, &mut late] {
             let replies = replica.apply(Entry::decode(&renewal(99).encode().expect("bytes")));
             assert_eq!(replies, [CellReply::Cluster(ClusterReply::Done)]);
@@ -205,7 +205,7 @@ mod tests {
     fn an_entry_that_is_not_understood_counts_but_does_nothing() {
         let known = renewal(1).encode().expect("bytes");
         let other_version = [&[ENTRY_VERSION + 1], &known[1..]].concat();
-        let mut replica = replica();
+        let mut replica = replayed();
         let before = replica.state.clone();
         for bytes in [other_version.as_slice(), &known[..known.len() - 1], b""] {
             assert!(replica.apply(Entry::decode(bytes)).is_empty());
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn a_snapshot_of_another_version_is_an_error_that_says_so() {
         let record = br#"{"v":9,"state":{"cluster":{}}}"#;
-        let error = Replica::from_snapshot(64, record).expect_err("another version");
+        let error = ReplayedCell::from_snapshot(64, record).expect_err("another version");
         assert!(error.to_string().contains("version 9"), "{error}");
     }
 }

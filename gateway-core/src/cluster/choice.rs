@@ -4,7 +4,7 @@
 use siphasher::sip::SipHasher13;
 use std::hash::Hasher;
 
-use super::permit::Room;
+use super::permit::Capacity;
 use crate::ids::{ReplicaName, Tokens};
 
 /// A replica as the choice sees it.
@@ -22,11 +22,10 @@ pub(super) fn choose<'a>(
     options: &[ReplicaUse<'a>],
     affinity: Option<u64>,
     kv_tokens: Tokens,
-    room: Room,
+    room: Capacity,
 ) -> Option<&'a ReplicaName> {
     let has_room = |option: &&ReplicaUse<'_>| {
-        option.running < room.max_running
-            && (option.running == 0 || option.kv_tokens + kv_tokens <= room.kv_cache_tokens)
+        option.running < room.requests && (option.running == 0 || option.kv_tokens + kv_tokens <= room.kv_tokens)
     };
     let first = affinity.and_then(|affinity| first_choice(affinity, options.iter().map(|option| option.replica)));
     let warm = first.and_then(|first| options.get(first));
@@ -39,14 +38,14 @@ pub(super) fn choose<'a>(
     chosen.map(|option| option.replica)
 }
 
-/// The place of the first replica in the affinity's order, by rendezvous (highest random weight) hashing: each affinity
+/// The index of the first replica in the affinity's order, by rendezvous (highest random weight) hashing: each affinity
 /// has its own stable order of replicas, and a replica that comes or goes moves only the affinities that it is first for.
 /// Source: Thaler and Ravishankar, "Using name-based mappings to increase hit rates", 1998.
 pub(super) fn first_choice<'a>(affinity: u64, replicas: impl Iterator<Item = &'a ReplicaName>) -> Option<usize> {
     let weighed = replicas
         .enumerate()
-        .map(|(place, replica)| (weight(affinity, replica), place));
-    weighed.max().map(|(_, place)| place)
+        .map(|(index, replica)| (weight(affinity, replica), index));
+    weighed.max().map(|(_, index)| index)
 }
 
 fn weight(affinity: u64, replica: &ReplicaName) -> u64 {
@@ -59,9 +58,9 @@ fn weight(affinity: u64, replica: &ReplicaName) -> u64 {
 mod tests {
     use super::*;
 
-    const ROOM: Room = Room {
-        max_running: 2,
-        kv_cache_tokens: Tokens(100),
+    const ROOM: Capacity = Capacity {
+        requests: 2,
+        kv_tokens: Tokens(100),
     };
 
     fn names(count: usize) -> Vec<ReplicaName> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::breaker::BreakerPolicy;
-use super::permit::{ClusterLoad, HeldPermit, Outcome, PermitId, Room, Share};
+use super::permit::{Capacity, ClusterLoad, HeldPermit, Outcome, PermitId};
 use crate::ids::{ReplicaName, Tokens};
 
 /// What can be asked of a cluster cell.
@@ -41,12 +41,12 @@ pub struct Acquire {
     pub permit: PermitId,
     /// kv_cache that the request is expected to fill: prompt and answer.
     pub kv_tokens: Tokens,
-    /// How many places like this one the holder would take besides, for requests to come.
+    /// How many slots like this one the holder would take besides, for requests to come.
     pub spare: u32,
     /// Replicas that the configuration names now.
     pub replicas: Vec<ReplicaName>,
     /// What each of them has room for.
-    pub room: Room,
+    pub room: Capacity,
     /// The share of the room that is kept for requests of higher priority, in percent.
     pub headroom_percent: u8,
     /// Replicas that this request has failed on already.
@@ -67,7 +67,7 @@ pub struct Extend {
     /// Replicas that the configuration names now.
     pub replicas: Vec<ReplicaName>,
     /// What each of them has room for.
-    pub room: Room,
+    pub room: Capacity,
     /// How long the permits hold without renewal.
     pub ttl: Duration,
 }
@@ -78,7 +78,7 @@ pub struct Release {
     /// The permit's name.
     pub permit: PermitId,
     /// What stays of it; `None` when all of it ends.
-    pub left: Option<Share>,
+    pub left: Option<Capacity>,
     /// Where it was held; `None` when its holder never heard where.
     pub replica: Option<ReplicaName>,
     /// Whether requests of this holder were served there that the cell was not told of, before the one that ended now.
@@ -121,7 +121,7 @@ pub enum ClusterReply {
 pub struct Grant {
     /// Where to send the request.
     pub replica: ReplicaName,
-    /// How many places like its own the permit holds besides, when the holder may keep it for requests to come; `None`
+    /// How many slots like its own the permit holds besides, when the holder may keep it for requests to come; `None`
     /// when it ends with the request.
     pub lent: Option<u32>,
     /// The cluster's load with this request in it.
@@ -140,7 +140,7 @@ pub struct Refusal {
 /// Whether a holder may go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extended {
-    /// Whether places at the replica are still lent.
+    /// Whether slots at the replica are still lent.
     pub lends: bool,
     /// The cluster's load.
     pub load: ClusterLoad,
@@ -151,7 +151,7 @@ pub struct Extended {
 pub struct ReplicaStatus {
     /// Which.
     pub replica: ReplicaName,
-    /// Requests in flight, and places that edge locations keep for their next ones.
+    /// Requests in flight, and slots that edge locations keep for their next ones.
     pub running: u32,
     /// kv_cache held, in tokens.
     pub kv_tokens: Tokens,

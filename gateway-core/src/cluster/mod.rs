@@ -11,5 +11,5 @@ mod permit_cache;
 pub use breaker::BreakerPolicy;
 pub use cell::ClusterCell;
 pub use message::{Acquire, ClusterCommand, ClusterReply, Extend, Extended, Grant, Refusal, Release, ReplicaStatus};
-pub use permit::{ClusterLoad, HeldPermit, Outcome, PermitId, Room, Share};
-pub use permit_cache::{LOOK_EVERY, PermitCache, Taken};
+pub use permit::{Capacity, ClusterLoad, HeldPermit, Outcome, PermitId};
+pub use permit_cache::{CachedGrant, LOOK_EVERY, PermitCache};

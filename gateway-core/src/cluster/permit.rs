@@ -7,83 +7,73 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{ReplicaName, Tokens};
 
 /// A permit's name, drawn at random by the hop that asks for it, so that asking twice cannot hold twice. A permit is for
-/// one request, or for as many at once as it has places.
+/// one request, or for as many at once as it has slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PermitId(pub u64);
 
-/// What fits into one replica.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Room {
-    /// Requests at once.
-    pub max_running: u32,
-    /// Tokens of kv_cache.
-    pub kv_cache_tokens: Tokens,
-}
-
-impl Room {
-    /// The room for requests from which a share, in percent, is kept: for one at least.
-    pub fn without(self, headroom_percent: u8) -> Self {
-        let open = 100 - u64::from(headroom_percent.min(100));
-        let max_running = u64::from(self.max_running) * open / 100;
-        let kv_cache_tokens = u128::from(self.kv_cache_tokens.0) * u128::from(open) / 100;
-        Self {
-            max_running: u32::try_from(max_running.max(1)).unwrap_or(self.max_running),
-            kv_cache_tokens: u64::try_from(kv_cache_tokens).map_or(self.kv_cache_tokens, Tokens),
-        }
-    }
-}
-
-/// A part of one replica's room.
+/// Room at one replica: all of it, or what a permit has of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Share {
+pub struct Capacity {
     /// Requests at once.
-    pub places: u32,
+    #[serde(rename = "places")]
+    pub requests: u32,
     /// Tokens of kv_cache.
     pub kv_tokens: Tokens,
 }
 
-impl Share {
+impl Capacity {
     /// What one request takes.
     pub fn of_one(kv_tokens: Tokens) -> Self {
-        Self { places: 1, kv_tokens }
+        Self { requests: 1, kv_tokens }
+    }
+
+    /// What of a replica's room is open to requests from which a part, in percent, is kept: for one at least.
+    pub fn open_to(self, headroom_percent: u8) -> Self {
+        let open = 100 - u64::from(headroom_percent.min(100));
+        let requests = u64::from(self.requests) * open / 100;
+        let kv_tokens = u128::from(self.kv_tokens.0) * u128::from(open) / 100;
+        Self {
+            requests: u32::try_from(requests.max(1)).unwrap_or(self.requests),
+            kv_tokens: u64::try_from(kv_tokens).map_or(self.kv_tokens, Tokens),
+        }
     }
 
     /// That many times as much.
     pub fn times(self, factor: u32) -> Self {
         Self {
-            places: self.places.saturating_mul(factor),
+            requests: self.requests.saturating_mul(factor),
             kv_tokens: Tokens(self.kv_tokens.0.saturating_mul(factor.into())),
         }
     }
 
     /// How many times `part` fits into it.
     pub fn count_of(self, part: Self) -> u32 {
-        let places = self.places.checked_div(part.places).unwrap_or(u32::MAX);
+        let slots = self.requests.checked_div(part.requests).unwrap_or(u32::MAX);
         let kv_tokens = self.kv_tokens.0.checked_div(part.kv_tokens.0).unwrap_or(u64::MAX);
-        places.min(u32::try_from(kv_tokens).unwrap_or(u32::MAX))
+        slots.min(u32::try_from(kv_tokens).unwrap_or(u32::MAX))
     }
 
     /// What is left of it without `part`; nothing of what `part` has more of.
     pub fn without(self, part: Self) -> Self {
         Self {
-            places: self.places.saturating_sub(part.places),
+            requests: self.requests.saturating_sub(part.requests),
             kv_tokens: Tokens(self.kv_tokens.0.saturating_sub(part.kv_tokens.0)),
         }
     }
 
     /// Whether `part` fits into it.
     pub fn holds(self, part: Self) -> bool {
-        part.places <= self.places && part.kv_tokens <= self.kv_tokens
+        part.requests <= self.requests && part.kv_tokens <= self.kv_tokens
     }
 }
 
-impl Add for Share {
+impl Add for Capacity {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
         Self {
-            places: self.places.saturating_add(other.places),
+            requests: self.requests.saturating_add(other.requests),
             kv_tokens: self.kv_tokens + other.kv_tokens,
         }
     }
@@ -97,7 +87,8 @@ pub struct HeldPermit {
     /// Where its requests run.
     pub replica: ReplicaName,
     /// What it holds there.
-    pub share: Share,
+    #[serde(rename = "share")]
+    pub capacity: Capacity,
 }
 
 /// How the request that held a permit ended, as far as the replica is concerned.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tidegate_core::cluster::{
-    Acquire, BreakerPolicy, ClusterCell, ClusterCommand, ClusterReply, Extend, HeldPermit, Outcome, PermitCache,
-    PermitId, Release, ReplicaStatus, Room, Share,
+    Acquire, BreakerPolicy, Capacity, ClusterCell, ClusterCommand, ClusterReply, Extend, HeldPermit, Outcome,
+    PermitCache, PermitId, Release, ReplicaStatus,
 };
 use tidegate_core::config::Replica;
 use tidegate_core::ids::Tokens;
@@ -18,9 +18,9 @@ const BREAKER: BreakerPolicy = BreakerPolicy {
     failures: 3,
     open: Duration::from_secs(5),
 };
-const ROOM: Room = Room {
-    max_running: 20,
-    kv_cache_tokens: Tokens(400),
+const ROOM: Capacity = Capacity {
+    requests: 20,
+    kv_tokens: Tokens(400),
 };
 const BOOKS: usize = 3;
 
@@ -114,7 +114,7 @@ impl World {
     }
 
     fn begin(&mut self, book: usize, affinity: u64, kv_tokens: Tokens, reply: Fate) {
-        let share = Share::of_one(kv_tokens);
+        let capacity = Capacity::of_one(kv_tokens);
         let kept = &mut self.books[book];
         if let Some(taken) = kept.take(self.now, affinity, &self.replicas, kv_tokens, 0) {
             let replica = self.replicas[taken.replica].name.clone();
@@ -124,7 +124,7 @@ impl World {
             let held = HeldPermit {
                 permit: taken.permit,
                 replica,
-                share,
+                capacity,
             };
             return self.running.push(StreamingCount {
                 book,
@@ -150,17 +150,17 @@ impl World {
         };
         match reply {
             Fate::Arrives | Fate::Late => {
-                let held = |share| HeldPermit {
+                let held = |capacity| HeldPermit {
                     permit,
                     replica: grant.replica.clone(),
-                    share,
+                    capacity,
                 };
                 if let Some(lent) = grant.lent {
-                    self.books[book].on_granted(self.now, &held(share.times(1 + lent)), share, TTL);
+                    self.books[book].on_granted(self.now, &held(capacity.times(1 + lent)), capacity, TTL);
                 }
                 self.running.push(StreamingCount {
                     book,
-                    held: held(share),
+                    held: held(capacity),
                     is_kept: grant.lent.is_some(),
                 });
             }
@@ -191,9 +191,13 @@ impl World {
     }
 
     fn end(&mut self, ended: &StreamingCount, outcome: Outcome, told: Fate) {
-        let HeldPermit { permit, replica, share } = ended.held.clone();
+        let HeldPermit {
+            permit,
+            replica,
+            capacity,
+        } = ended.held.clone();
         let releases = if ended.is_kept {
-            self.books[ended.book].on_end(self.now, &replica, permit, share, outcome)
+            self.books[ended.book].on_end(self.now, &replica, permit, capacity, outcome)
         } else {
             vec![Release::of_all(permit, Some(replica), outcome)]
         };
@@ -235,25 +239,27 @@ impl World {
         prop_assert_eq!(self.cell.check_invariants(), Ok(()));
         let status = self.status();
         for replica in &self.replicas {
-            let sum = |shares: &mut dyn Iterator<Item = Share>| shares.fold(Share::default(), |sum, share| sum + share);
+            let sum = |capacities: &mut dyn Iterator<Item = Capacity>| {
+                capacities.fold(Capacity::default(), |sum, capacity| sum + capacity)
+            };
             let at = |running: &&StreamingCount| running.held.replica == replica.name;
-            let running = sum(&mut self.running.iter().filter(at).map(|running| running.held.share));
+            let running = sum(&mut self.running.iter().filter(at).map(|running| running.held.capacity));
             let own = sum(&mut self
                 .running
                 .iter()
                 .filter(at)
                 .filter(|running| !running.is_kept)
-                .map(|running| running.held.share));
+                .map(|running| running.held.capacity));
             let kept = self.books.iter().flat_map(|book| book.held_at(&replica.name));
-            let held = own + sum(&mut kept.map(|held| held.share));
+            let held = own + sum(&mut kept.map(|held| held.capacity));
             let known = status.iter().find(|status| status.replica == replica.name);
-            let known = known.map_or(Share::default(), |status| Share {
-                places: status.running,
+            let known = known.map_or(Capacity::default(), |status| Capacity {
+                requests: status.running,
                 kv_tokens: status.kv_tokens,
             });
-            let room = Share {
-                places: ROOM.max_running,
-                kv_tokens: ROOM.kv_cache_tokens,
+            let room = Capacity {
+                requests: ROOM.requests,
+                kv_tokens: ROOM.kv_tokens,
             };
             prop_assert!(held.holds(running), "{running:?} run of {held:?}");
             prop_assert!(known.holds(held), "the cell knows of {known:?}, held are {held:?}");

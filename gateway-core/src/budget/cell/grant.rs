@@ -142,7 +142,7 @@ impl BudgetCell {
         most.saturating_sub(self.slots)
     }
 
-    /// Places that one holder may keep without use: none where there are few for many.
+    /// Slots that one holder may keep without use: none where there are few for many.
     pub(super) fn spare_slots(&self) -> u32 {
         let holders = u32::try_from(self.live().count()).unwrap_or(u32::MAX);
         let most = self.limits().concurrent_requests.unwrap_or(u32::MAX);
@@ -150,5 +150,5 @@ impl BudgetCell {
     }
 }
 
-/// All holders together keep at most one of so many places without use.
+/// All holders together keep at most one of so many slots without use.
 const SPARE_SHARE: u32 = 4;

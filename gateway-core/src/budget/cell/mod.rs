@@ -31,7 +31,7 @@ pub struct BudgetCell {
     day: u64,
     day_tokens: u64,
     holders: BTreeMap<LeaseholderId, Leaseholder>,
-    /// Places that holders keep, in all.
+    /// Slots that holders keep, in all.
     slots: u32,
     /// Until when what is orphaned may still be reported.
     orphaned_until: Timestamp,
@@ -129,7 +129,7 @@ impl BudgetCell {
             .check(sum(|holder| holder.requests.held()), self.limits().requests)?;
         let slots: u32 = self.live().map(|holder| holder.slots).sum();
         if slots != self.slots {
-            return Err(format!("holders keep {slots} places, not {}", self.slots));
+            return Err(format!("holders keep {slots} slots, not {}", self.slots));
         }
         let in_debt = |account: &LeaseAccount| account.available() < 0;
         match self

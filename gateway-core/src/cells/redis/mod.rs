@@ -7,7 +7,7 @@
 //! snapshot instead, and nothing is appended: only a caller who sees all entries since it last looked can be told
 //! whether an entry whose reply was lost is there already.
 
-use super::log::{Entry, KEPT, Replica};
+use super::log::{Entry, KEPT, ReplayedCell};
 use super::{CellCommand, CellError, CellId, CellReply};
 use crate::time::Timestamp;
 
@@ -35,7 +35,7 @@ pub struct Call {
 #[derive(Debug)]
 pub struct Follower {
     id: CellId,
-    replica: Replica,
+    replica: ReplayedCell,
     /// The name of the last entry in the replica; empty before the first.
     last: Vec<u8>,
     left_out: u64,
@@ -65,7 +65,7 @@ impl Follower {
     pub fn new(id: &CellId) -> Self {
         Self {
             id: id.clone(),
-            replica: Replica::new(id),
+            replica: ReplayedCell::new(id),
             last: Vec::new(),
             left_out: 0,
         }
@@ -102,9 +102,9 @@ impl Follower {
 
     fn start_from(&mut self, number: u64, record: &[u8]) -> Result<(), CellError> {
         self.replica = if number == 0 {
-            Replica::new(&self.id)
+            ReplayedCell::new(&self.id)
         } else {
-            Replica::from_snapshot(number, record)?
+            ReplayedCell::from_snapshot(number, record)?
         };
         Ok(())
     }

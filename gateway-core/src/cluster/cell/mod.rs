@@ -3,7 +3,7 @@
 //! restarted learns running permits again from their renewals.
 //!
 //! Where a replica has plenty of room and has not failed lately, a permit may be kept for request after request, and
-//! hold places for some more: what is lent so is counted from the moment that it is lent, so that no replica ever has
+//! hold slots for some more: what is lent so is counted from the moment that it is lent, so that no replica ever has
 //! more than it has room for.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::breaker::{Breaker, BreakerPolicy};
 use super::choice::{ReplicaUse, choose};
 use super::message::{Acquire, ClusterCommand, ClusterReply, Extend, Extended, Grant, Refusal, Release, ReplicaStatus};
-use super::permit::{ClusterLoad, HeldPermit, Outcome, PermitId, Room, Share};
+use super::permit::{Capacity, ClusterLoad, HeldPermit, Outcome, PermitId};
 use crate::ids::{ReplicaName, Tokens};
 use crate::time::Timestamp;
 
@@ -38,8 +38,8 @@ struct ReplicaState {
 struct Permit {
     replica: ReplicaName,
     /// Records that are older than the field are of permits for one request.
-    #[serde(default = "one")]
-    places: u32,
+    #[serde(default = "one", rename = "places")]
+    requests: u32,
     kv_tokens: Tokens,
     expires: Timestamp,
 }
@@ -47,16 +47,15 @@ struct Permit {
 impl ReplicaState {
     /// Whether permits there may be kept: it takes many requests like `more`, is at most half full with that in it, and
     /// its breaker knows of no failure. Then what is left of the half.
-    fn lendable(self, more: Share, room: Room) -> Option<Share> {
-        let is_roomy =
-            room.max_running >= MANY && more.kv_tokens.0.saturating_mul(MANY.into()) <= room.kv_cache_tokens.0;
-        let half = Share {
-            places: room.max_running / 2,
-            kv_tokens: Tokens(room.kv_cache_tokens.0 / 2),
+    fn lendable(self, more: Capacity, room: Capacity) -> Option<Capacity> {
+        let is_roomy = room.requests >= MANY && more.kv_tokens.0.saturating_mul(MANY.into()) <= room.kv_tokens.0;
+        let half = Capacity {
+            requests: room.requests / 2,
+            kv_tokens: Tokens(room.kv_tokens.0 / 2),
         };
         let held = more
-            + Share {
-                places: self.running,
+            + Capacity {
+                requests: self.running,
                 kv_tokens: self.kv_tokens,
             };
         let is_lendable = is_roomy && self.breaker == Breaker::default() && half.holds(held);
@@ -96,7 +95,7 @@ impl ClusterCell {
         let mut sums: BTreeMap<&ReplicaName, (u32, Tokens)> = BTreeMap::new();
         for (id, permit) in &self.permits {
             let sum = sums.entry(&permit.replica).or_default();
-            sum.0 += permit.places;
+            sum.0 += permit.requests;
             sum.1 += permit.kv_tokens;
             if permit.expires < self.sweep_at {
                 return Err(format!("{id:?} expires before the next sweep"));
@@ -122,7 +121,7 @@ impl ClusterCell {
 
     fn acquire(&mut self, now: Timestamp, acquire: &Acquire) -> ClusterReply {
         if let Some(permit) = self.permits.get(&acquire.permit) {
-            // The reply to the first asking was lost, most likely: who asks renews no more than its own place. It may have
+            // The reply to the first asking was lost, most likely: who asks renews no more than its own slot. It may have
             // arrived all the same, so that nothing of the permit can be taken back here.
             let replica = permit.replica.clone();
             return ClusterReply::Granted(Grant {
@@ -142,7 +141,7 @@ impl ClusterCell {
                 &uses,
                 acquire.affinity,
                 acquire.kv_tokens,
-                acquire.room.without(acquire.headroom_percent),
+                acquire.room.open_to(acquire.headroom_percent),
             )
         };
         let Some(replica) = chosen.cloned() else {
@@ -151,14 +150,14 @@ impl ClusterCell {
                 recovery: self.recovery(now, acquire),
             });
         };
-        let one = Share::of_one(acquire.kv_tokens);
-        let room = acquire.room.without(acquire.headroom_percent);
+        let one = Capacity::of_one(acquire.kv_tokens);
+        let room = acquire.room.open_to(acquire.headroom_percent);
         let lent = self.state(&replica).lendable(one, room);
         let lent = lent.map(|most| acquire.spare.min(most.count_of(one)));
         let held = HeldPermit {
             permit: acquire.permit,
             replica: replica.clone(),
-            share: one.times(1 + lent.unwrap_or_default()),
+            capacity: one.times(1 + lent.unwrap_or_default()),
         };
         self.hold(held, now + acquire.ttl);
         self.replicas
@@ -175,7 +174,7 @@ impl ClusterCell {
 
     fn extend(&mut self, now: Timestamp, extend: Extend) -> Extended {
         self.renew(extend.held, now + extend.ttl);
-        let lendable = self.state(&extend.replica).lendable(Share::default(), extend.room);
+        let lendable = self.state(&extend.replica).lendable(Capacity::default(), extend.room);
         Extended {
             lends: lendable.is_some(),
             load: self.load(now, &extend.replicas, extend.room),
@@ -197,16 +196,16 @@ impl ClusterCell {
         };
         if let Some(permit) = self.permits.get_mut(&held.permit) {
             permit.expires = expires;
-            self.shrink(held.permit, held.share);
+            self.shrink(held.permit, held.capacity);
             return;
         }
-        let Share { places, kv_tokens } = held.share;
+        let Capacity { requests, kv_tokens } = held.capacity;
         let state = self.replicas.entry(held.replica.clone()).or_default();
-        state.running += places;
+        state.running += requests;
         state.kv_tokens += kv_tokens;
         let permit = Permit {
             replica: held.replica,
-            places,
+            requests,
             kv_tokens,
             expires,
         };
@@ -230,17 +229,17 @@ impl ClusterCell {
     }
 
     /// Takes what the permit has more than `left` out of its replica's figures, and tells which replica that is.
-    fn shrink(&mut self, permit: PermitId, left: Share) -> Option<ReplicaName> {
+    fn shrink(&mut self, permit: PermitId, left: Capacity) -> Option<ReplicaName> {
         let permit = self.permits.get_mut(&permit)?;
-        let held = Share {
-            places: permit.places,
+        let held = Capacity {
+            requests: permit.requests,
             kv_tokens: permit.kv_tokens,
         };
         let less = held.without(left);
-        permit.places -= less.places;
+        permit.requests -= less.requests;
         permit.kv_tokens = Tokens(permit.kv_tokens.0 - less.kv_tokens.0);
         if let Some(state) = self.replicas.get_mut(&permit.replica) {
-            state.running -= less.places;
+            state.running -= less.requests;
             state.kv_tokens = Tokens(state.kv_tokens.0 - less.kv_tokens.0);
         }
         Some(permit.replica.clone())
@@ -250,7 +249,7 @@ impl ClusterCell {
     fn free(&mut self, permit: PermitId) -> Option<ReplicaName> {
         let permit = self.permits.remove(&permit)?;
         if let Some(state) = self.replicas.get_mut(&permit.replica) {
-            state.running -= permit.places;
+            state.running -= permit.requests;
             state.kv_tokens = Tokens(state.kv_tokens.0 - permit.kv_tokens.0);
         }
         Some(permit.replica)
@@ -287,11 +286,7 @@ impl ClusterCell {
             .unwrap_or_default();
     }
 
-    fn load(&self, now: Timestamp, replicas: &[ReplicaName], room: Room) -> ClusterLoad {
-        let Room {
-            max_running,
-            kv_cache_tokens,
-        } = room;
+    fn load(&self, now: Timestamp, replicas: &[ReplicaName], room: Capacity) -> ClusterLoad {
         let mut load = ClusterLoad::default();
         for state in replicas
             .iter()
@@ -299,9 +294,9 @@ impl ClusterCell {
             .filter(|state| state.breaker.passes(now))
         {
             load.running += state.running;
-            load.max_running = load.max_running.saturating_add(max_running);
+            load.max_running = load.max_running.saturating_add(room.requests);
             load.kv_tokens += state.kv_tokens;
-            load.kv_cache_tokens += kv_cache_tokens;
+            load.kv_cache_tokens += room.kv_tokens;
         }
         load
     }
@@ -335,7 +330,7 @@ impl ClusterCell {
     }
 }
 
-/// So many requests at once a replica must have room for if permits there are to be kept: of few places none can lie
+/// So many requests at once a replica must have room for if permits there are to be kept: of few slots none can lie
 /// idle.
 const MANY: u32 = 16;
 fn one() -> u32 {

@@ -18,9 +18,9 @@ fn acquire(permit: u64) -> Acquire {
         kv_tokens: Tokens(40),
         spare: 0,
         replicas: vec!["http://a".into(), "http://b".into()],
-        room: Room {
-            max_running: 2,
-            kv_cache_tokens: Tokens(100),
+        room: Capacity {
+            requests: 2,
+            kv_tokens: Tokens(100),
         },
         headroom_percent: 0,
         tried: vec![],
@@ -90,7 +90,7 @@ fn a_permit_that_nobody_renews_is_free_again_and_one_that_is_renewed_is_not() {
     let held = HeldPermit {
         permit: PermitId(1),
         replica: replica.clone(),
-        share: Share::of_one(Tokens(40)),
+        capacity: Capacity::of_one(Tokens(40)),
     };
     cell.apply(at(20), renew(held));
     let ClusterReply::Status(status) = cell.apply(at(31), ClusterCommand::Status) else {
@@ -105,7 +105,7 @@ fn a_cell_that_was_restarted_learns_permits_from_renewals() {
     let held = HeldPermit {
         permit: PermitId(9),
         replica: "http://a".into(),
-        share: Share::of_one(Tokens(70)),
+        capacity: Capacity::of_one(Tokens(70)),
     };
     cell.apply(at(0), renew(held));
     assert_eq!(
@@ -166,7 +166,7 @@ proptest! {
         let mut now = 0;
         for (kind, permit, wait, outcome) in steps {
             now += wait;
-            let held = HeldPermit { permit: PermitId(permit), replica: "http://c".into(), share: Share::of_one(Tokens(7)) };
+            let held = HeldPermit { permit: PermitId(permit), replica: "http://c".into(), capacity: Capacity::of_one(Tokens(7)) };
             let outcome = [Outcome::Served, Outcome::Failed, Outcome::Unknown][usize::from(outcome)];
             cell.apply(at(now), match kind {
                 0 | 1 => ClusterCommand::Acquire(acquire(permit)),
@@ -184,15 +184,15 @@ proptest! {
     }
 }
 
-/// What is lent to a request that would take `spare` places more at a replica for `max_running`.
+/// What is lent to a request that would take `spare` slots more at a replica for `max_running`.
 fn lent(cell: &mut ClusterCell, permit: u64, spare: u32, max_running: u32) -> Option<u32> {
     let asked = Acquire {
         kv_tokens: Tokens(10),
         spare,
         replicas: vec!["http://a".into()],
-        room: Room {
-            max_running,
-            kv_cache_tokens: Tokens(400),
+        room: Capacity {
+            requests: max_running,
+            kv_tokens: Tokens(400),
         },
         ..acquire(permit)
     };
@@ -231,7 +231,7 @@ fn what_was_lent_with_a_lost_reply_is_free_again_when_the_permit_is_renewed() {
         renew(HeldPermit {
             permit: PermitId(1),
             replica: "http://a".into(),
-            share: Share::of_one(Tokens(10)),
+            capacity: Capacity::of_one(Tokens(10)),
         }),
     );
     assert_eq!(running(&mut cell, at(10)), 1);
@@ -270,13 +270,13 @@ fn a_part_that_is_given_back_is_free_and_a_late_renewal_does_not_take_it_again()
     let held = HeldPermit {
         permit: PermitId(1),
         replica: "http://a".into(),
-        share: Share {
-            places: 4,
+        capacity: Capacity {
+            requests: 4,
             kv_tokens: Tokens(40),
         },
     };
     let mut release = Release::of_all(PermitId(1), Some("http://a".into()), Outcome::Unknown);
-    release.left = Some(Share::of_one(Tokens(10)));
+    release.left = Some(Capacity::of_one(Tokens(10)));
     let releases = vec![release];
     cell.apply(
         at(0),
@@ -293,19 +293,19 @@ fn a_part_that_is_given_back_is_free_and_a_late_renewal_does_not_take_it_again()
 #[test]
 fn lending_goes_on_while_there_is_room() {
     let mut cell = ClusterCell::default();
-    let extend = |cell: &mut ClusterCell, places: u32| {
+    let extend = |cell: &mut ClusterCell, requests: u32| {
         let held = HeldPermit {
             permit: PermitId(1),
             replica: "http://a".into(),
-            share: Share {
-                places,
-                kv_tokens: Tokens(u64::from(places)),
+            capacity: Capacity {
+                requests,
+                kv_tokens: Tokens(u64::from(requests)),
             },
         };
         let Acquire { replicas, .. } = acquire(1);
-        let room = Room {
-            max_running: 16,
-            kv_cache_tokens: Tokens(400),
+        let room = Capacity {
+            requests: 16,
+            kv_tokens: Tokens(400),
         };
         let extend = Extend {
             replica: held.replica.clone(),

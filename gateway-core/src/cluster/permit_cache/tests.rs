@@ -20,115 +20,121 @@ fn name() -> ReplicaName {
     "http://a".into()
 }
 
-/// A book that has just been given a permit with that many places besides the one of the request that asked.
-fn lent(places: u32) -> PermitCache {
-    let mut book = PermitCache::default();
+/// A cache that has just been given a permit with that many slots besides the one of the request that asked.
+fn lent(slots: u32) -> PermitCache {
+    let mut cache = PermitCache::default();
     let held = HeldPermit {
         permit: PERMIT,
         replica: name(),
-        share: Share::of_one(KV).times(1 + places),
+        capacity: Capacity::of_one(KV).times(1 + slots),
     };
-    book.on_granted(at(0), &held, Share::of_one(KV), TTL);
-    book
+    cache.on_granted(at(0), &held, Capacity::of_one(KV), TTL);
+    cache
 }
 
-fn take(book: &mut PermitCache, now: Timestamp) -> Option<Taken> {
-    book.take(now, 1, &replicas(), KV, 0)
+fn take(cache: &mut PermitCache, now: Timestamp) -> Option<CachedGrant> {
+    cache.take(now, 1, &replicas(), KV, 0)
 }
 
-fn end(book: &mut PermitCache, now: Timestamp, outcome: Outcome) -> Vec<Release> {
-    book.on_end(now, &name(), PERMIT, Share::of_one(KV), outcome)
+fn end(cache: &mut PermitCache, now: Timestamp, outcome: Outcome) -> Vec<Release> {
+    cache.on_end(now, &name(), PERMIT, Capacity::of_one(KV), outcome)
 }
 
 #[test]
 fn the_next_request_takes_the_place_of_the_one_before() {
-    let mut book = lent(0);
-    assert_eq!(take(&mut book, at(1)), None, "it is in use");
-    assert_eq!(end(&mut book, at(2), Outcome::Served), []);
-    let taken = take(&mut book, at(3)).unwrap();
+    let mut cache = lent(0);
+    assert_eq!(take(&mut cache, at(1)), None, "it is in use");
+    assert_eq!(end(&mut cache, at(2), Outcome::Served), []);
+    let taken = take(&mut cache, at(3)).unwrap();
     assert_eq!((taken.replica, taken.permit, taken.is_to_extend), (0, PERMIT, false));
 }
 
 #[test]
 fn a_request_that_does_not_fit_or_is_of_low_priority_has_to_ask() {
-    let mut book = lent(1);
-    assert_eq!(book.take(at(0), 1, &replicas(), Tokens(KV.0 + 1), 0), None);
-    assert_eq!(book.take(at(0), 1, &replicas(), KV, 51), None);
-    assert!(book.take(at(0), 1, &replicas(), KV, 50).is_some());
+    let mut cache = lent(1);
+    assert_eq!(cache.take(at(0), 1, &replicas(), Tokens(KV.0 + 1), 0), None);
+    assert_eq!(cache.take(at(0), 1, &replicas(), KV, 51), None);
+    assert!(cache.take(at(0), 1, &replicas(), KV, 50).is_some());
 }
 
 #[test]
 fn after_its_time_nothing_begins_under_a_permit_unless_the_cell_says_so_again() {
-    let mut book = lent(4);
+    let mut cache = lent(4);
     for _ in 0..3 {
-        take(&mut book, at(1)).unwrap();
+        take(&mut cache, at(1)).unwrap();
     }
-    assert!(!take(&mut book, at(499)).unwrap().is_to_extend);
-    end(&mut book, at(499), Outcome::Served);
-    assert!(take(&mut book, at(500)).unwrap().is_to_extend);
-    end(&mut book, at(500), Outcome::Served);
+    assert!(!take(&mut cache, at(499)).unwrap().is_to_extend);
+    end(&mut cache, at(499), Outcome::Served);
+    assert!(take(&mut cache, at(500)).unwrap().is_to_extend);
+    end(&mut cache, at(500), Outcome::Served);
     assert!(
-        !take(&mut book, at(501)).unwrap().is_to_extend,
+        !take(&mut cache, at(501)).unwrap().is_to_extend,
         "one question is enough"
     );
-    end(&mut book, at(502), Outcome::Served);
+    end(&mut cache, at(502), Outcome::Served);
     let mut without_reply = lent(1);
     assert_eq!(take(&mut without_reply, at(1_000)), None);
-    assert_eq!(book.on_extended(at(600), &name(), true, TTL), []);
-    assert!(take(&mut book, at(1_099)).is_some());
+    assert_eq!(cache.on_extended(at(600), &name(), true, TTL), []);
+    assert!(take(&mut cache, at(1_099)).is_some());
 }
 
 #[test]
 fn when_the_cell_lends_no_longer_everything_idle_goes_back() {
-    let mut book = lent(3);
-    let returned = book.on_extended(at(600), &name(), false, TTL);
-    assert_eq!(returned[0].left, Some(Share::of_one(KV)));
-    assert_eq!(take(&mut book, at(601)), None);
-    assert_eq!(end(&mut book, at(700), Outcome::Served)[0].left, None);
-    assert!(book.shelves.is_empty());
+    let mut cache = lent(3);
+    let returned = cache.on_extended(at(600), &name(), false, TTL);
+    assert_eq!(returned[0].left, Some(Capacity::of_one(KV)));
+    assert_eq!(take(&mut cache, at(601)), None);
+    assert_eq!(end(&mut cache, at(700), Outcome::Served)[0].left, None);
+    assert!(cache.replicas.is_empty());
 }
 
 #[test]
 fn what_was_needed_since_the_last_look_is_kept() {
-    let mut book = lent(11);
+    let mut cache = lent(11);
     for _ in 0..7 {
-        take(&mut book, at(1)).unwrap();
+        take(&mut cache, at(1)).unwrap();
     }
     for _ in 0..6 {
-        assert_eq!(end(&mut book, at(2), Outcome::Served), []);
+        assert_eq!(end(&mut cache, at(2), Outcome::Served), []);
     }
-    let held = |book: &PermitCache| book.held_at(&name()).iter().map(|held| held.share.places).sum::<u32>();
-    book.give_back_idle(at(500));
-    assert_eq!(held(&book), 8, "most ran at once");
-    assert_eq!(book.give_back_idle(at(999)), [], "too early");
-    take(&mut book, at(999)).unwrap();
-    book.give_back_idle(at(1_000));
-    assert_eq!(book.held_at(&name())[0].share, Share::of_one(KV).times(3));
+    let held = |cache: &PermitCache| {
+        cache
+            .held_at(&name())
+            .iter()
+            .map(|held| held.capacity.requests)
+            .sum::<u32>()
+    };
+    cache.give_back_idle(at(500));
+    assert_eq!(held(&cache), 8, "most ran at once");
+    assert_eq!(cache.give_back_idle(at(999)), [], "too early");
+    take(&mut cache, at(999)).unwrap();
+    cache.give_back_idle(at(1_000));
+    assert_eq!(cache.held_at(&name())[0].capacity, Capacity::of_one(KV).times(3));
 }
 
 #[test]
 fn a_failure_is_told_at_once_with_the_success_before_it_and_all_idle_places() {
-    let mut book = lent(1);
-    take(&mut book, at(1)).unwrap();
-    assert_eq!(end(&mut book, at(2), Outcome::Served), []);
-    let returned = end(&mut book, at(3), Outcome::Failed);
+    let mut cache = lent(1);
+    take(&mut cache, at(1)).unwrap();
+    assert_eq!(end(&mut cache, at(2), Outcome::Served), []);
+    let returned = end(&mut cache, at(3), Outcome::Failed);
     assert_eq!(returned.len(), 1);
     assert!(returned[0].served_before && returned[0].left.is_none() && returned[0].outcome == Outcome::Failed);
-    assert_eq!(take(&mut book, at(4)), None);
+    assert_eq!(take(&mut cache, at(4)), None);
 }
 
 #[test]
 fn what_nobody_takes_goes_back_and_one_looks_after_it() {
-    let mut book = lent(0);
-    assert!(!book.watch(at(0)), "nothing is idle");
-    end(&mut book, at(10), Outcome::Served);
-    assert!(book.watch(at(10)));
-    assert!(!book.watch(at(11)));
-    assert_eq!(book.give_back_idle(at(510)), []);
-    let returned = book.give_back_idle(at(1_010));
+    let mut cache = lent(0);
+    assert!(!cache.watch(at(0)), "nothing is idle");
+    end(&mut cache, at(10), Outcome::Served);
+    assert!(cache.watch(at(10)));
+    assert!(!cache.watch(at(11)));
+    assert_eq!(cache.give_back_idle(at(510)), []);
+    let returned = cache.give_back_idle(at(1_010));
     assert_eq!(returned, [Release::of_all(PERMIT, Some(name()), Outcome::Unknown)]);
-    book.on_watched();
-    assert!(!book.watch(at(1_011)));
+    cache.on_watched();
+    assert!(!cache.watch(at(1_011)));
     let mut lost = lent(0);
     end(&mut lost, at(10), Outcome::Served);
     assert!(lost.watch(at(10)) && lost.watch(at(2_010)), "who looked was lost");
@@ -136,9 +142,9 @@ fn what_nobody_takes_goes_back_and_one_looks_after_it() {
 
 #[test]
 fn permits_are_renewed_once_a_period_by_whoever_comes() {
-    let mut book = lent(0);
+    let mut cache = lent(0);
     let period = TTL / 3;
-    assert_eq!(book.renew(at(4_999), period), []);
-    assert_eq!(book.renew(at(5_000), period), book.held_at(&name()));
-    assert_eq!(book.renew(at(5_001), period), []);
+    assert_eq!(cache.renew(at(4_999), period), []);
+    assert_eq!(cache.renew(at(5_000), period), cache.held_at(&name()));
+    assert_eq!(cache.renew(at(5_001), period), []);
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::cells::{CellAddress, CellCommand, CellError, CellId, CellReply};
 use crate::cluster::{
-    ClusterCommand, ClusterLoad, ClusterReply, Extend, Extended, LOOK_EVERY, Outcome, PermitCache, Release, Room,
+    Capacity, ClusterCommand, ClusterLoad, ClusterReply, Extend, Extended, LOOK_EVERY, Outcome, PermitCache, Release,
 };
 use crate::config::{Cluster, Replica};
 use crate::ids::ReplicaName;
@@ -50,10 +50,10 @@ impl<P: Platform> ClusterClient<P> {
     }
 
     /// What each replica has room for.
-    pub fn room(&self) -> Room {
-        Room {
-            max_running: self.cluster.max_running,
-            kv_cache_tokens: self.cluster.kv_cache_tokens,
+    pub fn room(&self) -> Capacity {
+        Capacity {
+            requests: self.cluster.max_running,
+            kv_tokens: self.cluster.kv_cache_tokens,
         }
     }
 
@@ -101,7 +101,7 @@ impl<P: Platform> ClusterClient<P> {
     pub fn tell(&self, it: ClusterCommand) {
         let client = self.clone();
         self.exchange.platform.after_response(async move {
-            // A message that is lost costs a place until the permit expires; asking again could only make it later.
+            // A message that is lost costs a slot until the permit expires; asking again could only make it later.
             let _ = client.ask(it).await;
         });
     }
@@ -122,7 +122,7 @@ impl<P: Platform> ClusterClient<P> {
         }
     }
 
-    /// Asks the cell whether it goes on client at that replica, in the background.
+    /// Asks the cell whether it goes on lending at that replica, in the background.
     pub fn extend(&self, replica: &Replica) {
         let client = self.clone();
         let replica = replica.name.clone();
@@ -145,7 +145,7 @@ impl<P: Platform> ClusterClient<P> {
         });
     }
 
-    /// Has idle places given back after a while, in the background, unless somebody does so already.
+    /// Has idle slots given back after a while, in the background, unless somebody does so already.
     pub fn watch(&self) {
         let begun = self.exchange.platform.now();
         if !self.with(|cache| cache.watch(begun)) {
@@ -187,5 +187,5 @@ pub(in crate::pipeline) fn command(command: ClusterCommand) -> CellCommand {
     CellCommand::Cluster(command)
 }
 
-/// How long one request's background looks after idle places: on Workers it has 30 s. The next request to end goes on.
+/// How long one request's background looks after idle slots: on Workers it has 30 s. The next request to end goes on.
 const LONGEST_WATCH: Duration = Duration::from_secs(20);

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::ClusterClient;
 use crate::cells::CellError;
 use crate::cluster::{
-    Acquire, ClusterCommand, ClusterReply, Grant, HeldPermit, Outcome, PermitCache, PermitId, Refusal, Release, Share,
+    Acquire, Capacity, ClusterCommand, ClusterReply, Grant, HeldPermit, Outcome, PermitCache, PermitId, Refusal,
+    Release,
 };
 use crate::config::Replica;
 use crate::ids::{ReplicaName, Tokens};
@@ -15,13 +16,13 @@ use crate::ladder::AttemptError;
 use crate::observe::Event;
 use crate::platform::Platform;
 
-/// A place at a replica. It is given back when dropped.
+/// A slot at a replica. It is given back when dropped.
 #[derive(Debug)]
 pub(in crate::pipeline) struct Permit<P: Platform> {
     client: ClusterClient<P>,
     id: PermitId,
     /// What the request has of the permit.
-    share: Share,
+    capacity: Capacity,
     /// Whether the permit stays in the cache when the request ends.
     is_kept: bool,
     /// Where, as an index into the cluster's replicas.
@@ -41,7 +42,7 @@ pub(in crate::pipeline) struct Wanted {
 }
 
 impl<P: Platform> Permit<P> {
-    /// Takes a place that is kept here, or else asks the cluster's cell for one.
+    /// Takes a slot that is kept here, or else asks the cluster's cell for one.
     ///
     /// # Errors
     /// When there is none, or the cell does not answer.
@@ -63,7 +64,7 @@ impl<P: Platform> Permit<P> {
         Ok(permit)
     }
 
-    /// Takes a place that is kept here, if there is one at the affinity's first choice.
+    /// Takes a slot that is kept here, if there is one at the affinity's first choice.
     fn take(client: &ClusterClient<P>, affinity: u64, wanted: Wanted) -> Option<Self> {
         let now = client.exchange.platform.now();
         let replicas = &client.cluster.replicas;
@@ -76,14 +77,14 @@ impl<P: Platform> Permit<P> {
         Some(Self {
             client: client.clone(),
             id: taken.permit,
-            share: Share::of_one(wanted.kv_tokens),
+            capacity: Capacity::of_one(wanted.kv_tokens),
             is_kept: true,
             replica: taken.replica,
             outcome: Outcome::Unknown,
         })
     }
 
-    /// Asks the cluster's cell for a place.
+    /// Asks the cluster's cell for a slot.
     async fn ask(client: ClusterClient<P>, wanted: Wanted, tried: &[ReplicaName]) -> Result<Self, AttemptError> {
         let Wanted {
             kv_tokens,
@@ -105,7 +106,7 @@ impl<P: Platform> Permit<P> {
             ttl: asked.client.ttl(),
         };
         match asked.client.ask(ClusterCommand::Acquire(acquire)).await? {
-            ClusterReply::Granted(grant) => asked.granted(grant, Share::of_one(kv_tokens)),
+            ClusterReply::Granted(grant) => asked.granted(grant, Capacity::of_one(kv_tokens)),
             ClusterReply::Refused(Refusal { load, recovery }) => {
                 asked.client.on_load(load);
                 asked.refused();
@@ -137,7 +138,7 @@ impl<P: Platform> Permit<P> {
             held.push(HeldPermit {
                 permit: self.id,
                 replica: self.replica().name.clone(),
-                share: self.share,
+                capacity: self.capacity,
             });
         }
         if !held.is_empty() {
@@ -166,7 +167,7 @@ impl<P: Platform> Drop for Permit<P> {
         let replica = &self.replica().name;
         if self.is_kept {
             let now = client.exchange.platform.now();
-            client.release(client.with(|cache| cache.on_end(now, replica, permit, self.share, outcome)));
+            client.release(client.with(|cache| cache.on_end(now, replica, permit, self.capacity, outcome)));
             client.watch();
         } else {
             client.release(vec![Release::of_all(permit, Some(replica.clone()), outcome)]);
@@ -193,7 +194,7 @@ impl<P: Platform> Asked<P> {
         }
     }
 
-    fn granted(mut self, grant: Grant, one: Share) -> Result<Permit<P>, AttemptError> {
+    fn granted(mut self, grant: Grant, one: Capacity) -> Result<Permit<P>, AttemptError> {
         let Grant { replica, lent, load } = grant;
         let client = &self.client;
         let at = client.on_load(load);
@@ -204,7 +205,7 @@ impl<P: Platform> Asked<P> {
             let held = HeldPermit {
                 permit: self.id,
                 replica,
-                share: one.times(1 + lent),
+                capacity: one.times(1 + lent),
             };
             client.with(|cache| cache.on_granted(at, &held, one, client.ttl()));
         }
@@ -212,7 +213,7 @@ impl<P: Platform> Asked<P> {
         Ok(Permit {
             client: client.clone(),
             id: self.id,
-            share: one,
+            capacity: one,
             is_kept: lent.is_some(),
             replica: index,
             outcome: Outcome::Unknown,
