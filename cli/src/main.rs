@@ -13,7 +13,8 @@ use commands::{check, engine, keys, schema, serve, tokens};
 use mimalloc::MiMalloc;
 
 /// A request makes some seventy small allocations, all freed on the same thread: with this allocator it takes about a
-/// tenth fewer instructions in all than with glibc's.
+/// tenth fewer instructions in all than with glibc's. It asks for no huge pages (`no_thp`): they make nothing faster that
+/// can be measured, and keep 8 MB in an idle process.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

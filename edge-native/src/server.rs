@@ -98,9 +98,6 @@ pub enum ServeError {
     /// The server's identity cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The machine's trusted certificates cannot be used.
-    #[error("cannot verify engines by TLS: {0}")]
-    ClientTls(#[from] rustls::Error),
     /// The address is taken, or not ours.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -149,7 +146,7 @@ impl Server {
         let acceptor = tls.as_ref().map(tls::acceptor).transpose()?;
         let resources = Arc::new(Resources {
             state: open(keep)?,
-            tls: Arc::new(ClientTls::from_machine()?),
+            tls: Arc::new(ClientTls::default()),
         });
         let supervisor = Supervisor::new(Arc::clone(&gateway), drain_timeout)?;
         supervisor.block_on(config_file.offer_at_start(&resources.state))?;

@@ -135,7 +135,6 @@ fn to_failure(error: ServeError) -> Failure {
         ServeError::StoreOpen(_)
         | ServeError::Redis(_)
         | ServeError::Store(_)
-        | ServeError::ClientTls(_)
         | ServeError::Listen { .. }
         | ServeError::Run(_) => Failure::failed(error),
     }

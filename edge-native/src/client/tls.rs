@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -14,42 +16,22 @@ use super::with_causes;
 use crate::outbox::Posting;
 use crate::tls::provider;
 
-/// How this process verifies engines; shared by its threads.
+/// How this process verifies engines; shared by its threads. What the machine trusts is read when the first engine is
+/// reached by TLS: it takes two megabytes, which a gateway whose engines stand beside it never needs.
+#[derive(Default)]
 pub struct ClientTls {
-    connector: TlsConnector,
-    trusts_somebody: bool,
+    connector: OnceCell<TlsConnector>,
 }
 
 impl ClientTls {
-    /// Reads the machine's trusted certificates. A machine without any can still reach engines by plain http.
-    ///
-    /// # Errors
-    /// When the cryptography offers no protocol version, which does not happen with the one built in.
-    pub fn from_machine() -> Result<Self, rustls::Error> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        let trusts_somebody = !roots.is_empty();
-        let mut config = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self {
-            connector: TlsConnector::from(Arc::new(config)),
-            trusts_somebody,
-        })
-    }
-
     /// Speaks TLS over `socket` with `host`.
     ///
     /// # Errors
-    /// When the host cannot prove who it is.
+    /// When this machine trusts nobody, or the host cannot prove who it is.
     pub async fn wrap(&self, host: &str, socket: Posting) -> Result<TlsStream<Posting>, String> {
-        if !self.trusts_somebody {
-            return Err("this machine trusts no certificate authority: set SSL_CERT_FILE".into());
-        }
+        let connector = self.connector.get_or_try_init(of_machine).await?;
         let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
-        self.connector
+        connector
             .connect(name, socket)
             .await
             .map_err(|error| with_causes(&error))
@@ -59,7 +41,27 @@ impl ClientTls {
 impl fmt::Debug for ClientTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientTls")
-            .field("trusts_somebody", &self.trusts_somebody)
-            .finish_non_exhaustive()
+            .field("is_read", &self.connector.initialized())
+            .finish()
     }
+}
+
+/// Reads the machine's trusted certificates, on a thread that may wait for the disk.
+async fn of_machine() -> Result<TlsConnector, String> {
+    let read = spawn_blocking(|| {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        roots
+    });
+    let roots = read.await.map_err(|error| error.to_string())?;
+    if roots.is_empty() {
+        return Err("this machine trusts no certificate authority: set SSL_CERT_FILE".into());
+    }
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsConnector::from(Arc::new(config)))
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::Bench;
-use crate::dev::{Child, Gateway, Place, new_key};
+use crate::dev::{Child, Gateway, Key, Place};
 use crate::error::TaskError;
 use crate::workspace;
 
@@ -17,27 +17,34 @@ pub enum Bare {
     Component { component: PathBuf, host: PathBuf },
 }
 
-/// A key, and a configuration that takes it and has `upstream` as the only replica, with room for any load.
-///
-/// # Errors
-/// When no key can be made.
-pub fn key_and_config(tidegate: &Path, upstream: &str) -> Result<(String, String), TaskError> {
-    let key = new_key(tidegate)?;
-    let template = workspace::read(&workspace::root().join("xtask/src/bench/gateway.toml"))?;
-    Ok((
-        key.key,
-        template
-            .replace("{upstream}", upstream)
-            .replace("{digest}", &key.digest),
-    ))
+/// A gateway's threads, natively.
+#[derive(Clone, Copy, Debug)]
+pub enum Threads {
+    /// One, for nginx has one worker.
+    One,
+    /// As many as it takes by itself.
+    Default,
 }
 
-/// Tidegate on a runtime, as the bench wants it: one thread natively, for nginx has one worker, and without the delays
-/// that hosts for development add.
+/// A configuration in `folder` that takes `key` and has `upstream` as the only replica, with room for any load.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn config(folder: &Path, key: &Key, upstream: &str) -> Result<PathBuf, TaskError> {
+    let template = workspace::read(&workspace::root().join("xtask/src/bench/gateway.toml"))?;
+    let text = template
+        .replace("{upstream}", upstream)
+        .replace("{digest}", &key.digest);
+    let file = folder.join("gateway.toml");
+    workspace::write(&file, text)?;
+    Ok(file)
+}
+
+/// Tidegate on a runtime, as the bench wants it: without the delays that hosts for development add.
 ///
 /// # Errors
 /// When it does not get ready.
-pub fn gateway(bench: &Bench, gateway: &Gateway) -> Result<Child, TaskError> {
+pub fn gateway(bench: &Bench, gateway: &Gateway, threads: Threads) -> Result<Child, TaskError> {
     let place = Place {
         config: &bench.config,
         port: 0,
@@ -45,10 +52,11 @@ pub fn gateway(bench: &Bench, gateway: &Gateway) -> Result<Child, TaskError> {
         redis: None,
     };
     let mut command = gateway.command(&place);
-    let (name, more): (_, &[&str]) = match gateway {
-        Gateway::Native { .. } => ("tidegate-native", &["--threads", "1"]),
-        Gateway::Cloudflare { .. } => ("tidegate-cloudflare", &["--direct"]),
-        Gateway::Spin { .. } => ("tidegate-spin", &["--nodelay"]),
+    let (name, more): (_, &[&str]) = match (gateway, threads) {
+        (Gateway::Native { .. }, Threads::One) => ("tidegate-native", &["--threads", "1"]),
+        (Gateway::Native { .. }, Threads::Default) => ("tidegate-native-threads", &[]),
+        (Gateway::Cloudflare { .. }, Threads::One | Threads::Default) => ("tidegate-cloudflare", &["--direct"]),
+        (Gateway::Spin { .. }, Threads::One | Threads::Default) => ("tidegate-spin", &["--nodelay"]),
     };
     Child::start(name, &bench.meter.server(command.args(more)), &bench.folder)
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::cpu;
+use super::usage;
 use crate::cli::BenchOptions;
 use crate::command::Run;
 use crate::dev::Child;
@@ -103,6 +103,21 @@ impl Meter {
         }
     }
 
+    /// The same that keeps nothing to a core.
+    pub fn unpinned(&self) -> Self {
+        Self {
+            program: self.program.clone(),
+            rounds: self.rounds,
+            round_ms: self.round_ms,
+            cores: None,
+        }
+    }
+
+    /// How many times each server is measured.
+    pub fn rounds(&self) -> u32 {
+        self.rounds
+    }
+
     /// The fixed-answer upstream.
     pub fn upstream(&self) -> Command {
         let mut command = Command::new(&self.program);
@@ -162,9 +177,14 @@ impl Meter {
     }
 
     fn throughput(&self, server: &Server, mode: Mode) -> Result<Throughput, TaskError> {
-        let before = cpu::used(server.group).unwrap_or_default();
-        let report = self.run(server, &Load { mode, rate: None })?;
-        let used = cpu::used(server.group).unwrap_or_default().saturating_sub(before);
+        let before = usage::cpu(server.group).unwrap_or_default();
+        let load = Load {
+            mode,
+            connections: CONNECTIONS,
+            rate: None,
+        };
+        let report = self.run(server, &load)?;
+        let used = usage::cpu(server.group).unwrap_or_default().saturating_sub(before);
         let (per_s, answers) = (figure(&report, "per_s")?, figure(&report, "answers")?);
         Ok(Throughput {
             per_s,
@@ -172,29 +192,11 @@ impl Meter {
         })
     }
 
-    /// What each server adds to the median time of a direct answer at 200 requests/s, in microseconds.
+    /// The load generator's report.
     ///
     /// # Errors
     /// When an answer is no success.
-    pub fn added_us(&self, direct: &Server, servers: &[&Server]) -> Result<Vec<f64>, TaskError> {
-        let load = Load {
-            mode: Mode::Requests,
-            rate: Some(RATE),
-        };
-        let mut added = vec![Vec::new(); servers.len()];
-        for _ in 0..self.rounds {
-            let direct = figure(&self.run(direct, &load)?, "us_p50")?;
-            for (server, added) in servers.iter().zip(&mut added) {
-                let through = figure(&self.run(server, &load)?, "us_p50")?;
-                terminal::note(&format!("direct {direct:.0} us, {} {through:.0} us", server.name));
-                added.push(through - direct);
-            }
-        }
-        Ok(added.into_iter().map(|added| median(added.into_iter())).collect())
-    }
-
-    /// The load generator's report.
-    fn run(&self, server: &Server, load: &Load) -> Result<Value, TaskError> {
+    pub fn run(&self, server: &Server, load: &Load) -> Result<Value, TaskError> {
         let mut command = Command::new(&self.program);
         let address = server.url.trim_start_matches("http://").trim_end_matches('/');
         command.args([
@@ -205,15 +207,16 @@ impl Meter {
             server.key,
             "--ms",
             &self.round_ms.to_string(),
+            "--connections",
+            &load.connections.to_string(),
         ]);
         match load.mode {
             Mode::Requests => {}
             Mode::Streams => drop(command.arg("--stream")),
         }
-        match load.rate {
-            Some(rate) => command.args(["--connections", "8", "--rate", &rate.to_string()]),
-            None => command.args(["--connections", "32"]),
-        };
+        if let Some(rate) = load.rate {
+            command.args(["--rate", &rate.to_string()]);
+        }
         let command = pinned(&command, self.cores.map(|cores| cores.load));
         let printed = Run::new(command.get_program()).args(command.get_args()).quiet()?;
         let wanted = || TaskError::unmet("the load generator's report", printed.clone(), "it should be JSON");
@@ -222,7 +225,10 @@ impl Meter {
 }
 
 /// One figure of a report.
-fn figure(report: &Value, name: &str) -> Result<f64, TaskError> {
+///
+/// # Errors
+/// When it is not there.
+pub fn figure(report: &Value, name: &str) -> Result<f64, TaskError> {
     let wanted = || {
         TaskError::unmet(
             "the load generator's report",
@@ -233,10 +239,15 @@ fn figure(report: &Value, name: &str) -> Result<f64, TaskError> {
     report[name].as_f64().filter(|figure| *figure > 0.0).ok_or_else(wanted)
 }
 
+/// What is sent.
 #[derive(Clone, Copy, Debug)]
-struct Load {
-    mode: Mode,
-    rate: Option<u32>,
+pub struct Load {
+    /// What to ask for.
+    pub mode: Mode,
+    /// Connections, each with one request at a time.
+    pub connections: u32,
+    /// Requests per second over all of them; as many as are answered when it is none.
+    pub rate: Option<u32>,
 }
 
 /// `command` on one core, when one is given.
@@ -260,14 +271,14 @@ fn pinned(command: &Command, core: Option<usize>) -> Command {
 }
 
 /// The middle one, or the upper of the two; 0 of nothing.
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut sorted: Vec<f64> = values.collect();
     sorted.sort_unstable_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
 
-/// Requests per second at which added time is measured.
-const RATE: u32 = 200;
+/// Connections that load a server fully.
+const CONNECTIONS: u32 = 32;
 
 #[cfg(test)]
 mod tests {

@@ -3,31 +3,33 @@
 //! One run compares two servers at a time in front of the same fixed-answer upstream. Rounds alternate between the
 //! two, so that what else the machine does hits both; the figures are medians over the rounds. Where there are two
 //! cores, the servers have one for themselves, and load and upstream share the other: what is compared is then what
-//! gets slow first.
+//! gets slow first. At a low rate nothing is kept to a core, as where it is deployed.
 
 mod budgets;
 mod cells;
 mod contenders;
-mod cpu;
+mod delay;
 mod measure;
+mod native;
 mod nginx;
 mod table;
 mod tokens;
+mod usage;
 
 use std::path::PathBuf;
 
 use crate::build::{self, Profile, Purpose};
 use crate::cli::{BenchOf, BenchOptions};
 use crate::command::Run;
-use crate::dev::Child;
+use crate::dev::{Child, Key, new_key};
 use crate::error::TaskError;
 use crate::packages::{self, selected};
 use crate::runtime::Runtime;
 use crate::setup::{node_modules, tested_tables, wasm_toolchain};
 use crate::{terminal, workspace};
 
-use contenders::{Bare, bare, gateway, key_and_config};
-use measure::{Measured, Meter, Mode, Server};
+use contenders::{Bare, Threads, bare, config, gateway};
+use measure::{Meter, Mode, Server};
 use table::{Row, Target};
 
 /// Measures every runtime, or one, and prints the table; fails when a target is missed.
@@ -42,7 +44,7 @@ pub fn run(options: &BenchOptions) -> Result<(), TaskError> {
     let wanted = |runtime: Runtime| options.on.is_none_or(|only| only == runtime);
     let mut rows = Vec::new();
     if wanted(Runtime::Native) {
-        rows.extend(bench.native()?);
+        rows.extend(native::rows(&bench)?);
     }
     if wanted(Runtime::Cloudflare) {
         rows.extend(bench.cloudflare()?);
@@ -59,7 +61,7 @@ struct Bench {
     tidegate: PathBuf,
     tables: PathBuf,
     meter: Meter,
-    key: String,
+    key: Key,
     config: PathBuf,
     upstream: Child,
 }
@@ -77,56 +79,38 @@ impl Bench {
         let tables = terminal::step("token tables", || tested_tables(&tidegate))?;
         let meter = Meter::new(workspace::target().join("release/tidegate-load"), options);
         let upstream = Child::start("upstream", &meter.upstream(), &folder)?;
-        let (key, text) = key_and_config(&tidegate, &upstream.url)?;
-        let config = folder.join("gateway.toml");
-        workspace::write(&config, text)?;
+        let key = new_key(&tidegate)?;
         Ok(Self {
+            config: config(&folder, &key, &upstream.url)?,
             folder,
             tidegate,
             tables,
             meter,
             key,
-            config,
             upstream,
         })
     }
 
-    fn native(&self) -> Result<Vec<Row>, TaskError> {
-        let nginx = terminal::step("start nginx and the native gateway", || nginx::Nginx::start(self))?;
-        let tidegate = gateway(self, &build_of(Runtime::Native, self)?)?;
-        let plain = Server::new("nginx", &nginx.process, "none");
-        let streaming = plain.at(&nginx.streaming);
-        let ours = Server::new("tidegate", &tidegate, &self.key);
-        let direct = Server::new("direct", &self.upstream, "none");
-        let requests = terminal::step("native, requests", || self.meter.compare(&plain, &ours, Mode::Requests))?;
-        let streams = terminal::step("native, streams", || {
-            self.meter.compare(&streaming, &ours, Mode::Streams)
-        })?;
-        let delay = terminal::step("native, 200 requests/s", || {
-            self.meter.added_us(&direct, &[&plain, &ours])
-        })?;
-        let mut rows = vec![
-            Row::share("native, requests/s", "nginx", requests, Target::AtLeast(0.60)),
-            Row::share("native, streams/s", "nginx", streams, Target::AtLeast(0.60)),
-        ];
-        if let [nginx, tidegate] = delay[..] {
-            rows.push(Row::added(
-                "native, added p50 at 200/s",
-                "nginx",
-                Measured {
-                    base: nginx,
-                    ours: tidegate,
-                },
-                120.0,
-            ));
-        }
-        Ok(rows)
+    /// The same for whoever shares the cores with load and upstream, and has no token tables.
+    fn unpinned(&self) -> Result<Self, TaskError> {
+        let folder = workspace::work_folder("bench/unpinned")?;
+        let meter = self.meter.unpinned();
+        let upstream = Child::start("upstream", &meter.upstream(), &folder)?;
+        Ok(Self {
+            config: config(&folder, &self.key, &upstream.url)?,
+            tables: workspace::made(folder.join("no-tables"))?,
+            folder,
+            tidegate: self.tidegate.clone(),
+            meter,
+            key: self.key.clone(),
+            upstream,
+        })
     }
 
     fn cloudflare(&self) -> Result<Vec<Row>, TaskError> {
         let servers = terminal::step("build and start four Workers", || {
             node_modules(&workspace::root().join("tests/miniflare"))?;
-            let tidegate = gateway(self, &build_of(Runtime::Cloudflare, self)?)?;
+            let tidegate = gateway(self, &build_of(Runtime::Cloudflare, self)?, Threads::Default)?;
             let script = |folder: &str| Bare::Worker {
                 folder: workspace::root().join("tests/bare").join(folder),
             };
@@ -140,7 +124,7 @@ impl Bench {
                 reading,
             ))
         })?;
-        let ours = Server::new("tidegate", &servers.0, &self.key);
+        let ours = Server::new("tidegate", &servers.0, &self.key.key);
         let rust = Server::new("bare Worker", &servers.1, "none");
         let javascript = Server::new("JavaScript", &servers.2, "none");
         let mut rows = Vec::new();
@@ -164,11 +148,11 @@ impl Bench {
     fn spin(&self) -> Result<Vec<Row>, TaskError> {
         let (tidegate, component) = terminal::step("build and start two Spin components", || {
             let host = build::spin_host()?;
-            let tidegate = gateway(self, &build_of(Runtime::Spin, self)?)?;
+            let tidegate = gateway(self, &build_of(Runtime::Spin, self)?, Threads::Default)?;
             let component = build::bare_spin(&wasm_toolchain()?)?;
             Ok((tidegate, bare(self, "bare-spin", &Bare::Component { component, host })?))
         })?;
-        let ours = Server::new("tidegate", &tidegate, &self.key);
+        let ours = Server::new("tidegate", &tidegate, &self.key.key);
         let bare = Server::new("bare component", &component, "none");
         let modes = [(Mode::Requests, "Spin, requests/s"), (Mode::Streams, "Spin, streams/s")];
         let compare = |(mode, what)| {

@@ -18,8 +18,10 @@ pub struct Row {
 pub enum Target {
     /// At least this share of the base.
     AtLeast(f64),
-    /// At most so many microseconds.
-    AtMostUs(f64),
+    /// At most this share of the base.
+    AtMost(f64),
+    /// At most so many MB.
+    AtMostMb(f64),
     /// Nothing: the row is there to compare with.
     None,
 }
@@ -29,6 +31,8 @@ enum Figures {
     Throughput(Measured<Throughput>),
     /// In microseconds.
     Added(Measured<f64>),
+    /// In MB.
+    Memory(Measured<f64>),
 }
 
 impl Row {
@@ -42,40 +46,55 @@ impl Row {
         }
     }
 
-    /// Added time in microseconds, with the base's beside it.
-    pub fn added(what: &'static str, base: &str, measured: Measured<f64>, most_us: f64) -> Self {
-        let target = Target::AtMostUs(most_us);
+    /// Added time in microseconds, at most this share of the base's.
+    pub fn added(what: &'static str, base: &str, measured: Measured<f64>, most: f64) -> Self {
         Self {
             what,
             base: base.to_owned(),
             measured: Figures::Added(measured),
-            target,
+            target: Target::AtMost(most),
+        }
+    }
+
+    /// Resident memory in MB, with the base's beside it.
+    pub fn memory(what: &'static str, base: &str, measured: Measured<f64>, most_mb: f64) -> Self {
+        Self {
+            what,
+            base: base.to_owned(),
+            measured: Figures::Memory(measured),
+            target: Target::AtMostMb(most_mb),
         }
     }
 
     fn is_met(&self) -> bool {
         match (self.target, self.measured) {
-            (Target::AtLeast(share), Figures::Throughput(measured)) => share_of(&measured) >= share,
-            (Target::AtMostUs(most), Figures::Added(measured)) => measured.ours <= most,
-            (Target::None, Figures::Throughput(_) | Figures::Added(_)) => true,
-            (Target::AtLeast(_), Figures::Added(_)) | (Target::AtMostUs(_), Figures::Throughput(_)) => false,
+            (Target::AtLeast(share), figures) => figures.share() >= share,
+            (Target::AtMost(share), figures) => figures.share() <= share,
+            (Target::AtMostMb(most), Figures::Memory(measured)) => measured.ours <= most,
+            (Target::AtMostMb(_), Figures::Throughput(_) | Figures::Added(_)) => false,
+            (Target::None, _) => true,
         }
     }
 
     fn line(&self) -> String {
+        let share = self.measured.share() * 100.0;
         let figures = match &self.measured {
-            Figures::Throughput(measured) => {
-                let Measured { base, ours } = measured;
-                let share = share_of(measured) * 100.0;
+            Figures::Throughput(Measured { base, ours }) => {
                 let cpu = format!("{:.0} / {:.0} us", base.cpu_us, ours.cpu_us);
                 format!("{:>9.0} {:>9.0} {share:>5.0}% {cpu:>14}", base.per_s, ours.per_s)
             }
-            Figures::Added(Measured { base, ours }) => format!("{base:>6.0} us {ours:>6.0} us {:>21}", ""),
+            Figures::Added(Measured { base, ours }) => {
+                format!("{base:>6.0} us {ours:>6.0} us {share:>5.0}% {:>14}", "")
+            }
+            Figures::Memory(Measured { base, ours }) => {
+                format!("{base:>6.1} MB {ours:>6.1} MB {share:>5.0}% {:>14}", "")
+            }
         };
         let verdict = if self.is_met() { "PASS" } else { "MISS" };
         let target = match self.target {
             Target::AtLeast(share) => format!(">= {:.0}%  {verdict}", share * 100.0),
-            Target::AtMostUs(most) => format!("<= {most:.0} us  {verdict}"),
+            Target::AtMost(share) => format!("<= {:.0}%  {verdict}", share * 100.0),
+            Target::AtMostMb(most) => format!("<= {most:.0} MB  {verdict}"),
             Target::None => String::new(),
         };
         format!("{:<28} {:>14} {figures}  {target}", self.what, self.base)
@@ -84,8 +103,14 @@ impl Row {
     }
 }
 
-fn share_of(measured: &Measured<Throughput>) -> f64 {
-    measured.ours.per_s / measured.base.per_s
+impl Figures {
+    /// The gateway's as a share of the base's.
+    fn share(&self) -> f64 {
+        match self {
+            Self::Throughput(Measured { base, ours }) => ours.per_s / base.per_s,
+            Self::Added(Measured { base, ours }) | Self::Memory(Measured { base, ours }) => ours / base,
+        }
+    }
 }
 
 /// Prints all rows.
@@ -128,29 +153,15 @@ mod tests {
                 .line()
                 .ends_with("59%     50 / 50 us  >= 60%  MISS")
         );
-        assert!(
-            Row::added(
-                "x",
-                "nginx",
-                Measured {
-                    base: 40.0,
-                    ours: 120.0
-                },
-                120.0
-            )
-            .is_met()
-        );
-        assert!(
-            !Row::added(
-                "x",
-                "nginx",
-                Measured {
-                    base: 40.0,
-                    ours: 121.0
-                },
-                120.0
-            )
-            .is_met()
-        );
+        let added = |us| {
+            let measured = Measured { base: 100.0, ours: us };
+            Row::added("x", "nginx", measured, 1.3)
+        };
+        assert!(added(130.0).is_met());
+        assert!(!added(131.0).is_met());
+        assert!(added(131.0).line().contains("131%"));
+        let memory = |mb| Row::memory("x", "nginx", Measured { base: 7.0, ours: mb }, 12.0);
+        assert!(memory(12.0).is_met());
+        assert!(!memory(12.1).is_met());
     }
 }

@@ -18,7 +18,7 @@ use crate::{http, processes, terminal, workspace};
 pub use child::{Child, free_address};
 pub use gateway::{Gateway, Place};
 pub use redis::start_redis;
-pub use world::new_key;
+pub use world::{Key, new_key};
 
 /// Starts everything, says how to use it, and ends everything when it is interrupted or a part of it ends.
 pub fn run(options: &DevOptions) -> Result<(), TaskError> {

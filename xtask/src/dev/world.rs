@@ -10,7 +10,7 @@ use crate::setup::tokenizers;
 use crate::workspace;
 
 /// A key and what stands for it in the configuration.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Key {
     /// What a client sends.
     pub key: String,
