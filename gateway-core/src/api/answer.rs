@@ -7,10 +7,10 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-use super::alike::{Alike, Pattern};
 use super::json::Edits;
+use super::output_delta::{OutputDelta, SingleDelta};
 use super::request::quoted;
-use super::said::{LoneText, Said};
+use super::templated_chunk::{ChunkTemplate, TemplatedChunk};
 
 /// Tokens that an engine reports to have read and written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -63,24 +63,24 @@ impl TryFrom<UsageJson> for Usage {
 
 /// How one answer, whole or in chunks, is edited.
 #[derive(Clone, Debug)]
-pub struct Editor {
+pub struct AnswerRewriter {
     /// The model's public name as a JSON string.
     model: String,
     /// Whether the usage stays in a stream's chunks.
     keep_usage: bool,
     /// The stream's last chunk that was read in full.
-    last: Option<Pattern>,
+    last: Option<ChunkTemplate>,
 }
 
 /// A whole answer, or one chunk of a stream, as the client is to see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer<'a> {
+pub struct RewrittenAnswer<'a> {
     /// The JSON; `None` for a chunk that is only about usage that the client did not ask for.
     pub json: Option<Cow<'a, str>>,
     /// The usage that it carried.
     pub usage: Option<Usage>,
     /// What the model says in it, one entry for each of the answers that it is about.
-    pub said: Vec<Said<'a>>,
+    pub deltas: Vec<OutputDelta<'a>>,
 }
 
 /// What came is no answer.
@@ -94,8 +94,8 @@ pub enum NoAnswer {
     NotJson,
 }
 
-impl Editor {
-    /// An editor that names the model `model`. Whole answers always keep their usage.
+impl AnswerRewriter {
+    /// A rewriter that names the model `model`. Whole answers always keep their usage.
     pub fn new(model: &str, keep_usage: bool) -> Self {
         Self {
             model: quoted(model),
@@ -108,17 +108,17 @@ impl Editor {
     ///
     /// # Errors
     /// When it is none.
-    pub fn whole<'a>(&self, text: &'a str) -> Result<Answer<'a>, NoAnswer> {
-        let read = Read::of(text)?;
-        Ok(Answer {
-            json: Some(edited(text, &self.edits(text, &read, true))),
-            usage: read.usage(),
-            said: read.said(),
+    pub fn whole<'a>(&self, text: &'a str) -> Result<RewrittenAnswer<'a>, NoAnswer> {
+        let parsed = ParsedAnswer::of(text)?;
+        Ok(RewrittenAnswer {
+            json: Some(edited(text, &self.edits(text, &parsed, true))),
+            usage: parsed.usage(),
+            deltas: parsed.deltas(),
         })
     }
 
     /// The next chunk of a stream, if it is like the last that was read in full: most are.
-    pub fn alike<'c>(&self, chunk: &'c [u8]) -> Option<Alike<'_, 'c>> {
+    pub fn alike<'c>(&self, chunk: &'c [u8]) -> Option<TemplatedChunk<'_, 'c>> {
         self.last.as_ref()?.of(chunk)
     }
 
@@ -126,35 +126,37 @@ impl Editor {
     ///
     /// # Errors
     /// When it is none.
-    pub fn chunk<'a>(&mut self, text: &'a str) -> Result<Answer<'a>, NoAnswer> {
-        let read = Read::of(text)?;
-        let usage = read.usage();
-        if !self.keep_usage && usage.is_some() && read.choices().is_empty() {
-            return Ok(Answer {
+    pub fn chunk<'a>(&mut self, text: &'a str) -> Result<RewrittenAnswer<'a>, NoAnswer> {
+        let parsed = ParsedAnswer::of(text)?;
+        let usage = parsed.usage();
+        if !self.keep_usage && usage.is_some() && parsed.choices().is_empty() {
+            return Ok(RewrittenAnswer {
                 json: None,
                 usage,
-                said: Vec::new(),
+                deltas: Vec::new(),
             });
         }
-        let edits = self.edits(text, &read, self.keep_usage);
+        let edits = self.edits(text, &parsed, self.keep_usage);
         let json = Some(edited(text, &edits));
-        self.last = read.lone().and_then(|lone| Pattern::new(&edits, lone, usage));
-        Ok(Answer {
+        self.last = parsed
+            .single()
+            .and_then(|single| ChunkTemplate::new(&edits, single, usage));
+        Ok(RewrittenAnswer {
             json,
             usage,
-            said: read.said(),
+            deltas: parsed.deltas(),
         })
     }
 
-    fn edits<'a>(&'a self, text: &'a str, read: &Read<'_>, keep_usage: bool) -> Edits<'a> {
+    fn edits<'a>(&'a self, text: &'a str, parsed: &ParsedAnswer<'_>, keep_usage: bool) -> Edits<'a> {
         let mut edits = Edits::new(text);
-        if let Some(model) = read.model.filter(|model| model.get() != self.model) {
+        if let Some(model) = parsed.model.filter(|model| model.get() != self.model) {
             edits.replace(model, self.model.as_str());
         }
-        if let Some(usage) = read.usage.filter(|_| !keep_usage) {
+        if let Some(usage) = parsed.usage.filter(|_| !keep_usage) {
             edits.remove("usage", usage);
         }
-        for reason in read.choices().iter().filter_map(|choice| choice.finish_reason) {
+        for reason in parsed.choices().iter().filter_map(|choice| choice.finish_reason) {
             if let Some(known) = known_reason(reason.get()) {
                 edits.replace(reason, known);
             }
@@ -178,7 +180,7 @@ pub(super) fn has_error_object(body: &[u8]) -> bool {
 
 /// What is read of an answer; everything else passes.
 #[derive(Deserialize)]
-struct Read<'a> {
+struct ParsedAnswer<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
     model: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
@@ -201,17 +203,17 @@ struct Choice<'a> {
     finish_reason: Option<&'a RawValue>,
 }
 
-impl<'a> Read<'a> {
+impl<'a> ParsedAnswer<'a> {
     fn of(text: &'a str) -> Result<Self, NoAnswer> {
         // serde would read a struct from an array as well.
         if !text.trim_start().starts_with('{') {
             return Err(NoAnswer::NotJson);
         }
-        let read: Self = serde_json::from_str(text).map_err(|_| NoAnswer::NotJson)?;
-        if read.error.is_some_and(is_truthy) {
+        let parsed: Self = serde_json::from_str(text).map_err(|_| NoAnswer::NotJson)?;
+        if parsed.error.is_some_and(is_truthy) {
             return Err(NoAnswer::Error);
         }
-        Ok(read)
+        Ok(parsed)
     }
 
     fn usage(&self) -> Option<Usage> {
@@ -222,14 +224,14 @@ impl<'a> Read<'a> {
         self.choices.as_deref().unwrap_or_default()
     }
 
-    fn said(&self) -> Vec<Said<'a>> {
-        self.choices().iter().map(Choice::said).collect()
+    fn deltas(&self) -> Vec<OutputDelta<'a>> {
+        self.choices().iter().map(Choice::delta).collect()
     }
 
     /// The one text that the engine has written since the last chunk, where there is just one.
-    fn lone(&self) -> Option<LoneText<'a>> {
+    fn single(&self) -> Option<SingleDelta<'a>> {
         match self.choices() {
-            [choice] => choice.said().lone(),
+            [choice] => choice.delta().single(),
             _ => None,
         }
     }
@@ -245,8 +247,8 @@ fn edited<'a>(text: &'a str, edits: &Edits<'_>) -> Cow<'a, str> {
 }
 
 impl<'a> Choice<'a> {
-    fn said(&self) -> Said<'a> {
-        Said::Choice {
+    fn delta(&self) -> OutputDelta<'a> {
+        OutputDelta::Choice {
             index: self.index.map(RawValue::get),
             message: self.delta.map(RawValue::get),
             text: self.text.map(RawValue::get),
@@ -283,11 +285,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::api::Strand;
+    use crate::api::OutputChannel;
 
     fn chunk(keep_usage: bool, text: &str) -> (Option<String>, Option<Usage>) {
-        let mut editor = Editor::new("public", keep_usage);
-        let answer = editor.chunk(text).unwrap();
+        let mut rewriter = AnswerRewriter::new("public", keep_usage);
+        let answer = rewriter.chunk(text).unwrap();
         (answer.json.map(Cow::into_owned), answer.usage)
     }
 
@@ -343,24 +345,24 @@ mod tests {
 
     #[test]
     fn errors_and_garbage_are_no_answers() {
-        let mut editor = Editor::new("public", false);
+        let mut rewriter = AnswerRewriter::new("public", false);
         assert_eq!(
-            editor.chunk(r#"{"error":{"message":"out of memory"}}"#),
+            rewriter.chunk(r#"{"error":{"message":"out of memory"}}"#),
             Err(NoAnswer::Error)
         );
-        assert_eq!(editor.chunk(r#"{"error":"boom"}"#), Err(NoAnswer::Error));
-        assert!(editor.chunk(r#"{"error":null,"choices":[]}"#).is_ok());
+        assert_eq!(rewriter.chunk(r#"{"error":"boom"}"#), Err(NoAnswer::Error));
+        assert!(rewriter.chunk(r#"{"error":null,"choices":[]}"#).is_ok());
         for garbage in ["", "hello", "[1]", "{\"a\":", "\"x\"", "{\"choices\":7}"] {
-            assert_eq!(editor.whole(garbage), Err(NoAnswer::NotJson), "{garbage}");
+            assert_eq!(rewriter.whole(garbage), Err(NoAnswer::NotJson), "{garbage}");
         }
     }
 
     /// What a client sees of a chunk, and all that it tells.
-    type Told = (Option<String>, Option<Usage>, Vec<(Strand, String)>);
+    type SeenChunk = (Option<String>, Option<Usage>, Vec<(OutputChannel, String)>);
 
     /// The next chunk, edited the short way or the long.
-    fn next(editor: &mut Editor, chunk: &str) -> Result<Told, NoAnswer> {
-        let (json, usage, said) = match editor.alike(chunk.as_bytes()) {
+    fn next(rewriter: &mut AnswerRewriter, chunk: &str) -> Result<SeenChunk, NoAnswer> {
+        let (json, usage, deltas) = match rewriter.alike(chunk.as_bytes()) {
             Some(alike) => {
                 let mut event = Vec::new();
                 alike.write_event(&mut event);
@@ -368,16 +370,16 @@ mod tests {
                 let data = event
                     .strip_prefix("data: ")
                     .and_then(|event| event.strip_suffix("\n\n"));
-                (data.map(str::to_owned), alike.usage(), vec![alike.said()])
+                (data.map(str::to_owned), alike.usage(), vec![alike.delta()])
             }
             None => {
-                let answer = editor.chunk(chunk)?;
-                (answer.json.map(Cow::into_owned), answer.usage, answer.said)
+                let answer = rewriter.chunk(chunk)?;
+                (answer.json.map(Cow::into_owned), answer.usage, answer.deltas)
             }
         };
         let mut texts = Vec::new();
-        for said in said {
-            said.each(|strand, text| texts.push((strand, text.to_owned())));
+        for delta in deltas {
+            delta.each(|channel, text| texts.push((channel, text.to_owned())));
         }
         texts.retain(|(_, text)| !text.is_empty());
         Ok((json, usage, texts))
@@ -415,10 +417,10 @@ mod tests {
             keep_usage in any::<bool>(),
             chunks in prop::collection::vec((any_chunk(), 1..3_usize), 1..6),
         ) {
-            let mut editor = Editor::new("public", keep_usage);
+            let mut rewriter = AnswerRewriter::new("public", keep_usage);
             for chunk in chunks.iter().flat_map(|(chunk, times)| std::iter::repeat_n(chunk, *times)) {
-                let mut fresh = Editor::new("public", keep_usage);
-                prop_assert_eq!(next(&mut editor, chunk), next(&mut fresh, chunk), "{}", chunk);
+                let mut fresh = AnswerRewriter::new("public", keep_usage);
+                prop_assert_eq!(next(&mut rewriter, chunk), next(&mut fresh, chunk), "{}", chunk);
             }
         }
     }
@@ -426,20 +428,20 @@ mod tests {
     #[test]
     fn a_chunk_like_the_last_one_is_not_read_again() {
         let chunk = |text: &str| format!(r#"{{"choices":[{{"delta":{{"content":{text}}}}}],"usage":null}}"#);
-        let mut editor = Editor::new("public", false);
-        assert!(editor.chunk(&chunk("\"a\"")).is_ok());
+        let mut rewriter = AnswerRewriter::new("public", false);
+        assert!(rewriter.chunk(&chunk("\"a\"")).is_ok());
         let (like, other) = (chunk("\"\\n\""), chunk("\"b\"").replace("null", "7"));
         let mut event = Vec::new();
-        editor.alike(like.as_bytes()).expect("alike").write_event(&mut event);
+        rewriter.alike(like.as_bytes()).expect("alike").write_event(&mut event);
         let expected = "data: {\"choices\":[{\"delta\":{\"content\":\"\\n\"}}]}\n\n";
         assert_eq!(String::from_utf8(event).unwrap(), expected);
-        assert!(editor.alike(other.as_bytes()).is_none());
+        assert!(rewriter.alike(other.as_bytes()).is_none());
         assert!(
-            editor
+            rewriter
                 .alike(&like.replace("\\n", "\u{e9}").into_bytes()[..40])
                 .is_none()
         );
-        assert!(editor.chunk(&chunk("\"a\"").replace(',', "\n,")).is_ok());
-        assert!(editor.last.is_none(), "a chunk of several lines is no pattern");
+        assert!(rewriter.chunk(&chunk("\"a\"").replace(',', "\n,")).is_ok());
+        assert!(rewriter.last.is_none(), "a chunk of several lines is no template");
     }
 }

@@ -9,9 +9,9 @@ use serde_json::value::RawValue;
 
 use super::endpoint::Endpoint;
 use super::json::{Edit, Edits, Fields};
+use super::json_cursor::{JsonCursor, nests_deeper_than, string};
 use super::prompt::{Input, PromptSource, UnreadablePrompt};
 use super::request_error::RequestError;
-use super::walk::{Walk, nests_deeper_than, string};
 
 /// A request to generate: the body as it came, and what the gateway has read of it.
 #[derive(Clone, Debug)]
@@ -211,14 +211,14 @@ pub(super) struct Messages<'a> {
 }
 
 /// Passes a message, and gives its role, if it is an object that has just one.
-fn role<'a>(walk: &mut Walk<'a>) -> Option<Cow<'a, str>> {
-    if !walk.enter(b'{') {
+fn role<'a>(cursor: &mut JsonCursor<'a>) -> Option<Cow<'a, str>> {
+    if !cursor.enter(b'{') {
         return None;
     }
     let (mut role, mut count) = (None, 0);
-    while walk.next() {
-        let is_role = walk.name() == "role";
-        let value = walk.pass();
+    while cursor.next() {
+        let is_role = cursor.name() == "role";
+        let value = cursor.pass();
         if is_role {
             (role, count) = (string(value), count + 1);
         }
@@ -301,15 +301,15 @@ impl<'a> Reader<'_, 'a> {
         };
         let expected = "an array of messages";
         let json = self.json("messages", expected)?;
-        let mut walk = Walk::new(json);
-        if !walk.enter(b'[') {
+        let mut cursor = JsonCursor::new(json);
+        if !cursor.enter(b'[') {
             return Err(wrong(expected));
         }
         let mut list = Vec::new();
-        while walk.next() {
-            let before = walk;
-            let role = role(&mut walk).ok_or_else(|| wrong("an array of objects, each with a string `role`"))?;
-            list.push((walk.since(before), role));
+        while cursor.next() {
+            let before = cursor;
+            let role = role(&mut cursor).ok_or_else(|| wrong("an array of objects, each with a string `role`"))?;
+            list.push((cursor.since(before), role));
         }
         if list.is_empty() {
             return Err(wrong("an array of at least one message"));

@@ -5,10 +5,10 @@ use serde::Serialize;
 
 use super::endpoint::Endpoint;
 use super::json::Fields;
+use super::json_cursor::nests_deeper_than;
 use super::prompt::{PromptSource, UnreadablePrompt};
 use super::request::Reader;
 use super::request_error::RequestError;
-use super::walk::nests_deeper_than;
 use crate::ids::Tokens;
 
 /// A request to count.

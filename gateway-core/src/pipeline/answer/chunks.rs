@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 
 use super::{Listeners, UsageMeter};
-use crate::api::{DONE_EVENT, Decoder, Editor, NoAnswer, data_event};
+use crate::api::{AnswerRewriter, DONE_EVENT, Decoder, NoAnswer, data_event};
 use crate::ladder::{AttemptError, Garbage};
 use crate::pipeline::context::Exchange;
 use crate::platform::{Platform, SendError};
@@ -26,7 +26,7 @@ pub(in crate::pipeline) struct Chunks<P: Platform> {
 /// What has been read of the stream.
 #[derive(Debug)]
 struct Read<P: Platform> {
-    editor: Editor,
+    rewriter: AnswerRewriter,
     listeners: Listeners<P>,
     chunks: u64,
     /// What ended the stream, after the chunks before it have been handed out.
@@ -35,13 +35,13 @@ struct Read<P: Platform> {
 
 impl<P: Platform> Chunks<P> {
     /// Of a stream from which nothing has come yet.
-    pub fn new(exchange: &Exchange<P>, upstream: P::Body, editor: Editor, listeners: Listeners<P>) -> Self {
+    pub fn new(exchange: &Exchange<P>, upstream: P::Body, rewriter: AnswerRewriter, listeners: Listeners<P>) -> Self {
         Self {
             upstream,
             platform: exchange.platform.clone(),
             decoder: Decoder::new(exchange.config.sizes.event_bytes),
             read: Read {
-                editor,
+                rewriter,
                 listeners,
                 chunks: 0,
                 end: None,
@@ -127,17 +127,17 @@ impl<P: Platform> Read<P> {
             self.end = Some(Ok(()));
             return;
         }
-        if let Some(alike) = self.editor.alike(data) {
+        if let Some(alike) = self.rewriter.alike(data) {
             self.chunks += 1;
-            self.listeners.on_said(&[alike.said()], alike.usage());
+            self.listeners.on_deltas(&[alike.delta()], alike.usage());
             alike.write_event(out);
             return;
         }
         let text = std::str::from_utf8(data).map_err(|_| NoAnswer::NotJson);
-        match text.and_then(|text| self.editor.chunk(text)) {
+        match text.and_then(|text| self.rewriter.chunk(text)) {
             Ok(answer) => {
                 self.chunks += 1;
-                self.listeners.on_said(&answer.said, answer.usage);
+                self.listeners.on_deltas(&answer.deltas, answer.usage);
                 if let Some(json) = answer.json {
                     write_event(&json, out);
                 }

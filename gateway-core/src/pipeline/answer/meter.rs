@@ -4,7 +4,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::api::{Said, Usage};
+use crate::api::{OutputDelta, Usage};
 use crate::config::Model;
 use crate::ids::{ClusterName, Tokens};
 use crate::observe::{Counting, Event};
@@ -47,8 +47,8 @@ impl<P: Platform> UsageMeter<P> {
     }
 
     /// The model says something.
-    pub fn on_said(&mut self, said: &[Said<'_>]) {
-        self.written.on_said(said);
+    pub fn on_deltas(&mut self, deltas: &[OutputDelta<'_>]) {
+        self.written.on_deltas(deltas);
     }
 
     /// The engine reports what the answer has taken so far, if it does.

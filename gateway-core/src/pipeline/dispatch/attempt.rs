@@ -9,7 +9,7 @@ use http::StatusCode;
 
 use super::upstream::{expect_content_type, refusal, upstream_request, whole};
 use super::{ClusterClient, Permit, PermitSlot, Wanted};
-use crate::api::{Editor, NoAnswer};
+use crate::api::{AnswerRewriter, NoAnswer};
 use crate::cluster::Outcome;
 use crate::config::Replica;
 use crate::ids::ReplicaName;
@@ -134,26 +134,30 @@ async fn open<P: Platform>(
         return Err(refusal::<P>(head.status, &head.headers, body).await);
     }
     expect_content_type(&head.headers, request.stream)?;
-    let editor = Editor::new(target.model.name.as_str(), request.include_usage);
+    let rewriter = AnswerRewriter::new(target.model.name.as_str(), request.include_usage);
     let meter = UsageMeter::new(order, target);
     if request.stream {
-        let mut chunks = Chunks::new(exchange, body, editor, Listeners { meter });
+        let mut chunks = Chunks::new(exchange, body, rewriter, Listeners { meter });
         chunks.begin().await?;
         return Ok(UpstreamAnswer::Stream(Box::new(chunks)));
     }
     let body = whole::<P>(body, exchange.config.sizes.response_body_bytes).await?;
-    read_whole(body, &editor, meter).map(UpstreamAnswer::Whole)
+    read_whole(body, &rewriter, meter).map(UpstreamAnswer::Whole)
 }
 
 /// A whole answer as the client is to see it.
-fn read_whole<P: Platform>(body: Bytes, editor: &Editor, mut meter: UsageMeter<P>) -> Result<Bytes, AttemptError> {
+fn read_whole<P: Platform>(
+    body: Bytes,
+    rewriter: &AnswerRewriter,
+    mut meter: UsageMeter<P>,
+) -> Result<Bytes, AttemptError> {
     let text = std::str::from_utf8(&body).map_err(|_| Garbage::NotJson)?;
-    let answer = editor.whole(text).map_err(|error| match error {
+    let answer = rewriter.whole(text).map_err(|error| match error {
         NoAnswer::Error => AttemptError::InBand,
         NoAnswer::NotJson => Garbage::NotJson.into(),
     })?;
     if answer.usage.is_none() {
-        meter.on_said(&answer.said);
+        meter.on_deltas(&answer.deltas);
     }
     meter.on_usage(answer.usage);
     meter.close();

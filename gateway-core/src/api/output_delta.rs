@@ -6,11 +6,11 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::walk::string;
+use super::json_cursor::string;
 
-/// Text that belongs together: tokens reach over pieces of one strand, never from one to another.
+/// Text that belongs together: tokens reach over pieces of one channel, never from one to another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Strand {
+pub struct OutputChannel {
     /// Which of several answers.
     pub choice: u64,
     /// Which part of it.
@@ -31,7 +31,7 @@ pub enum Part {
 
 /// One of the answers, or a piece of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Said<'a> {
+pub enum OutputDelta<'a> {
     /// As it stands in an answer or a chunk.
     Choice {
         /// Which of several answers, as JSON.
@@ -42,14 +42,14 @@ pub enum Said<'a> {
         text: Option<&'a RawJson>,
     },
     /// Of which nothing but one text is new.
-    Text(LoneText<'a>),
+    Text(SingleDelta<'a>),
 }
 
 /// A text that is all that a piece of an answer says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LoneText<'a> {
+pub struct SingleDelta<'a> {
     /// What it belongs to.
-    pub strand: Strand,
+    pub channel: OutputChannel,
     /// It, as a JSON string.
     pub json: &'a RawJson,
 }
@@ -57,19 +57,19 @@ pub struct LoneText<'a> {
 /// JSON as it was written.
 pub(super) type RawJson = str;
 
-impl<'a> Said<'a> {
+impl<'a> OutputDelta<'a> {
     /// Hands out the texts in it.
-    pub fn each(&self, mut on_text: impl FnMut(Strand, &str)) {
+    pub fn each(&self, mut on_text: impl FnMut(OutputChannel, &str)) {
         let (index, message, text) = match *self {
             Self::Choice { index, message, text } => (index, message, text),
-            Self::Text(LoneText { strand, json }) => {
-                return string(json).into_iter().for_each(|text| on_text(strand, &text));
+            Self::Text(SingleDelta { channel, json }) => {
+                return string(json).into_iter().for_each(|text| on_text(channel, &text));
             }
         };
         let choice = choice(index);
         let mut on = |part, text: Option<Cow<'_, str>>| {
             if let Some(text) = text.filter(|text| !text.is_empty()) {
-                on_text(Strand { choice, part }, &text);
+                on_text(OutputChannel { choice, part }, &text);
             }
         };
         on(Part::Content, text.and_then(string));
@@ -86,10 +86,10 @@ impl<'a> Said<'a> {
     }
 
     /// The text, where it says just one.
-    pub(super) fn lone(&self) -> Option<LoneText<'a>> {
+    pub(super) fn single(&self) -> Option<SingleDelta<'a>> {
         let (index, message, text) = match *self {
             Self::Choice { index, message, text } => (index, message, text),
-            Self::Text(lone) => return Some(lone),
+            Self::Text(single) => return Some(single),
         };
         let message = message.map(serde_json::from_str::<Message<'a>>).transpose().ok()?;
         let message = message.unwrap_or_default();
@@ -101,8 +101,8 @@ impl<'a> Said<'a> {
         ];
         let mut texts = texts.into_iter().filter_map(|(part, json)| Some((part, json?)));
         match (texts.next(), texts.next(), message.tool_calls) {
-            (Some((part, json)), None, None) if json.starts_with('"') => Some(LoneText {
-                strand: Strand {
+            (Some((part, json)), None, None) if json.starts_with('"') => Some(SingleDelta {
+                channel: OutputChannel {
                     choice: choice(index),
                     part,
                 },
@@ -152,15 +152,15 @@ struct Function<'a> {
 mod tests {
     use super::*;
 
-    fn texts(said: &Said<'_>) -> Vec<(u64, Part, String)> {
+    fn texts(delta: &OutputDelta<'_>) -> Vec<(u64, Part, String)> {
         let mut texts = Vec::new();
-        said.each(|strand, text| texts.push((strand.choice, strand.part, text.to_owned())));
+        delta.each(|channel, text| texts.push((channel.choice, channel.part, text.to_owned())));
         texts
     }
 
     #[test]
     fn every_part_of_a_message_is_handed_out() {
-        let said = Said::Choice {
+        let delta = OutputDelta::Choice {
             index: Some("2"),
             message: Some(
                 r#"{"role":"assistant","reasoning":"hm","content":"a\nb","tool_calls":[{"index":0,"id":"x",
@@ -174,7 +174,7 @@ mod tests {
             (2, Part::ToolCall, "f".to_owned()),
             (2, Part::ToolCall, "{\"a\":1}".to_owned()),
         ];
-        assert_eq!(texts(&said), expected);
+        assert_eq!(texts(&delta), expected);
     }
 
     #[test]
@@ -186,12 +186,12 @@ mod tests {
             (r#"{"content":"a\u00e9"}"#, "a\u{e9}"),
             (r#"{"content":"a","x":"b"}"#, "a"),
         ] {
-            let said = Said::Choice {
+            let delta = OutputDelta::Choice {
                 index: None,
                 message: Some(message),
                 text: None,
             };
-            let text: String = texts(&said).into_iter().map(|(_, _, text)| text).collect();
+            let text: String = texts(&delta).into_iter().map(|(_, _, text)| text).collect();
             assert_eq!(text, expected, "{message}");
         }
     }
@@ -205,14 +205,14 @@ mod tests {
             r#"{"content":null}"#,
             r#"{"content":["a"],"tool_calls":{}}"#,
         ] {
-            let said = Said::Choice {
+            let delta = OutputDelta::Choice {
                 index: None,
                 message: Some(message),
                 text: Some("7"),
             };
-            assert_eq!(texts(&said), [], "{message}");
+            assert_eq!(texts(&delta), [], "{message}");
         }
-        let completion = Said::Choice {
+        let completion = OutputDelta::Choice {
             index: None,
             message: None,
             text: Some("\"hi\""),
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lone_text_is_all_that_a_piece_says() {
+    fn a_single_delta_is_all_that_a_piece_says() {
         for (message, text, expected) in [
             (
                 Some(r#"{"role":"assistant","content":"a\n"}"#),
@@ -236,16 +236,16 @@ mod tests {
             (Some(r#"{"content":"a"}"#), Some("\"a\""), None),
             (Some("[]"), None, None),
         ] {
-            let said = Said::Choice {
+            let delta = OutputDelta::Choice {
                 index: Some("3"),
                 message,
                 text,
             };
-            let lone = said.lone();
-            let strand = expected.map(|part| Strand { choice: 3, part });
-            assert_eq!(lone.map(|lone| lone.strand), strand, "{message:?} {text:?}");
+            let single = delta.single();
+            let channel = expected.map(|part| OutputChannel { choice: 3, part });
+            assert_eq!(single.map(|single| single.channel), channel, "{message:?} {text:?}");
             assert!(
-                lone.is_none_or(|lone| texts(&Said::Text(lone)) == texts(&said)),
+                single.is_none_or(|single| texts(&OutputDelta::Text(single)) == texts(&delta)),
                 "{message:?} {text:?}"
             );
         }

@@ -1,4 +1,4 @@
-//! A walk over JSON that a parser has accepted, from value to value, without reading what is in those that are passed.
+//! A cursor over JSON that a parser has accepted, from value to value, without reading what is in those that are passed.
 //! Of JSON that nobody has accepted it makes something, and never panics.
 
 use std::borrow::Cow;
@@ -7,12 +7,12 @@ use serde::Deserialize;
 
 /// A place in JSON.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Walk<'a> {
+pub(super) struct JsonCursor<'a> {
     json: &'a str,
     at: usize,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> JsonCursor<'a> {
     /// Before the first value.
     pub fn new(json: &'a str) -> Self {
         Self { json, at: 0 }
@@ -154,19 +154,19 @@ mod tests {
     use super::*;
 
     fn members(text: &str) -> Vec<(Cow<'_, str>, &str)> {
-        let (mut walk, mut found) = (Walk::new(text), Vec::new());
-        assert!(walk.enter(b'{'));
-        while walk.next() {
-            found.push((walk.name(), walk.pass()));
+        let (mut cursor, mut found) = (JsonCursor::new(text), Vec::new());
+        assert!(cursor.enter(b'{'));
+        while cursor.next() {
+            found.push((cursor.name(), cursor.pass()));
         }
         found
     }
 
     fn elements(text: &str) -> Vec<&str> {
-        let (mut walk, mut found) = (Walk::new(text), Vec::new());
-        assert!(walk.enter(b'['));
-        while walk.next() {
-            found.push(walk.pass());
+        let (mut cursor, mut found) = (JsonCursor::new(text), Vec::new());
+        assert!(cursor.enter(b'['));
+        while cursor.next() {
+            found.push(cursor.pass());
         }
         found
     }
@@ -187,16 +187,19 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_goes_inside_and_comes_out_behind() {
-        let mut walk = Walk::new("[ {\"a\": [1]} ,2]");
-        assert!(!walk.enter(b'{') && walk.enter(b'[') && walk.next());
-        let before = walk;
-        assert!(!walk.enter(b'[') && walk.enter(b'{') && walk.next());
-        assert_eq!((walk.name().as_ref(), walk.enter(b'['), walk.next()), ("a", true, true));
-        assert_eq!((walk.pass(), walk.next(), walk.next()), ("1", false, false));
-        assert_eq!(walk.since(before), "{\"a\": [1]}");
+    fn a_cursor_goes_inside_and_comes_out_behind() {
+        let mut cursor = JsonCursor::new("[ {\"a\": [1]} ,2]");
+        assert!(!cursor.enter(b'{') && cursor.enter(b'[') && cursor.next());
+        let before = cursor;
+        assert!(!cursor.enter(b'[') && cursor.enter(b'{') && cursor.next());
         assert_eq!(
-            (walk.next(), walk.pass(), walk.next(), walk.next()),
+            (cursor.name().as_ref(), cursor.enter(b'['), cursor.next()),
+            ("a", true, true)
+        );
+        assert_eq!((cursor.pass(), cursor.next(), cursor.next()), ("1", false, false));
+        assert_eq!(cursor.since(before), "{\"a\": [1]}");
+        assert_eq!(
+            (cursor.next(), cursor.pass(), cursor.next(), cursor.next()),
             (true, "2", false, false)
         );
     }
@@ -249,7 +252,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_walk_finds_what_a_parser_does(json in any_json(), pretty in any::<bool>()) {
+        fn a_cursor_finds_what_a_parser_does(json in any_json(), pretty in any::<bool>()) {
             let text = if pretty { serde_json::to_string_pretty(&json) } else { serde_json::to_string(&json) };
             let text = text.unwrap();
             let parsed = |json: &str| serde_json::from_str::<Value>(json).unwrap();
@@ -264,14 +267,14 @@ mod tests {
         }
 
         #[test]
-        fn whatever_comes_is_walked_to_an_end(text in "(?s)[\\[\\]{}\",:\\\\a \u{e9}]{0,40}") {
-            let mut walk = Walk::new(&text);
-            while walk.at < text.len() {
-                let before = walk.at;
-                if walk.next() && !walk.enter(b'{') {
-                    walk.pass();
+        fn whatever_comes_is_passed_to_an_end(text in "(?s)[\\[\\]{}\",:\\\\a \u{e9}]{0,40}") {
+            let mut cursor = JsonCursor::new(&text);
+            while cursor.at < text.len() {
+                let before = cursor.at;
+                if cursor.next() && !cursor.enter(b'{') {
+                    cursor.pass();
                 }
-                prop_assert!(before < walk.at || walk.at == text.len());
+                prop_assert!(before < cursor.at || cursor.at == text.len());
             }
             nests_deeper_than(text.as_bytes(), 3);
         }

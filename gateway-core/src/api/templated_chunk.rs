@@ -5,42 +5,42 @@ use serde::de::IgnoredAny;
 
 use super::answer::Usage;
 use super::json::Edits;
-use super::said::{LoneText, Said, Strand};
+use super::output_delta::{OutputChannel, OutputDelta, SingleDelta};
 use super::sse::event_of;
 
 /// A chunk that was read and edited, without its text.
 #[derive(Clone, Debug)]
-pub(super) struct Pattern {
-    came: Around,
+pub(super) struct ChunkTemplate {
+    came: Affixes,
     /// As the client sees it; without line ends.
-    edited: Around,
+    edited: Affixes,
     usage: Option<Usage>,
     /// What the text belongs to.
-    strand: Strand,
+    channel: OutputChannel,
 }
 
 /// What stands before and behind the text.
 #[derive(Clone, Debug)]
-struct Around {
+struct Affixes {
     before: String,
     behind: String,
 }
 
 /// A chunk that is like the one before.
 #[derive(Clone, Copy, Debug)]
-pub struct Alike<'p, 'c> {
-    pattern: &'p Pattern,
+pub struct TemplatedChunk<'p, 'c> {
+    template: &'p ChunkTemplate,
     /// Its text, as a JSON string.
     text: &'c str,
 }
 
-impl Pattern {
+impl ChunkTemplate {
     /// Of the chunk that `edits` are for and that carried `usage`. Its `text` is all that it says, and no edit touches it.
     /// `None` where the chunk has line ends, as it cannot go out as it stands then.
-    pub fn new(edits: &Edits<'_>, text: LoneText<'_>, usage: Option<Usage>) -> Option<Self> {
-        let LoneText { strand, json: text } = text;
+    pub fn new(edits: &Edits<'_>, text: SingleDelta<'_>, usage: Option<Usage>) -> Option<Self> {
+        let SingleDelta { channel, json: text } = text;
         let (before, behind) = edits.unedited_around(text);
-        let came = Around {
+        let came = Affixes {
             before: before.to_owned(),
             behind: behind.to_owned(),
         };
@@ -48,39 +48,39 @@ impl Pattern {
         let has_line_ends = [&before, &behind].iter().any(|part| part.contains(['\n', '\r']));
         (!has_line_ends).then_some(Self {
             came,
-            edited: Around { before, behind },
+            edited: Affixes { before, behind },
             usage,
-            strand,
+            channel,
         })
     }
 
     /// `chunk`, if it is alike.
-    pub fn of<'p, 'c>(&'p self, chunk: &'c [u8]) -> Option<Alike<'p, 'c>> {
-        let Around { before, behind } = &self.came;
+    pub fn of<'p, 'c>(&'p self, chunk: &'c [u8]) -> Option<TemplatedChunk<'p, 'c>> {
+        let Affixes { before, behind } = &self.came;
         let text = chunk.strip_prefix(before.as_bytes())?.strip_suffix(behind.as_bytes())?;
         let text = std::str::from_utf8(text).ok()?;
         let is_string = text.starts_with('"') && serde_json::from_str::<IgnoredAny>(text).is_ok();
-        is_string.then_some(Alike { pattern: self, text })
+        is_string.then_some(TemplatedChunk { template: self, text })
     }
 }
 
-impl<'c> Alike<'_, 'c> {
+impl<'c> TemplatedChunk<'_, 'c> {
     /// The usage that it carried.
     pub fn usage(&self) -> Option<Usage> {
-        self.pattern.usage
+        self.template.usage
     }
 
     /// What the model says in it.
-    pub fn said(&self) -> Said<'c> {
-        Said::Text(LoneText {
-            strand: self.pattern.strand,
+    pub fn delta(&self) -> OutputDelta<'c> {
+        OutputDelta::Text(SingleDelta {
+            channel: self.template.channel,
             json: self.text,
         })
     }
 
     /// Writes it as an event, as the client is to see it.
     pub fn write_event(&self, out: &mut Vec<u8>) {
-        let Around { before, behind } = &self.pattern.edited;
+        let Affixes { before, behind } = &self.template.edited;
         event_of(&[before, self.text, behind], out);
     }
 }

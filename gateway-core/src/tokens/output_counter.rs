@@ -3,7 +3,7 @@
 
 use super::scripts::Scripts;
 use super::{StreamingCount, Table};
-use crate::api::{Said, Strand};
+use crate::api::{OutputChannel, OutputDelta};
 use crate::ids::Tokens;
 
 /// The count of an answer so far.
@@ -14,9 +14,9 @@ pub struct OutputCounter(By);
 enum By {
     Table {
         table: Table,
-        /// Of the strands before.
+        /// Of the channels before.
         settled: Tokens,
-        strand: Strand,
+        channel: OutputChannel,
         running: StreamingCount,
     },
     /// A model without a table.
@@ -30,7 +30,7 @@ impl OutputCounter {
             Some(table) => By::Table {
                 table,
                 settled: Tokens(0),
-                strand: Strand::default(),
+                channel: OutputChannel::default(),
                 running: StreamingCount::default(),
             },
             None => By::Scripts(Scripts::default()),
@@ -38,23 +38,23 @@ impl OutputCounter {
     }
 
     /// A piece of an answer, or of several, has passed.
-    pub fn on_said(&mut self, said: &[Said<'_>]) {
-        for said in said {
-            said.each(|strand, text| self.on_text(strand, text));
+    pub fn on_deltas(&mut self, deltas: &[OutputDelta<'_>]) {
+        for delta in deltas {
+            delta.each(|channel, text| self.on_text(channel, text));
         }
     }
 
-    fn on_text(&mut self, next: Strand, text: &str) {
+    fn on_text(&mut self, next: OutputChannel, text: &str) {
         match &mut self.0 {
             By::Table {
                 table,
                 settled,
-                strand,
+                channel,
                 running,
             } => {
-                if *strand != next {
+                if *channel != next {
                     *settled += std::mem::take(running).total(table);
-                    *strand = next;
+                    *channel = next;
                 }
                 running.push(table, text);
             }
@@ -84,10 +84,10 @@ mod tests {
     #[test]
     fn without_a_table_pieces_add_up_to_the_estimate_of_the_whole() {
         let mut output = OutputCounter::new(None);
-        let strand = |choice, part| Strand { choice, part };
-        output.on_text(strand(0, Part::Reasoning), "Hel");
-        output.on_text(strand(0, Part::Content), "lo, wörld ");
-        output.on_text(strand(1, Part::Content), "世界");
+        let channel = |choice, part| OutputChannel { choice, part };
+        output.on_text(channel(0, Part::Reasoning), "Hel");
+        output.on_text(channel(0, Part::Content), "lo, wörld ");
+        output.on_text(channel(1, Part::Content), "世界");
         let whole = Scripts::of("Hello, wörld 世界".as_bytes()).tokens();
         assert_eq!(output.count(2.0), Tokens((whole * 2.0).ceil() as u64));
     }
