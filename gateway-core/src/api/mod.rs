@@ -26,6 +26,6 @@ pub use output_delta::{OutputChannel, OutputDelta, Part, SingleDelta};
 pub use prompt::{Conversation, Ending, Input, PromptSource, UnreadablePrompt};
 pub use request::{Generation, Prompt};
 pub use request_error::{PromptLength, RequestError};
-pub use sse::{DONE_EVENT, Decoder, EventTooLarge, comment, data_event};
+pub use sse::{DONE_EVENT, Decoder, EventTooLarge, SseEvent, comment, data_event};
 pub use templated_chunk::TemplatedChunk;
 pub use tokenize::{TokenizeRequest, TokenizeResponse};

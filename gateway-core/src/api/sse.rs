@@ -7,8 +7,8 @@ use std::ops::Range;
 use bytes::Bytes;
 use thiserror::Error;
 
-/// Puts events together from bytes as they arrive. Lines end with LF, CRLF or CR. Of an event only its data is given;
-/// `event:`, `id:` and `retry:` lines carry nothing that an OpenAI client reads.
+/// Puts events together from bytes as they arrive. Lines end with LF, CRLF or CR. `retry:` lines are passed over: nobody
+/// connects again here.
 #[derive(Debug, Default)]
 pub struct Decoder {
     /// What has arrived last, with the line before it that had no end yet.
@@ -18,15 +18,31 @@ pub struct Decoder {
     /// Where in `bytes` to look for the next line end.
     searched: usize,
     /// Data lines of the event that is being read.
-    data: Option<Data>,
+    data: Option<Value>,
+    /// Its name.
+    name: Option<Value>,
+    /// The last id that came. It holds for all events until another comes.
+    last_id: Vec<u8>,
     /// The last line ended with CR: a line feed right behind belongs to it.
     skip_line_feed: bool,
-    /// Largest event, in bytes.
+    /// Largest event, in bytes; largest name and id too.
     limit: usize,
 }
 
+/// An event. Valid UTF-8 is not promised of anything in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SseEvent<'a> {
+    /// Its name, from the last of its `event:` lines; `None` of a plain message.
+    pub name: Option<Cow<'a, [u8]>>,
+    /// The last id of the stream until here; `None` while there is none.
+    pub id: Option<&'a [u8]>,
+    /// Its `data:` lines, joined by line feeds.
+    pub data: Cow<'a, [u8]>,
+}
+
+/// What lines of an event say.
 #[derive(Debug)]
-enum Data {
+enum Value {
     /// One line: where in `bytes` it stands.
     Line(Range<usize>),
     /// Several lines, or one of which the event's end came later.
@@ -47,10 +63,10 @@ impl Decoder {
         }
     }
 
-    /// Takes in what has arrived. Follow it by [`next_data`](Self::next_data) until that gives `None`.
+    /// Takes in what has arrived. Follow it by [`next_event`](Self::next_event) until that gives `None`.
     pub fn push(&mut self, bytes: &[u8]) {
-        if let Some(Data::Line(line)) = &self.data {
-            self.data = Some(Data::Copied(self.bytes[line.clone()].to_vec()));
+        for value in [&mut self.data, &mut self.name].into_iter().flatten() {
+            value.copy_from(&self.bytes);
         }
         self.bytes.drain(..self.line);
         self.searched -= self.line;
@@ -58,18 +74,22 @@ impl Decoder {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The data of the next whole event: its `data:` lines, joined by line feeds. Valid UTF-8 is not promised.
+    /// The next whole event that has data.
     ///
     /// # Errors
     /// When it is over the limit; the stream cannot be read any further then.
-    pub fn next_data(&mut self) -> Result<Option<Cow<'_, [u8]>>, EventTooLarge> {
+    pub fn next_event(&mut self) -> Result<Option<SseEvent<'_>>, EventTooLarge> {
         while let Some(line) = self.next_line() {
             if !line.is_empty() {
                 self.on_line(line)?;
-            } else if let Some(data) = self.data.take() {
-                return Ok(Some(match data {
-                    Data::Line(line) => Cow::Borrowed(&self.bytes[line]),
-                    Data::Copied(lines) => Cow::Owned(lines),
+                continue;
+            }
+            let name = self.name.take();
+            if let Some(data) = self.data.take() {
+                return Ok(Some(SseEvent {
+                    name: name.map(|name| name.within(&self.bytes)),
+                    id: (!self.last_id.is_empty()).then_some(&self.last_id),
+                    data: data.within(&self.bytes),
                 }));
             }
         }
@@ -81,28 +101,30 @@ impl Decoder {
     }
 
     fn on_line(&mut self, line: Range<usize>) -> Result<(), EventTooLarge> {
-        let Some(value) = field_value(&self.bytes[line.clone()], b"data") else {
-            return Ok(());
-        };
-        let start = line.end - value.len();
-        let (data, length) = match self.data.take() {
-            None => (Data::Line(start..line.end), value.len()),
-            Some(data) => {
-                let mut lines = match data {
-                    Data::Line(first) => self.bytes[first].to_vec(),
-                    Data::Copied(lines) => lines,
-                };
-                lines.push(b'\n');
-                lines.extend_from_slice(value);
-                let length = lines.len();
-                (Data::Copied(lines), length)
-            }
+        let text = &self.bytes[line.clone()];
+        let at = |value: &[u8]| line.end - value.len()..line.end;
+        let length = if let Some(value) = field_value(text, b"data") {
+            let (data, length) = match self.data.take() {
+                None => (Value::Line(at(value)), value.len()),
+                Some(data) => data.and_line(value, &self.bytes),
+            };
+            self.data = Some(data);
+            length
+        } else if let Some(name) = field_value(text, b"event") {
+            self.name = (!name.is_empty()).then(|| Value::Line(at(name)));
+            name.len()
+        } else if let Some(id) = field_value(text, b"id").filter(|id| !id.contains(&0)) {
+            self.last_id.clear();
+            self.last_id.extend_from_slice(id);
+            id.len()
+        } else {
+            0
         };
         if length > self.limit {
-            return Err(EventTooLarge);
+            Err(EventTooLarge)
+        } else {
+            Ok(())
         }
-        self.data = Some(data);
-        Ok(())
     }
 
     /// Where the next line stands, without its end. A CR at the very end of what has arrived ends the line at once.
@@ -121,6 +143,31 @@ impl Decoder {
         self.line = line.end + 1;
         self.searched = self.line;
         Some(line)
+    }
+}
+
+impl Value {
+    /// Keeps it when `bytes`, which it stands in, go.
+    fn copy_from(&mut self, bytes: &[u8]) {
+        if let Self::Line(line) = self {
+            *self = Self::Copied(bytes[line.clone()].to_vec());
+        }
+    }
+
+    fn within(self, bytes: &[u8]) -> Cow<'_, [u8]> {
+        match self {
+            Self::Line(line) => Cow::Borrowed(&bytes[line]),
+            Self::Copied(lines) => Cow::Owned(lines),
+        }
+    }
+
+    /// With one more line; and how long both are together.
+    fn and_line(self, line: &[u8], bytes: &[u8]) -> (Self, usize) {
+        let mut lines = self.within(bytes).into_owned();
+        lines.push(b'\n');
+        lines.extend_from_slice(line);
+        let length = lines.len();
+        (Self::Copied(lines), length)
     }
 }
 
@@ -162,16 +209,24 @@ mod tests {
 
     use super::*;
 
-    fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<String> {
+    /// Name, id and data of an event.
+    type Fields = (Option<String>, Option<String>, String);
+
+    fn decode_all<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Fields> {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let mut decoder = Decoder::new(1 << 16);
         let mut events = Vec::new();
         for piece in pieces {
             decoder.push(piece);
-            while let Some(data) = decoder.next_data().unwrap() {
-                events.push(String::from_utf8(data.into_owned()).unwrap());
+            while let Some(SseEvent { name, id, data }) = decoder.next_event().unwrap() {
+                events.push((name.as_deref().map(text), id.map(text), text(&data)));
             }
         }
         events
+    }
+
+    fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<String> {
+        decode_all(pieces).into_iter().map(|(_, _, data)| data).collect()
     }
 
     #[test]
@@ -179,6 +234,33 @@ mod tests {
         let stream =
             b": hello\n\nevent: x\nid: 7\ndata: a\ndata:b\ndata\ndatab: no\n\nretry: 1\n\ndata: c\n\ndata: cut off";
         assert_eq!(decode([&stream[..]]), ["a\nb\n", "c"]);
+    }
+
+    #[test]
+    fn a_name_holds_for_one_event_and_an_id_until_another_comes() {
+        for (stream, expected) in [
+            ("event: a\ndata: 1\n\ndata: 2\n\n", [(Some("a"), None), (None, None)]),
+            (
+                "event:a\nevent: b\ndata: 1\n\nevent: c\n\ndata: 2\n\n",
+                [(Some("b"), None), (None, None)],
+            ),
+            ("event: a\nevent\ndata: 1\n\ndata: 2\nevents: a\n\n", [(None, None); 2]),
+            (
+                "data: 1\nid:7\n\nid: 8\n\ndata: 2\n\n",
+                [(None, Some("7")), (None, Some("8"))],
+            ),
+            (
+                "id: 7\ndata: 1\n\nid: 8\0\ndata: 2\n\n",
+                [(None, Some("7")), (None, Some("7"))],
+            ),
+            ("id: 7\ndata: 1\n\nid\ndata: 2\n\n", [(None, Some("7")), (None, None)]),
+        ] {
+            for size in [1, 2, stream.len()] {
+                let events = decode_all(stream.as_bytes().chunks(size));
+                let found = events.iter().map(|(name, id, _)| (name.as_deref(), id.as_deref()));
+                assert_eq!(found.collect::<Vec<_>>(), expected, "{stream:?} by {size}");
+            }
+        }
     }
 
     #[test]
@@ -198,7 +280,8 @@ mod tests {
     fn an_event_goes_out_with_the_byte_that_completes_it() {
         let mut decoder = Decoder::new(100);
         decoder.push(b"data: a\r\n\r");
-        assert_eq!(decoder.next_data().unwrap().as_deref(), Some(&b"a"[..]));
+        let event = decoder.next_event().unwrap();
+        assert_eq!(event.map(|event| event.data), Some(Cow::Borrowed(&b"a"[..])));
     }
 
     #[test]
@@ -208,34 +291,43 @@ mod tests {
             "data: 01\ndata: 23\ndata: 45\n",
             ":0123456789",
             "data: 0123456789",
+            "event: 01234567\n",
+            "id: 01234567\n",
         ] {
             let mut decoder = Decoder::new(7);
             decoder.push(stream.as_bytes());
-            assert_eq!(decoder.next_data(), Err(EventTooLarge), "{stream:?}");
+            assert_eq!(decoder.next_event(), Err(EventTooLarge), "{stream:?}");
         }
     }
 
     proptest! {
         #[test]
         fn splits_at_any_byte_change_nothing(
-            events in prop::collection::vec("[^\r\n]{0,20}", 1..8),
+            events in prop::collection::vec(
+                ("[^\r\n]{0,20}", prop::option::of("[^\r\n]{1,8}"), prop::option::of("[^\r\n\\x00]{1,8}")),
+                1..8,
+            ),
             ends in prop::collection::vec(prop::sample::select(vec!["\n", "\r\n", "\r"]), 8),
             comments in prop::collection::vec(any::<bool>(), 8),
             mut splits in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
         ) {
-            let mut stream = String::new();
-            for ((data, end), comment) in events.iter().zip(&ends).zip(comments) {
+            let (mut stream, mut expected, mut last_id) = (String::new(), Vec::new(), None);
+            for (((data, name, id), end), comment) in events.into_iter().zip(&ends).zip(comments) {
                 if comment {
                     stream.push_str(&format!(": ping{end}{end}"));
                 }
-                stream.push_str(&format!("event: e{end}data: {data}{end}{end}"));
+                stream.extend(name.iter().map(|name| format!("event: {name}{end}")));
+                stream.extend(id.iter().map(|id| format!("id: {id}{end}")));
+                stream.push_str(&format!("data: {data}{end}{end}"));
+                last_id = id.or(last_id);
+                expected.push((name, last_id.clone(), data));
             }
             let bytes = stream.as_bytes();
             let mut cuts: Vec<_> = splits.drain(..).map(|index| index.index(bytes.len() + 1)).collect();
             cuts.extend([0, bytes.len()]);
             cuts.sort_unstable();
             let pieces = cuts.windows(2).map(|cut| &bytes[cut[0]..cut[1]]);
-            prop_assert_eq!(decode(pieces), events);
+            prop_assert_eq!(decode_all(pieces), expected);
         }
 
         #[test]
@@ -243,7 +335,7 @@ mod tests {
             let mut decoder = Decoder::new(64);
             for piece in pieces {
                 decoder.push(&piece);
-                while let Ok(Some(_)) = decoder.next_data() {}
+                while let Ok(Some(_)) = decoder.next_event() {}
             }
         }
 

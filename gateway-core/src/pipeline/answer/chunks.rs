@@ -110,8 +110,8 @@ impl<P: Platform> Chunks<P> {
         self.decoder.push(bytes);
         let mut out = Vec::with_capacity(bytes.len() + OUT_SPARE_BYTES);
         while self.read.end.is_none() {
-            match self.decoder.next_data() {
-                Ok(Some(data)) => self.read.on_event(&data, &mut out),
+            match self.decoder.next_event() {
+                Ok(Some(event)) => self.read.on_event(&event.data, &mut out),
                 Ok(None) => break,
                 Err(_) => self.read.end = Some(Err(Garbage::TooLarge.into())),
             }
