@@ -1,4 +1,4 @@
-//! Paths and methods.
+//! Paths and methods, and the families of API that they are in.
 
 use http::Method;
 
@@ -46,6 +46,14 @@ pub enum Endpoint {
     Embeddings,
 }
 
+/// A family of API, with its own shapes of requests, answers, streams and errors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// OpenAI's, in which the gateway's own paths speak too.
+    #[default]
+    OpenAi,
+}
+
 impl<'a> Route<'a> {
     /// What `method` on `path` is for.
     pub fn of(method: &Method, path: &'a str) -> Self {
@@ -82,6 +90,26 @@ impl<'a> Route<'a> {
         }
     }
 
+    /// The family of API in which its clients are told of errors.
+    pub fn dialect(&self) -> Dialect {
+        match self {
+            Self::Generate(endpoint) => endpoint.dialect(),
+            Self::Tokenize
+            | Self::Models
+            | Self::Model(_)
+            | Self::Healthz
+            | Self::Readyz
+            | Self::Metrics
+            | Self::ReadConfig
+            | Self::WriteConfig
+            | Self::Usage
+            | Self::Budgets
+            | Self::Budget(_)
+            | Self::MethodNotAllowed(_)
+            | Self::NotFound => Dialect::default(),
+        }
+    }
+
     /// One word for metrics; as many as there are variants, whatever clients send.
     pub fn label(&self) -> &'static str {
         match self {
@@ -98,6 +126,13 @@ impl<'a> Route<'a> {
 }
 
 impl Endpoint {
+    /// The family of API that it is in.
+    pub fn dialect(self) -> Dialect {
+        match self {
+            Self::Chat | Self::Completions | Self::Embeddings => Dialect::OpenAi,
+        }
+    }
+
     /// Its path, here and at engines.
     pub fn path(self) -> &'static str {
         match self {

@@ -1,31 +1,30 @@
-//! OpenAI's API on the wire: what is read of requests and answers, and how both are edited without touching a byte
-//! that the gateway does not have to.
+//! APIs on the wire: what is read of requests and answers, and how both are edited without touching a byte that the
+//! gateway does not have to. What belongs to one family of API stands in a module of its own, behind [`Dialect`].
 
 mod answer;
-mod canned;
+mod dialect;
 mod endpoint;
 mod error;
 pub mod headers;
 mod json;
 mod json_cursor;
 mod models;
+mod openai;
 mod output_delta;
 mod prompt;
 mod request;
 mod request_error;
 mod sse;
-mod templated_chunk;
 mod tokenize;
 
-pub use answer::{AnswerRewriter, NoAnswer, RewrittenAnswer, Usage};
-pub use canned::canned;
-pub use endpoint::{Endpoint, Route};
-pub use error::{ApiError, ErrorKind, error_event};
+pub use answer::{Deltas, EventOutcome, NoAnswer, RewrittenAnswer, Usage};
+pub use dialect::AnswerRewriter;
+pub use endpoint::{Dialect, Endpoint, Route};
+pub use error::{ApiError, ErrorKind};
 pub use models::{model_item, model_list};
-pub use output_delta::{OutputChannel, OutputDelta, Part, SingleDelta};
+pub use output_delta::{OutputChannel, OutputDelta, Part};
 pub use prompt::{Conversation, Ending, Input, PromptSource, UnreadablePrompt};
 pub use request::{Generation, Prompt};
 pub use request_error::{PromptLength, RequestError};
-pub use sse::{DONE_EVENT, Decoder, EventTooLarge, SseEvent, comment, data_event};
-pub use templated_chunk::TemplatedChunk;
+pub use sse::{Decoder, EventTooLarge, SseEvent, comment};
 pub use tokenize::{TokenizeRequest, TokenizeResponse};

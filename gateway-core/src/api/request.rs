@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::endpoint::Endpoint;
+use super::endpoint::{Dialect, Endpoint};
 use super::json::{Edit, Edits, Fields};
 use super::json_cursor::{JsonCursor, nests_deeper_than, string};
 use super::prompt::{Input, PromptSource, UnreadablePrompt};
@@ -106,6 +106,11 @@ impl Generation {
             model_at,
             usage_edit,
         })
+    }
+
+    /// The family of API that it came in.
+    pub fn dialect(&self) -> Dialect {
+        self.endpoint.dialect()
     }
 
     /// The JSON that the prompt is made of.

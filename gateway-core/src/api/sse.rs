@@ -182,7 +182,7 @@ fn field_value<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 }
 
 /// An event with that data, which must not hold line ends.
-pub fn data_event(data: &str, out: &mut Vec<u8>) {
+pub(super) fn data_event(data: &str, out: &mut Vec<u8>) {
     event_of(&[data], out);
 }
 
@@ -199,9 +199,6 @@ pub(super) fn event_of(parts: &[&str], out: &mut Vec<u8>) {
 pub fn comment(text: &str) -> Bytes {
     format!(": {text}\n\n").into()
 }
-
-/// The event that ends a stream that is complete.
-pub const DONE_EVENT: &[u8] = b"data: [DONE]\n\n";
 
 #[cfg(test)]
 mod tests {

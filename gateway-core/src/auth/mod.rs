@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
-use crate::api::RequestError;
+use crate::api::{Dialect, RequestError};
 use crate::config::{Admin, Config, KeyDigest, Priority, Tenant};
 
 /// Who sends a request.
@@ -18,12 +17,12 @@ pub struct Caller {
     pub priority: Priority,
 }
 
-/// Whose key the headers carry.
+/// Whose key the headers carry, in the way of that family of API.
 ///
 /// # Errors
 /// When there is no key, or nobody's.
-pub fn authenticate(config: &Config, headers: &HeaderMap) -> Result<Caller, RequestError> {
-    let presented = presented(headers)?;
+pub fn authenticate(config: &Config, dialect: Dialect, headers: &HeaderMap) -> Result<Caller, RequestError> {
+    let presented = presented(dialect, headers)?;
     // Every digest of every tenant is looked at, so that time tells nothing of where a match stands.
     let mut found = (u32::MAX, u32::MAX);
     for (tenant, its) in (0_u32..).zip(&config.tenants) {
@@ -47,7 +46,7 @@ pub fn authenticate(config: &Config, headers: &HeaderMap) -> Result<Caller, Requ
 /// # Errors
 /// When they do not.
 pub fn authenticate_admin(admin: &Admin, headers: &HeaderMap) -> Result<(), RequestError> {
-    let digest = presented(headers)?;
+    let digest = presented(Dialect::default(), headers)?;
     if is_among(digest, &admin.keys).into() {
         Ok(())
     } else {
@@ -55,18 +54,9 @@ pub fn authenticate_admin(admin: &Admin, headers: &HeaderMap) -> Result<(), Requ
     }
 }
 
-fn presented(headers: &HeaderMap) -> Result<KeyDigest, RequestError> {
-    let value = headers.get(AUTHORIZATION).ok_or(RequestError::MissingKey)?;
-    let (scheme, key) = value
-        .to_str()
-        .ok()
-        .and_then(|value| value.split_once(' '))
-        .ok_or(RequestError::MissingKey)?;
-    if scheme.eq_ignore_ascii_case("bearer") {
-        Ok(KeyDigest::of(key.trim()))
-    } else {
-        Err(RequestError::MissingKey)
-    }
+fn presented(dialect: Dialect, headers: &HeaderMap) -> Result<KeyDigest, RequestError> {
+    let key = dialect.presented_key(headers).ok_or(RequestError::MissingKey)?;
+    Ok(KeyDigest::of(key))
 }
 
 fn is_among(digest: KeyDigest, keys: &[KeyDigest]) -> Choice {

@@ -150,7 +150,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::api::error_event;
+    use crate::api::Dialect;
 
     fn exhausted(error: AttemptError) -> ApiError {
         Failure::Exhausted {
@@ -168,24 +168,26 @@ mod tests {
         }));
         assert_eq!(error.status, 400);
         assert_eq!(
-            error.body(),
+            Dialect::OpenAi.error_body(&error),
             r#"{"error":{"message":"`model` is missing: it must be a string","type":"invalid_request_error","param":"model","code":"missing_parameter"}}"#
         );
-        let body = String::from_utf8(ApiError::from(Failure::from(RequestError::MissingKey)).body().to_vec()).unwrap();
+        let body = String::from_utf8(
+            Dialect::OpenAi
+                .error_body(&Failure::from(RequestError::MissingKey).into())
+                .to_vec(),
+        )
+        .unwrap();
         assert!(body.contains(r#""param":null,"code":"invalid_api_key""#), "{body}");
     }
 
     #[test]
     fn an_engines_own_words_pass_when_they_have_the_shape_and_are_wrapped_when_not() {
         let shaped = Bytes::from_static(br#"{"error":{"message":"too long","type":"x","param":null,"code":400}}"#);
-        assert_eq!(
-            exhausted(AttemptError::Rejected {
-                status: 400,
-                body: shaped.clone()
-            })
-            .body(),
-            shaped
-        );
+        let error = exhausted(AttemptError::Rejected {
+            status: 400,
+            body: shaped.clone(),
+        });
+        assert_eq!(Dialect::OpenAi.error_body(&error), shaped);
         for body in [
             r#"{"detail":"too long"}"#,
             "too long",
@@ -196,14 +198,10 @@ mod tests {
                 body: body.into(),
             });
             assert_eq!(error.status, 422);
-            assert!(String::from_utf8_lossy(&error.body()).contains("too long\""), "{body}");
+            assert!(
+                String::from_utf8_lossy(&Dialect::OpenAi.error_body(&error)).contains("too long\""),
+                "{body}"
+            );
         }
-    }
-
-    #[test]
-    fn an_event_of_an_error_is_one_line() {
-        let body = Bytes::from_static(b"{\"error\":\n{\"message\":\"a\\nb\"}}");
-        let event = error_event(&ApiError::rejected(400, body));
-        assert_eq!(event, "data: {\"error\": {\"message\":\"a\\nb\"}}\n\n");
     }
 }

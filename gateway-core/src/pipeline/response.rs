@@ -7,8 +7,8 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 
 use super::body::Body;
-use crate::api::ApiError;
 use crate::api::headers::{RATE_REQUESTS, RATE_TOKENS, RETRY_AFTER_MS, SERVER_TIMING, X_REQUEST_ID, X_SHOULD_RETRY};
+use crate::api::{ApiError, Dialect};
 use crate::budget::Rates;
 use crate::ids::RequestId;
 
@@ -30,9 +30,9 @@ fn response(body: Body, content_type: &'static str) -> Response<Body> {
     response
 }
 
-/// An error in the API's shape.
-pub(super) fn error(error: &ApiError) -> Response<Body> {
-    let mut response = json(error.body());
+/// An error in the shape of that family of API.
+pub(super) fn error(dialect: Dialect, error: &ApiError) -> Response<Body> {
+    let mut response = json(dialect.error_body(error));
     *response.status_mut() = error.status;
     let headers = response.headers_mut();
     if let Some(allow) = error.allow {

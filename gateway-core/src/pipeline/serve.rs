@@ -55,7 +55,7 @@ impl<P: Platform> Exchange<P> {
     {
         let route = Route::of(&head.method, head.uri.path());
         let result = self.route(&route, head, body).await;
-        let mut response = result.unwrap_or_else(|failure| response::error(&ApiError::from(failure)));
+        let mut response = result.unwrap_or_else(|failure| response::error(route.dialect(), &ApiError::from(failure)));
         let after = self.platform.now().since(self.arrived);
         response::sign(&mut response, &self.id, after);
         if let Some(rates) = self.rates.get() {

@@ -40,7 +40,10 @@ impl OutputCounter {
     /// A piece of an answer, or of several, has passed.
     pub fn on_deltas(&mut self, deltas: &[OutputDelta<'_>]) {
         for delta in deltas {
-            delta.each(|channel, text| self.on_text(channel, text));
+            let text = delta.text().unwrap_or_default();
+            if !text.is_empty() {
+                self.on_text(delta.channel, &text);
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 
 use super::{Listeners, UsageMeter};
-use crate::api::{AnswerRewriter, DONE_EVENT, Decoder, NoAnswer, data_event};
+use crate::api::{AnswerRewriter, Decoder, NoAnswer, SseEvent};
 use crate::ladder::{AttemptError, Garbage};
 use crate::pipeline::context::Exchange;
 use crate::platform::{Platform, SendError};
@@ -86,7 +86,7 @@ impl<P: Platform> Chunks<P> {
                     }
                 }
                 Some(Err(error)) => self.read.end = Some(Err(error.into())),
-                None => self.read.end = Some(Err(SendError::Broken("ended without [DONE]".to_owned()).into())),
+                None => self.read.end = Some(Err(SendError::Broken("ended before its last event".to_owned()).into())),
             }
         }
     }
@@ -111,7 +111,7 @@ impl<P: Platform> Chunks<P> {
         let mut out = Vec::with_capacity(bytes.len() + OUT_SPARE_BYTES);
         while self.read.end.is_none() {
             match self.decoder.next_event() {
-                Ok(Some(event)) => self.read.on_event(&event.data, &mut out),
+                Ok(Some(event)) => self.read.on_event(&event, &mut out),
                 Ok(None) => break,
                 Err(_) => self.read.end = Some(Err(Garbage::TooLarge.into())),
             }
@@ -121,39 +121,16 @@ impl<P: Platform> Chunks<P> {
 }
 
 impl<P: Platform> Read<P> {
-    fn on_event(&mut self, data: &[u8], out: &mut Vec<u8>) {
-        if data == b"[DONE]" {
-            out.extend_from_slice(DONE_EVENT);
-            self.end = Some(Ok(()));
-            return;
-        }
-        if let Some(alike) = self.rewriter.alike(data) {
-            self.chunks += 1;
-            self.listeners.on_deltas(&[alike.delta()], alike.usage());
-            alike.write_event(out);
-            return;
-        }
-        let text = std::str::from_utf8(data).map_err(|_| NoAnswer::NotJson);
-        match text.and_then(|text| self.rewriter.chunk(text)) {
-            Ok(answer) => {
+    fn on_event(&mut self, event: &SseEvent<'_>, out: &mut Vec<u8>) {
+        match self.rewriter.rewrite_event(event, out) {
+            Ok(outcome) if outcome.is_end => self.end = Some(Ok(())),
+            Ok(outcome) => {
                 self.chunks += 1;
-                self.listeners.on_deltas(&answer.deltas, answer.usage);
-                if let Some(json) = answer.json {
-                    write_event(&json, out);
-                }
+                self.listeners.on_deltas(&outcome.deltas, outcome.usage);
             }
             Err(NoAnswer::Error) => self.end = Some(Err(AttemptError::InBand)),
             Err(NoAnswer::NotJson) => self.end = Some(Err(Garbage::NotJson.into())),
         }
-    }
-}
-
-/// Valid JSON may hold line ends between its tokens, where several data lines made one event: they become spaces.
-fn write_event(json: &str, out: &mut Vec<u8>) {
-    if memchr::memchr(b'\n', json.as_bytes()).is_some() {
-        data_event(&json.replace('\n', " "), out);
-    } else {
-        data_event(json, out);
     }
 }
 

@@ -10,7 +10,7 @@ use futures::stream::unfold;
 
 use super::begin::Descending;
 use super::upkeep::{Alarm, Upkeep};
-use crate::api::{comment, error_event};
+use crate::api::comment;
 use crate::cluster::Outcome;
 use crate::ladder::AttemptError;
 use crate::pipeline::answer::Chunks;
@@ -176,7 +176,8 @@ impl<P: Platform> ClientStream<P> {
     /// Nothing has answered.
     fn fail(&mut self, failure: Failure) -> Bytes {
         self.stage = Stage::Ended;
-        error_event(&failure.into())
+        let dialect = self.upkeep.walk.order.request.dialect();
+        dialect.error_event(&failure.into())
     }
 
     /// The answer breaks off.

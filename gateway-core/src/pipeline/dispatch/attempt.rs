@@ -1,6 +1,5 @@
 //! One attempt: a permit, a request to a replica, and the beginning of its answer.
 
-use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -133,8 +132,10 @@ async fn open<P: Platform>(
     if head.status != StatusCode::OK {
         return Err(refusal::<P>(head.status, &head.headers, body).await);
     }
-    expect_content_type(&head.headers, request.stream)?;
-    let rewriter = AnswerRewriter::new(target.model.name.as_str(), request.include_usage);
+    expect_content_type(&head.headers, request.dialect().content_type(request.stream))?;
+    let rewriter = request
+        .dialect()
+        .rewriter(target.model.name.as_str(), request.include_usage);
     let meter = UsageMeter::new(order, target);
     if request.stream {
         let mut chunks = Chunks::new(exchange, body, rewriter, Listeners { meter });
@@ -142,17 +143,16 @@ async fn open<P: Platform>(
         return Ok(UpstreamAnswer::Stream(Box::new(chunks)));
     }
     let body = whole::<P>(body, exchange.config.sizes.response_body_bytes).await?;
-    read_whole(body, &rewriter, meter).map(UpstreamAnswer::Whole)
+    read_whole(&body, &rewriter, meter).map(UpstreamAnswer::Whole)
 }
 
 /// A whole answer as the client is to see it.
 fn read_whole<P: Platform>(
-    body: Bytes,
+    body: &Bytes,
     rewriter: &AnswerRewriter,
     mut meter: UsageMeter<P>,
 ) -> Result<Bytes, AttemptError> {
-    let text = std::str::from_utf8(&body).map_err(|_| Garbage::NotJson)?;
-    let answer = rewriter.whole(text).map_err(|error| match error {
+    let answer = rewriter.rewrite_whole(body).map_err(|error| match error {
         NoAnswer::Error => AttemptError::InBand,
         NoAnswer::NotJson => Garbage::NotJson.into(),
     })?;
@@ -161,9 +161,5 @@ fn read_whole<P: Platform>(
     }
     meter.on_usage(answer.usage);
     meter.close();
-    let edited = match answer.json {
-        Some(Cow::Owned(json)) => Some(Bytes::from(json)),
-        Some(Cow::Borrowed(_)) | None => None,
-    };
-    Ok(edited.unwrap_or(body))
+    Ok(answer.body)
 }

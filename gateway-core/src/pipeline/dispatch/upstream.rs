@@ -25,7 +25,7 @@ pub(in crate::pipeline) fn upstream_request<P: Platform>(
     replica: &Replica,
 ) -> Result<UpstreamRequest, AttemptError> {
     let Order { exchange, request, .. } = order;
-    let accept = content_type(request.stream);
+    let accept = request.dialect().content_type(request.stream);
     let mut upstream = Request::new(request.body_for(&target.serving.served_name));
     *upstream.method_mut() = Method::POST;
     *upstream.uri_mut() =
@@ -81,12 +81,12 @@ pub(in crate::pipeline) async fn refusal<P: Platform>(
 ///
 /// # Errors
 /// When it has another.
-pub(in crate::pipeline) fn expect_content_type(headers: &HeaderMap, is_stream: bool) -> Result<(), Garbage> {
+pub(in crate::pipeline) fn expect_content_type(headers: &HeaderMap, expected: &str) -> Result<(), Garbage> {
     let found = headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    if found.starts_with(content_type(is_stream)) {
+    if found.starts_with(expected) {
         Ok(())
     } else {
         Err(Garbage::ContentType)
@@ -102,14 +102,6 @@ pub(in crate::pipeline) async fn whole<P: Platform>(body: P::Body, limit: usize)
         CollectError::TooLarge => Garbage::TooLarge.into(),
         CollectError::Broken(error) => error.into(),
     })
-}
-
-fn content_type(is_stream: bool) -> &'static str {
-    if is_stream {
-        "text/event-stream"
-    } else {
-        "application/json"
-    }
 }
 
 /// What an engine may say about a request that it rejects, in bytes.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::attempt::{Failed, UpstreamAnswer, attempt};
 use super::{PermitSlot, ServedBy};
-use crate::api::canned;
+use crate::api::Dialect;
 use crate::ids::ReplicaName;
 use crate::ladder::{AttemptError, Descent, Step};
 use crate::observe::Event;
@@ -124,7 +124,8 @@ impl<P: Platform> Walk<P> {
             plan,
             ..
         } = &*self.order;
-        let body = canned(plan.canned.as_deref()?, request, &exchange.id, exchange.platform.now())?;
+        let text = plan.canned.as_deref()?;
+        let body = Dialect::canned(text, request, &exchange.id, exchange.platform.now())?;
         exchange.tell(&Event::Canned { model: &model.name });
         self.order.reservation.settle_canned();
         Some(Answered {

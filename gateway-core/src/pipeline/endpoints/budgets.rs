@@ -9,7 +9,7 @@ use http::request::Parts;
 use http::{Method, Response};
 use serde::{Deserialize, Serialize};
 
-use crate::api::RequestError;
+use crate::api::{Dialect, RequestError};
 use crate::auth::{authenticate, authenticate_admin};
 use crate::budget::{Amount, BudgetCommand, BudgetError, BudgetLimits, BudgetReply, BudgetStatus, Rate, Totals};
 use crate::cells::{CellCommand, CellReply};
@@ -28,7 +28,7 @@ pub(in crate::pipeline) async fn usage<P: Platform>(
     exchange: &Exchange<P>,
     head: &Parts,
 ) -> Result<Response<Body>, Failure> {
-    let tenant = authenticate(&exchange.config, &head.headers)?.tenant;
+    let tenant = authenticate(&exchange.config, Dialect::default(), &head.headers)?.tenant;
     let statuses = join_all(tenant.budgets.iter().map(|budget| status(exchange, budget))).await;
     let mut budgets = Vec::new();
     for (budget, status) in tenant.budgets.iter().zip(statuses) {

@@ -30,7 +30,7 @@ where
     B: Stream<Item = Result<Bytes, E>> + Unpin,
     E: Display,
 {
-    let caller = authenticate(&exchange.config, &head.headers)?;
+    let caller = authenticate(&exchange.config, endpoint.dialect(), &head.headers)?;
     let lowest_tier = check_headers(&head.headers)?;
     let body = receive(&exchange.platform, &head.headers, body, &exchange.config).await?;
     let decoded = decode(exchange, endpoint, caller, body)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::Response;
 use http::request::Parts;
 
-use crate::api::{RequestError, model_item, model_list};
+use crate::api::{Dialect, RequestError, model_item, model_list};
 use crate::auth::authenticate;
 use crate::pipeline::body::Body;
 use crate::pipeline::context::Exchange;
@@ -15,7 +15,7 @@ use crate::platform::Platform;
 
 /// `GET /v1/models`: what the key may ask for.
 pub(in crate::pipeline) fn list<P: Platform>(exchange: &Exchange<P>, head: &Parts) -> Result<Response<Body>, Failure> {
-    let tenant = authenticate(&exchange.config, &head.headers)?.tenant;
+    let tenant = authenticate(&exchange.config, Dialect::default(), &head.headers)?.tenant;
     let models = exchange
         .config
         .models
@@ -30,7 +30,7 @@ pub(in crate::pipeline) fn one<P: Platform>(
     head: &Parts,
     asked: &str,
 ) -> Result<Response<Body>, Failure> {
-    let tenant = authenticate(&exchange.config, &head.headers)?.tenant;
+    let tenant = authenticate(&exchange.config, Dialect::default(), &head.headers)?.tenant;
     let asked = percent_encoding::percent_decode_str(asked).decode_utf8_lossy();
     match exchange
         .config

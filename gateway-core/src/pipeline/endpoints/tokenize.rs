@@ -7,7 +7,7 @@ use futures::Stream;
 use http::Response;
 use http::request::Parts;
 
-use crate::api::{RequestError, TokenizeRequest, TokenizeResponse};
+use crate::api::{Dialect, RequestError, TokenizeRequest, TokenizeResponse};
 use crate::auth::authenticate;
 use crate::config::Model;
 use crate::ids::Tokens;
@@ -31,7 +31,7 @@ where
     B: Stream<Item = Result<Bytes, E>> + Unpin,
     E: Display,
 {
-    let tenant = authenticate(&exchange.config, &head.headers)?.tenant;
+    let tenant = authenticate(&exchange.config, Dialect::default(), &head.headers)?.tenant;
     check_headers(&head.headers)?;
     let body = receive(&exchange.platform, &head.headers, body, &exchange.config).await?;
     let request = TokenizeRequest::decode(&body, exchange.config.sizes.nesting)?;

@@ -7,7 +7,7 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
 use crate::api::headers::{LOWEST_TIER, OWN_PREFIX};
-use crate::api::{Endpoint, Generation, RequestError};
+use crate::api::{Dialect, Endpoint, Generation, RequestError};
 use crate::auth::Caller;
 use crate::config::Model;
 use crate::pipeline::context::Exchange;
@@ -50,7 +50,7 @@ pub(in crate::pipeline) fn decode<P: Platform>(
     caller: Caller,
     body: Bytes,
 ) -> Result<Decoded, RequestError> {
-    let request = Generation::decode(endpoint, body, exchange.config.sizes.nesting)?;
+    let request = Dialect::decode(endpoint, body, exchange.config.sizes.nesting)?;
     match exchange
         .config
         .model(&request.model)

@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::endpoint::Endpoint;
-use super::request::Generation;
-use super::sse::{DONE_EVENT, data_event};
+use super::stream_end::write_end;
+use crate::api::endpoint::Endpoint;
+use crate::api::request::Generation;
+use crate::api::sse::data_event;
 use crate::ids::RequestId;
 use crate::time::Timestamp;
 
@@ -44,6 +45,6 @@ pub fn canned(text: &str, request: &Generation, id: &RequestId, now: Timestamp) 
         last["usage"] = usage;
         data_event(&last.to_string(), &mut events);
     }
-    events.extend_from_slice(DONE_EVENT);
+    write_end(&mut events);
     Some(events.into())
 }

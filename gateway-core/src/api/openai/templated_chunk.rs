@@ -3,10 +3,10 @@
 
 use serde::de::IgnoredAny;
 
-use super::answer::Usage;
-use super::json::Edits;
-use super::output_delta::{OutputChannel, OutputDelta, SingleDelta};
-use super::sse::event_of;
+use crate::api::answer::Usage;
+use crate::api::json::Edits;
+use crate::api::output_delta::{OutputChannel, OutputDelta};
+use crate::api::sse::event_of;
 
 /// A chunk that was read and edited, without its text.
 #[derive(Clone, Debug)]
@@ -37,8 +37,8 @@ pub struct TemplatedChunk<'p, 'c> {
 impl ChunkTemplate {
     /// Of the chunk that `edits` are for and that carried `usage`. Its `text` is all that it says, and no edit touches it.
     /// `None` where the chunk has line ends, as it cannot go out as it stands then.
-    pub fn new(edits: &Edits<'_>, text: SingleDelta<'_>, usage: Option<Usage>) -> Option<Self> {
-        let SingleDelta { channel, json: text } = text;
+    pub fn new(edits: &Edits<'_>, text: OutputDelta<'_>, usage: Option<Usage>) -> Option<Self> {
+        let OutputDelta { channel, json: text } = text;
         let (before, behind) = edits.unedited_around(text);
         let came = Affixes {
             before: before.to_owned(),
@@ -72,10 +72,10 @@ impl<'c> TemplatedChunk<'_, 'c> {
 
     /// What the model says in it.
     pub fn delta(&self) -> OutputDelta<'c> {
-        OutputDelta::Text(SingleDelta {
+        OutputDelta {
             channel: self.template.channel,
             json: self.text,
-        })
+        }
     }
 
     /// Writes it as an event, as the client is to see it.

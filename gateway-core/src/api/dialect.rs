@@ -1,0 +1,107 @@
+//! What a family of API sets: how its requests are read, how its answers are rewritten, and how its clients are told of
+//! errors. Nothing outside of this module and of the family's own knows what any of it looks like on the wire.
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use super::answer::{EventOutcome, NoAnswer, RewrittenAnswer};
+use super::endpoint::{Dialect, Endpoint};
+use super::error::ApiError;
+use super::openai;
+use super::request::Generation;
+use super::request_error::RequestError;
+use super::sse::SseEvent;
+use crate::ids::RequestId;
+use crate::time::Timestamp;
+
+impl Dialect {
+    /// Reads the body of a request to `endpoint`, whose arrays and objects nest at most `nesting` levels deep.
+    ///
+    /// # Errors
+    /// What is wrong with it, naming the parameter.
+    pub fn decode(endpoint: Endpoint, body: Bytes, nesting: usize) -> Result<Generation, RequestError> {
+        match endpoint.dialect() {
+            Self::OpenAi => Generation::decode(endpoint, body, nesting),
+        }
+    }
+
+    /// The key that a client presents.
+    pub fn presented_key(self, headers: &HeaderMap) -> Option<&str> {
+        match self {
+            Self::OpenAi => openai::presented_key(headers),
+        }
+    }
+
+    /// What rewrites one answer, in which the model is to have the name `model`. Streams keep their usage where
+    /// `keep_usage` says so, whole answers always do.
+    pub fn rewriter(self, model: &str, keep_usage: bool) -> AnswerRewriter {
+        AnswerRewriter(match self {
+            Self::OpenAi => Family::OpenAi(openai::Rewriter::new(model, keep_usage)),
+        })
+    }
+
+    /// `text` as the answer to `request`: one body, or the events of a whole stream. `None` where no text can stand for
+    /// what was asked for.
+    pub fn canned(text: &str, request: &Generation, id: &RequestId, now: Timestamp) -> Option<Bytes> {
+        match request.endpoint.dialect() {
+            Self::OpenAi => openai::canned(text, request, id, now),
+        }
+    }
+
+    /// The body that tells of an error.
+    pub fn error_body(self, error: &ApiError) -> Bytes {
+        match self {
+            Self::OpenAi => openai::error_body(error),
+        }
+    }
+
+    /// The event that ends a stream with an error.
+    pub fn error_event(self, error: &ApiError) -> Bytes {
+        match self {
+            Self::OpenAi => openai::error_event(error),
+        }
+    }
+
+    /// The type of an answer, streamed or whole.
+    pub fn content_type(self, is_stream: bool) -> &'static str {
+        match (self, is_stream) {
+            (Self::OpenAi, true) => "text/event-stream",
+            (Self::OpenAi, false) => "application/json",
+        }
+    }
+}
+
+/// Rewrites one answer of an engine for the client. What it does not have to change stays byte for byte.
+#[derive(Clone, Debug)]
+pub struct AnswerRewriter(Family);
+
+#[derive(Clone, Debug)]
+enum Family {
+    OpenAi(openai::Rewriter),
+}
+
+impl AnswerRewriter {
+    /// Rewrites a whole answer.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn rewrite_whole<'a>(&self, body: &'a Bytes) -> Result<RewrittenAnswer<'a>, NoAnswer> {
+        match &self.0 {
+            Family::OpenAi(rewriter) => rewriter.rewrite_whole(body),
+        }
+    }
+
+    /// Rewrites the next event of a stream: adds to `out` what the client is to see of it, which may be nothing.
+    ///
+    /// # Errors
+    /// When it is no part of an answer; nothing is added then.
+    pub fn rewrite_event<'a>(
+        &mut self,
+        event: &'a SseEvent<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<EventOutcome<'a>, NoAnswer> {
+        match &mut self.0 {
+            Family::OpenAi(rewriter) => rewriter.rewrite_event(event, out),
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! How an engine's answer is rewritten on its way to the client: the model's public name, no usage for clients that did
+//! not ask, reasons to finish that clients know.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use super::parsed_answer::ParsedAnswer;
+use super::stream_end::{is_end, write_end};
+use super::templated_chunk::ChunkTemplate;
+use crate::api::answer::{Deltas, EventOutcome, NoAnswer, RewrittenAnswer};
+use crate::api::json::Edits;
+use crate::api::request::quoted;
+use crate::api::sse::{SseEvent, data_event};
+
+/// Rewrites one answer, whole or in chunks.
+#[derive(Clone, Debug)]
+pub struct Rewriter {
+    /// The model's public name as a JSON string.
+    model: String,
+    /// Whether the usage stays in a stream's chunks.
+    keep_usage: bool,
+    /// The stream's last chunk that was read in full.
+    last: Option<ChunkTemplate>,
+}
+
+impl Rewriter {
+    /// A rewriter that names the model `model`. Whole answers always keep their usage.
+    pub fn new(model: &str, keep_usage: bool) -> Self {
+        Self {
+            model: quoted(model),
+            keep_usage,
+            last: None,
+        }
+    }
+
+    /// Rewrites a whole answer.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn rewrite_whole<'a>(&self, body: &'a Bytes) -> Result<RewrittenAnswer<'a>, NoAnswer> {
+        let text = std::str::from_utf8(body).map_err(|_| NoAnswer::NotJson)?;
+        let parsed = ParsedAnswer::of(text)?;
+        let edits = self.edits(text, &parsed, true);
+        Ok(RewrittenAnswer {
+            body: if edits.is_empty() {
+                body.clone()
+            } else {
+                edits.apply().into()
+            },
+            usage: parsed.usage(),
+            deltas: parsed
+                .choices()
+                .iter()
+                .flat_map(|choice| choice.output().deltas())
+                .collect(),
+        })
+    }
+
+    /// Rewrites the next event of a stream. One that is like the last which was read in full is not read: most are.
+    ///
+    /// # Errors
+    /// When it is no chunk of an answer.
+    pub fn rewrite_event<'a>(
+        &mut self,
+        event: &'a SseEvent<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<EventOutcome<'a>, NoAnswer> {
+        let data = event.data.as_ref();
+        if is_end(data) {
+            write_end(out);
+            return Ok(EventOutcome::END);
+        }
+        if let Some(chunk) = self.last.as_ref().and_then(|last| last.of(data)) {
+            chunk.write_event(out);
+            return Ok(EventOutcome {
+                usage: chunk.usage(),
+                deltas: Deltas::One(chunk.delta()),
+                is_end: false,
+            });
+        }
+        let text = std::str::from_utf8(data).map_err(|_| NoAnswer::NotJson)?;
+        self.rewrite_chunk(text, out)
+    }
+
+    fn rewrite_chunk<'a>(&mut self, text: &'a str, out: &mut Vec<u8>) -> Result<EventOutcome<'a>, NoAnswer> {
+        let parsed = ParsedAnswer::of(text)?;
+        let usage = parsed.usage();
+        let mut deltas = Deltas::Many(Vec::new());
+        // A chunk that is only about the usage is for those who asked for it.
+        if self.keep_usage || usage.is_none() || !parsed.choices().is_empty() {
+            let edits = self.edits(text, &parsed, self.keep_usage);
+            write_event(text, &edits, out);
+            let single;
+            (deltas, single) = match parsed.choices() {
+                [choice] => {
+                    let output = choice.output();
+                    (Deltas::Many(output.deltas()), output.single())
+                }
+                choices => {
+                    let all = choices.iter().flat_map(|choice| choice.output().deltas());
+                    (Deltas::Many(all.collect()), None)
+                }
+            };
+            self.last = single.and_then(|single| ChunkTemplate::new(&edits, single, usage));
+        }
+        Ok(EventOutcome {
+            usage,
+            deltas,
+            is_end: false,
+        })
+    }
+
+    fn edits<'a>(&'a self, text: &'a str, parsed: &ParsedAnswer<'_>, keep_usage: bool) -> Edits<'a> {
+        let mut edits = Edits::new(text);
+        if let Some(model) = parsed.model.filter(|model| model.get() != self.model) {
+            edits.replace(model, self.model.as_str());
+        }
+        if let Some(usage) = parsed.usage.filter(|_| !keep_usage) {
+            edits.remove("usage", usage);
+        }
+        for reason in parsed.choices().iter().filter_map(|choice| choice.finish_reason) {
+            if let Some(known) = known_reason(reason.get()) {
+                edits.replace(reason, known);
+            }
+        }
+        edits
+    }
+}
+
+/// Writes `text`, with the edits made, as an event. Valid JSON may hold line ends between its tokens, where several data
+/// lines made one event: they become spaces.
+fn write_event(text: &str, edits: &Edits<'_>, out: &mut Vec<u8>) {
+    let edited = if edits.is_empty() {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(edits.apply())
+    };
+    if memchr::memchr(b'\n', edited.as_bytes()).is_some() {
+        data_event(&edited.replace('\n', " "), out);
+    } else {
+        data_event(&edited, out);
+    }
+}
+
+/// The reason that clients know for one that an engine made up; `None` where it can stay.
+fn known_reason(reason: &str) -> Option<&'static str> {
+    match reason.trim_matches('"') {
+        "stop" | "length" | "tool_calls" | "content_filter" | "function_call" | "null" => None,
+        // TGI's and others' words for the answer's bound.
+        "max_tokens" | "max_length" | "model_length" => Some("\"length\""),
+        "tool_call" | "tool_use" => Some("\"tool_calls\""),
+        // `eos_token`, `stop_sequence`, `end_turn`, `abort` and what will come.
+        _ => Some("\"stop\""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::api::answer::Usage;
+    use crate::api::output_delta::OutputChannel;
+
+    /// What a client sees of a chunk, and all that it tells.
+    type SeenChunk = (Option<String>, Option<Usage>, Vec<(OutputChannel, String)>);
+
+    /// The next chunk, edited the short way or the long.
+    fn next(rewriter: &mut Rewriter, chunk: &str) -> Result<SeenChunk, NoAnswer> {
+        let (event, mut out) = (event(chunk), Vec::new());
+        let outcome = rewriter.rewrite_event(&event, &mut out)?;
+        assert!(!outcome.is_end, "{chunk}");
+        let out = String::from_utf8(out).unwrap();
+        let data = out.strip_prefix("data: ").and_then(|out| out.strip_suffix("\n\n"));
+        assert_eq!(data.is_none(), out.is_empty(), "{out}");
+        let texts = outcome.deltas.iter();
+        let texts = texts.filter_map(|delta| Some((delta.channel, delta.text()?.into_owned())));
+        let texts = texts.filter(|(_, text)| !text.is_empty()).collect();
+        Ok((data.map(str::to_owned), outcome.usage, texts))
+    }
+
+    fn event(data: &str) -> SseEvent<'_> {
+        SseEvent {
+            name: None,
+            id: None,
+            data: data.as_bytes().into(),
+        }
+    }
+
+    fn chunk(keep_usage: bool, text: &str) -> (Option<String>, Option<Usage>) {
+        let (seen, usage, _) = next(&mut Rewriter::new("public", keep_usage), text).unwrap();
+        (seen, usage)
+    }
+
+    #[test]
+    fn the_model_gets_its_public_name_and_all_else_stays() {
+        let text =
+            r#"{"id":"x", "model":"served","choices":[{"delta":{"model":"served"},"finish_reason":null}],"n":1.0}"#;
+        assert_eq!(
+            chunk(false, text).0.unwrap(),
+            text.replacen("\"served\"", "\"public\"", 1)
+        );
+    }
+
+    #[test]
+    fn usage_is_for_those_who_asked() {
+        let usage = Some(Usage {
+            prompt_tokens: 3,
+            cached_tokens: 0,
+            completion_tokens: 4,
+        });
+        let last = r#"{"model":"public","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4}}"#;
+        assert_eq!(chunk(true, last), (Some(last.to_owned()), usage));
+        assert_eq!(chunk(false, last), (None, usage));
+        let cached = r#"{"model":"public","usage":{"prompt_tokens":9,"prompt_tokens_details":{"cached_tokens":7}}}"#;
+        assert_eq!(chunk(false, cached).1.map(|usage| usage.cached_tokens), Some(7));
+        let null = r#"{"model":"public","choices":[{}],"usage":null}"#;
+        assert_eq!(chunk(true, null), (Some(null.to_owned()), None));
+        assert_eq!(
+            chunk(false, null),
+            (Some(r#"{"model":"public","choices":[{}]}"#.to_owned()), None)
+        );
+        let beside = r#"{"choices":[{"delta":{}}],"usage":{"prompt_tokens":3,"completion_tokens":4}}"#;
+        assert_eq!(
+            chunk(false, beside),
+            (Some(r#"{"choices":[{"delta":{}}]}"#.to_owned()), usage)
+        );
+    }
+
+    #[test]
+    fn reasons_to_finish_are_those_that_clients_know() {
+        for (reason, seen) in [
+            ("\"eos_token\"", "\"stop\""),
+            ("\"model_length\"", "\"length\""),
+            ("\"length\"", "\"length\""),
+        ] {
+            let text = format!(r#"{{"choices":[{{"finish_reason":{reason}}}]}}"#);
+            assert_eq!(
+                chunk(false, &text).0.unwrap(),
+                format!(r#"{{"choices":[{{"finish_reason":{seen}}}]}}"#)
+            );
+        }
+    }
+
+    #[test]
+    fn errors_and_garbage_are_no_answers() {
+        let mut rewriter = Rewriter::new("public", false);
+        assert_eq!(
+            next(&mut rewriter, r#"{"error":{"message":"out of memory"}}"#),
+            Err(NoAnswer::Error)
+        );
+        assert_eq!(next(&mut rewriter, r#"{"error":"boom"}"#), Err(NoAnswer::Error));
+        assert!(next(&mut rewriter, r#"{"error":null,"choices":[]}"#).is_ok());
+        for garbage in ["", "hello", "[1]", "{\"a\":", "\"x\"", "{\"choices\":7}"] {
+            let body = Bytes::copy_from_slice(garbage.as_bytes());
+            assert_eq!(rewriter.rewrite_whole(&body), Err(NoAnswer::NotJson), "{garbage}");
+        }
+    }
+
+    /// One of the chunks that a stream may hold, and now and then one that is no JSON.
+    fn any_chunk() -> impl Strategy<Value = String> {
+        let text = prop_oneof![
+            "[a-c ]{0,2}".prop_map(|text| quoted(&text)),
+            "(?s).{0,2}".prop_map(|text| quoted(&text)),
+            prop::sample::select(vec!["null", "7", "\"a", "\"a\" \"", "\"\\x\"", "\"a\",\"b\":\"c\""])
+                .prop_map(str::to_owned),
+        ];
+        let model = prop::sample::select(vec!["public", "served"]);
+        let role = prop::sample::select(vec!["", "\"role\":\"assistant\", "]);
+        let choice = prop::sample::select(vec!["\"delta\":{ROLE\"content\":TEXT}", "\"text\":TEXT"]);
+        let reason = prop::sample::select(vec!["", ",\"finish_reason\":null", ",\"finish_reason\":\"eos_token\""]);
+        let usage = prop::sample::select(vec![
+            "",
+            ",\"usage\":null",
+            ",\"usage\":{\"prompt_tokens\":3}",
+            ",\"error\":1",
+        ]);
+        (text, model, role, choice, reason, usage).prop_map(|(text, model, role, choice, reason, usage)| {
+            let choice = choice.replace("ROLE", role).replace("TEXT", &text);
+            format!("{{\"model\":\"{model}\",\"choices\":[{{{choice}{reason}}}]{usage}}}")
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+        #[test]
+        fn chunks_that_are_alike_are_edited_as_if_each_came_alone(
+            keep_usage in any::<bool>(),
+            chunks in prop::collection::vec((any_chunk(), 1..3_usize), 1..6),
+        ) {
+            let mut rewriter = Rewriter::new("public", keep_usage);
+            for chunk in chunks.iter().flat_map(|(chunk, times)| std::iter::repeat_n(chunk, *times)) {
+                let mut fresh = Rewriter::new("public", keep_usage);
+                prop_assert_eq!(next(&mut rewriter, chunk), next(&mut fresh, chunk), "{}", chunk);
+            }
+        }
+    }
+
+    #[test]
+    fn a_chunk_like_the_last_one_is_not_read_again() {
+        let chunk = |text: &str| format!(r#"{{"choices":[{{"delta":{{"content":{text}}}}}],"usage":null}}"#);
+        let mut rewriter = Rewriter::new("public", false);
+        assert!(next(&mut rewriter, &chunk("\"a\"")).is_ok());
+        let template = rewriter.last.clone().expect("a template");
+        let (like, other) = (chunk("\"\\n\""), chunk("\"b\"").replace("null", "7"));
+        let mut event = Vec::new();
+        template.of(like.as_bytes()).expect("alike").write_event(&mut event);
+        let expected = "data: {\"choices\":[{\"delta\":{\"content\":\"\\n\"}}]}\n\n";
+        assert_eq!(String::from_utf8(event).unwrap(), expected);
+        assert!(template.of(other.as_bytes()).is_none());
+        assert!(template.of(&like.replace("\\n", "\u{e9}").into_bytes()[..40]).is_none());
+        assert!(next(&mut rewriter, &chunk("\"a\"").replace(',', "\n,")).is_ok());
+        assert!(rewriter.last.is_none(), "a chunk of several lines is no template");
+    }
+
+    #[test]
+    fn the_end_passes_and_line_ends_in_a_chunk_do_not() {
+        let (mut rewriter, mut out) = (Rewriter::new("public", false), Vec::new());
+        let lines = event("{\"choices\":\n[]}");
+        assert!(
+            rewriter
+                .rewrite_event(&lines, &mut out)
+                .is_ok_and(|outcome| !outcome.is_end)
+        );
+        let end = event("[DONE]");
+        assert_eq!(rewriter.rewrite_event(&end, &mut out), Ok(EventOutcome::END));
+        let expected = "data: {\"choices\": []}\n\ndata: [DONE]\n\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_whole_answer_says_all_of_its_choices_and_passes_uncopied_where_nothing_changes() {
+        let body = Bytes::from_static(
+            br#"{"model":"public","choices":[{"message":{"content":"a"}},{"index":1,"text":"b"}],"usage":{"prompt_tokens":1}}"#,
+        );
+        let answer = Rewriter::new("public", false).rewrite_whole(&body).unwrap();
+        assert_eq!(answer.body.as_ptr(), body.as_ptr());
+        assert_eq!(answer.usage.map(|usage| usage.prompt_tokens), Some(1));
+        let said: Vec<_> = answer
+            .deltas
+            .iter()
+            .map(|delta| (delta.channel.choice, delta.json))
+            .collect();
+        assert_eq!(said, [(0, "\"a\""), (1, "\"b\"")]);
+        let other = Rewriter::new("other", false).rewrite_whole(&body).unwrap();
+        assert!(other.body.starts_with(br#"{"model":"other","#));
+    }
+}
