@@ -2,9 +2,10 @@
 //! answer that is being made, which is how the core learns of it.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -91,9 +92,21 @@ async fn answer(service: Rc<Service>, request: Request<Incoming>) -> Result<Resp
     Ok(service.answer(request).await)
 }
 
-async fn drained(mut draining: watch::Receiver<bool>) {
-    // An error means that the thread is gone, and this connection with it.
-    drop(draining.wait_for(|draining| *draining).await);
+/// Completes when `draining` turns true. It has to be polled by one task throughout: that task's waker waits already, so
+/// that whatever else wakes the task costs a look and no more.
+async fn drained(draining: watch::Receiver<bool>) {
+    let mut awaited = draining.clone();
+    let mut told = pin!(awaited.wait_for(|draining| *draining));
+    let mut is_waited_for = false;
+    poll_fn(|cx| {
+        // An error means that the thread is gone, and this connection with it.
+        if is_waited_for && !draining.has_changed().unwrap_or(true) {
+            return Poll::Pending;
+        }
+        is_waited_for = true;
+        told.as_mut().poll(cx).map(drop)
+    })
+    .await;
 }
 
 /// Runs hyper's tasks for HTTP/2 streams where their connection is.
@@ -123,3 +136,35 @@ const HTTP2_PING_EVERY: Duration = Duration::from_secs(30);
 /// How long a client may acknowledge nothing of what was sent to it.
 #[cfg(target_os = "linux")]
 const VANISHED_TIMEOUT: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use tokio::runtime::LocalRuntime;
+    use tokio::task::{spawn_local, yield_now};
+
+    use super::*;
+
+    #[test]
+    fn whoever_waits_for_the_drain_hears_of_it() {
+        LocalRuntime::new().expect("a runtime").block_on(async {
+            let (drain, draining) = watch::channel(false);
+            let waiting = spawn_local(drained(draining.clone()));
+            yield_now().await;
+            assert!(!waiting.is_finished());
+            drain.send_replace(true);
+            waiting.await.expect("it ends");
+            assert_eq!(drained(draining).now_or_never(), Some(()), "late, it need not wait");
+        });
+    }
+
+    #[test]
+    fn a_drain_between_two_polls_is_seen_without_a_wake() {
+        let (drain, draining) = watch::channel(false);
+        let mut waiting = pin!(drained(draining));
+        assert_eq!(waiting.as_mut().now_or_never(), None);
+        assert_eq!(waiting.as_mut().now_or_never(), None);
+        drain.send_replace(true);
+        assert_eq!(waiting.as_mut().now_or_never(), Some(()));
+    }
+}
