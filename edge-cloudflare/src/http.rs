@@ -45,11 +45,6 @@ pub(crate) fn abandoned() -> Result<Response, JsValue> {
     glue::respond(CLIENT_CLOSED_REQUEST, &JsValue::NULL)
 }
 
-/// The response when the bundled configuration is wrong.
-pub(crate) fn unconfigured() -> Result<Response, JsValue> {
-    glue::respond(UNCONFIGURED_HEAD, &JsValue::from_str(UNCONFIGURED))
-}
-
 /// What JavaScript says of an error.
 pub(crate) fn error_text(error: &JsValue) -> String {
     match error.dyn_ref::<js_sys::Error>() {
@@ -73,5 +68,3 @@ impl Stream for RequestBody {
 
 /// nginx's status for a client that left before the response.
 const CLIENT_CLOSED_REQUEST: &str = "499";
-const UNCONFIGURED_HEAD: &str = "503\ncontent-type\napplication/json\n";
-const UNCONFIGURED: &str = r#"{"error":{"message":"The gateway's configuration is wrong. Its log says what is.","type":"server_error","param":null,"code":"misconfigured"}}"#;

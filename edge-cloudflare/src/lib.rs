@@ -37,7 +37,7 @@ use crate::platform::CloudflarePlatform;
 async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
     let client = Client::new(&request);
     let Some(gateway) = gateway() else {
-        return Ok(http::unconfigured()?);
+        return Ok(http::response_out(Gateway::misconfigured(), client)?);
     };
     let (platform, end) = CloudflarePlatform::new(env);
     context.wait_until(end);

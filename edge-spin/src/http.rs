@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use ::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use ::http::header::CONTENT_LENGTH;
+use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use bytes::Bytes;
 use spin_sdk::wasip3::http::types::{self, ErrorCode, Fields};
 use tidegate_core::Body;
@@ -44,20 +44,6 @@ pub(crate) fn response_out(response: Response<Body>) -> Result<types::Response, 
         Body::Stream(pieces) => tasks::spawn(outgoing.send_stream(pieces)),
     }
     Ok(converted)
-}
-
-/// The answer of a component whose bundled configuration is wrong.
-pub(crate) fn misconfigured(detail: &str) -> Response<Body> {
-    let message = format!("the gateway's bundled configuration is wrong: {detail}");
-    let error = serde_json::json!({
-        "error": { "message": message, "type": "server_error", "param": null, "code": "misconfigured" }
-    });
-    let mut response = Response::new(Body::Full(Bytes::from(error.to_string())));
-    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
 }
 
 /// The headers as the core takes them. What is no header to it is left out.

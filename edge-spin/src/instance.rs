@@ -18,7 +18,7 @@ use crate::state::State;
 /// The one instance that this code runs in.
 #[derive(Default)]
 pub(crate) struct Instance {
-    gateway: OnceCell<Result<Arc<Gateway>, String>>,
+    gateway: OnceCell<Option<Arc<Gateway>>>,
     location: OnceCell<Location>,
     /// Cells, as far as this instance knows them, and store.
     pub(crate) state: State,
@@ -32,15 +32,18 @@ impl Instance {
         INSTANCE.with(Rc::clone)
     }
 
-    /// The gateway, made of the bundled configuration for the first request.
-    ///
-    /// # Errors
-    /// What is wrong with the bundled configuration.
-    pub(crate) fn gateway(&self) -> Result<&Arc<Gateway>, &String> {
-        let make = || {
-            let gateway = Gateway::new(BUNDLED_CONFIG, tables()).map_err(|errors| errors.to_string())?;
-            gateway.set_sink(Sink::new(Level::Warn, log::on_record));
-            Ok(gateway)
+    /// The gateway, made of the bundled configuration for the first request; `None` where that is wrong, which is
+    /// logged once.
+    pub(crate) fn gateway(&self) -> Option<&Arc<Gateway>> {
+        let make = || match Gateway::new(BUNDLED_CONFIG, tables()) {
+            Ok(gateway) => {
+                gateway.set_sink(Sink::new(Level::Warn, log::on_record));
+                Some(gateway)
+            }
+            Err(errors) => {
+                log::warn(&format!("the bundled configuration is wrong:\n{errors}"));
+                None
+            }
         };
         self.gateway.get_or_init(make).as_ref()
     }

@@ -44,8 +44,8 @@ impl Guest for Component {
             let instance = Instance::of_this_thread();
             let request = http::request_in(request);
             let response = match Instance::gateway(&instance) {
-                Ok(gateway) => serve(gateway, SpinPlatform::new(&instance), request).await,
-                Err(detail) => http::misconfigured(detail),
+                Some(gateway) => serve(gateway, SpinPlatform::new(&instance), request).await,
+                None => Gateway::misconfigured(),
             };
             http::response_out(response)
         });

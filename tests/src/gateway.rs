@@ -88,6 +88,50 @@ pub fn start(setup: Setup) -> Server {
     Server::start(name, &command, folder)
 }
 
+/// Starts a gateway whose bundled configuration has `wrong` in place of `sound`, which is as long; with nothing in its
+/// store. `None` natively, where no configuration is bundled.
+pub fn start_misbundled(folder: &Path, sound: &str, wrong: &str) -> Option<Server> {
+    assert_eq!(sound.len(), wrong.len(), "the code around it stays where it is");
+    let command = match Runtime::current() {
+        Runtime::Native => return None,
+        Runtime::Cloudflare => {
+            let copy = folder.join("worker");
+            fs::create_dir_all(&copy).expect("a folder");
+            for file in fs::read_dir(runtime::worker_folder()).expect("the Worker's folder") {
+                let file = file.expect("a file of the Worker").path();
+                let copied = copy.join(file.file_name().expect("a name"));
+                if file.extension().is_some_and(|extension| extension == "wasm") {
+                    patch(&file, &copied, sound, wrong);
+                } else if file.is_file() {
+                    fs::copy(&file, &copied).expect("the Worker can be copied");
+                }
+            }
+            worker(&copy, FRANKFURT)
+        }
+        Runtime::Spin => {
+            let copy = folder.join("tidegate.wasm");
+            patch(&runtime::spin_component(), &copy, sound, wrong);
+            component(&copy, FRANKFURT)
+        }
+    };
+    Some(Server::start("gateway", &command, folder))
+}
+
+/// Copies a wasm file with `wrong` in place of `sound`, which stands in it as text.
+fn patch(from: &Path, to: &Path, sound: &str, wrong: &str) {
+    let mut code = fs::read(from).expect("the code can be read");
+    let places = code.windows(sound.len()).enumerate();
+    let found: Vec<usize> = places
+        .filter(|(_, text)| *text == sound.as_bytes())
+        .map(|(start, _)| start)
+        .collect();
+    assert!(!found.is_empty(), "{} bundles `{sound}`", from.display());
+    for start in found {
+        code[start..start + wrong.len()].copy_from_slice(wrong.as_bytes());
+    }
+    fs::write(to, code).expect("the code can be written");
+}
+
 /// `state` are the arguments that say where it keeps its state.
 fn native(config: &Path, place: Place, secrets: &[(&str, &str)], state: &[PathBuf]) -> Command {
     let mut command = Command::new(runtime::tidegate_binary());
@@ -104,10 +148,20 @@ fn native(config: &Path, place: Place, secrets: &[(&str, &str)], state: &[PathBu
 
 /// The Worker carries a bundled configuration of its own; ours comes from the store, as an operator's newer one does.
 fn cloudflare(config: &Path, place: Place, secrets: &[(&str, &str)]) -> Command {
+    let mut command = worker(&runtime::worker_folder(), place);
+    command.args(["--kv", &from_file(config)]);
+    for (name, value) in secrets {
+        command.args(["--secret", &format!("{name}={value}")]);
+    }
+    command
+}
+
+/// The Worker in that folder.
+fn worker(script: &Path, place: Place) -> Command {
     let mut command = Command::new("node");
     command.arg(repository().join("tests/miniflare/harness.mjs"));
-    command.arg("--script").arg(runtime::worker_folder());
-    command.args(["--port", "0", "--kv", &from_file(config)]);
+    command.arg("--script").arg(script);
+    command.args(["--port", "0"]);
     let Place {
         code,
         latitude,
@@ -118,22 +172,25 @@ fn cloudflare(config: &Path, place: Place, secrets: &[(&str, &str)]) -> Command 
         "--cf",
         &format!(r#"{{"colo":"{colo}","latitude":"{latitude}","longitude":"{longitude}"}}"#),
     ]);
-    for (name, value) in secrets {
-        command.args(["--secret", &format!("{name}={value}")]);
-    }
     command
 }
 
 /// The component carries a bundled configuration of its own; ours comes from the store.
 fn spin(place: Place, secrets: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(runtime::spin_host());
-    command.arg("--component").arg(runtime::spin_component());
-    command.arg("--manifest").arg(repository().join("spin.toml"));
-    command.args(["--listen", "127.0.0.1:0"]);
-    command.args(["--variable", &format!("location={}", place.code)]);
+    let mut command = component(&runtime::spin_component(), place);
     for (name, value) in secrets {
         command.args(["--variable", &format!("{}={value}", name.to_lowercase())]);
     }
+    command
+}
+
+/// The component of that file.
+fn component(file: &Path, place: Place) -> Command {
+    let mut command = Command::new(runtime::spin_host());
+    command.arg("--component").arg(file);
+    command.arg("--manifest").arg(repository().join("spin.toml"));
+    command.args(["--listen", "127.0.0.1:0"]);
+    command.args(["--variable", &format!("location={}", place.code)]);
     command
 }
 

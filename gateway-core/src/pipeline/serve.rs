@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::Stream;
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 
 use super::body::Body;
 use super::context::Exchange;
@@ -16,7 +16,7 @@ use super::failure::Failure;
 use super::maintain;
 use super::response;
 use super::state::Gateway;
-use crate::api::{ApiError, RequestError, Route};
+use crate::api::{ApiError, Dialect, ErrorKind, RequestError, Route};
 use crate::geo::Location;
 use crate::observe::Event;
 use crate::platform::Platform;
@@ -39,6 +39,14 @@ impl Gateway {
         let exchange = Exchange::new(Arc::clone(self), platform, config, location);
         let (head, body) = request.into_parts();
         exchange.answer(&head, body).await
+    }
+
+    /// What a platform answers to every request where the configuration that it carries is wrong, so that there is no
+    /// gateway: status 503. What is wrong belongs into its log; anybody may read this.
+    pub fn misconfigured() -> Response<Body> {
+        let message = "the gateway's configuration is wrong; its log says what is".to_owned();
+        let error = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Server, message);
+        response::error(Dialect::default(), &error.code("invalid_configuration"))
     }
 
     /// Looks for a newer configuration. Requests do so too; this keeps it fresh where there are none.

@@ -3,13 +3,16 @@
 use std::fs;
 use std::sync::Mutex;
 
+use serde_json::json;
 use tidegate_tests::gateway::{self, Setup, WASHINGTON};
 use tidegate_tests::http::{Request, Response};
 use tidegate_tests::redis::Redis;
 use tidegate_tests::runtime::Runtime;
 use tidegate_tests::world::{folder, key};
 
-use crate::support::{AWAY, AWAY_CONFIG, ask_away, assert_error, assert_error_object, eventually, invalid_request};
+use crate::support::{
+    AWAY, AWAY_CONFIG, ask_away, assert_error, assert_error_object, eventually, invalid_request, post_chat,
+};
 
 /// Held by tests that replace the configuration of that world.
 static REPLACING: Mutex<()> = Mutex::new(());
@@ -140,6 +143,31 @@ fn a_wrong_configuration_in_the_store_is_reported_and_the_bundled_one_serves() {
     assert_eq!(readiness["config_refused"], true, "{readiness}");
     let response = Request::get("/v1/models").key(&key("everyone")).send(gateway.address());
     assert_error(&response, invalid_request(401, None, Some("invalid_api_key")));
+}
+
+/// Whoever asks is told no more than that it is wrong: the configuration's names are for its operators.
+#[test]
+fn a_wrong_bundled_configuration_is_told_to_clients_without_details() {
+    let folder = folder("wrong-bundle");
+    let Some(gateway) = gateway::start_misbundled(&folder, "latitude = 50.11", "latitude = 95.11") else {
+        return;
+    };
+    for request in [Request::get("/healthz"), post_chat("{}")] {
+        let response = request.send(gateway.address());
+        assert_eq!(response.status, 503, "{}", response.text());
+        assert_eq!(response.header("content-type"), Some("application/json"));
+        assert!(response.header("retry-after").is_some(), "{:?}", response.headers());
+        let error = response.json()["error"].clone();
+        assert_error_object(&error);
+        assert_eq!(
+            (&error["type"], &error["code"]),
+            (&json!("server_error"), &json!("invalid_configuration"))
+        );
+        assert!(!response.text().contains("latitude"), "{error}");
+    }
+    eventually("operators read what is wrong", || {
+        gateway.log_text().contains("regions[0].latitude: 95.11")
+    });
 }
 
 fn put_config(text: &str) -> Response {
