@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -39,6 +39,7 @@ pub struct Seen {
 enum Step {
     Send(Vec<u8>),
     Wait(Duration),
+    Close,
 }
 
 impl Script {
@@ -74,6 +75,12 @@ impl Script {
     /// Waits before going on.
     pub fn wait(mut self, millis: u64) -> Self {
         self.steps.push(Step::Wait(Duration::from_millis(millis)));
+        self
+    }
+
+    /// Closes the connection on this side, and waits until the gateway has done so on its own.
+    pub fn close(mut self) -> Self {
+        self.steps.push(Step::Close);
         self
     }
 }
@@ -133,6 +140,9 @@ impl Scripted {
             let here = match step {
                 Step::Send(bytes) => connection.write_all(&bytes).is_ok(),
                 Step::Wait(duration) => !leaves_within(&mut connection, duration),
+                Step::Close => {
+                    connection.shutdown(Shutdown::Write).is_ok() && !leaves_within(&mut connection, PATIENCE)
+                }
             };
             if !here {
                 return self.note(&request, |seen| seen.left_at = Some(Instant::now()));
@@ -222,3 +232,6 @@ fn leaves_within(connection: &mut TcpStream, duration: Duration) -> bool {
     }
     false
 }
+
+/// Longer than anybody keeps a connection that the other side has closed.
+const PATIENCE: Duration = Duration::from_secs(8);

@@ -5,7 +5,6 @@ mod client;
 mod process;
 
 use std::fs;
-use std::time::Duration;
 
 use client::{Stream, get, put};
 use process::{Bench, Gateway, eventually};
@@ -173,11 +172,11 @@ fn a_table_that_cannot_be_used_is_named_at_the_start() {
 fn half_a_head_costs_a_connection_and_nothing_else() {
     use std::io::Write;
     let bench = Bench::new("half");
-    let mut gateway = Gateway::start(&bench, &["--drain-timeout", "1"]);
+    let mut gateway = Gateway::start(&bench, &["--drain-timeout", "1", "--threads", "1"]);
     let mut half = std::net::TcpStream::connect(gateway.address()).expect("connected");
     half.write_all(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-le")
         .expect("written");
-    std::thread::sleep(Duration::from_millis(50));
+    // The one thread takes connections in the order in which they came: once it answers here, it has half a head there.
     assert!(get(&gateway, "/healthz").starts_with("HTTP/1.1 200"));
     gateway.signal("TERM");
     assert_eq!(gateway.exit_code(), Some(0));

@@ -81,7 +81,7 @@ impl Bench {
 }
 
 impl Gateway {
-    /// Starts a gateway with two threads on a free port.
+    /// Starts a gateway on a free port, with two threads unless the options say how many.
     pub fn start(bench: &Bench, options: &[&str]) -> Self {
         Self::start_as("gateway", bench, options, &[])
     }
@@ -89,17 +89,13 @@ impl Gateway {
     /// The same, with a name for its log, and more in its environment.
     pub fn start_as(name: &str, bench: &Bench, options: &[&str], environment: &[(&str, &str)]) -> Self {
         let (config, log) = (bench.config(), bench.folder.join(format!("{name}.log")));
-        let serve = [
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--threads",
-            "2",
-            "--location",
-            "here",
-            "--config",
-        ];
-        let arguments = [&serve[..], &[config.to_str().expect("text")], options].concat();
+        let serve = ["serve", "--listen", "127.0.0.1:0", "--location", "here", "--config"];
+        let threads: &[&str] = if options.contains(&"--threads") {
+            &[]
+        } else {
+            &["--threads", "2"]
+        };
+        let arguments = [&serve[..], &[config.to_str().expect("text")], threads, options].concat();
         Self {
             process: Process::start(&arguments, environment, &log),
             log,

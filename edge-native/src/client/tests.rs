@@ -94,16 +94,20 @@ fn a_kept_connection_that_was_closed_is_passed_over() {
     on_a_thread(async {
         let (listener, url) = engine().await;
         let client = client();
+        let (tell, closed) = tokio::sync::oneshot::channel();
         let serve = async {
             let (mut socket, _) = listener.accept().await.expect("accepted");
             answer(&mut socket, OK).await;
-            drop(socket);
+            socket.shutdown().await.expect("closed on this side");
+            let read = socket.read(&mut [0]).await.expect("closed in good order");
+            assert_eq!(read, 0, "the client has learnt of it, and sent nothing more");
+            tell.send(()).expect("somebody waits");
             let (mut socket, _) = listener.accept().await.expect("accepted again");
             answer(&mut socket, OK).await;
         };
         let ask = async {
             exchange(&client, &url).await.expect("answered");
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            closed.await.expect("told");
             exchange(&client, &url).await.expect("answered over a new connection");
         };
         tokio::join!(serve, ask);

@@ -130,8 +130,10 @@ fn what_an_answer_takes_beyond_its_reservation_has_to_be_repaid() {
     let asked = Instant::now();
     assert_eq!(send("indebted", &ask("indebted", 100, 10)).status, 200);
     on("repaid", 1, 1);
-    // Where several isolates or instances serve requests, the next one may be admitted before the debt is known to all.
-    thread::sleep(Duration::from_millis(200));
+    // Where several isolates or instances serve requests, the next one may be admitted before the cell knows the debt.
+    eventually("the debt is known to all", || {
+        usage("indebted")["tokens"]["spent"] == 2_000
+    });
     eventually("it is served again", || {
         send("indebted", &ask("repaid", 1, 1)).status == 200
     });

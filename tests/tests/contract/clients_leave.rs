@@ -126,9 +126,13 @@ fn storm(number: usize) {
     stays(watched("storm resets"));
     leaves(watched("storm hangs"));
     let connection = connect(SHARED.gateway.address());
-    let request = post_chat(watched("storm hangs").to_string()).to_bytes("gateway");
+    let request = post_chat(watched("storm hangs unheard").to_string()).to_bytes("gateway");
     std::io::Write::write_all(&mut &connection, &request).expect("the request is sent");
-    thread::sleep(Duration::from_millis(100));
+    let marker = format!("storm hangs unheard {number}");
+    eventually("an engine is asked", || {
+        let was_asked = |replica| !SHARED.engine(replica).requests(&marker).is_empty();
+        WATCHED.into_iter().any(was_asked)
+    });
 }
 
 /// Requests in flight at the watched cluster, as the gateway counts them.

@@ -233,13 +233,17 @@ fn a_connection_that_the_engine_has_closed_is_not_used_again() {
     let answer = r#"{"choices":[]}"#;
     let kept_alive = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 14\r\n\r\n";
     let upstream = SHARED.scripted("forgetful");
-    upstream.on("closed-while-idle", Script::raw(kept_alive).then(answer).wait(50));
-    for _ in 0..3 {
+    let closes = Script::raw(kept_alive).then(answer).wait(50).close();
+    upstream.on("closed-while-idle", closes);
+    for number in 0..3 {
         let response = ask(&chat("tide-forgetful", "closed-while-idle"));
         assert_eq!(response.status, 200, "{}", response.text());
-        // Long enough for the gateway to learn of it, also on a busy machine.
-        thread::sleep(Duration::from_millis(400));
+        eventually("the gateway has learnt of it", || {
+            let seen = upstream.seen("closed-while-idle");
+            seen.get(number).is_some_and(|seen| seen.left_at.is_some())
+        });
     }
+    assert_eq!(upstream.seen("closed-while-idle").len(), 3);
 }
 
 #[test]
