@@ -21,7 +21,7 @@ impl Dialect {
     /// What is wrong with it, naming the parameter.
     pub fn decode(endpoint: Endpoint, body: Bytes, nesting: usize) -> Result<Generation, RequestError> {
         match endpoint.dialect() {
-            Self::OpenAi => Generation::decode(endpoint, body, nesting),
+            Self::OpenAi => openai::decode(endpoint, body, nesting),
         }
     }
 

@@ -4,11 +4,10 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use thiserror::Error;
 
 use super::endpoint::Endpoint;
-use super::json::Fields;
+use super::json_fields::Fields;
 
 /// A prompt before it is tokens.
 #[derive(Debug)]
@@ -37,15 +36,15 @@ pub enum Input<'a> {
 #[derive(Debug)]
 pub struct Conversation<'a> {
     /// The array of messages.
-    pub messages: &'a RawValue,
+    pub messages: &'a str,
     /// The array of tools, where there is one.
-    pub tools: Option<&'a RawValue>,
+    pub tools: Option<&'a str>,
     /// Documents for the template.
-    pub documents: Option<&'a RawValue>,
+    pub documents: Option<&'a str>,
     /// Further variables for the template: an object.
-    pub template_kwargs: Option<&'a RawValue>,
+    pub template_kwargs: Option<&'a str>,
     /// How much the model is to think, which some templates read.
-    pub reasoning_effort: Option<&'a RawValue>,
+    pub reasoning_effort: Option<&'a str>,
     /// How the prompt ends.
     pub ending: Ending,
 }
@@ -102,14 +101,14 @@ impl<'a> PromptSource<'a> {
             });
         }
         let conversation = Conversation {
-            messages: some(fields, "messages").ok_or(UnreadablePrompt {
+            messages: fields.given("messages").ok_or(UnreadablePrompt {
                 param: "messages",
                 expected: "an array of messages",
             })?,
-            tools: some(fields, "tools"),
-            documents: some(fields, "documents"),
-            template_kwargs: some(fields, "chat_template_kwargs"),
-            reasoning_effort: some(fields, "reasoning_effort"),
+            tools: fields.given("tools"),
+            documents: fields.given("documents"),
+            template_kwargs: fields.given("chat_template_kwargs"),
+            reasoning_effort: fields.given("reasoning_effort"),
             ending: match (continue_final_message, asked_to_begin.unwrap_or(true)) {
                 (true, _) => Ending::Continuation,
                 (false, true) => Ending::Answer,
@@ -129,7 +128,7 @@ impl<'a> PromptSource<'a> {
             param,
             expected: "a string, an array of strings, an array of tokens or an array of such arrays",
         };
-        let input = some(fields, param).and_then(|json| Input::of_json(json.get()));
+        let input = fields.given(param).and_then(Input::of_json);
         Ok(Self {
             input: input.ok_or(unreadable)?,
             add_special_tokens: flag(fields, "add_special_tokens")?.unwrap_or(true),
@@ -169,22 +168,34 @@ impl<'a> Input<'a> {
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// The field's value; null counts as absent.
-fn some<'a>(fields: &Fields<'a>, param: &str) -> Option<&'a RawValue> {
-    fields.get(param).filter(|value| value.get() != "null")
-}
-
 fn flag(fields: &Fields<'_>, param: &'static str) -> Result<Option<bool>, UnreadablePrompt> {
     let expected = "a boolean";
-    let read = |value: &RawValue| serde_json::from_str(value.get()).map_err(|_| UnreadablePrompt { param, expected });
-    some(fields, param).map(read).transpose()
+    let read = |json: &str| serde_json::from_str(json).map_err(|_| UnreadablePrompt { param, expected });
+    fields.given(param).map(read).transpose()
 }
 
 fn only_engine_knows(fields: &Fields<'_>) -> bool {
     ["chat_template", "truncate_prompt_tokens", "prompt_embeds"]
         .iter()
-        .any(|param| some(fields, param).is_some())
+        .any(|param| fields.given(param).is_some())
 }
+
+/// The parameters that are read here.
+pub(super) const PROMPT_PARAMS: &[&str] = &[
+    "messages",
+    "prompt",
+    "input",
+    "tools",
+    "documents",
+    "chat_template",
+    "chat_template_kwargs",
+    "reasoning_effort",
+    "add_generation_prompt",
+    "continue_final_message",
+    "add_special_tokens",
+    "truncate_prompt_tokens",
+    "prompt_embeds",
+];
 
 #[cfg(test)]
 mod tests {
@@ -194,7 +205,7 @@ mod tests {
         let fields = Fields::parse(body).unwrap();
         let source = PromptSource::read(endpoint, &fields)?;
         let input = match source.input {
-            Input::Chat(chat) => format!("{} {:?}", chat.messages, chat.tools.map(RawValue::get)),
+            Input::Chat(chat) => format!("{} {:?}", chat.messages, chat.tools),
             Input::Texts(texts) => format!("{texts:?}"),
             Input::Tokens(lengths) => format!("{lengths:?}"),
         };

@@ -4,10 +4,8 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::endpoint::Endpoint;
-use super::json::Fields;
-use super::json_cursor::nests_deeper_than;
+use super::openai::{Params, read_fields};
 use super::prompt::{PromptSource, UnreadablePrompt};
-use super::request::Reader;
 use super::request_error::RequestError;
 use crate::ids::Tokens;
 
@@ -49,23 +47,10 @@ impl<'a> TokenizeRequest<'a> {
     /// # Errors
     /// What is wrong with it, naming the parameter.
     pub fn decode(body: &'a [u8], nesting: usize) -> Result<Self, RequestError> {
-        if nests_deeper_than(body, nesting) {
-            return Err(RequestError::TooDeep { limit: nesting });
-        }
-        let not_json = |detail: String| RequestError::NotJson { detail };
-        let text = std::str::from_utf8(body).map_err(|error| not_json(error.to_string()))?;
-        let fields = Fields::parse(text).map_err(|error| not_json(error.to_string()))?;
-        if let Some(param) = fields.duplicate(READ) {
-            return Err(RequestError::Duplicate { param });
-        }
-        let reader = Reader { fields: &fields };
-        let model = reader.required::<String>("model", "a string")?;
-        let value = |param: &str| {
-            fields
-                .get(param)
-                .map(serde_json::value::RawValue::get)
-                .filter(|json| *json != "null")
-        };
+        let (_, fields) = read_fields(body, READ, nesting)?;
+        let params = Params { fields: &fields };
+        let model = params.required::<String>("model", "a string")?;
+        let value = |param: &str| fields.given(param);
         let endpoint = match (value("prompt"), value("messages")) {
             (Some(prompt), None) if prompt.starts_with('"') => Endpoint::Completions,
             (Some(_), None) => {
@@ -89,14 +74,14 @@ impl<'a> TokenizeRequest<'a> {
             }
         };
         if endpoint == Endpoint::Chat {
-            reader.messages()?;
+            params.messages(|_, _| ())?;
         }
         let source = PromptSource::read(endpoint, &fields).map_err(wrong_type)?;
         let prompt_json = ["tools", "messages", "prompt"]
             .iter()
             .filter_map(|param| value(param))
             .collect();
-        let return_token_strs = reader.optional("return_token_strs", "a boolean")?.unwrap_or(false);
+        let return_token_strs = params.optional("return_token_strs", "a boolean")?.unwrap_or(false);
         Ok(Self {
             model,
             source,

@@ -135,11 +135,11 @@ fn compile(header: &Header) -> ChatTemplate {
 fn compare(case: &Case<'_>, template: &ChatTemplate, now_micros: u64, tally: &mut Tally) -> Result<(), String> {
     let request = &case.request;
     let chat = Chat {
-        messages: request.messages,
-        tools: request.tools,
-        documents: request.documents,
-        chat_template_kwargs: request.chat_template_kwargs,
-        reasoning_effort: request.reasoning_effort,
+        messages: request.messages.get(),
+        tools: request.tools.map(RawValue::get),
+        documents: request.documents.map(RawValue::get),
+        chat_template_kwargs: request.chat_template_kwargs.map(RawValue::get),
+        reasoning_effort: request.reasoning_effort.map(RawValue::get),
         ending: match (request.add_generation_prompt, request.continue_final_message) {
             (_, true) => Ending::Continuation,
             (true, false) => Ending::Answer,

@@ -148,11 +148,11 @@ impl Tokenizer {
         let template = self.template.as_ref().ok_or(ChatError::NoTemplate)?;
         let request: ChatRequest<'_> = serde_json::from_slice(body)?;
         let chat = Chat {
-            messages: request.messages,
-            tools: request.tools,
-            documents: request.documents,
-            chat_template_kwargs: request.chat_template_kwargs,
-            reasoning_effort: request.reasoning_effort,
+            messages: request.messages.get(),
+            tools: request.tools.map(RawValue::get),
+            documents: request.documents.map(RawValue::get),
+            chat_template_kwargs: request.chat_template_kwargs.map(RawValue::get),
+            reasoning_effort: request.reasoning_effort.map(RawValue::get),
             ending,
             reader: Reader::Vllm,
         };

@@ -73,8 +73,8 @@ fn count_line(tokenizer: &Tokenizer, line: &str) -> Result<Tokens, String> {
 fn count_chat(tokenizer: &Tokenizer, messages: &RawValue, tools: Option<&RawValue>) -> Result<Tokens, String> {
     let template = tokenizer.template().ok_or("the table has no chat template")?;
     let chat = Chat {
-        messages,
-        tools,
+        messages: messages.get(),
+        tools: tools.map(RawValue::get),
         documents: None,
         chat_template_kwargs: None,
         reasoning_effort: None,

@@ -9,7 +9,7 @@ use super::parsed_answer::ParsedAnswer;
 use super::stream_end::{is_end, write_end};
 use super::templated_chunk::ChunkTemplate;
 use crate::api::answer::{Deltas, EventOutcome, NoAnswer, RewrittenAnswer};
-use crate::api::json::Edits;
+use crate::api::json_edits::Edits;
 use crate::api::request::quoted;
 use crate::api::sse::{SseEvent, data_event};
 
@@ -114,14 +114,14 @@ impl Rewriter {
     fn edits<'a>(&'a self, text: &'a str, parsed: &ParsedAnswer<'_>, keep_usage: bool) -> Edits<'a> {
         let mut edits = Edits::new(text);
         if let Some(model) = parsed.model.filter(|model| model.get() != self.model) {
-            edits.replace(model, self.model.as_str());
+            edits.replace(model.get(), self.model.as_str());
         }
         if let Some(usage) = parsed.usage.filter(|_| !keep_usage) {
-            edits.remove("usage", usage);
+            edits.remove("usage", usage.get());
         }
         for reason in parsed.choices().iter().filter_map(|choice| choice.finish_reason) {
             if let Some(known) = known_reason(reason.get()) {
-                edits.replace(reason, known);
+                edits.replace(reason.get(), known);
             }
         }
         edits

@@ -4,7 +4,7 @@
 use serde::de::IgnoredAny;
 
 use crate::api::answer::Usage;
-use crate::api::json::Edits;
+use crate::api::json_edits::Edits;
 use crate::api::output_delta::{OutputChannel, OutputDelta};
 use crate::api::sse::event_of;
 

@@ -3,7 +3,6 @@
 
 use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, Value};
-use serde_json::value::RawValue;
 
 use super::read::{self, Members};
 use super::strftime::strftime;
@@ -15,7 +14,7 @@ use crate::time::Timestamp;
 /// # Errors
 /// When they are not what a chat endpoint takes.
 pub fn messages(chat: &Chat<'_>, template: &ChatTemplate) -> Result<(Vec<Members>, Media), TemplateError> {
-    let mut messages = read::objects(chat.messages.get()).map_err(unreadable("messages"))?;
+    let mut messages = read::objects(chat.messages).map_err(unreadable("messages"))?;
     if messages.is_empty() {
         return Err(TemplateError::Message {
             reason: "there is none",
@@ -116,8 +115,8 @@ fn tools(given: Value, reader: Reader) -> Result<Value, TemplateError> {
 }
 
 /// The text of a field that stands there and is not null.
-fn given(field: Option<&RawValue>) -> Option<&str> {
-    field.map(RawValue::get).filter(|text| *text != "null")
+fn given(field: Option<&str>) -> Option<&str> {
+    field.filter(|text| *text != "null")
 }
 
 fn unreadable(part: &'static str) -> impl Fn(read::ReadError) -> TemplateError {

@@ -22,7 +22,6 @@ mod tools;
 
 use minijinja::{Environment, ErrorKind};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use thiserror::Error;
 
 pub use crate::api::Ending;
@@ -57,15 +56,15 @@ pub enum ContentFormat {
 #[derive(Clone, Copy, Debug)]
 pub struct Chat<'a> {
     /// An array of objects.
-    pub messages: &'a RawValue,
+    pub messages: &'a str,
     /// An array of objects, or null.
-    pub tools: Option<&'a RawValue>,
+    pub tools: Option<&'a str>,
     /// An array of objects, or null.
-    pub documents: Option<&'a RawValue>,
+    pub documents: Option<&'a str>,
     /// An object of further variables for the template, or null.
-    pub chat_template_kwargs: Option<&'a RawValue>,
+    pub chat_template_kwargs: Option<&'a str>,
     /// A string, or null.
-    pub reasoning_effort: Option<&'a RawValue>,
+    pub reasoning_effort: Option<&'a str>,
     /// How the prompt ends.
     pub ending: Ending,
     /// Who is to read it.
@@ -203,8 +202,8 @@ impl Chat<'_> {
             self.chat_template_kwargs,
             self.reasoning_effort,
         ];
-        let others = others.into_iter().flatten().map(|field| field.get().len() as u64);
-        self.messages.get().len() as u64 + others.sum::<u64>()
+        let others = others.into_iter().flatten().map(|field| field.len() as u64);
+        self.messages.len() as u64 + others.sum::<u64>()
     }
 }
 
@@ -240,13 +239,9 @@ mod tests {
         ChatTemplate::compile(source, [("bos_token", "<s>")], ContentFormat::Text).unwrap()
     }
 
-    fn raw(json: &str) -> &RawValue {
-        serde_json::from_str(json).unwrap()
-    }
-
     fn chat(messages: &str) -> Chat<'_> {
         Chat {
-            messages: raw(messages),
+            messages,
             tools: None,
             documents: None,
             chat_template_kwargs: None,
@@ -269,13 +264,13 @@ mod tests {
                       {% endgeneration %}\n{% endfor %}\n{{ strftime_now('%d %b %Y') }} {{ tools is none }} \
                       {{ add_generation_prompt }} {{ enable_thinking }} {{ reasoning_effort }}\n";
         let mut chat = chat(HI);
-        chat.chat_template_kwargs = Some(raw(r#"{"add_generation_prompt":7}"#));
-        chat.reasoning_effort = Some(raw("\"none\""));
+        chat.chat_template_kwargs = Some(r#"{"add_generation_prompt":7}"#);
+        chat.reasoning_effort = Some("\"none\"");
         assert_eq!(
             rendered(source, &chat).unwrap(),
             "<s>\nuser: Hi\n14 Nov 2023 True True False none"
         );
-        chat.chat_template_kwargs = Some(raw(r#"{"enable_thinking":1,"bos_token":"B"}"#));
+        chat.chat_template_kwargs = Some(r#"{"enable_thinking":1,"bos_token":"B"}"#);
         chat.ending = Ending::Message;
         assert_eq!(
             rendered(source, &chat).unwrap(),
@@ -361,9 +356,9 @@ mod tests {
                           {{ m.tool_calls[0].function.arguments.items() | list }}{% endfor %}";
             let template = ChatTemplate::compile(source, [], format).unwrap();
             let messages = format!("[{}]", messages.join(","));
-            let other = Some(raw(&other));
+            let other = Some(other.as_str());
             let chat = Chat {
-                messages: raw(&messages),
+                messages: &messages,
                 tools: other,
                 documents: other,
                 chat_template_kwargs: other,

@@ -1,0 +1,122 @@
+//! The parameters of a request, with errors that name them.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use crate::api::json_cursor::{JsonCursor, string};
+use crate::api::json_fields::Fields;
+use crate::api::request_error::RequestError;
+
+/// Typed access to fields. `null` counts as absent, as it does for OpenAI.
+pub(in crate::api) struct Params<'f, 'a> {
+    pub fields: &'f Fields<'a>,
+}
+
+impl<'a> Params<'_, 'a> {
+    /// The value of a parameter that may be left out.
+    pub fn optional<T: Deserialize<'a>>(
+        &self,
+        param: &'static str,
+        expected: &'static str,
+    ) -> Result<Option<T>, RequestError> {
+        match self.fields.given(param) {
+            None => Ok(None),
+            Some(json) => match serde_json::from_str(json) {
+                Ok(value) => Ok(Some(value)),
+                Err(_) => Err(RequestError::WrongType { param, expected }),
+            },
+        }
+    }
+
+    /// The value of a parameter that must be there.
+    pub fn required<T: Deserialize<'a>>(&self, param: &'static str, expected: &'static str) -> Result<T, RequestError> {
+        self.optional(param, expected)?
+            .ok_or(RequestError::Missing { param, expected })
+    }
+
+    /// A value as it was written.
+    fn json(&self, param: &'static str, expected: &'static str) -> Result<&'a str, RequestError> {
+        self.fields
+            .given(param)
+            .ok_or(RequestError::Missing { param, expected })
+    }
+
+    /// A string or an array, as it was written.
+    pub fn string_or_array(&self, param: &'static str) -> Result<&'a str, RequestError> {
+        let expected = "a string or an array";
+        let json = self.json(param, expected)?;
+        if json.starts_with(['"', '[']) {
+            Ok(json)
+        } else {
+            Err(RequestError::WrongType { param, expected })
+        }
+    }
+
+    /// Every bound on output tokens.
+    pub fn output_bounds(&self) -> Result<Vec<u64>, RequestError> {
+        let mut bounds = Vec::new();
+        for bound in ["max_tokens", "max_completion_tokens", "max_output_tokens"] {
+            bounds.extend(self.optional::<u64>(bound, "a whole number, at least 0")?);
+        }
+        Ok(bounds)
+    }
+
+    /// How many answers are wanted.
+    pub fn choices(&self) -> Result<u64, RequestError> {
+        let (param, expected) = ("n", "a whole number from 1 to 16384");
+        let choices = self.optional::<u64>(param, expected)?.unwrap_or(1);
+        if (1..=MOST_CHOICES).contains(&choices) {
+            Ok(choices)
+        } else {
+            Err(RequestError::WrongType { param, expected })
+        }
+    }
+
+    /// Hands out the messages of a conversation, each with its role; gives the array of them, which holds at least one.
+    pub fn messages(&self, mut on_message: impl FnMut(&'a str, &str)) -> Result<&'a str, RequestError> {
+        let param = "messages";
+        let wrong = |expected| RequestError::WrongType { param, expected };
+        let expected = "an array of messages";
+        let json = self.json(param, expected)?;
+        let mut cursor = JsonCursor::new(json);
+        if !cursor.enter(b'[') {
+            return Err(wrong(expected));
+        }
+        let mut is_empty = true;
+        while cursor.next() {
+            let before = cursor;
+            let role = role(&mut cursor).ok_or_else(|| wrong("an array of objects, each with a string `role`"))?;
+            on_message(cursor.since(before), &role);
+            is_empty = false;
+        }
+        if is_empty {
+            return Err(wrong("an array of at least one message"));
+        }
+        Ok(json)
+    }
+
+    /// An object's fields.
+    pub fn object(&self, param: &'static str) -> Result<Option<Fields<'a>>, RequestError> {
+        self.optional(param, "an object")
+    }
+}
+
+/// Passes a message, and gives its role, if it is an object that has just one.
+fn role<'a>(cursor: &mut JsonCursor<'a>) -> Option<Cow<'a, str>> {
+    if !cursor.enter(b'{') {
+        return None;
+    }
+    let (mut role, mut count) = (None, 0);
+    while cursor.next() {
+        let is_role = cursor.name() == "role";
+        let value = cursor.pass();
+        if is_role {
+            (role, count) = (string(value), count + 1);
+        }
+    }
+    role.filter(|_| count == 1)
+}
+
+/// What vLLM takes unless it is told otherwise (`VLLM_MAX_N_SEQUENCES`); OpenAI takes 128.
+const MOST_CHOICES: u64 = 16_384;

@@ -1,0 +1,240 @@
+//! How the body of a request to generate is read: once, as a whole. What the gateway does not know passes.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use super::params::Params;
+use crate::api::endpoint::Endpoint;
+use crate::api::json_cursor::nests_deeper_than;
+use crate::api::json_edits::{Edit, appended};
+use crate::api::json_fields::{Fields, span_within};
+use crate::api::prompt::PROMPT_PARAMS;
+use crate::api::request::{Generation, Prompt};
+use crate::api::request_error::RequestError;
+
+/// Reads the body of a request to `endpoint`, whose arrays and objects nest at most `nesting` levels deep.
+///
+/// # Errors
+/// What is wrong with it, naming the parameter.
+pub fn decode(endpoint: Endpoint, body: Bytes, nesting: usize) -> Result<Generation, RequestError> {
+    let (text, fields) = read_fields(&body, READ, nesting)?;
+    let params = Params { fields: &fields };
+    let options = params.object("stream_options")?;
+    let include_usage = match &options {
+        Some(options) => Params { fields: options }.optional::<bool>("include_usage", "a boolean")?,
+        None => None,
+    };
+    let bounds = params.output_bounds()?;
+    let choices = params.choices()?;
+    let model = params.required::<String>("model", "a string")?;
+    let stream = params.optional::<bool>("stream", "a boolean")?.unwrap_or(false) && endpoint != Endpoint::Embeddings;
+    let prompt = read_prompt(endpoint, &params, &body)?;
+    let usage_edit = stream.then(|| usage_edit(text, &fields, options.as_ref()));
+    let spans = fields.spans(text, PROMPT_PARAMS);
+    let model_span = fields.get("model").map(|json| span_within(text, json));
+    Ok(Generation {
+        endpoint,
+        model,
+        stream,
+        include_usage: include_usage.unwrap_or(false),
+        max_output: bounds.iter().copied().max(),
+        least_output: bounds.iter().copied().min(),
+        choices,
+        prompt,
+        spans,
+        model_span: model_span.unwrap_or_default(),
+        usage_edit,
+        body,
+    })
+}
+
+/// A body as text, and the fields of the object that it is.
+///
+/// # Errors
+/// When it nests deeper, is no object, or has one of the fields `once` more than once.
+pub fn read_fields<'a>(
+    body: &'a [u8],
+    once: &[&'static str],
+    nesting: usize,
+) -> Result<(&'a str, Fields<'a>), RequestError> {
+    if nests_deeper_than(body, nesting) {
+        return Err(RequestError::TooDeep { limit: nesting });
+    }
+    let not_json = |detail| RequestError::NotJson { detail };
+    let text = std::str::from_utf8(body).map_err(|error| not_json(error.to_string()))?;
+    let fields = Fields::parse(text).map_err(|error| not_json(error.to_string()))?;
+    match fields.duplicate(once) {
+        Some(param) => Err(RequestError::Duplicate { param }),
+        None => Ok((text, fields)),
+    }
+}
+
+/// What asks for the usage at the end of a stream. `options` are the fields of `stream_options`, where it is an object.
+fn usage_edit(text: &str, fields: &Fields<'_>, options: Option<&Fields<'_>>) -> Edit<'static> {
+    const MEMBER: &str = "\"include_usage\":true";
+    match (fields.get("stream_options"), options) {
+        (None, _) => appended(
+            text,
+            text,
+            &format!("\"stream_options\":{{{MEMBER}}}"),
+            fields.is_empty(),
+        ),
+        (Some(json), Some(options)) => match options.get("include_usage") {
+            Some(value) => (span_within(text, value), Cow::Borrowed("true")),
+            None => appended(text, json, MEMBER, options.is_empty()),
+        },
+        // It is null.
+        (Some(json), None) => (span_within(text, json), format!("{{{MEMBER}}}").into()),
+    }
+}
+
+/// What of the prompt tells where its prefix may be warm.
+fn read_prompt(endpoint: Endpoint, params: &Params<'_, '_>, body: &Bytes) -> Result<Prompt, RequestError> {
+    match endpoint {
+        Endpoint::Chat => read_messages(params, body),
+        Endpoint::Completions => {
+            let prompt = params.string_or_array("prompt")?.as_bytes();
+            let head = body.slice_ref(&prompt[..prompt.len().min(PROMPT_HEAD_BYTES)]);
+            Ok(Prompt { head: vec![head] })
+        }
+        Endpoint::Embeddings => {
+            params.string_or_array("input")?;
+            Ok(Prompt::default())
+        }
+    }
+}
+
+fn read_messages(params: &Params<'_, '_>, body: &Bytes) -> Result<Prompt, RequestError> {
+    let part = |json: &str| body.slice_ref(json.as_bytes());
+    let mut head: Vec<_> = params.fields.given("tools").into_iter().map(part).collect();
+    let mut seen_user = false;
+    params.messages(|message, role| {
+        if !seen_user {
+            head.push(part(message));
+        }
+        seen_user |= role == "user";
+    })?;
+    Ok(Prompt { head })
+}
+
+/// Parameters that the gateway reads: a second one of the same name could mean another thing to the engine.
+const READ: &[&str] = &[
+    "model",
+    "messages",
+    "prompt",
+    "input",
+    "stream",
+    "stream_options",
+    "max_tokens",
+    "max_completion_tokens",
+    "max_output_tokens",
+    "n",
+    "tools",
+];
+/// How much of a plain prompt counts as its head: about 1,024 tokens, the depth at which hashing found nearly every
+/// warm prefix in the Mooncake trace, while half of it sent everything to one replica.
+const PROMPT_HEAD_BYTES: usize = 4_096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chat(body: &str) -> Result<Generation, RequestError> {
+        decode(Endpoint::Chat, Bytes::copy_from_slice(body.as_bytes()), 32)
+    }
+
+    fn sent(body: &str) -> String {
+        String::from_utf8(chat(body).unwrap().body_for("served").to_vec()).unwrap()
+    }
+
+    const MESSAGES: &str = r#""messages":[{"role":"user","content":"hi"}]"#;
+
+    #[test]
+    fn only_the_model_and_the_wish_for_usage_change() {
+        let plain = format!(r#"{{ "temperature":1.0e0, "model" : "m", {MESSAGES}, "x":{{"model":"m"}} }}"#);
+        assert_eq!(sent(&plain), plain.replacen("\"m\"", "\"served\"", 1));
+        for (before, after) in [
+            ("", r#","stream_options":{"include_usage":true}"#),
+            (
+                r#","stream_options":null"#,
+                r#","stream_options":{"include_usage":true}"#,
+            ),
+            (r#","stream_options":{}"#, r#","stream_options":{"include_usage":true}"#),
+            (
+                r#","stream_options":{"include_usage":false}"#,
+                r#","stream_options":{"include_usage":true}"#,
+            ),
+            (
+                r#","stream_options":{"a":1}"#,
+                r#","stream_options":{"a":1,"include_usage":true}"#,
+            ),
+        ] {
+            let body = format!(r#"{{"model":"served",{MESSAGES},"stream":true{before}}}"#);
+            assert_eq!(
+                sent(&body),
+                format!(r#"{{"model":"served",{MESSAGES},"stream":true{after}}}"#)
+            );
+        }
+    }
+
+    #[test]
+    fn the_largest_bound_counts() {
+        let body = format!(
+            r#"{{"model":"m",{MESSAGES},"max_tokens":1,"max_completion_tokens":900,"max_output_tokens":null}}"#
+        );
+        let request = chat(&body).unwrap();
+        assert_eq!((request.max_output, request.least_output), (Some(900), Some(1)));
+    }
+
+    #[test]
+    fn the_head_ends_with_the_first_user_message() {
+        let body = r#"{"model":"m","tools":[1],"messages":[{"role":"system"},{"role":"user","a":1},{"role":"user"}]}"#;
+        let head = chat(body).unwrap().prompt.head;
+        assert_eq!(
+            head,
+            [&b"[1]"[..], br#"{"role":"system"}"#, br#"{"role":"user","a":1}"#]
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (body, expected) in [
+            ("", "JSON"),
+            ("[]", "JSON"),
+            ("{\"model\":\"m\"", "JSON"),
+            ("{}", "`model`"),
+            (r#"{"model":7}"#, "`model`"),
+            (r#"{"model":"m"}"#, "`messages`"),
+            (r#"{"model":"m","messages":[]}"#, "`messages`"),
+            (r#"{"model":"m","messages":"hi"}"#, "`messages`"),
+            (r#"{"model":"m","messages":["hi"]}"#, "`messages`"),
+            (r#"{"model":"m","messages":[{"role":1}]}"#, "`messages`"),
+            (r#"{"model":"m","messages":[["user"]]}"#, "`messages`"),
+            (r#"{"model":"m","model":"n","messages":[{"role":"user"}]}"#, "`model`"),
+            (
+                r#"{"model":"m","messages":[{"role":"user"}],"stream":"yes"}"#,
+                "`stream`",
+            ),
+            (
+                r#"{"model":"m","messages":[{"role":"user"}],"max_tokens":-1}"#,
+                "`max_tokens`",
+            ),
+            (r#"{"model":"m","messages":[{"role":"user"}],"n":0}"#, "`n`"),
+            (r#"{"model":"m","messages":[{"role":"user"}],"n":16385}"#, "`n`"),
+            (
+                r#"{"model":"m","messages":[{"role":"user"}],"stream_options":[]}"#,
+                "`stream_options`",
+            ),
+        ] {
+            let error = chat(body).unwrap_err().to_string();
+            assert!(error.contains(expected), "{body}: {error}");
+        }
+        let bomb = format!("{{\"model\":\"m\",\"messages\":{}", "[".repeat(1 << 20));
+        assert!(matches!(chat(&bomb), Err(RequestError::TooDeep { limit: 32 })));
+        assert!(matches!(
+            decode(Endpoint::Chat, Bytes::from_static(b"{\"model\":\"\xff\"}"), 32),
+            Err(RequestError::NotJson { .. })
+        ));
+    }
+}
