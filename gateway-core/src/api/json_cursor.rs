@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-/// A place in JSON.
+/// A position in JSON.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct JsonCursor<'a> {
     json: &'a str,

@@ -98,7 +98,7 @@ pub enum RequestError {
         tiers: String,
     },
     /// The prompt, or the prompt and the answer that is asked for, are more than the model's context holds.
-    #[error("{}", context_message(*context, *prompt, *completion, place))]
+    #[error("{}", context_message(*context, *prompt, *completion, param))]
     ContextLength {
         /// The context.
         context: Tokens,
@@ -106,8 +106,8 @@ pub enum RequestError {
         prompt: PromptLength,
         /// Output tokens asked for, where they are.
         completion: Option<Tokens>,
-        /// Where the prompt stands.
-        place: &'static str,
+        /// The parameter that holds the prompt.
+        param: &'static str,
     },
     /// The model's chat template says that the conversation is wrong.
     #[error("the model's chat template refuses the conversation: {message}")]
@@ -145,7 +145,7 @@ pub enum PromptLength {
 }
 
 /// In OpenAI's words, which clients look for.
-fn context_message(context: Tokens, prompt: PromptLength, completion: Option<Tokens>, place: &str) -> String {
+fn context_message(context: Tokens, prompt: PromptLength, completion: Option<Tokens>, param: &str) -> String {
     let (hedge, prompt) = match prompt {
         PromptLength::Exactly(prompt) => ("", prompt),
         PromptLength::AtLeast(prompt) => ("at least ", prompt),
@@ -153,12 +153,12 @@ fn context_message(context: Tokens, prompt: PromptLength, completion: Option<Tok
     match completion {
         Some(completion) => format!(
             "This model's maximum context length is {context} tokens. However, you requested {hedge}{} tokens ({hedge}{prompt} \
-             in the {place}, {completion} in the completion). Please reduce the length of the {place} or completion.",
+             in the {param}, {completion} in the completion). Please reduce the length of the {param} or completion.",
             prompt + completion
         ),
         None => format!(
-            "This model's maximum context length is {context} tokens. However, your {place} resulted in {hedge}{prompt} tokens. \
-             Please reduce the length of the {place}."
+            "This model's maximum context length is {context} tokens. However, your {param} resulted in {hedge}{prompt} tokens. \
+             Please reduce the length of the {param}."
         ),
     }
 }

@@ -92,9 +92,9 @@ fn of_request(error: &RequestError, message: String) -> ApiError {
             .param(param),
         RequestError::UnknownModel { .. } => invalid(StatusCode::NOT_FOUND).code("model_not_found").param("model"),
         RequestError::UnknownTier { .. } => invalid(StatusCode::BAD_REQUEST).code("unknown_tier"),
-        RequestError::ContextLength { place, .. } => invalid(StatusCode::BAD_REQUEST)
+        RequestError::ContextLength { param, .. } => invalid(StatusCode::BAD_REQUEST)
             .code("context_length_exceeded")
-            .param(place),
+            .param(param),
         RequestError::Template { .. } => invalid(StatusCode::BAD_REQUEST).code("chat_template").param("messages"),
         RequestError::UnknownBudget { .. } => invalid(StatusCode::NOT_FOUND).code("budget_not_found"),
         RequestError::WrongLimits { .. } => invalid(StatusCode::UNPROCESSABLE_ENTITY).code("invalid_limits"),

@@ -162,6 +162,6 @@ fn check_context(request: &Generation, model: &Model, count: &Count) -> Result<(
             PromptLength::AtLeast(count.at_least)
         },
         completion,
-        place: request.endpoint.prompt_param(),
+        param: request.endpoint.prompt_param(),
     })
 }

@@ -75,17 +75,17 @@ fn arrange_in<'a>(tokens: &[&'a Entry], size: GroupSize) -> Option<Arranged<'a>>
     let mut pilots = vec![0; buckets.len()];
     let mut slots: Vec<Option<&Entry>> = vec![None; size.slots as usize];
     for index in order {
-        let (pilot, places) = (0..=u8::MAX).find_map(|pilot| {
-            let places: Vec<_> = buckets[index]
+        let (pilot, taken) = (0..=u8::MAX).find_map(|pilot| {
+            let taken: Vec<_> = buckets[index]
                 .iter()
                 .map(|(hash, _)| slot(*hash, pilot, size.slots) as usize)
                 .collect();
-            let is_free = |(at, place): (usize, &usize)| slots[*place].is_none() && !places[..at].contains(place);
-            places.iter().enumerate().all(is_free).then_some((pilot, places))
+            let is_free = |(at, slot): (usize, &usize)| slots[*slot].is_none() && !taken[..at].contains(slot);
+            taken.iter().enumerate().all(is_free).then_some((pilot, taken))
         })?;
         pilots[index] = pilot;
-        for (place, (_, token)) in places.into_iter().zip(&buckets[index]) {
-            slots[place] = Some(token);
+        for (slot, (_, token)) in taken.into_iter().zip(&buckets[index]) {
+            slots[slot] = Some(token);
         }
     }
     // A slot that stays free repeats a token that has another slot, and is never found by it.

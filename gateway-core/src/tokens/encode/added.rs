@@ -1,4 +1,4 @@
-//! Finding added tokens in text: the leftmost, and of those that begin at one place the longest.
+//! Finding added tokens in text: the leftmost, and of those that begin at one byte the longest.
 
 use memchr::memchr;
 

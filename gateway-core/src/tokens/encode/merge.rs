@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::Range;
 
-use super::known::Known;
+use super::merge_cache::MergeCache;
 use super::scan::{MOST, Scan};
 use crate::tokens::table::{MAX_ID, MAX_TOKEN_BYTES, Vocabulary};
 
@@ -21,7 +21,7 @@ pub(super) struct Merger {
     queue: BinaryHeap<Reverse<u64>>,
     symbols: Vec<Symbol>,
     scan: Scan,
-    known: Known,
+    merge_cache: MergeCache,
 }
 
 /// A piece of a text.
@@ -81,7 +81,7 @@ impl Merger {
     fn merge_at_once(&mut self, piece: Piece<'_>) {
         self.begin(piece);
         if self.ends.len() <= MOST {
-            self.scan.merge(piece, &mut self.known, &mut self.ends);
+            self.scan.merge(piece, &mut self.merge_cache, &mut self.ends);
         } else {
             self.merge_by_queue(piece);
         }
@@ -89,7 +89,7 @@ impl Merger {
 
     /// Puts into `ends` what merging begins with: characters that surely come together first, else single bytes.
     fn begin(&mut self, piece: Piece<'_>) {
-        let Self { ends, known, .. } = self;
+        let Self { ends, merge_cache, .. } = self;
         let bytes = piece.bytes();
         ends.clear();
         let mut at = 0;
@@ -99,7 +99,7 @@ impl Merger {
                 let beside = [bytes.get(at.wrapping_sub(1)), bytes.get(end)];
                 let inside = beside.into_iter().flatten().all(|byte| !byte.is_ascii());
                 let range = piece.range(at as u32, end as u32);
-                known.merged(piece.vocabulary, piece.text, range).is_whole(inside)
+                merge_cache.merged(piece.vocabulary, piece.text, range).is_whole(inside)
             };
             if is_whole {
                 ends.push(end as u32);
@@ -156,11 +156,11 @@ impl Merger {
             queue,
             symbols,
             ends,
-            known,
+            merge_cache,
             ..
         } = self;
         let mut possible = |start, end| {
-            let merged = known.merged(piece.vocabulary, piece.text, piece.range(start, end));
+            let merged = merge_cache.merged(piece.vocabulary, piece.text, piece.range(start, end));
             merged.rank().map(|rank| Reverse(Merge { rank, start, end }.number()))
         };
         symbols.clear();

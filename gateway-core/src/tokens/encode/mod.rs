@@ -6,12 +6,12 @@
 
 mod added;
 mod compose;
-mod counted;
 mod encoder;
-mod known;
 mod long;
 mod merge;
+mod merge_cache;
 mod normalize;
+mod piece_counts;
 mod pieces;
 mod scan;
 mod sink;

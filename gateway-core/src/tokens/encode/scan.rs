@@ -1,12 +1,12 @@
 //! Merging few symbols: looks for the best merge anew each time, which takes less than keeping a queue.
 
-use super::known::Known;
 use super::merge::Piece;
+use super::merge_cache::MergeCache;
 
 /// Merges symbols of one piece after another; it keeps its memory between them.
 #[derive(Debug)]
 pub(super) struct Scan {
-    /// By symbol, what it merges to with the next one: rank, then its place, as one number; [`NEVER`] when it does not,
+    /// By symbol, what it merges to with the next one: rank, then its index, as one number; [`NEVER`] when it does not,
     /// or has become part of another.
     merges: [i32; MOST],
     /// By symbol, where it ends, counted from the piece's start.
@@ -17,7 +17,7 @@ pub(super) struct Scan {
 
 impl Scan {
     /// Merges the symbols of `piece` that end at `ends`, at most [`MOST`], and leaves there where tokens end.
-    pub fn merge(&mut self, piece: Piece<'_>, known: &mut Known, ends: &mut Vec<u32>) {
+    pub fn merge(&mut self, piece: Piece<'_>, merge_cache: &mut MergeCache, ends: &mut Vec<u32>) {
         let count = ends.len();
         if !(2..=MOST).contains(&count) {
             return;
@@ -27,11 +27,11 @@ impl Scan {
             self.ends[at] = ends[at];
             self.neighbours[at] = [(at as u8).wrapping_sub(1), at as u8 + 1];
             let end = ends.get(at + 1);
-            self.merges[at] = end.map_or(NEVER, |end| merge(known, piece, at, start, *end));
+            self.merges[at] = end.map_or(NEVER, |end| merge(merge_cache, piece, at, start, *end));
             start = ends[at];
         }
         while let Some(best) = self.merges[..count].iter().copied().min().filter(|best| *best < NEVER) {
-            self.join(best as usize % MOST, count, piece, known);
+            self.join(best as usize % MOST, count, piece, merge_cache);
         }
         ends.clear();
         let mut at = 0;
@@ -42,7 +42,7 @@ impl Scan {
     }
 
     /// Joins a symbol and the next one.
-    fn join(&mut self, at: usize, count: usize, piece: Piece<'_>, known: &mut Known) {
+    fn join(&mut self, at: usize, count: usize, piece: Piece<'_>, merge_cache: &mut MergeCache) {
         let [before, next] = self.neighbours[at].map(usize::from);
         let behind = usize::from(self.neighbours[next][1]);
         self.ends[at] = self.ends[next];
@@ -55,10 +55,10 @@ impl Scan {
         self.merges[at] = NEVER;
         if behind < count {
             self.neighbours[behind][0] = at as u8;
-            self.merges[at] = merge(known, piece, at, start(at, self), self.ends[behind]);
+            self.merges[at] = merge(merge_cache, piece, at, start(at, self), self.ends[behind]);
         }
         if before < count {
-            self.merges[before] = merge(known, piece, before, start(before, self), self.ends[at]);
+            self.merges[before] = merge(merge_cache, piece, before, start(before, self), self.ends[at]);
         }
     }
 }
@@ -74,9 +74,9 @@ impl Default for Scan {
 }
 
 #[inline]
-fn merge(known: &mut Known, piece: Piece<'_>, at: usize, start: u32, end: u32) -> i32 {
-    let merged = known.merged(piece.vocabulary, piece.text, piece.range(start, end));
-    // A rank has 22 bits, a place 6.
+fn merge(merge_cache: &mut MergeCache, piece: Piece<'_>, at: usize, start: u32, end: u32) -> i32 {
+    let merged = merge_cache.merged(piece.vocabulary, piece.text, piece.range(start, end));
+    // A rank has 22 bits, an index 6.
     merged.rank().map_or(NEVER, |rank| (rank << 6 | at as u32) as i32)
 }
 

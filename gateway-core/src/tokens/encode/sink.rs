@@ -2,8 +2,8 @@
 
 use bitcannon::Span;
 
-use super::counted::{Counted, Key};
 use super::merge::{Merger, Piece};
+use super::piece_counts::{Key, PieceCounts};
 use crate::tokens::table::Vocabulary;
 
 /// Takes what a text comes to, in order.
@@ -27,7 +27,7 @@ pub(in crate::tokens) struct Pieces<'a> {
 #[derive(Debug, Default)]
 pub(in crate::tokens) struct Workshop {
     merger: Merger,
-    counted: Counted,
+    piece_counts: PieceCounts,
 }
 
 /// Counts them.
@@ -48,7 +48,7 @@ impl Sink for Counter {
             let mut count = 0;
             for span in spans {
                 let key = Key::new(pieces.text, span.start as usize, (span.end - span.start) as usize);
-                if let Some(tokens) = key.and_then(|key| workshop.counted.get(key)) {
+                if let Some(tokens) = key.and_then(|key| workshop.piece_counts.get(key)) {
                     self.0 += tokens;
                 } else {
                     unknown[count] = (*span, key);
@@ -111,7 +111,7 @@ impl Workshop {
             self.merger.count(piece)
         };
         if let Some(key) = key {
-            self.counted.put(key, count);
+            self.piece_counts.put(key, count);
         }
         count
     }

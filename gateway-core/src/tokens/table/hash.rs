@@ -33,10 +33,10 @@ pub(crate) fn two_words(text: &[u8], at: usize, length: usize) -> [u64; 2] {
     }
 }
 
-/// Where in a table of 2^`bits` places something with these words stands: by the upper bits of two products, which all
+/// Which of the 2^`bits` slots of a cache something with these words takes: by the upper bits of two products, which all
 /// of the lower ones take part in.
 #[inline]
-pub(crate) fn place([low, high]: [u64; 2], bits: u32) -> usize {
+pub(crate) fn cache_slot([low, high]: [u64; 2], bits: u32) -> usize {
     ((low.wrapping_mul(MULTIPLIER) ^ high.wrapping_mul(PILOT)) >> (64 - bits)) as usize
 }
 

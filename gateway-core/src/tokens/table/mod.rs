@@ -17,7 +17,7 @@ use bytes::Bytes;
 pub use error::TableError;
 #[cfg(feature = "compile")]
 pub(crate) use hash::{bucket, hash, slot};
-pub(crate) use hash::{place, two_words};
+pub(crate) use hash::{cache_slot, two_words};
 #[cfg(feature = "compile")]
 pub(crate) use layout::assemble;
 pub(crate) use layout::{AddedToken, Details, MAX_TOKEN_BYTES, Normalizer, Splitter};

@@ -1,5 +1,5 @@
 //! JSON text -> template values, as Python's `json.loads` reads it, because templates were written against that:
-//! integers stay integers however wide, 1.0 stays a float, the last of two equal keys wins at the first one's place,
+//! integers stay integers however wide, 1.0 stays a float, the last of two equal keys wins where the first one stands,
 //! and `NaN` and `Infinity` are numbers. Values are made in one pass, without a tree in between.
 
 use std::borrow::Cow;

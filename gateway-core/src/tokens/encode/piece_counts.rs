@@ -1,18 +1,18 @@
-//! How many tokens recent pieces were. Words repeat: most pieces of a text were seen shortly before, and one place in
+//! How many tokens recent pieces were. Words repeat: most pieces of a text were seen shortly before, and one slot of
 //! this cache is nearer than the three in a table that a look-up takes, and far nearer than merging.
 
-use crate::tokens::table::{place, two_words};
+use crate::tokens::table::{cache_slot, two_words};
 
-/// Two tables of fixed size, for short pieces and for longer ones, in which each piece has one place, and takes it from
+/// Two tables of fixed size, for short pieces and for longer ones, in which each piece has one slot, and takes it from
 /// the piece before.
 #[derive(Debug)]
-pub(super) struct Counted {
+pub(super) struct PieceCounts {
     short: Vec<[u64; 2]>,
     longer: Vec<[u64; 4]>,
 }
 
 /// A piece as it is looked for: its bytes, padded with zeros, and in the uppermost byte or two its length. Where it is
-/// kept, its number of tokens stands below the length. Neither is ever 0 but in an empty place.
+/// kept, its number of tokens stands below the length. Neither is ever 0 but in an empty slot.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Key {
     /// Up to 15 bytes.
@@ -34,7 +34,7 @@ impl Key {
         }
         let [first, second] = two_words(text, start, 15);
         let [third, fourth] = two_words(text, start + 15, length - 15);
-        // The first byte of the second half takes the place that the first half leaves.
+        // The first byte of the second half takes the room that the first half leaves.
         Some(Self::Longer([
             first,
             second | third << 56,
@@ -44,18 +44,18 @@ impl Key {
     }
 }
 
-impl Counted {
+impl PieceCounts {
     /// How many tokens the piece is, if that is known.
     #[inline]
     pub fn get(&self, key: Key) -> Option<u64> {
         match key {
             Key::Short(key) => {
-                let kept = self.short.get(place(key, SHORT_BITS))?;
+                let kept = self.short.get(cache_slot(key, SHORT_BITS))?;
                 let is_same = kept[0] == key[0] && kept[1] & !SHORT_COUNT == key[1];
                 is_same.then_some((kept[1] & SHORT_COUNT) >> 56)
             }
             Key::Longer(key) => {
-                let kept = self.longer.get(place_of_longer(key))?;
+                let kept = self.longer.get(slot_of_longer(key))?;
                 let is_same = kept[..3] == key[..3] && kept[3] & !LONGER_COUNT == key[3];
                 is_same.then_some((kept[3] & LONGER_COUNT) >> 48)
             }
@@ -66,12 +66,12 @@ impl Counted {
     pub fn put(&mut self, key: Key, tokens: u64) {
         match key {
             Key::Short([low, high]) => {
-                if let Some(kept) = self.short.get_mut(place([low, high], SHORT_BITS)) {
+                if let Some(kept) = self.short.get_mut(cache_slot([low, high], SHORT_BITS)) {
                     *kept = [low, high | tokens << 56];
                 }
             }
             Key::Longer(key) => {
-                if let Some(kept) = self.longer.get_mut(place_of_longer(key)) {
+                if let Some(kept) = self.longer.get_mut(slot_of_longer(key)) {
                     *kept = [key[0], key[1], key[2], key[3] | tokens << 48];
                 }
             }
@@ -79,7 +79,7 @@ impl Counted {
     }
 }
 
-impl Default for Counted {
+impl Default for PieceCounts {
     fn default() -> Self {
         Self {
             short: vec![[0; 2]; 1 << SHORT_BITS],
@@ -89,8 +89,8 @@ impl Default for Counted {
 }
 
 #[inline]
-fn place_of_longer(key: [u64; 4]) -> usize {
-    place(
+fn slot_of_longer(key: [u64; 4]) -> usize {
+    cache_slot(
         [key[0] ^ key[2].rotate_left(32), key[1] ^ key[3].rotate_left(32)],
         LONGER_BITS,
     )
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_piece_is_never_taken_for_another() {
-        let mut counted = Counted::default();
+        let mut counts = PieceCounts::default();
         // Of each two, one is the other with a zero byte behind it; lengths go over what is kept.
         let pieces: Vec<String> = (0..20_000_usize)
             .map(|n| format!("{:x}{}{}", n / 2, "-".repeat(n / 2 % 29), "\0".repeat(n % 2)))
@@ -122,12 +122,12 @@ mod tests {
         assert!(kept.iter().all(|piece| piece.len() <= LONGEST) && kept.len() > 15_000);
         for piece in &kept {
             let key = key(piece).unwrap();
-            counted.put(key, tokens(piece));
-            assert_eq!(counted.get(key), Some(tokens(piece)), "{piece:?}");
+            counts.put(key, tokens(piece));
+            assert_eq!(counts.get(key), Some(tokens(piece)), "{piece:?}");
         }
         let mut known = 0;
         for piece in &kept {
-            let found = counted.get(key(piece).unwrap());
+            let found = counts.get(key(piece).unwrap());
             assert!(found.is_none_or(|found| found == tokens(piece)), "{piece:?}");
             known += usize::from(found.is_some());
         }

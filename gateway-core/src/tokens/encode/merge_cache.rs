@@ -1,21 +1,21 @@
-//! What merges of few bytes were found to be: a word keeps coming to the same pairs, and one place in this cache is
+//! What merges of few bytes were found to be: a word keeps coming to the same pairs, and one slot of this cache is
 //! nearer than the three in a table that a look-up takes.
 
 use std::ops::Range;
 
-use crate::tokens::table::{Merged, Vocabulary, place, two_words};
+use crate::tokens::table::{Merged, Vocabulary, cache_slot, two_words};
 
-/// Two tables of fixed size, in which each few bytes have one place, and take it from those before.
+/// Two tables of fixed size, in which each few bytes have one slot, and take it from those before.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct MergeCache {
     /// Up to four bytes, padded with zeros; above them what they merge to, and their length, which is 0 in an empty
-    /// place only.
+    /// slot only.
     short: Vec<u64>,
     /// Up to twelve bytes; in the upper half of the second word the same.
     longer: Vec<[u64; 2]>,
 }
 
-impl Known {
+impl MergeCache {
     /// What merges make of this piece of `text`.
     #[inline]
     pub fn merged(&mut self, vocabulary: &Vocabulary<'_>, text: &[u8], piece: Range<usize>) -> Merged {
@@ -27,7 +27,7 @@ impl Known {
         let tag = (length as u64) << 56;
         if length <= 4 {
             let key = low | tag;
-            let Some(kept) = self.short.get_mut(place([key, 0], SHORT_BITS)) else {
+            let Some(kept) = self.short.get_mut(cache_slot([key, 0], SHORT_BITS)) else {
                 return vocabulary.merged(text, piece);
             };
             if *kept & KEY != key {
@@ -36,7 +36,7 @@ impl Known {
             return Merged::from_bits((*kept >> 32) as u32);
         }
         let key = [low, high | tag];
-        let Some(kept) = self.longer.get_mut(place(key, LONGER_BITS)) else {
+        let Some(kept) = self.longer.get_mut(cache_slot(key, LONGER_BITS)) else {
             return vocabulary.merged(text, piece);
         };
         if kept[0] != key[0] || kept[1] & KEY != key[1] {
@@ -46,7 +46,7 @@ impl Known {
     }
 }
 
-impl Default for Known {
+impl Default for MergeCache {
     fn default() -> Self {
         Self {
             short: vec![0; 1 << SHORT_BITS],
