@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::breaker::BreakerPolicy;
+use super::choice::{ChoiceReason, PassedOver};
 use super::permit::{Capacity, ClusterLoad, HeldPermit, Outcome, PermitId};
 use crate::ids::{ReplicaName, Tokens};
 
@@ -126,6 +127,9 @@ pub struct Grant {
     pub lent: Option<u32>,
     /// The cluster's load with this request in it.
     pub load: ClusterLoad,
+    /// Why there; `None` where the permit was held already, and from a cell of a version that does not tell.
+    #[serde(default)]
+    pub choice: Option<ChoiceReason>,
 }
 
 /// No permit was given.
@@ -135,6 +139,9 @@ pub struct Refusal {
     pub load: ClusterLoad,
     /// Until the first open breaker lets a probe pass, where that is what is missing.
     pub recovery: Option<Duration>,
+    /// Why each replica did not get the request.
+    #[serde(default)]
+    pub passed_over: PassedOver,
 }
 
 /// Whether a holder may go on.

@@ -1,5 +1,6 @@
 //! One cluster's exact state: which replica a request goes to, and what each replica holds at this moment. What an edge
-//! location keeps of it for requests to come is in its book.
+//! location keeps of it for requests to come is in its
+//! permit cache.
 
 mod breaker;
 mod cell;
@@ -7,9 +8,12 @@ mod choice;
 mod message;
 mod permit;
 mod permit_cache;
+mod policy;
 
 pub use breaker::BreakerPolicy;
 pub use cell::ClusterCell;
+pub use choice::{ChoiceReason, Obstacle, PassedOver};
 pub use message::{Acquire, ClusterCommand, ClusterReply, Extend, Extended, Grant, Refusal, Release, ReplicaStatus};
 pub use permit::{Capacity, ClusterLoad, HeldPermit, Outcome, PermitId};
 pub use permit_cache::{CachedGrant, LOOK_EVERY, PermitCache};
+pub use policy::ClusterPolicy;

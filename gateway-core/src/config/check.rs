@@ -13,6 +13,7 @@ use super::settings;
 use super::tenants;
 use super::validated::{Admin, Cluster, Config, Region, Replica};
 use super::written::{self, Root};
+use crate::cluster::{Capacity, ClusterPolicy};
 use crate::geo::Coordinates;
 use crate::ids::{ClusterName, Jurisdiction, RegionName, ReplicaName, SecretName};
 
@@ -135,15 +136,23 @@ fn cluster(written: &written::Cluster, region: Region) -> Option<Cluster> {
             url: url.value.parse().ok()?,
         })
     };
+    let replicas: Vec<_> = entries(&written.replicas).iter().map(replica).collect::<Option<_>>()?;
+    let capacity = Capacity {
+        requests: *value(&written.max_running)?,
+        kv_tokens: *value(&written.kv_cache_tokens)?,
+    };
+    let policy = ClusterPolicy {
+        replicas: replicas.iter().map(|replica| replica.name.clone()).collect(),
+        capacity,
+    };
     Some(Cluster {
         name: ClusterName::from(value(&written.name)?.as_str()),
         region,
         engine: *value(&written.engine)?,
-        replicas: entries(&written.replicas).iter().map(replica).collect::<Option<_>>()?,
+        replicas,
+        policy: Arc::new(policy),
         secret: value(&written.secret)?.as_deref().map(SecretName::from),
-        kv_cache_tokens: *value(&written.kv_cache_tokens)?,
         prefill_tokens_per_s: *value(&written.prefill_tokens_per_s)?,
-        max_running: *value(&written.max_running)?,
     })
 }
 

@@ -9,6 +9,7 @@ use super::digest::KeyDigest;
 use super::settings::{Estimates, Headroom, Leases, Load, Permits, Refresh, Retries, Sizes, Streams, Timeouts};
 use crate::budget::{BudgetLimits, Rate};
 use crate::cluster::BreakerPolicy;
+use crate::cluster::ClusterPolicy;
 use crate::geo::Coordinates;
 use crate::ids::{
     BudgetId, ClusterName, Jurisdiction, ModelName, RegionName, ReplicaName, SecretName, TableName, TenantName, Tokens,
@@ -92,14 +93,13 @@ pub struct Cluster {
     pub engine: EngineKind,
     /// At least one.
     pub replicas: Vec<Replica>,
+    /// What its cell has to know: the replicas' names, in the order of `replicas`, and what fits into one of them, at
+    /// least 1 request and 1 token.
+    pub policy: Arc<ClusterPolicy>,
     /// The secret that its replicas want as a bearer token.
     pub secret: Option<SecretName>,
-    /// Tokens that fit into one replica's kv_cache; at least 1.
-    pub kv_cache_tokens: Tokens,
     /// Uncached prompt tokens that one replica reads in a second; greater than 0.
     pub prefill_tokens_per_s: f64,
-    /// Requests that one replica runs at once; at least 1.
-    pub max_running: u32,
 }
 
 /// One engine process.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use crate::cells::CellError;
+use crate::cluster::PassedOver;
 use crate::platform::SendError;
 
 /// Whose fault an error is.
@@ -43,6 +44,8 @@ pub enum AttemptError {
     NoRoom {
         /// Until the first breaker lets a probe pass.
         recovery: Option<Duration>,
+        /// Why not each of them.
+        passed_over: PassedOver,
     },
     /// The tier's model cannot take the request: its context is too short for it, or its template refuses it. The model
     /// that the client asked for could.
@@ -149,7 +152,7 @@ impl AttemptError {
     /// In how long asking again may help, where that is known.
     pub fn recovery(&self) -> Option<Duration> {
         match self {
-            Self::NoRoom { recovery } => *recovery,
+            Self::NoRoom { recovery, .. } => *recovery,
             Self::Status { retry_after, .. } => *retry_after,
             Self::Cell(_)
             | Self::Unfit

@@ -102,6 +102,7 @@ impl Descent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::PassedOver;
     use crate::platform::SendError;
 
     fn broken() -> AttemptError {
@@ -111,6 +112,7 @@ mod tests {
     fn no_room(seconds: Option<u64>) -> AttemptError {
         AttemptError::NoRoom {
             recovery: seconds.map(Duration::from_secs),
+            passed_over: PassedOver::default(),
         }
     }
 

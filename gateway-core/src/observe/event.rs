@@ -8,7 +8,7 @@ use http::StatusCode;
 use super::budgeting::Budgeting;
 use super::counting::Counting;
 use crate::api::Usage;
-use crate::cluster::Outcome;
+use crate::cluster::{ChoiceReason, Outcome};
 use crate::config::ConfigErrors;
 use crate::ids::{ClusterName, ModelName, ReplicaName};
 use crate::ladder::AttemptError;
@@ -72,12 +72,14 @@ pub enum Event<'a> {
         /// Why.
         error: &'a AttemptError,
     },
-    /// A request has a place at a replica.
+    /// A request has a slot at a replica.
     Permitted {
         /// Which cluster.
         cluster: &'a ClusterName,
-        /// Whether the place was kept here; else the cluster's cell was asked.
+        /// Whether the slot was kept here; else the cluster's cell was asked.
         is_kept: bool,
+        /// Why at this replica; `None` where the cell does not tell.
+        choice: Option<ChoiceReason>,
     },
     /// A permit was given back.
     Released {
@@ -195,7 +197,17 @@ impl Event<'_> {
                 write!(f, " cluster={cluster} replica={replica}")?;
                 write_error(f, error)
             }
-            Self::Permitted { cluster, is_kept } => write!(f, " cluster={cluster} kept={is_kept}"),
+            Self::Permitted {
+                cluster,
+                is_kept,
+                choice,
+            } => {
+                write!(f, " cluster={cluster} kept={is_kept}")?;
+                match choice {
+                    Some(choice) => write!(f, " choice={}", choice.as_str()),
+                    None => Ok(()),
+                }
+            }
             Self::Released { cluster, outcome } => write!(f, " cluster={cluster} outcome={outcome:?}"),
             Self::Canned { model } => write!(f, " model={model}"),
             Self::ConfigApplied { version } => write!(f, " version={version}"),
@@ -207,6 +219,9 @@ impl Event<'_> {
 
 fn write_error(f: &mut fmt::Formatter<'_>, error: &AttemptError) -> fmt::Result {
     write!(f, " error={}: {error}", error.label())?;
+    if let AttemptError::NoRoom { passed_over, .. } = error {
+        write!(f, " ({passed_over})")?;
+    }
     match std::error::Error::source(error) {
         Some(source) => write!(f, " ({source})"),
         None => Ok(()),

@@ -220,7 +220,7 @@ impl Metrics {
             Event::StreamFailed { cluster, error, .. } => {
                 self.streams_failed.add(&FailureLabels::new(cluster, error), 1);
             }
-            Event::Permitted { cluster, is_kept } => {
+            Event::Permitted { cluster, is_kept, .. } => {
                 let (cluster, from) = ((*cluster).clone(), if *is_kept { "kept" } else { "cell" });
                 self.permits_taken.add(&TakenLabels { cluster, from }, 1);
             }

@@ -9,8 +9,7 @@ use tidegate_core::cluster::{
     Acquire, BreakerPolicy, Capacity, ClusterCell, ClusterCommand, ClusterReply, Extend, HeldPermit, Outcome,
     PermitCache, PermitId, Release, ReplicaStatus,
 };
-use tidegate_core::config::Replica;
-use tidegate_core::ids::Tokens;
+use tidegate_core::ids::{ReplicaName, Tokens};
 use tidegate_core::time::Timestamp;
 
 const TTL: Duration = Duration::from_secs(30);
@@ -63,7 +62,7 @@ enum Event {
 struct World {
     now: Timestamp,
     cell: ClusterCell,
-    replicas: Vec<Replica>,
+    replicas: Vec<ReplicaName>,
     books: Vec<PermitCache>,
     running: Vec<StreamingCount>,
     late: Vec<ClusterCommand>,
@@ -72,14 +71,10 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let replica = |name: &str| Replica {
-            name: name.into(),
-            url: name.parse().expect("a URL"),
-        };
         Self {
             now: Timestamp::from_millis(1_000_000),
             cell: ClusterCell::default(),
-            replicas: vec![replica("http://a"), replica("http://b")],
+            replicas: vec!["http://a".into(), "http://b".into()],
             books: (0..BOOKS).map(|_| PermitCache::default()).collect(),
             running: Vec::new(),
             late: Vec::new(),
@@ -117,7 +112,7 @@ impl World {
         let capacity = Capacity::of_one(kv_tokens);
         let kept = &mut self.books[book];
         if let Some(taken) = kept.take(self.now, affinity, &self.replicas, kv_tokens, 0) {
-            let replica = self.replicas[taken.replica].name.clone();
+            let replica = self.replicas[taken.replica].clone();
             if taken.is_to_extend {
                 self.extend(book, taken.replica, reply);
             }
@@ -138,7 +133,7 @@ impl World {
             permit,
             kv_tokens,
             spare: kept.spare(affinity, &self.replicas),
-            replicas: self.replicas.iter().map(|replica| replica.name.clone()).collect(),
+            replicas: self.replicas.clone(),
             room: ROOM,
             headroom_percent: 0,
             tried: Vec::new(),
@@ -170,11 +165,11 @@ impl World {
     }
 
     fn extend(&mut self, book: usize, replica: usize, reply: Fate) {
-        let replica = self.replicas[replica].name.clone();
+        let replica = self.replicas[replica].clone();
         let extend = Extend {
             held: self.books[book].held_at(&replica),
             replica: replica.clone(),
-            replicas: self.replicas.iter().map(|replica| replica.name.clone()).collect(),
+            replicas: self.replicas.clone(),
             room: ROOM,
             ttl: TTL,
         };
@@ -242,7 +237,7 @@ impl World {
             let sum = |capacities: &mut dyn Iterator<Item = Capacity>| {
                 capacities.fold(Capacity::default(), |sum, capacity| sum + capacity)
             };
-            let at = |running: &&StreamingCount| running.held.replica == replica.name;
+            let at = |running: &&StreamingCount| running.held.replica == *replica;
             let running = sum(&mut self.running.iter().filter(at).map(|running| running.held.capacity));
             let own = sum(&mut self
                 .running
@@ -250,9 +245,9 @@ impl World {
                 .filter(at)
                 .filter(|running| !running.is_kept)
                 .map(|running| running.held.capacity));
-            let kept = self.books.iter().flat_map(|book| book.held_at(&replica.name));
+            let kept = self.books.iter().flat_map(|book| book.held_at(replica));
             let held = own + sum(&mut kept.map(|held| held.capacity));
-            let known = status.iter().find(|status| status.replica == replica.name);
+            let known = status.iter().find(|status| status.replica == *replica);
             let known = known.map_or(Capacity::default(), |status| Capacity {
                 requests: status.running,
                 kv_tokens: status.kv_tokens,
@@ -311,7 +306,7 @@ proptest! {
         // What lost messages left behind expires.
         world.now = world.now + TTL + Duration::from_millis(1);
         prop_assert_eq!(world.status().iter().map(|status| status.running).sum::<u32>(), 0);
-        prop_assert!((0..BOOKS).all(|book| world.replicas.iter().all(|replica| world.books[book].held_at(&replica.name).is_empty())));
+        prop_assert!((0..BOOKS).all(|book| world.replicas.iter().all(|replica| world.books[book].held_at(replica).is_empty())));
     }
 }
 

@@ -244,6 +244,7 @@ static SNAPSHOT: Script = Script {
 
 #[cfg(test)]
 mod tests {
+    use super::super::CellState;
     use super::*;
     use crate::cluster::{ClusterCommand, ClusterReply};
 
@@ -265,7 +266,12 @@ mod tests {
     }
 
     const AT: &[u8] = b"1700000000000002";
-    const EMPTY: &str = r#"{"v":1,"state":{"cluster":{"replicas":{},"permits":{},"sweep_at":0}}}"#;
+
+    /// The snapshot of a cell that holds nothing.
+    fn empty() -> String {
+        let record = CellState::new(&id()).to_record().expect("a record");
+        String::from_utf8(record).expect("text")
+    }
 
     #[test]
     fn digests_name_the_scripts() {
@@ -297,7 +303,7 @@ mod tests {
         let behind = reply(&[
             b"behind",
             b"64",
-            EMPTY.as_bytes(),
+            empty().as_bytes(),
             b"lastname",
             &logged(b"lastname", b"\x09new"),
         ]);
@@ -314,7 +320,7 @@ mod tests {
     #[test]
     fn a_log_that_was_lost_begins_anew() {
         let mut follower = Follower::new(&id());
-        follower.start_from(64, EMPTY.as_bytes()).expect("a snapshot");
+        follower.start_from(64, empty().as_bytes()).expect("a snapshot");
         let mut ours = append(7);
         ours.on_lost();
         let others = logged(b"01234567", &append(8).encoded);
@@ -330,7 +336,7 @@ mod tests {
 
     #[test]
     fn what_is_no_reply_is_an_error() {
-        let other_version = EMPTY.replace("\"v\":1", "\"v\":2");
+        let other_version = empty().replace("\"v\":1", "\"v\":2");
         let cut = logged(b"01234567", b"");
         let wrong: [&[&[u8]]; 7] = [
             &[],

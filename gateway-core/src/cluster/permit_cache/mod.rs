@@ -9,10 +9,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::choice::first_choice;
+use super::choice::{Choice, ChoiceReason, Obstacle, Scope, Standing, choose, first_choice};
 use super::message::Release;
 use super::permit::{Capacity, HeldPermit, Outcome, PermitId};
-use crate::config::Replica;
 use crate::ids::{ReplicaName, Tokens};
 use crate::time::Timestamp;
 
@@ -58,27 +57,29 @@ pub struct CachedGrant {
     pub permit: PermitId,
     /// Whether the caller is to ask the cell to go on lending.
     pub is_to_extend: bool,
+    /// Why there.
+    pub choice: ChoiceReason,
 }
 
 impl PermitCache {
-    /// Takes a slot for a request of that affinity, if the first of `replicas` in its order has one here. `headroom_percent`
-    /// of their room is not for this request: more than half of it, and what is lent is not either.
+    /// Takes a slot for a request of that affinity, if the first of `replicas` in its order has one here.
+    /// `headroom_percent` of their room is not for this request: more than half of it, and what is lent is not either.
     pub fn take(
         &mut self,
         now: Timestamp,
         affinity: u64,
-        replicas: &[Replica],
+        replicas: &[ReplicaName],
         kv_tokens: Tokens,
         headroom_percent: u8,
     ) -> Option<CachedGrant> {
         if headroom_percent > 50 {
             return None;
         }
-        let replica = first_choice(affinity, names(replicas))?;
-        let at_replica = self.replicas.get_mut(&replicas[replica].name)?;
         let one = Capacity::of_one(kv_tokens);
-        let fits = |cached: &&mut CachedPermit| cached.lent_until > now && cached.idle().holds(one);
-        let cached = at_replica.permits.iter_mut().find(fits)?;
+        let standing = |replica: &ReplicaName| self.standing(now, replica, one);
+        let Choice { replica, reason } = choose(replicas, Some(affinity), Scope::First, standing).ok()?;
+        let at_replica = self.replicas.get_mut(&replicas[replica])?;
+        let cached = at_replica.permits.iter_mut().find(|cached| cached.has(now, one))?;
         cached.used = cached.used + one;
         let permit = cached.id;
         let is_time = cached.lent_until.since(now) <= LENT_FOR / 2;
@@ -91,15 +92,23 @@ impl PermitCache {
             replica,
             permit,
             is_to_extend,
+            choice: reason,
         })
+    }
+
+    fn standing(&self, now: Timestamp, replica: &ReplicaName, one: Capacity) -> Standing {
+        let permits = self.replicas.get(replica).into_iter().flat_map(|at| &at.permits);
+        match permits.into_iter().find(|cached| cached.has(now, one)) {
+            Some(cached) => Standing::Free(cached.used),
+            None => Standing::Passed(Obstacle::Full),
+        }
     }
 
     /// How many slots a request that has to ask the cell asks for besides its own: an eighth of what runs at its first
     /// choice, so that growing takes few questions.
-    pub fn spare(&self, affinity: u64, replicas: &[Replica]) -> u32 {
-        let replica = first_choice(affinity, names(replicas));
-        let at_replica = replica.and_then(|replica| self.replicas.get(&replicas[replica].name));
-        at_replica.map_or(0, |at_replica| at_replica.running() / 8)
+    pub fn spare(&self, affinity: u64, replicas: &[ReplicaName]) -> u32 {
+        let replica = first_choice(affinity, replicas).and_then(|index| self.replicas.get(&replicas[index]));
+        replica.map_or(0, |at_replica| at_replica.running() / 8)
     }
 
     /// A request got a permit that may be kept, and has `one` of it. Without renewal it holds for `ttl`.
@@ -285,6 +294,11 @@ impl ReplicaPermits {
 }
 
 impl CachedPermit {
+    /// Whether a request that takes so much may begin under it.
+    fn has(&self, now: Timestamp, one: Capacity) -> bool {
+        self.lent_until > now && self.idle().holds(one)
+    }
+
     fn idle(&self) -> Capacity {
         self.capacity.without(self.used)
     }
@@ -315,10 +329,6 @@ impl CachedPermit {
 /// For how long slots are lent: a permit that is not renewed must have ended here before the cell frees it.
 fn lent_for(ttl: Duration) -> Duration {
     LENT_FOR.min(ttl / 3)
-}
-
-fn names(replicas: &[Replica]) -> impl Iterator<Item = &ReplicaName> {
-    replicas.iter().map(|replica| &replica.name)
 }
 
 /// How long idle slots are kept, and how long the cell's word holds that it lends.

@@ -8,12 +8,8 @@ fn at(millis: u64) -> Timestamp {
     Timestamp::from_millis(1_000_000 + millis)
 }
 
-fn replicas() -> Vec<Replica> {
-    let replica = |name: &str| Replica {
-        name: name.into(),
-        url: name.parse().unwrap(),
-    };
-    vec![replica("http://a")]
+fn replicas() -> Vec<ReplicaName> {
+    vec![name()]
 }
 
 fn name() -> ReplicaName {

@@ -116,7 +116,11 @@ fn what_is_written_is_what_the_code_gets() {
     let cluster = &config.clusters["big-gpus"];
     assert_eq!(cluster.region, config.regions["fra"]);
     assert_eq!(
-        (cluster.engine, cluster.kv_cache_tokens, cluster.max_running),
+        (
+            cluster.engine,
+            cluster.policy.capacity.kv_tokens,
+            cluster.policy.capacity.requests
+        ),
         (EngineKind::Vllm, Tokens(1_000), 8)
     );
     assert_eq!(cluster.replicas[1].name.as_str(), "http://10.0.0.2:8000");

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::cells::{CellAddress, CellCommand, CellError, CellId, CellReply};
 use crate::cluster::{
-    Capacity, ClusterCommand, ClusterLoad, ClusterReply, Extend, Extended, LOOK_EVERY, Outcome, PermitCache, Release,
+    ClusterCommand, ClusterLoad, ClusterReply, Extend, Extended, LOOK_EVERY, Outcome, PermitCache, Release,
 };
-use crate::config::{Cluster, Replica};
+use crate::config::Cluster;
 use crate::ids::ReplicaName;
 use crate::observe::Event;
 use crate::pipeline::context::{Exchange, Paused};
@@ -47,23 +47,6 @@ impl<P: Platform> ClusterClient<P> {
     /// Looks at the cache, or changes it.
     pub fn with<T>(&self, work: impl FnOnce(&mut PermitCache) -> T) -> T {
         work(&mut self.cache.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// What each replica has room for.
-    pub fn room(&self) -> Capacity {
-        Capacity {
-            requests: self.cluster.max_running,
-            kv_tokens: self.cluster.kv_cache_tokens,
-        }
-    }
-
-    /// Every replica's name.
-    pub fn replicas(&self) -> Vec<ReplicaName> {
-        self.cluster
-            .replicas
-            .iter()
-            .map(|replica| replica.name.clone())
-            .collect()
     }
 
     /// How long a permit holds without renewal.
@@ -123,14 +106,14 @@ impl<P: Platform> ClusterClient<P> {
     }
 
     /// Asks the cell whether it goes on lending at that replica, in the background.
-    pub fn extend(&self, replica: &Replica) {
+    pub fn extend(&self, replica: &ReplicaName) {
         let client = self.clone();
-        let replica = replica.name.clone();
+        let replica = replica.clone();
         let extend = Extend {
             held: self.with(|cache| cache.held_at(&replica)),
             replica: replica.clone(),
-            replicas: self.replicas(),
-            room: self.room(),
+            replicas: self.cluster.policy.replicas.clone(),
+            room: self.cluster.policy.capacity,
             ttl: self.ttl(),
         };
         self.exchange.platform.after_response(async move {

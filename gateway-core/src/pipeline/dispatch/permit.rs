@@ -2,13 +2,14 @@
 //! dropped because the client has left, the permit goes back: to the cache, where it is kept for the next request, or to
 //! the cluster's cell.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::ClusterClient;
 use crate::cells::CellError;
 use crate::cluster::{
-    Acquire, Capacity, ClusterCommand, ClusterReply, Grant, HeldPermit, Outcome, PermitCache, PermitId, Refusal,
-    Release,
+    Acquire, Capacity, ChoiceReason, ClusterCommand, ClusterReply, Grant, HeldPermit, Outcome, PermitCache, PermitId,
+    Refusal, Release,
 };
 use crate::config::Replica;
 use crate::ids::{ReplicaName, Tokens};
@@ -27,6 +28,8 @@ pub(in crate::pipeline) struct Permit<P: Platform> {
     is_kept: bool,
     /// Where, as an index into the cluster's replicas.
     replica: usize,
+    /// Why there; `None` where the cell does not tell.
+    choice: Option<ChoiceReason>,
     outcome: Outcome,
 }
 
@@ -59,15 +62,18 @@ impl<P: Platform> Permit<P> {
             Some(permit) => permit,
             None => Self::ask(client, wanted, tried).await?,
         };
-        let cluster = &permit.client.cluster.name;
-        permit.client.exchange.tell(&Event::Permitted { cluster, is_kept });
+        permit.client.exchange.tell(&Event::Permitted {
+            cluster: &permit.client.cluster.name,
+            is_kept,
+            choice: permit.choice,
+        });
         Ok(permit)
     }
 
     /// Takes a slot that is kept here, if there is one at the affinity's first choice.
     fn take(client: &ClusterClient<P>, affinity: u64, wanted: Wanted) -> Option<Self> {
         let now = client.exchange.platform.now();
-        let replicas = &client.cluster.replicas;
+        let replicas = &client.cluster.policy.replicas;
         let take =
             |cache: &mut PermitCache| cache.take(now, affinity, replicas, wanted.kv_tokens, wanted.headroom_percent);
         let taken = client.with(take)?;
@@ -80,6 +86,7 @@ impl<P: Platform> Permit<P> {
             capacity: Capacity::of_one(wanted.kv_tokens),
             is_kept: true,
             replica: taken.replica,
+            choice: Some(taken.choice),
             outcome: Outcome::Unknown,
         })
     }
@@ -91,15 +98,15 @@ impl<P: Platform> Permit<P> {
             affinity,
             headroom_percent,
         } = wanted;
-        let replicas = &client.cluster.replicas;
-        let spare = affinity.map(|affinity| client.with(|cache| cache.spare(affinity, replicas)));
+        let policy = Arc::clone(&client.cluster.policy);
+        let spare = affinity.map(|affinity| client.with(|cache| cache.spare(affinity, &policy.replicas)));
         let asked = Asked::new(client);
         let acquire = Acquire {
             permit: asked.id,
             kv_tokens,
             spare: spare.unwrap_or_default(),
-            replicas: asked.client.replicas(),
-            room: asked.client.room(),
+            replicas: policy.replicas.clone(),
+            room: policy.capacity,
             headroom_percent,
             tried: tried.to_vec(),
             affinity,
@@ -107,10 +114,14 @@ impl<P: Platform> Permit<P> {
         };
         match asked.client.ask(ClusterCommand::Acquire(acquire)).await? {
             ClusterReply::Granted(grant) => asked.granted(grant, Capacity::of_one(kv_tokens)),
-            ClusterReply::Refused(Refusal { load, recovery }) => {
+            ClusterReply::Refused(Refusal {
+                load,
+                recovery,
+                passed_over,
+            }) => {
                 asked.client.on_load(load);
                 asked.refused();
-                Err(AttemptError::NoRoom { recovery })
+                Err(AttemptError::NoRoom { recovery, passed_over })
             }
             ClusterReply::Extended(_) | ClusterReply::Done | ClusterReply::Status(_) => {
                 Err(CellError::Malformed("not a reply to acquire".to_owned()).into())
@@ -195,7 +206,12 @@ impl<P: Platform> Asked<P> {
     }
 
     fn granted(mut self, grant: Grant, one: Capacity) -> Result<Permit<P>, AttemptError> {
-        let Grant { replica, lent, load } = grant;
+        let Grant {
+            replica,
+            lent,
+            load,
+            choice,
+        } = grant;
         let client = &self.client;
         let at = client.on_load(load);
         let index = client.cluster.replicas.iter().position(|known| known.name == replica);
@@ -216,6 +232,7 @@ impl<P: Platform> Asked<P> {
             capacity: one,
             is_kept: lent.is_some(),
             replica: index,
+            choice,
             outcome: Outcome::Unknown,
         })
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::attempt::{Failed, UpstreamAnswer, attempt};
 use super::{PermitSlot, ServedBy};
 use crate::api::Dialect;
+use crate::cluster::PassedOver;
 use crate::ids::ReplicaName;
 use crate::ladder::{AttemptError, Descent, Step};
 use crate::observe::Event;
@@ -137,8 +138,13 @@ impl<P: Platform> Walk<P> {
     fn exhausted(&self) -> Failure {
         let progress = self.progress.borrow();
         let failure = progress.failure.clone();
+        // No attempt was made: there is no cluster to ask.
+        let none = AttemptError::NoRoom {
+            recovery: None,
+            passed_over: PassedOver::default(),
+        };
         Failure::Exhausted {
-            error: failure.unwrap_or(AttemptError::NoRoom { recovery: None }),
+            error: failure.unwrap_or(none),
             recovery: progress.descent.recovery(),
         }
     }

@@ -1,0 +1,61 @@
+//! What a cluster's cell knows of its replicas beside the permits that they hold: how they have served lately.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::breaker::Breaker;
+use crate::cluster::permit::PermitId;
+use crate::ids::ReplicaName;
+use crate::time::Timestamp;
+
+/// All replicas; nothing is kept of those that have done no wrong.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Replicas {
+    breakers: BTreeMap<ReplicaName, Breaker>,
+}
+
+impl Replicas {
+    /// Whether a request may be sent there now.
+    pub fn passes(&self, now: Timestamp, replica: &ReplicaName) -> bool {
+        self.breaker(replica).passes(now)
+    }
+
+    /// Whether nothing is known to have failed there since it last served.
+    pub fn is_well(&self, replica: &ReplicaName) -> bool {
+        !self.breakers.contains_key(replica)
+    }
+
+    /// How long until a request may be sent there, as far as that is known.
+    pub fn recovery(&self, now: Timestamp, replica: &ReplicaName) -> Option<Duration> {
+        self.breaker(replica).recovery(now)
+    }
+
+    /// A request is sent there.
+    pub fn on_pass(&mut self, replica: &ReplicaName, permit: PermitId) {
+        if let Some(breaker) = self.breakers.get_mut(replica) {
+            breaker.on_pass(permit);
+        }
+    }
+
+    /// A request ended there, or its permit expired.
+    pub fn with_breaker(&mut self, replica: &ReplicaName, change: impl FnOnce(&mut Breaker)) {
+        let mut breaker = self.breaker(replica);
+        change(&mut breaker);
+        if breaker == Breaker::default() {
+            self.breakers.remove(replica);
+        } else {
+            self.breakers.insert(replica.clone(), breaker);
+        }
+    }
+
+    /// Those of which something is known, in order.
+    pub fn names(&self) -> impl Iterator<Item = &ReplicaName> {
+        self.breakers.keys()
+    }
+
+    fn breaker(&self, replica: &ReplicaName) -> Breaker {
+        self.breakers.get(replica).copied().unwrap_or_default()
+    }
+}
