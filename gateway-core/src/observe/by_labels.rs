@@ -33,18 +33,18 @@ impl<L: Clone + Eq + Hash + Ord, M: Clone, C: MetricConstructor<M>> ByLabels<L, 
 
     /// Does something with the metric of these labels.
     pub fn with(&self, labels: &L, work: impl FnOnce(&M)) {
-        let place = |known: &[(L, M)]| known.binary_search_by(|(known, _)| known.cmp(labels));
+        let find = |known: &[(L, M)]| known.binary_search_by(|(known, _)| known.cmp(labels));
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        if let Ok(at) = place(&known) {
-            return work(&known[at].1);
+        if let Ok(index) = find(&known) {
+            return work(&known[index].1);
         }
         drop(known);
         let metric = self.family.get_or_create(labels).clone();
         work(&metric);
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         // Another thread may have been quicker.
-        if let Err(at) = place(&known) {
-            known.insert(at, (labels.clone(), metric));
+        if let Err(index) = find(&known) {
+            known.insert(index, (labels.clone(), metric));
         }
     }
 }

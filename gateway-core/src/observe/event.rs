@@ -10,8 +10,9 @@ use super::counting::Counting;
 use crate::api::Usage;
 use crate::cluster::{ChoiceReason, Outcome};
 use crate::config::ConfigErrors;
-use crate::ids::{ClusterName, ModelName, ReplicaName};
+use crate::ids::{ClusterName, ModelName, ReplicaName, Tokens};
 use crate::ladder::AttemptError;
+use crate::route::Estimate;
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -72,11 +73,24 @@ pub enum Event<'a> {
         /// Why.
         error: &'a AttemptError,
     },
-    /// A request has a slot at a replica.
+    /// A request has come to a tier of its ladder, and the clusters that may serve it there are ranked.
+    Ranked {
+        /// The tier's model.
+        model: &'a ModelName,
+        /// The tier's index in the ladder.
+        tier: usize,
+        /// The prompt, as that model counts it.
+        prompt: Tokens,
+        /// What is expected of each, in the order in which they are tried.
+        estimates: &'a [Estimate<'a>],
+    },
+    /// A request has a permit to run at a replica.
     Permitted {
         /// Which cluster.
         cluster: &'a ClusterName,
-        /// Whether the slot was kept here; else the cluster's cell was asked.
+        /// Which replica.
+        replica: &'a ReplicaName,
+        /// Whether the permit was kept here; else the cluster's cell was asked.
         is_kept: bool,
         /// Why at this replica; `None` where the cell does not tell.
         choice: Option<ChoiceReason>,
@@ -131,6 +145,7 @@ impl Event<'_> {
             | Self::FirstToken { .. }
             | Self::WholeAnswer { .. }
             | Self::Used { .. }
+            | Self::Ranked { .. }
             | Self::Permitted { .. }
             | Self::Released { .. } => Level::Debug,
             Self::ConfigApplied { .. } => Level::Info,
@@ -153,6 +168,7 @@ impl Event<'_> {
             Self::Budget(budgeting) => budgeting.name(),
             Self::Used { .. } => "used",
             Self::StreamFailed { .. } => "stream failed",
+            Self::Ranked { .. } => "ranked",
             Self::Permitted { .. } => "permitted",
             Self::Released { .. } => "released",
             Self::Canned { .. } => "canned answer",
@@ -197,12 +213,22 @@ impl Event<'_> {
                 write!(f, " cluster={cluster} replica={replica}")?;
                 write_error(f, error)
             }
+            Self::Ranked {
+                model,
+                tier,
+                prompt,
+                estimates,
+            } => {
+                write!(f, " model={model} tier={tier} prompt={prompt}")?;
+                write_estimates(f, estimates)
+            }
             Self::Permitted {
                 cluster,
+                replica,
                 is_kept,
                 choice,
             } => {
-                write!(f, " cluster={cluster} kept={is_kept}")?;
+                write!(f, " cluster={cluster} replica={replica} kept={is_kept}")?;
                 match choice {
                     Some(choice) => write!(f, " choice={}", choice.as_str()),
                     None => Ok(()),
@@ -215,6 +241,19 @@ impl Event<'_> {
             Self::StoreUnreachable { detail } => write!(f, ": {detail}"),
         }
     }
+}
+
+/// Each cluster with its round trip, wait and prefill.
+fn write_estimates(f: &mut fmt::Formatter<'_>, estimates: &[Estimate<'_>]) -> fmt::Result {
+    f.write_str(" ms=")?;
+    for (index, estimate) in estimates.iter().enumerate() {
+        let separator = if index == 0 { "" } else { "," };
+        let [round_trip, wait, prefill] =
+            [estimate.round_trip, estimate.wait, estimate.prefill].map(|part| part.as_millis());
+        let full = if estimate.full { ":full" } else { "" };
+        write!(f, "{separator}{}:{round_trip}+{wait}+{prefill}{full}", estimate.cluster)?;
+    }
+    Ok(())
 }
 
 fn write_error(f: &mut fmt::Formatter<'_>, error: &AttemptError) -> fmt::Result {

@@ -7,25 +7,25 @@ use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
-use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::budget_metrics::BudgetMetrics;
 use super::by_labels::ByLabels;
+use super::cluster_metrics::ClusterMetrics;
 use super::counting_metrics::CountingMetrics;
 use super::event::Event;
 use crate::api::Usage;
 use crate::budget::BudgetStatus;
-use crate::cluster::{Outcome, ReplicaStatus};
+use crate::cluster::ReplicaStatus;
 use crate::ids::{BudgetId, BudgetName, ClusterName, ModelName, ReplicaName, TenantName};
 use crate::ladder::AttemptError;
 use crate::tokens::Correction;
 
-/// What cells tell for the metrics.
+/// What cells know at the moment, for the metrics.
 #[derive(Debug, Default)]
-pub struct Told {
+pub struct CellFigures {
     /// Of clusters' replicas.
     pub clusters: Vec<(ClusterName, Vec<ReplicaStatus>)>,
     /// Of the estimates of models that have no table.
@@ -41,8 +41,7 @@ pub struct Metrics {
     requests: ByLabels<RequestLabels>,
     attempts_failed: ByLabels<FailureLabels>,
     streams_failed: ByLabels<FailureLabels>,
-    permits_taken: ByLabels<TakenLabels>,
-    permits_released: ByLabels<ReleaseLabels>,
+    clusters: ClusterMetrics,
     tokens: ByLabels<TokenLabels>,
     counting: CountingMetrics,
     budgets: BudgetMetrics,
@@ -50,9 +49,6 @@ pub struct Metrics {
     first_token: ByLabels<ServedLabels, Histogram>,
     whole_answer: ByLabels<ServedLabels, Histogram>,
     config_refused: Gauge,
-    in_flight: Family<ReplicaLabels, Gauge>,
-    kv_tokens: Family<ReplicaLabels, Gauge>,
-    available: Family<ReplicaLabels, Gauge>,
     /// Gauges are filled and encoded under it, so that two scrapes do not mix.
     scrape: Mutex<()>,
 }
@@ -70,18 +66,6 @@ struct FailureLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
-struct TakenLabels {
-    cluster: ClusterName,
-    from: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
-struct ReleaseLabels {
-    cluster: ClusterName,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 pub(super) struct TokenLabels {
     pub model: ModelName,
     pub kind: &'static str,
@@ -96,12 +80,6 @@ pub(super) struct ModelLabels {
 pub(super) struct ServedLabels {
     pub cluster: ClusterName,
     pub model: ModelName,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
-struct ReplicaLabels {
-    cluster: ClusterName,
-    replica: ReplicaName,
 }
 
 macro_rules! label {
@@ -130,8 +108,7 @@ impl Metrics {
             requests: ByLabels::default(),
             attempts_failed: ByLabels::default(),
             streams_failed: ByLabels::default(),
-            permits_taken: ByLabels::default(),
-            permits_released: ByLabels::default(),
+            clusters: ClusterMetrics::default(),
             tokens: ByLabels::default(),
             counting: CountingMetrics::default(),
             budgets: BudgetMetrics::default(),
@@ -139,9 +116,6 @@ impl Metrics {
             first_token: ByLabels::new(|| Histogram::new(FIRST_TOKEN_BUCKETS_S)),
             whole_answer: ByLabels::new(|| Histogram::new(WHOLE_ANSWER_BUCKETS_S)),
             config_refused: Gauge::default(),
-            in_flight: Family::default(),
-            kv_tokens: Family::default(),
-            available: Family::default(),
             scrape: Mutex::default(),
         };
         metrics.register();
@@ -161,16 +135,7 @@ impl Metrics {
             "Streams that broke off after their first event",
             self.streams_failed.family(),
         );
-        r.register(
-            "permits_taken",
-            "Places at replicas by whether they were kept here or asked of the cluster's cell",
-            self.permits_taken.family(),
-        );
-        r.register(
-            "permits_released",
-            "Permits by how their requests ended",
-            self.permits_released.family(),
-        );
+        self.clusters.register(r);
         r.register("tokens", "Tokens that engines reported", self.tokens.family());
         self.counting.register(r);
         self.budgets.register(r);
@@ -190,21 +155,6 @@ impl Metrics {
             "1 while the store holds a configuration that is wrong",
             self.config_refused.clone(),
         );
-        r.register(
-            "cluster_in_flight",
-            "Requests in flight at a replica, and places kept for the next, over all locations",
-            self.in_flight.clone(),
-        );
-        r.register(
-            "cluster_kv_tokens",
-            "kv_cache held at a replica, over all locations",
-            self.kv_tokens.clone(),
-        );
-        r.register(
-            "cluster_available",
-            "1 where the breaker of a replica lets requests pass",
-            self.available.clone(),
-        );
     }
 
     /// Counts an event.
@@ -220,11 +170,8 @@ impl Metrics {
             Event::StreamFailed { cluster, error, .. } => {
                 self.streams_failed.add(&FailureLabels::new(cluster, error), 1);
             }
-            Event::Permitted { cluster, is_kept, .. } => {
-                let (cluster, from) = ((*cluster).clone(), if *is_kept { "kept" } else { "cell" });
-                self.permits_taken.add(&TakenLabels { cluster, from }, 1);
-            }
-            Event::Released { cluster, outcome } => self.on_released(cluster, *outcome),
+            Event::Permitted { cluster, is_kept, .. } => self.clusters.on_permitted(cluster, *is_kept),
+            Event::Released { cluster, outcome } => self.clusters.on_released(cluster, *outcome),
             Event::FirstToken { cluster, model, after } => {
                 on_duration(&self.first_token, ServedLabels::new(cluster, model), *after);
             }
@@ -244,46 +191,16 @@ impl Metrics {
             Event::ConfigRefused { .. } => {
                 self.config_refused.set(1);
             }
-            Event::StoreUnreachable { .. } => {}
+            Event::Ranked { .. } | Event::StoreUnreachable { .. } => {}
         }
     }
 
-    fn on_released(&self, cluster: &ClusterName, outcome: Outcome) {
-        let outcome = match outcome {
-            Outcome::Served => "served",
-            Outcome::Failed => "failed",
-            Outcome::Unknown => "unknown",
-        };
-        let cluster = cluster.clone();
-        self.permits_released.add(&ReleaseLabels { cluster, outcome }, 1);
-    }
-
-    /// Everything in OpenMetrics' text format, with what the cells tell.
-    pub fn scrape(&self, told: &Told) -> String {
-        let Told {
-            clusters,
-            corrections,
-            budgets,
-        } = told;
+    /// Everything in OpenMetrics' text format, with what the cells know.
+    pub fn scrape(&self, figures: &CellFigures) -> String {
         let _alone = self.scrape.lock();
-        self.counting.fill(corrections);
-        self.budgets.fill(budgets);
-        for gauge in [&self.in_flight, &self.kv_tokens, &self.available] {
-            gauge.clear();
-        }
-        for (cluster, replicas) in clusters {
-            for status in replicas {
-                let labels = ReplicaLabels {
-                    cluster: cluster.clone(),
-                    replica: status.replica.clone(),
-                };
-                self.in_flight.get_or_create(&labels).set(status.running.into());
-                self.kv_tokens
-                    .get_or_create(&labels)
-                    .set(i64::try_from(status.kv_tokens.0).unwrap_or(i64::MAX));
-                self.available.get_or_create(&labels).set(status.available.into());
-            }
-        }
+        self.clusters.fill(&figures.clusters);
+        self.counting.fill(&figures.corrections);
+        self.budgets.fill(&figures.budgets);
         let mut text = String::new();
         if encode(&mut text, &self.registry).is_err() {
             text.clear();

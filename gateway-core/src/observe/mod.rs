@@ -4,6 +4,7 @@
 mod budget_metrics;
 mod budgeting;
 mod by_labels;
+mod cluster_metrics;
 mod counting;
 mod counting_metrics;
 mod event;
@@ -13,5 +14,5 @@ mod record;
 pub use budgeting::Budgeting;
 pub use counting::Counting;
 pub use event::{Event, Level};
-pub use metrics::{Metrics, Told};
+pub use metrics::{CellFigures, Metrics};
 pub use record::{Record, Sink};

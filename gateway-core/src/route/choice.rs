@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::cluster::ClusterLoad;
 use crate::geo::{Coordinates, round_trip};
-use crate::ids::Tokens;
+use crate::ids::{ClusterName, Tokens};
 use crate::time::Timestamp;
 
 /// What a cluster told of its load, and when.
@@ -18,7 +18,9 @@ pub struct LoadSnapshot {
 
 /// A cluster that may serve the request.
 #[derive(Clone, Copy, Debug)]
-pub struct Candidate {
+pub struct Candidate<'a> {
+    /// Which.
+    pub cluster: &'a ClusterName,
     /// Where it stands.
     pub coordinates: Coordinates,
     /// Uncached prompt tokens that one replica reads in a second.
@@ -29,9 +31,11 @@ pub struct Candidate {
 
 /// The expected time to first token at one cluster, and what it is made of.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Estimate {
-    /// Which candidate, by its place in the list.
+pub struct Estimate<'a> {
+    /// Which candidate, as an index into the list.
     pub index: usize,
+    /// Which cluster that is.
+    pub cluster: &'a ClusterName,
     /// There and back from here; zero when it is not known where here is.
     pub round_trip: Duration,
     /// Behind requests that are there already.
@@ -42,7 +46,7 @@ pub struct Estimate {
     pub full: bool,
 }
 
-impl Estimate {
+impl Estimate<'_> {
     /// The expected time to first token.
     pub fn ttft(&self) -> Duration {
         self.round_trip + self.wait + self.prefill
@@ -52,7 +56,7 @@ impl Estimate {
 /// Candidates by expected time to first token in whole milliseconds; those known to be full come last, since figures
 /// age and a full cluster is still better than none. Ties go to the one written first, so that clusters that are
 /// alike do not take turns and cool each other's prefixes.
-pub fn rank(here: Option<Coordinates>, prompt: Tokens, candidates: &[Candidate]) -> Vec<Estimate> {
+pub fn rank<'a>(here: Option<Coordinates>, prompt: Tokens, candidates: &[Candidate<'a>]) -> Vec<Estimate<'a>> {
     let mut estimates: Vec<_> = candidates
         .iter()
         .enumerate()
@@ -62,11 +66,12 @@ pub fn rank(here: Option<Coordinates>, prompt: Tokens, candidates: &[Candidate])
     estimates
 }
 
-fn estimate(here: Option<Coordinates>, prompt: Tokens, index: usize, candidate: &Candidate) -> Estimate {
+fn estimate<'a>(here: Option<Coordinates>, prompt: Tokens, index: usize, candidate: &Candidate<'a>) -> Estimate<'a> {
     let prefill = Duration::from_secs_f64(prompt.0 as f64 / candidate.prefill_tokens_per_s);
     let load = candidate.load.unwrap_or(IDLE);
     Estimate {
         index,
+        cluster: candidate.cluster,
         round_trip: here.map_or(Duration::ZERO, |here| round_trip(here, candidate.coordinates)),
         wait: prefill.mul_f64(queue_factor(utilisation(load), load.max_running)),
         prefill,
@@ -104,8 +109,11 @@ const IDLE: ClusterLoad = ClusterLoad {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
 
+    static CLUSTER: LazyLock<ClusterName> = LazyLock::new(|| ClusterName::from("cluster"));
     const HERE: Coordinates = Coordinates {
         latitude: 52.5,
         longitude: 13.4,
@@ -119,7 +127,7 @@ mod tests {
         longitude: -77.0,
     };
 
-    fn candidate(coordinates: Coordinates, load: Option<(u32, u32)>) -> Candidate {
+    fn candidate(coordinates: Coordinates, load: Option<(u32, u32)>) -> Candidate<'static> {
         let load = load.map(|(running, max_running)| ClusterLoad {
             running,
             max_running,
@@ -127,13 +135,14 @@ mod tests {
             ..Default::default()
         });
         Candidate {
+            cluster: &CLUSTER,
             coordinates,
             prefill_tokens_per_s: 10_000.0,
             load,
         }
     }
 
-    fn order(here: Option<Coordinates>, prompt: u64, candidates: &[Candidate]) -> Vec<usize> {
+    fn order(here: Option<Coordinates>, prompt: u64, candidates: &[Candidate<'_>]) -> Vec<usize> {
         rank(here, Tokens(prompt), candidates)
             .iter()
             .map(|estimate| estimate.index)

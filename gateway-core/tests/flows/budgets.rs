@@ -9,7 +9,7 @@ use crate::world::{Piece, Reaction, World};
 use crate::{CHAT, config, done, event, header, sse, streaming};
 
 /// The tests' configuration with one more tenant, whose key is `key-of-payer`, and whose budget has these limits.
-fn limited(limits: &str) -> String {
+pub fn limited(limits: &str) -> String {
     let digest = KeyDigest::of("key-of-payer");
     format!(
         "{}\n[[tenants]]\nname = \"payer\"\nkeys = [\"{digest}\"]\n[[tenants.budgets]]\nname = \"all\"\n{limits}\n",
@@ -18,7 +18,7 @@ fn limited(limits: &str) -> String {
 }
 
 /// An engine whose answers take so many tokens.
-fn taking(prompt: u64, cached: u64, completion: u64) -> impl Fn(&Request<bytes::Bytes>) -> Reaction {
+pub fn taking(prompt: u64, cached: u64, completion: u64) -> impl Fn(&Request<bytes::Bytes>) -> Reaction {
     let usage = format!(
         r#""usage":{{"prompt_tokens":{prompt},"completion_tokens":{completion},"prompt_tokens_details":{{"cached_tokens":{cached}}}}}"#
     );
@@ -29,7 +29,7 @@ fn taking(prompt: u64, cached: u64, completion: u64) -> impl Fn(&Request<bytes::
 }
 
 /// A completion whose prompt is exactly so many tokens, with at most so many of output.
-fn ask(prompt: usize, output: u64) -> String {
+pub fn ask(prompt: usize, output: u64) -> String {
     json!({"model": "big", "prompt": vec![7; prompt], "max_tokens": output}).to_string()
 }
 

@@ -4,6 +4,7 @@ mod world;
 
 mod budgets;
 mod config;
+mod event_log;
 mod ladder;
 mod leaving;
 mod lending;

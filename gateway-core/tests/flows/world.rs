@@ -156,6 +156,16 @@ impl World {
         self.world.set_link(CellKind::Budget, link);
     }
 
+    /// Cuts the clusters' cells off.
+    pub fn cut_clusters_off(&self) {
+        self.world.set_link(CellKind::Cluster, Link::CUT);
+    }
+
+    /// Requests come in where the platform names that place.
+    pub fn come_in_at(&mut self, code: &str) {
+        code.clone_into(&mut self.edge.location.code);
+    }
+
     /// Commands that budgets' cells were sent.
     pub fn commands(&self) -> u64 {
         self.world.commands_sent(CellKind::Budget)

@@ -64,6 +64,7 @@ impl<P: Platform> Permit<P> {
         };
         permit.client.exchange.tell(&Event::Permitted {
             cluster: &permit.client.cluster.name,
+            replica: &permit.replica().name,
             is_kept,
             choice: permit.choice,
         });

@@ -10,7 +10,7 @@ use crate::cells::CellReply;
 use crate::cluster::{ClusterCommand, ClusterReply, ReplicaStatus};
 use crate::config::Cluster;
 use crate::ids::Tokens;
-use crate::observe::Told;
+use crate::observe::CellFigures;
 use crate::pipeline::body::Body;
 use crate::pipeline::context::Exchange;
 use crate::pipeline::dispatch::{address, command};
@@ -45,21 +45,23 @@ pub(in crate::pipeline) async fn metrics<P: Platform>(
     if !admin.keys.is_empty() {
         authenticate_admin(admin, &head.headers)?;
     }
-    let mut told = Told::default();
+    let mut figures = CellFigures::default();
     for cluster in exchange.config.clusters.values() {
-        told.clusters
+        figures
+            .clusters
             .push((cluster.name.clone(), replica_statuses(exchange, cluster).await));
     }
     for model in exchange.config.models.values().filter(|model| model.tokens.is_none()) {
         let correction = correction_in_cell(&exchange.platform, model).await;
-        told.corrections
+        figures
+            .corrections
             .extend(correction.map(|correction| (model.name.clone(), correction)));
     }
     for budget in exchange.config.tenants.iter().flat_map(|tenant| &tenant.budgets) {
         let status = budgets::status(exchange, budget).await;
-        told.budgets.extend(status.map(|status| (budget.id.clone(), status)));
+        figures.budgets.extend(status.map(|status| (budget.id.clone(), status)));
     }
-    let text = exchange.gateway.metrics.scrape(&told);
+    let text = exchange.gateway.metrics.scrape(&figures);
     Ok(response::with_type(
         text.into(),
         "application/openmetrics-text; version=1.0.0; charset=utf-8",

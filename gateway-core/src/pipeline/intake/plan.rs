@@ -8,6 +8,7 @@ use crate::api::RequestError;
 use crate::cluster::ClusterLoad;
 use crate::config::{Cluster, Config, Model, Serving, Tenant, Tier};
 use crate::ids::ClusterName;
+use crate::observe::Event;
 use crate::pipeline::context::Exchange;
 use crate::pipeline::intake::Counted;
 use crate::platform::Platform;
@@ -133,7 +134,7 @@ impl<P: Platform> Order<P> {
     /// What to ask and whom, in that place of the walk; `None` where the tier's model cannot take the request.
     pub fn target(&self, tier: usize, cluster: usize) -> Option<Target<'_>> {
         let planned_tier = &self.plan.tiers[tier];
-        let ready = planned_tier.ready.get_or_init(|| ready(self, planned_tier));
+        let ready = planned_tier.ready.get_or_init(|| ready(self, tier, planned_tier));
         let Ready { count, ranked } = ready.as_ref()?;
         Some(Target {
             tier,
@@ -154,20 +155,27 @@ fn plan_tier(tenant: &Tenant, model: Arc<Model>) -> PlannedTier {
     }
 }
 
-fn ready<P: Platform>(order: &Order<P>, tier: &PlannedTier) -> Option<Ready> {
+fn ready<P: Platform>(order: &Order<P>, index: usize, tier: &PlannedTier) -> Option<Ready> {
     let exchange = &order.exchange;
     let count = order.counts.of(exchange, &order.request, &tier.model).ok()?;
     let candidate = |index: &usize| {
         let cluster = &tier.model.serving[*index].cluster;
         Candidate {
+            cluster: &cluster.name,
             coordinates: cluster.region.coordinates,
             prefill_tokens_per_s: cluster.prefill_tokens_per_s,
             load: recent_load(exchange, &cluster.name),
         }
     };
     let candidates: Vec<_> = tier.allowed.iter().map(candidate).collect();
-    let ranked = rank(exchange.here(), count.prompt, &candidates);
-    let ranked = ranked.iter().map(|estimate| tier.allowed[estimate.index]).collect();
+    let estimates = rank(exchange.here(), count.prompt, &candidates);
+    exchange.tell(&Event::Ranked {
+        model: &tier.model.name,
+        tier: index,
+        prompt: count.prompt,
+        estimates: &estimates,
+    });
+    let ranked = estimates.iter().map(|estimate| tier.allowed[estimate.index]).collect();
     Some(Ready { count, ranked })
 }
 
