@@ -50,9 +50,14 @@ impl Cell {
             Some(state) => state,
             empty => empty.insert(self.begin(&id)?),
         };
-        let last = commands.into_iter().map(|command| state.apply(now(), command)).last();
-        let reply = last.ok_or_else(|| JsError::new("no command"))?;
-        if let Some(record) = state.to_lasting_record()? {
+        let (mut reply, mut lasting_changed) = (None, false);
+        for command in commands {
+            let applied = state.apply(now(), command);
+            lasting_changed |= applied.lasting_changed;
+            reply = Some(applied.reply);
+        }
+        let reply = reply.ok_or_else(|| JsError::new("no command"))?;
+        if lasting_changed && let Some(record) = state.to_lasting_record()? {
             glue::keep_record(&self.context, &String::from_utf8(record)?);
         }
         Ok(String::from_utf8(encode(&reply)?)?)

@@ -45,11 +45,11 @@ impl Cells {
             None
         };
         let state = state.ok_or_else(too_many)?;
-        let reply = state.apply(now, command);
-        if state.is_lasting() && !changed.contains(id) {
+        let applied = state.apply(now, command);
+        if applied.lasting_changed && !changed.contains(id) {
             changed.insert(id.clone());
         }
-        Ok(reply)
+        Ok(applied.reply)
     }
 
     /// The records of cells that have changed since the last time, by their keys in the store.
@@ -100,8 +100,9 @@ pub const MAX_CELLS: usize = 65_536;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidegate_core::budget::{BudgetCommand, BudgetLimits, BudgetReply, Rate};
-    use tidegate_core::cluster::ClusterCommand;
+    use tidegate_core::budget::{BudgetLimits, Rate, ReadBudget, SetLimits};
+    use tidegate_core::cells::CellCall;
+    use tidegate_core::cluster::ReadReplicas;
     use tidegate_core::ids::BudgetId;
 
     fn nothing(_key: &str) -> Result<Option<Bytes>, StoreError> {
@@ -116,7 +117,7 @@ mod tests {
         let all = (0..MAX_CELLS).map(|number| (id(number), CellState::new(&id(number))));
         states.by_id.extend(all);
         drop(states);
-        let look = || CellCommand::Cluster(ClusterCommand::Status);
+        let look = || ReadReplicas.into_command();
         assert!(cells.call(&id(0), Timestamp::default(), look(), nothing).is_ok());
         assert!(matches!(
             cells.call(&id(MAX_CELLS), Timestamp::default(), look(), nothing),
@@ -136,22 +137,44 @@ mod tests {
         };
         let now = Timestamp::from_millis(1_000);
         let before = Cells::default();
-        let command = CellCommand::Budget(BudgetCommand::SetLimits(Some(set)));
+        let command = SetLimits(Some(set)).into_command();
         before.call(&id, now, command, nothing).expect("called");
         let records = before.take_records().expect("written down");
         assert_eq!(records[0].0, "cell/budget/acme/all");
         assert!(before.take_records().expect("written down").is_empty());
         let after = Cells::default();
-        let status = CellCommand::Budget(BudgetCommand::Status {
+        let status = ReadBudget {
             limits: BudgetLimits::default(),
-        });
-        let reply = after.call(&id, now, status, |key| {
+        };
+        let reply = after.call(&id, now, status.into_command(), |key| {
             assert_eq!(key, records[0].0);
             Ok(Some(records[0].1.clone()))
         });
-        match reply {
-            Ok(CellReply::Budget(BudgetReply::Status(status))) => assert_eq!(status.limits, set),
-            other => panic!("{other:?}"),
-        }
+        let status = ReadBudget::read(reply.expect("called")).expect("a status");
+        assert_eq!(status.limits, set);
+    }
+
+    #[test]
+    fn what_changes_nothing_that_lasts_writes_nothing() {
+        let budget = CellId::Budget(BudgetId {
+            tenant: "acme".into(),
+            name: "all".into(),
+        });
+        let cells = Cells::default();
+        let look = |seconds: u64| {
+            let limits = BudgetLimits::default();
+            let now = Timestamp::from_millis(1_000 * seconds);
+            let look = ReadBudget { limits }.into_command();
+            cells.call(&budget, now, look, nothing).expect("called");
+        };
+        look(1);
+        cells.take_records().expect("written down");
+        look(2);
+        let cluster = CellId::Cluster("eu".into());
+        let now = Timestamp::from_millis(1_000);
+        cells
+            .call(&cluster, now, ReadReplicas.into_command(), nothing)
+            .expect("called");
+        assert!(cells.take_records().expect("written down").is_empty());
     }
 }

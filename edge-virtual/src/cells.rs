@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use tidegate_core::cells::{CellCommand, CellId, CellReply, CellState};
+use tidegate_core::cells::{Applied, CellCommand, CellId, CellReply, CellState};
 use tidegate_core::time::Timestamp;
 
 use crate::link::Link;
@@ -113,7 +113,7 @@ impl Cells {
     pub fn apply(&self, at: Timestamp, from: ProcessId, cell: &CellId, command: CellCommand) -> CellReply {
         let copy = self.watch.borrow().is_some().then(|| command.clone());
         self.with(cell, |state| {
-            let reply = state.apply(at, command);
+            let Applied { reply, .. } = state.apply(at, command);
             if let Some(command) = &copy {
                 let reply = &reply;
                 let what = Passing::Applied { command, reply, state };

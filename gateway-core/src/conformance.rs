@@ -10,9 +10,9 @@ use futures::future::join_all;
 use http::{Method, Request};
 use serde::{Deserialize, Serialize};
 
-use crate::cells::{CellAddress, CellCommand, CellId, CellReply};
+use crate::cells::{CellAddress, CellCall, CellId};
 use crate::cluster::{
-    Acquire, BreakerPolicy, Capacity, ClusterCommand, ClusterReply, Outcome, PermitId, Release, ReplicaStatus,
+    Acquire, Acquired, BreakerPolicy, Capacity, Outcome, PermitId, ReadReplicas, Release, Releases, ReplicaStatus,
 };
 use crate::geo::Coordinates;
 use crate::ids::Tokens;
@@ -292,22 +292,13 @@ fn cell<P: Platform>(platform: &P) -> CellAddress {
     }
 }
 
-async fn call<P: Platform>(platform: &P, cell: &CellAddress, command: ClusterCommand) -> Result<ClusterReply, String> {
-    let reply = platform
-        .cell_call(cell, CellCommand::Cluster(command))
-        .await
-        .map_err(|error| error.to_string())?;
-    match reply {
-        CellReply::Cluster(reply) => Ok(reply),
-        other @ (CellReply::Estimate(_) | CellReply::Budget(_) | CellReply::AnotherKind) => {
-            Err(format!("not a cluster's reply: {other:?}"))
-        }
-    }
+async fn call<P: Platform, C: CellCall>(platform: &P, cell: &CellAddress, call: C) -> Result<C::Reply, String> {
+    platform.call(cell, call).await.map_err(|error| error.to_string())
 }
 
 async fn acquire<P: Platform>(platform: &P, cell: &CellAddress) -> Result<Option<PermitId>, String> {
     let permit = PermitId(platform.random());
-    let command = ClusterCommand::Acquire(Acquire {
+    let acquire = Acquire {
         headroom_percent: 0,
         permit,
         kv_tokens: Tokens(1),
@@ -320,11 +311,10 @@ async fn acquire<P: Platform>(platform: &P, cell: &CellAddress) -> Result<Option
         tried: vec![],
         affinity: None,
         ttl: Duration::from_secs(60),
-    });
-    match call(platform, cell, command).await? {
-        ClusterReply::Granted(_) => Ok(Some(permit)),
-        ClusterReply::Refused(_) => Ok(None),
-        reply @ (ClusterReply::Done | ClusterReply::Extended(_) | ClusterReply::Status(_)) => Err(format!("{reply:?}")),
+    };
+    match call(platform, cell, acquire).await? {
+        Acquired::Granted(_) => Ok(Some(permit)),
+        Acquired::Refused(_) => Ok(None),
     }
 }
 
@@ -334,16 +324,11 @@ async fn release<P: Platform>(platform: &P, cell: &CellAddress, permit: PermitId
         open: Duration::from_secs(1),
     };
     let releases = vec![Release::of_all(permit, None, Outcome::Served)];
-    let release = ClusterCommand::Release { releases, breaker };
-    call(platform, cell, release).await.map(drop)
+    call(platform, cell, Releases { releases, breaker }).await
 }
 
 async fn status<P: Platform>(platform: &P, cell: &CellAddress) -> Result<Vec<ReplicaStatus>, String> {
-    if let ClusterReply::Status(status) = call(platform, cell, ClusterCommand::Status).await? {
-        Ok(status)
-    } else {
-        Err("no status".to_owned())
-    }
+    call(platform, cell, ReadReplicas).await
 }
 
 fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {

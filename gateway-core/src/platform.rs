@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::Stream;
 use thiserror::Error;
 
-use crate::cells::{CellAddress, CellCommand, CellError, CellReply};
+use crate::cells::{CellAddress, CellCall, CellCommand, CellError, CellReply};
 use crate::ids::SecretName;
 use crate::time::Timestamp;
 
@@ -48,6 +48,14 @@ pub trait Platform: Clone + 'static {
     /// # Errors
     /// When the cell cannot be reached; the command may or may not have run.
     async fn cell_call(&self, cell: &CellAddress, command: CellCommand) -> Result<CellReply, CellError>;
+
+    /// Runs one command in a cell, as `cell_call` does, and gives the reply that belongs to it.
+    ///
+    /// # Errors
+    /// When the cell cannot be reached, or replies to something else.
+    async fn call<C: CellCall>(&self, cell: &CellAddress, call: C) -> Result<C::Reply, CellError> {
+        C::read(self.cell_call(cell, call.into_command()).await?)
+    }
 
     /// Sends a request and waits for the head of the response. The adapter adds the secret's value as
     /// `authorization: Bearer …`, follows no redirect, and passes bytes through undecoded. Dropping the future

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tidegate_core::budget::{BudgetCommand, BudgetLimits, BudgetReply, LeaseCache, LeaseholderId, Rate};
-use tidegate_core::cells::{CellCommand, CellId, CellReply};
+use tidegate_core::budget::{BudgetLimits, Lease, LeaseCache, LeaseholderId, Rate};
+use tidegate_core::cells::{CellCall, CellId};
 use tidegate_core::ids::BudgetId;
 
 use super::{Place, now};
@@ -24,14 +24,11 @@ pub async fn one_task(cells: Arc<Place>, until: Instant, holder: u64) -> Vec<Dur
     let mut took = Vec::new();
     while Instant::now() < until {
         let lease = book.ask(now(), Some((TOKENS, 0)), limits, TTL);
-        let command = CellCommand::Budget(BudgetCommand::Lease(lease));
         let asked = Instant::now();
-        let reply = cells.call(&cell, command).await.expect("a reply");
+        let reply = cells.call(&cell, lease.into_command()).await.expect("a reply");
         took.push(asked.elapsed());
-        let CellReply::Budget(BudgetReply::Leased(leased)) = reply else {
-            panic!("{reply:?}");
-        };
-        book.on_leased(now(), *leased)
+        let leased = Lease::read(reply).expect("a lease");
+        book.on_leased(now(), leased)
             .expect("it is awaited")
             .expect("there is plenty");
         book.settle(now(), TOKENS, TOKENS);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidegate_core::cells::{CellCommand, CellId};
-use tidegate_core::cluster::{Acquire, BreakerPolicy, Capacity, ClusterCommand, Outcome, PermitId, Release};
+use tidegate_core::cluster::{Acquire, BreakerPolicy, Capacity, ClusterCommand, Outcome, PermitId, Release, Releases};
 use tidegate_core::ids::Tokens;
 
 use super::Place;
@@ -43,11 +43,11 @@ fn acquire(permit: u64) -> CellCommand {
 }
 
 fn release(permit: u64) -> CellCommand {
-    CellCommand::Cluster(ClusterCommand::Release {
+    CellCommand::Cluster(ClusterCommand::Release(Releases {
         releases: vec![Release::of_all(PermitId(permit), None, Outcome::Served)],
         breaker: BreakerPolicy {
             failures: 3,
             open: Duration::from_secs(5),
         },
-    })
+    }))
 }

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use tidegate_core::cells::{CellCommand, CellError, CellId, CellReply};
+use tidegate_core::cells::{CellCall, CellError, CellId};
 use tidegate_core::cluster::{
-    Acquire, BreakerPolicy, Capacity, ClusterCommand, ClusterReply, Outcome, PermitId, Release,
+    Acquire, Acquired, BreakerPolicy, Capacity, Outcome, PermitId, ReadReplicas, Release, Releases,
 };
 use tidegate_core::ids::Tokens;
 use tidegate_native::{Redis, RedisAddress};
@@ -79,16 +79,15 @@ pub async fn acquire(user: &Redis, name: &str, permit: u64, most: u32) -> Result
         affinity: None,
         ttl: Duration::from_secs(60),
     };
-    match ask(user, name, ClusterCommand::Acquire(acquire)).await? {
-        ClusterReply::Granted(_) => Ok(true),
-        ClusterReply::Refused(_) => Ok(false),
-        reply @ (ClusterReply::Done | ClusterReply::Extended(_) | ClusterReply::Status(_)) => panic!("{reply:?}"),
+    match ask(user, name, acquire).await? {
+        Acquired::Granted(_) => Ok(true),
+        Acquired::Refused(_) => Ok(false),
     }
 }
 
 /// Gives a place back.
 pub async fn release(user: &Redis, name: &str, permit: u64) {
-    let release = ClusterCommand::Release {
+    let release = Releases {
         releases: vec![Release::of_all(PermitId(permit), None, Outcome::Served)],
         breaker: BreakerPolicy {
             failures: 1,
@@ -100,17 +99,12 @@ pub async fn release(user: &Redis, name: &str, permit: u64) {
 
 /// How many places are taken.
 pub async fn running(user: &Redis, name: &str) -> Result<u32, CellError> {
-    let ClusterReply::Status(replicas) = ask(user, name, ClusterCommand::Status).await? else {
-        panic!("no status")
-    };
+    let replicas = ask(user, name, ReadReplicas).await?;
     Ok(replicas.iter().map(|replica| replica.running).sum())
 }
 
-async fn ask(user: &Redis, name: &str, command: ClusterCommand) -> Result<ClusterReply, CellError> {
-    match user.call_cell(&cell(name), CellCommand::Cluster(command)).await? {
-        CellReply::Cluster(reply) => Ok(reply),
-        other => panic!("{other:?}"),
-    }
+async fn ask<C: CellCall>(user: &Redis, name: &str, call: C) -> Result<C::Reply, CellError> {
+    C::read(user.call_cell(&cell(name), call.into_command()).await?)
 }
 
 /// Waits until the cell answers again.

@@ -230,7 +230,7 @@ const FORGETS_ONE_IN: u64 = 32;
 
 #[cfg(test)]
 mod tests {
-    use tidegate_core::cluster::{Capacity, ClusterCommand, ClusterReply, HeldPermit, PermitId};
+    use tidegate_core::cluster::{Capacity, ClusterCommand, ClusterReply, HeldPermit, PermitId, Renew};
     use tidegate_core::ids::Tokens;
     use tidegate_core::time::Timestamp;
 
@@ -243,7 +243,10 @@ mod tests {
             capacity: Capacity::of_one(Tokens(7)),
         };
         let ttl = Duration::from_secs(30);
-        let commands = vec![CellCommand::Cluster(ClusterCommand::Renew { held: vec![held], ttl })];
+        let commands = vec![CellCommand::Cluster(ClusterCommand::Renew(Renew {
+            held: vec![held],
+            ttl,
+        }))];
         Entry {
             at: Timestamp::from_millis(1_000),
             commands,

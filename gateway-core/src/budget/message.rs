@@ -27,6 +27,17 @@ pub enum BudgetCommand {
     SetLimits(Option<BudgetLimits>),
 }
 
+/// Asks how a budget stands: `BudgetCommand::Status` as a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadBudget {
+    /// The limits that the configuration sets.
+    pub limits: BudgetLimits,
+}
+
+/// Puts these limits in place of the configuration's; `None` puts those back: `BudgetCommand::SetLimits` as a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SetLimits(pub Option<BudgetLimits>);
+
 /// Who holds leases: one book, that of a budget in one process, isolate or instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

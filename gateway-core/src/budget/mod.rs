@@ -21,8 +21,8 @@ pub use cell::BudgetCell;
 pub use error::BudgetError;
 pub use limits::{BudgetLimits, MOST_PER_DAY, Rate};
 pub use message::{
-    BudgetCommand, BudgetReply, BudgetStatus, Denied, Lease, Leased, LeaseholderId, Left, Need, Report, Shortage,
-    Totals,
+    BudgetCommand, BudgetReply, BudgetStatus, Denied, Lease, Leased, LeaseholderId, Left, Need, ReadBudget, Report,
+    SetLimits, Shortage, Totals,
 };
 pub use outputs::Outputs;
 pub use rates::{RateState, Rates};

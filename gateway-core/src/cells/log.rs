@@ -80,7 +80,7 @@ impl ReplayedCell {
         let Some(Entry { at, commands }) = entry else {
             return Vec::new();
         };
-        let run = |command| self.state.apply(at, command);
+        let run = |command| self.state.apply(at, command).reply;
         commands.into_iter().map(run).collect()
     }
 
@@ -110,7 +110,7 @@ mod tests {
     use crate::budget::{
         Amount, BudgetCommand, BudgetLimits, Lease, LeaseAccount, LeaseholderId, Need, Outputs, Rate, Report,
     };
-    use crate::cluster::{Capacity, ClusterCommand, ClusterReply, HeldPermit, PermitId};
+    use crate::cluster::{Capacity, ClusterCommand, ClusterReply, HeldPermit, PermitId, Renew};
     use crate::ids::Tokens;
 
     fn renewal(permit: u64) -> Entry {
@@ -122,7 +122,10 @@ mod tests {
         let ttl = Duration::from_secs(30);
         Entry {
             at: Timestamp::from_millis(1_000),
-            commands: vec![CellCommand::Cluster(ClusterCommand::Renew { held: vec![held], ttl })],
+            commands: vec![CellCommand::Cluster(ClusterCommand::Renew(Renew {
+                held: vec![held],
+                ttl,
+            }))],
         }
     }
 

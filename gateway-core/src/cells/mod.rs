@@ -2,96 +2,19 @@
 //! what kinds there are, how they are addressed, and how they and their messages are written down.
 
 pub mod append_batch;
+mod call;
+mod id;
 pub mod log;
 pub mod redis;
+mod state;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-use crate::budget::{BudgetCell, BudgetCommand, BudgetReply};
-use crate::cluster::{ClusterCell, ClusterCommand, ClusterReply};
-use crate::geo::Coordinates;
-use crate::ids::{BudgetId, ClusterName, ModelName};
-use crate::time::Timestamp;
-use crate::tokens::{Correction, Observed};
-
-/// Which cell, and where on Earth it is best kept.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CellAddress {
-    /// What the cell is for.
-    pub id: CellId,
-    /// Where the traffic that matters to it is: the cluster's region.
-    pub near: Coordinates,
-}
-
-/// A cell's identity: its kind and the name of what it keeps.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum CellId {
-    /// In-flight requests and kv_cache of one cluster.
-    Cluster(ClusterName),
-    /// What engines' reports have taught about the tokens of one model.
-    Estimate(ModelName),
-    /// What a tenant may use of a group of models.
-    Budget(BudgetId),
-}
-
-impl CellId {
-    /// The identity as one string, `kind/name`, for runtimes that address cells by string.
-    pub fn key(&self) -> String {
-        match self {
-            Self::Cluster(name) => format!("cluster/{name}"),
-            Self::Estimate(model) => format!("estimate/{model}"),
-            Self::Budget(id) => format!("budget/{id}"),
-        }
-    }
-
-    /// The identity that `key` was made from, or `None` where it names no kind of this version.
-    pub fn from_key(key: &str) -> Option<Self> {
-        match key.split_once('/')? {
-            ("cluster", name) if !name.is_empty() => Some(Self::Cluster(name.into())),
-            ("estimate", model) if !model.is_empty() => Some(Self::Estimate(model.into())),
-            ("budget", names) => match names.split_once('/')? {
-                (tenant, name) if !tenant.is_empty() && !name.is_empty() => Some(Self::Budget(BudgetId {
-                    tenant: tenant.into(),
-                    name: name.into(),
-                })),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-}
-
-/// A command to a cell of any kind.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CellCommand {
-    /// To a cluster cell.
-    Cluster(ClusterCommand),
-    /// To a model's estimate: learn from these reports. Empty ones only ask.
-    Estimate(Observed),
-    /// To a budget cell.
-    Budget(BudgetCommand),
-}
-
-impl CellCommand {
-    /// The reply to a command that only tells the cell something: it is known beforehand, so that such a command can
-    /// wait a moment for company. `None` where the reply says something.
-    pub fn reply_to_come(&self) -> Option<CellReply> {
-        match self {
-            Self::Cluster(ClusterCommand::Release { .. } | ClusterCommand::Renew { .. }) => {
-                Some(CellReply::Cluster(ClusterReply::Done))
-            }
-            Self::Budget(BudgetCommand::Settle(_)) => Some(CellReply::Budget(BudgetReply::Done)),
-            Self::Cluster(ClusterCommand::Acquire(_) | ClusterCommand::Extend(_) | ClusterCommand::Status)
-            | Self::Estimate(_)
-            | Self::Budget(BudgetCommand::Lease(_) | BudgetCommand::Status { .. } | BudgetCommand::SetLimits(_)) => {
-                None
-            }
-        }
-    }
-}
+pub use call::{CellCall, CellCommand, CellReply};
+pub use id::{CellAddress, CellId};
+pub use state::{Applied, CellState};
 
 /// Why a cell did not answer.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -104,74 +27,13 @@ pub enum CellError {
     Malformed(String),
 }
 
-/// A cell's reply to a command of its kind.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CellReply {
-    /// From a cluster cell.
-    Cluster(ClusterReply),
-    /// From a model's estimate: what holds now.
-    Estimate(Correction),
-    /// From a budget cell.
-    Budget(BudgetReply),
-    /// The command is for cells of another kind; nothing was done.
-    AnotherKind,
-}
-
-/// The state of a cell of any kind.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CellState {
-    /// Of a cluster cell.
-    Cluster(ClusterCell),
-    /// Of a model's estimate.
-    Estimate(Correction),
-    /// Of a budget cell.
-    Budget(Box<BudgetCell>),
-}
-
 impl CellState {
-    /// A cell that has seen nothing yet.
-    pub fn new(id: &CellId) -> Self {
-        match id {
-            CellId::Cluster(_) => Self::Cluster(ClusterCell::default()),
-            CellId::Estimate(_) => Self::Estimate(Correction::default()),
-            CellId::Budget(_) => Self::Budget(Box::default()),
-        }
-    }
-
-    /// Runs one command. The runtime calls it for one command at a time.
-    pub fn apply(&mut self, now: Timestamp, command: CellCommand) -> CellReply {
-        match (self, command) {
-            (Self::Cluster(cell), CellCommand::Cluster(command)) => CellReply::Cluster(cell.apply(now, command)),
-            (Self::Estimate(correction), CellCommand::Estimate(observed)) => {
-                correction.learn(&observed);
-                CellReply::Estimate(*correction)
-            }
-            (Self::Budget(cell), CellCommand::Budget(command)) => CellReply::Budget(cell.apply(now, command)),
-            (Self::Cluster(_), CellCommand::Estimate(_) | CellCommand::Budget(_))
-            | (Self::Estimate(_), CellCommand::Cluster(_) | CellCommand::Budget(_))
-            | (Self::Budget(_), CellCommand::Cluster(_) | CellCommand::Estimate(_)) => CellReply::AnotherKind,
-        }
-    }
-
-    /// Whether something of it must survive a restart, where cells live in memory.
-    pub fn is_lasting(&self) -> bool {
-        match self {
-            Self::Cluster(_) | Self::Estimate(_) => false,
-            Self::Budget(_) => true,
-        }
-    }
-
     /// What must survive a restart, as a record; `None` for figures of the moment.
     ///
     /// # Errors
     /// Never for states that this crate makes.
     pub fn to_lasting_record(&self) -> Result<Option<Vec<u8>>, CellError> {
-        match self {
-            Self::Cluster(_) | Self::Estimate(_) => Ok(None),
-            Self::Budget(cell) => Self::Budget(Box::new(cell.without_holders())).to_record().map(Some),
-        }
+        self.lasting().map(|lasting| lasting.to_record()).transpose()
     }
 
     /// The state as a record, for runtimes that keep it outside the process between commands.
@@ -199,7 +61,6 @@ impl CellState {
         decode(state.get().as_bytes())
     }
 }
-
 /// A command or reply as bytes, for runtimes whose cells are reached by messages.
 ///
 /// # Errors
@@ -236,39 +97,8 @@ struct RecordIn<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn keys_read_as_they_are_written() {
-        for id in [
-            CellId::Cluster("eu".into()),
-            CellId::Estimate("org/model/v1".into()),
-            CellId::Budget(BudgetId {
-                tenant: "acme".into(),
-                name: "chat".into(),
-            }),
-        ] {
-            assert_eq!(CellId::from_key(&id.key()), Some(id));
-        }
-        for key in [
-            "estimate/",
-            "estimate",
-            "other/eu",
-            "budget/acme",
-            "budget/acme/",
-            "budget//chat",
-        ] {
-            assert_eq!(CellId::from_key(key), None, "{key}");
-        }
-    }
-
-    #[test]
-    fn a_command_to_another_kind_of_cell_changes_nothing() {
-        let now = Timestamp::default();
-        let mut cell = CellState::new(&CellId::Estimate("model".into()));
-        let before = cell.clone();
-        let reply = cell.apply(now, CellCommand::Cluster(ClusterCommand::Status));
-        assert_eq!((reply, cell), (CellReply::AnotherKind, before));
-    }
+    use crate::time::Timestamp;
+    use crate::tokens::Correction;
 
     #[test]
     fn an_estimate_is_a_record_like_any_state() {

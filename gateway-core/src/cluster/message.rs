@@ -17,20 +17,10 @@ pub enum ClusterCommand {
     Acquire(Acquire),
     /// Go on lending: renews the permits too.
     Extend(Extend),
-    /// Requests still run under these permits, which hold for `ttl` from now.
-    Renew {
-        /// The permits.
-        held: Vec<HeldPermit>,
-        /// How long they hold without another renewal.
-        ttl: Duration,
-    },
+    /// Requests still run under these permits.
+    Renew(Renew),
     /// Permits have ended, or a part of them, or a request under them.
-    Release {
-        /// Which.
-        releases: Vec<Release>,
-        /// When failures open a replica's breaker.
-        breaker: BreakerPolicy,
-    },
+    Release(Releases),
     /// Tell what every replica holds.
     Status,
 }
@@ -72,6 +62,28 @@ pub struct Extend {
     /// How long the permits hold without renewal.
     pub ttl: Duration,
 }
+
+/// Permits under which requests still run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Renew {
+    /// The permits.
+    pub held: Vec<HeldPermit>,
+    /// How long they hold from now without another renewal.
+    pub ttl: Duration,
+}
+
+/// What holders tell of permits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Releases {
+    /// Of each permit.
+    pub releases: Vec<Release>,
+    /// When failures open a replica's breaker.
+    pub breaker: BreakerPolicy,
+}
+
+/// Asks what every replica holds: `ClusterCommand::Status` as a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadReplicas;
 
 /// What a holder tells of a permit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -115,6 +127,15 @@ pub enum ClusterReply {
     Done,
     /// To `Status`: every replica that the cell knows.
     Status(Vec<ReplicaStatus>),
+}
+
+/// What is replied to `Acquire`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Acquired {
+    /// Held.
+    Granted(Grant),
+    /// No replica can take the request now.
+    Refused(Refusal),
 }
 
 /// A permit was given.

@@ -13,7 +13,10 @@ mod policy;
 pub use breaker::BreakerPolicy;
 pub use cell::ClusterCell;
 pub use choice::{ChoiceReason, Obstacle, PassedOver};
-pub use message::{Acquire, ClusterCommand, ClusterReply, Extend, Extended, Grant, Refusal, Release, ReplicaStatus};
+pub use message::{
+    Acquire, Acquired, ClusterCommand, ClusterReply, Extend, Extended, Grant, ReadReplicas, Refusal, Release, Releases,
+    Renew, ReplicaStatus,
+};
 pub use permit::{Capacity, ClusterLoad, HeldPermit, Outcome, PermitId};
 pub use permit_cache::{CachedGrant, LOOK_EVERY, PermitCache};
 pub use policy::ClusterPolicy;

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{self, LocalBoxStream};
 use http::{Request, Response};
-use tidegate_core::cells::{CellCommand, CellId, CellReply};
-use tidegate_core::cluster::{ClusterCommand, ClusterReply};
+use tidegate_core::cells::{CellCall, CellId};
+use tidegate_core::cluster::ReadReplicas;
 use tidegate_core::tokens::Tables;
 use tidegate_core::{Body, Gateway};
 use tidegate_virtual::{CellKind, Edge, Link, Script, VirtualPlatform};
@@ -127,12 +127,10 @@ impl World {
     pub fn in_flight(&mut self, cluster: &str) -> u32 {
         self.world.settle();
         let now = self.world.now();
-        let reply = self.world.with_cell(&CellId::Cluster(cluster.into()), |cell| {
-            cell.apply(now, CellCommand::Cluster(ClusterCommand::Status))
+        let applied = self.world.with_cell(&CellId::Cluster(cluster.into()), |cell| {
+            cell.apply(now, ReadReplicas.into_command())
         });
-        let CellReply::Cluster(ClusterReply::Status(status)) = reply else {
-            panic!("no status")
-        };
+        let status = ReadReplicas::read(applied.reply).expect("a status");
         status.iter().map(|replica| replica.running).sum()
     }
 

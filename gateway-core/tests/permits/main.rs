@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tidegate_core::cluster::{
     Acquire, BreakerPolicy, Capacity, ClusterCell, ClusterCommand, ClusterReply, Extend, HeldPermit, Outcome,
-    PermitCache, PermitId, Release, ReplicaStatus,
+    PermitCache, PermitId, Release, Releases, Renew, ReplicaStatus,
 };
 use tidegate_core::ids::{ReplicaName, Tokens};
 use tidegate_core::time::Timestamp;
@@ -201,7 +201,7 @@ impl World {
 
     fn release(&mut self, releases: Vec<Release>, told: Fate) {
         let breaker = BREAKER;
-        let command = ClusterCommand::Release { releases, breaker };
+        let command = ClusterCommand::Release(Releases { releases, breaker });
         match told {
             Fate::Arrives => drop(self.cell.apply(self.now, command)),
             Fate::Late => self.late.push(command),
@@ -220,7 +220,8 @@ impl World {
         for book in &mut self.books {
             held.extend(book.renew(self.now, TTL / 3));
         }
-        self.cell.apply(self.now, ClusterCommand::Renew { held, ttl: TTL });
+        self.cell
+            .apply(self.now, ClusterCommand::Renew(Renew { held, ttl: TTL }));
     }
 
     fn status(&mut self) -> Vec<ReplicaStatus> {

@@ -2,6 +2,7 @@
 //! spend without asking; docs/budgets.md derives what holds in any window.
 
 mod grant;
+mod lasting;
 mod turn;
 
 use std::collections::BTreeMap;
@@ -93,28 +94,6 @@ impl BudgetCell {
     /// Tokens that were spent beyond all that there was.
     pub fn debt(&self) -> u64 {
         self.tokens.level().min(0).unsigned_abs()
-    }
-
-    /// What must survive a restart, without who holds what: leases are figures of the moment. Their sum is kept, so
-    /// that a cell that begins from this lends nothing twice; holders tell their accounts when they next report.
-    #[must_use]
-    pub fn without_holders(&self) -> Self {
-        let ends = self.live().map(|holder| holder.expires).max();
-        Self {
-            configured: self.configured,
-            overridden: self.overridden,
-            tokens: self.tokens.orphaned(),
-            requests: self.requests.orphaned(),
-            day: self.day,
-            day_tokens: self.day_tokens,
-            holders: BTreeMap::new(),
-            slots: 0,
-            orphaned_until: self.orphaned_until.max(ends.unwrap_or_default()),
-            turn: None,
-            outputs: self.outputs.clone(),
-            now: self.now,
-            sweep_at: Timestamp::NEVER,
-        }
     }
 
     /// What must hold after every command.

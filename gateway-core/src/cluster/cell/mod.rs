@@ -18,7 +18,9 @@ use self::permits::PermitTable;
 use self::replicas::Replicas;
 use super::breaker::BreakerPolicy;
 use super::choice::{Obstacle, Scope, Standing, choose};
-use super::message::{Acquire, ClusterCommand, ClusterReply, Extend, Extended, Grant, Refusal, Release, ReplicaStatus};
+use super::message::{
+    Acquire, ClusterCommand, ClusterReply, Extend, Extended, Grant, Refusal, Release, Releases, Renew, ReplicaStatus,
+};
 use super::permit::{Capacity, ClusterLoad, HeldPermit, Outcome};
 use crate::ids::{ReplicaName, Tokens};
 use crate::time::Timestamp;
@@ -37,11 +39,11 @@ impl ClusterCell {
         let reply = match command {
             ClusterCommand::Acquire(acquire) => self.acquire(now, &acquire),
             ClusterCommand::Extend(extend) => ClusterReply::Extended(self.extend(now, extend)),
-            ClusterCommand::Renew { held, ttl } => {
+            ClusterCommand::Renew(Renew { held, ttl }) => {
                 self.renew(held, now + ttl);
                 ClusterReply::Done
             }
-            ClusterCommand::Release { releases, breaker } => {
+            ClusterCommand::Release(Releases { releases, breaker }) => {
                 for release in &releases {
                     self.release(now, release, breaker);
                 }

@@ -41,17 +41,17 @@ fn granted(cell: &mut ClusterCell, now: Timestamp, acquire: Acquire) -> Option<R
 }
 
 fn release(permit: u64, replica: Option<ReplicaName>, outcome: Outcome) -> ClusterCommand {
-    ClusterCommand::Release {
+    ClusterCommand::Release(Releases {
         releases: vec![Release::of_all(PermitId(permit), replica, outcome)],
         breaker: POLICY,
-    }
+    })
 }
 
 fn renew(held: HeldPermit) -> ClusterCommand {
-    ClusterCommand::Renew {
+    ClusterCommand::Renew(Renew {
         held: vec![held],
         ttl: TTL,
-    }
+    })
 }
 
 #[test]
@@ -276,10 +276,10 @@ fn nothing_is_lent_at_a_replica_that_has_failed_until_it_has_served() {
         let releases = vec![release];
         cell.apply(
             at(0),
-            ClusterCommand::Release {
+            ClusterCommand::Release(Releases {
                 releases,
                 breaker: policy,
-            },
+            }),
         );
     };
     tell(&mut cell, false, Outcome::Failed);
@@ -309,10 +309,10 @@ fn a_part_that_is_given_back_is_free_and_a_late_renewal_does_not_take_it_again()
     let releases = vec![release];
     cell.apply(
         at(0),
-        ClusterCommand::Release {
+        ClusterCommand::Release(Releases {
             releases,
             breaker: POLICY,
-        },
+        }),
     );
     assert_eq!(running(&mut cell, at(0)), 1);
     cell.apply(at(20), renew(held));

@@ -5,10 +5,8 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::cells::{CellAddress, CellCommand, CellError, CellId, CellReply};
-use crate::cluster::{
-    ClusterCommand, ClusterLoad, ClusterReply, Extend, Extended, LOOK_EVERY, Outcome, PermitCache, Release,
-};
+use crate::cells::{CellAddress, CellCall, CellError, CellId};
+use crate::cluster::{ClusterLoad, Extend, Extended, LOOK_EVERY, Outcome, PermitCache, Release, Releases};
 use crate::config::Cluster;
 use crate::ids::ReplicaName;
 use crate::observe::Event;
@@ -57,19 +55,9 @@ impl<P: Platform> ClusterClient<P> {
     /// Asks the cell.
     ///
     /// # Errors
-    /// When it cannot be reached, or its reply is not one of a cluster's cell.
-    pub async fn ask(&self, it: ClusterCommand) -> Result<ClusterReply, CellError> {
-        match self
-            .exchange
-            .platform
-            .cell_call(&address(&self.cluster), command(it))
-            .await?
-        {
-            CellReply::Cluster(reply) => Ok(reply),
-            CellReply::Estimate(_) | CellReply::Budget(_) | CellReply::AnotherKind => {
-                Err(CellError::Malformed("not a reply of a cluster".to_owned()))
-            }
-        }
+    /// When it cannot be reached, or replies to something else.
+    pub async fn ask<C: CellCall>(&self, call: C) -> Result<C::Reply, CellError> {
+        self.exchange.platform.call(&address(&self.cluster), call).await
     }
 
     /// The cell has told the cluster's load, now; tells when that is.
@@ -81,11 +69,11 @@ impl<P: Platform> ClusterClient<P> {
     }
 
     /// Tells the cell, in the background.
-    pub fn tell(&self, it: ClusterCommand) {
+    pub fn tell(&self, call: impl CellCall<Reply = ()> + 'static) {
         let client = self.clone();
         self.exchange.platform.after_response(async move {
             // A message that is lost costs a slot until the permit expires; asking again could only make it later.
-            let _ = client.ask(it).await;
+            let _ = client.ask(call).await;
         });
     }
 
@@ -101,7 +89,7 @@ impl<P: Platform> ClusterClient<P> {
     pub fn release(&self, releases: Vec<Release>) {
         if !releases.is_empty() {
             let breaker = self.exchange.config.breaker;
-            self.tell(ClusterCommand::Release { releases, breaker });
+            self.tell(Releases { releases, breaker });
         }
     }
 
@@ -118,9 +106,7 @@ impl<P: Platform> ClusterClient<P> {
         };
         self.exchange.platform.after_response(async move {
             // Without a reply what is lent ends soon, and requests ask the cell themselves.
-            if let Ok(ClusterReply::Extended(Extended { lends, load })) =
-                client.ask(ClusterCommand::Extend(extend)).await
-            {
+            if let Ok(Extended { lends, load }) = client.ask(extend).await {
                 let at = client.on_load(load);
                 let ended = client.with(|cache| cache.on_extended(at, &replica, lends, client.ttl()));
                 client.release(ended);
@@ -163,11 +149,6 @@ pub(in crate::pipeline) fn address(cluster: &Cluster) -> CellAddress {
         id: CellId::Cluster(cluster.name.clone()),
         near: cluster.region.coordinates,
     }
-}
-
-/// A command to a cluster's cell.
-pub(in crate::pipeline) fn command(command: ClusterCommand) -> CellCommand {
-    CellCommand::Cluster(command)
 }
 
 /// How long one request's background looks after idle slots: on Workers it has 30 s. The next request to end goes on.

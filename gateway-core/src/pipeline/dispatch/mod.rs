@@ -9,7 +9,7 @@ mod upstream;
 mod walk;
 
 pub(super) use attempt::UpstreamAnswer;
-pub(super) use cluster_client::{ClusterClient, address, command};
+pub(super) use cluster_client::{ClusterClient, address};
 pub(super) use permit::{Permit, Wanted};
 pub(super) use served_by::ServedBy;
 pub(super) use slot::PermitSlot;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::ClusterClient;
 use crate::cells::CellError;
 use crate::cluster::{
-    Acquire, Capacity, ChoiceReason, ClusterCommand, ClusterReply, Grant, HeldPermit, Outcome, PermitCache, PermitId,
-    Refusal, Release,
+    Acquire, Acquired, Capacity, ChoiceReason, Grant, HeldPermit, Outcome, PermitCache, PermitId, Refusal, Release,
+    Renew,
 };
 use crate::config::Replica;
 use crate::ids::{ReplicaName, Tokens};
@@ -113,9 +113,9 @@ impl<P: Platform> Permit<P> {
             affinity,
             ttl: asked.client.ttl(),
         };
-        match asked.client.ask(ClusterCommand::Acquire(acquire)).await? {
-            ClusterReply::Granted(grant) => asked.granted(grant, Capacity::of_one(kv_tokens)),
-            ClusterReply::Refused(Refusal {
+        match asked.client.ask(acquire).await? {
+            Acquired::Granted(grant) => asked.granted(grant, Capacity::of_one(kv_tokens)),
+            Acquired::Refused(Refusal {
                 load,
                 recovery,
                 passed_over,
@@ -123,9 +123,6 @@ impl<P: Platform> Permit<P> {
                 asked.client.on_load(load);
                 asked.refused();
                 Err(AttemptError::NoRoom { recovery, passed_over })
-            }
-            ClusterReply::Extended(_) | ClusterReply::Done | ClusterReply::Status(_) => {
-                Err(CellError::Malformed("not a reply to acquire".to_owned()).into())
             }
         }
     }
@@ -155,7 +152,7 @@ impl<P: Platform> Permit<P> {
         }
         if !held.is_empty() {
             let ttl = self.client.ttl();
-            self.client.tell(ClusterCommand::Renew { held, ttl });
+            self.client.tell(Renew { held, ttl });
         }
     }
 

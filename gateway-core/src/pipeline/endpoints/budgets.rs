@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{Dialect, RequestError};
 use crate::auth::{authenticate, authenticate_admin};
-use crate::budget::{Amount, BudgetCommand, BudgetError, BudgetLimits, BudgetReply, BudgetStatus, Rate, Totals};
-use crate::cells::{CellCommand, CellReply};
+use crate::budget::{Amount, BudgetError, BudgetLimits, BudgetStatus, Rate, ReadBudget, SetLimits, Totals};
+use crate::cells::CellCall;
 use crate::config::Budget;
 use crate::ids::{BudgetId, ModelName};
 use crate::pipeline::body::Body;
@@ -89,10 +89,10 @@ where
     match head.method {
         Method::PUT => {
             let text = receive(&exchange.platform, &head.headers, body, &exchange.config).await?;
-            call(exchange, budget, BudgetCommand::SetLimits(Some(limits(&text)?))).await?;
+            call(exchange, budget, SetLimits(Some(limits(&text)?))).await?;
         }
         Method::DELETE => {
-            call(exchange, budget, BudgetCommand::SetLimits(None)).await?;
+            call(exchange, budget, SetLimits(None)).await?;
         }
         _ => {}
     }
@@ -109,21 +109,18 @@ pub(in crate::pipeline) async fn status<P: Platform>(
     budget: &Budget,
 ) -> Result<BudgetStatus, BudgetError> {
     let limits = budget.limits;
-    call(exchange, budget, BudgetCommand::Status { limits }).await
+    call(exchange, budget, ReadBudget { limits }).await
 }
 
 async fn call<P: Platform>(
     exchange: &Exchange<P>,
     budget: &Budget,
-    command: BudgetCommand,
+    call: impl CellCall<Reply = BudgetStatus>,
 ) -> Result<BudgetStatus, BudgetError> {
-    let command = CellCommand::Budget(command);
-    match exchange.platform.cell_call(&address(budget), command).await {
-        Ok(CellReply::Budget(BudgetReply::Status(status))) => Ok(*status),
-        Ok(_) | Err(_) => Err(BudgetError::Unreachable {
-            wait: std::time::Duration::from_secs(1),
-        }),
-    }
+    let status = exchange.platform.call(&address(budget), call).await;
+    status.map_err(|_| BudgetError::Unreachable {
+        wait: std::time::Duration::from_secs(1),
+    })
 }
 
 fn limits(text: &[u8]) -> Result<BudgetLimits, RequestError> {

@@ -6,14 +6,13 @@ use serde_json::json;
 
 use super::budgets;
 use crate::auth::authenticate_admin;
-use crate::cells::CellReply;
-use crate::cluster::{ClusterCommand, ClusterReply, ReplicaStatus};
+use crate::cluster::{ReadReplicas, ReplicaStatus};
 use crate::config::Cluster;
 use crate::ids::Tokens;
 use crate::observe::CellFigures;
 use crate::pipeline::body::Body;
 use crate::pipeline::context::Exchange;
-use crate::pipeline::dispatch::{address, command};
+use crate::pipeline::dispatch::address;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::intake::correction_in_cell;
 use crate::pipeline::response;
@@ -71,11 +70,7 @@ pub(in crate::pipeline) async fn metrics<P: Platform>(
 /// Every replica of a cluster that is configured or still holds permits; none when the cell does not answer. A cell
 /// keeps nothing of replicas that are idle and well, so what it does not know is just that.
 async fn replica_statuses<P: Platform>(exchange: &Exchange<P>, cluster: &Cluster) -> Vec<ReplicaStatus> {
-    let reply = exchange
-        .platform
-        .cell_call(&address(cluster), command(ClusterCommand::Status))
-        .await;
-    let Ok(CellReply::Cluster(ClusterReply::Status(mut statuses))) = reply else {
+    let Ok(mut statuses) = exchange.platform.call(&address(cluster), ReadReplicas).await else {
         return Vec::new();
     };
     for replica in &cluster.replicas {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::cells::{CellAddress, CellCommand, CellId, CellReply};
+use crate::cells::{CellAddress, CellId};
 use crate::config::Model;
 use crate::ids::Tokens;
 use crate::pipeline::context::Exchange;
@@ -46,8 +46,7 @@ impl<P: Platform> Exchange<P> {
         let (gateway, platform) = (self.gateway.clone(), self.platform.clone());
         let name = model.name.clone();
         self.platform.after_response(async move {
-            let reply = platform.cell_call(&address, CellCommand::Estimate(observed)).await;
-            if let Ok(CellReply::Estimate(correction)) = reply {
+            if let Ok(correction) = platform.call(&address, observed).await {
                 gateway.estimates.with(&name, |known| known.correction = correction);
             }
         });
@@ -56,11 +55,7 @@ impl<P: Platform> Exchange<P> {
 
 /// What a model's cell holds; `None` when it does not answer.
 pub(in crate::pipeline) async fn correction_in_cell<P: Platform>(platform: &P, model: &Model) -> Option<Correction> {
-    let command = CellCommand::Estimate(Observed::default());
-    match platform.cell_call(&address(model)?, command).await {
-        Ok(CellReply::Estimate(correction)) => Some(correction),
-        Ok(CellReply::Cluster(_) | CellReply::Budget(_) | CellReply::AnotherKind) | Err(_) => None,
-    }
+    platform.call(&address(model)?, Observed::default()).await.ok()
 }
 
 /// A model's cell is best kept near the first of its clusters.

@@ -10,10 +10,9 @@ use std::time::Duration;
 use futures::future::{Either, select};
 
 use crate::budget::{
-    BudgetCommand, BudgetError, BudgetReply, Denied, IDLE, LONGEST_CALL, Lease, LeaseCache, Leased, MOST_WAITS,
-    NotReserved, Upkeep,
+    BudgetError, Denied, IDLE, LONGEST_CALL, Lease, LeaseCache, Leased, MOST_WAITS, NotReserved, Upkeep,
 };
-use crate::cells::{CellAddress, CellCommand, CellError, CellId, CellReply};
+use crate::cells::{CellAddress, CellError, CellId};
 use crate::config::Budget;
 use crate::observe::{Budgeting, Event};
 use crate::pipeline::context::Exchange;
@@ -99,25 +98,21 @@ impl LeaseClient {
     pub fn keep_up<P: Platform>(&self, exchange: &Rc<Exchange<P>>) {
         let now = exchange.platform.now();
         let (limits, ttl) = (self.budget.limits, exchange.config.leases.ttl);
-        let command = self.with(|cache| match cache.upkeep(now)? {
-            Upkeep::Renew => Some(BudgetCommand::Lease(cache.ask(now, None, limits, ttl))),
-            Upkeep::Settle => Some(BudgetCommand::Settle(cache.settle_up(now))),
+        let due = self.with(|cache| match cache.upkeep(now)? {
+            Upkeep::Renew => Some(Either::Left(cache.ask(now, None, limits, ttl))),
+            Upkeep::Settle => Some(Either::Right(cache.settle_up(now))),
         });
-        let Some(command) = command else { return };
+        let Some(due) = due else { return };
         let (client, background) = (self.clone(), Rc::clone(exchange));
         exchange.platform.after_response(async move {
-            match command {
-                BudgetCommand::Lease(lease) => {
+            match due {
+                Either::Left(lease) => {
                     // Nobody waits for it: what is denied now is asked for again when it is needed.
                     let _ = client.lease(&background, lease).await;
                 }
-                command @ (BudgetCommand::Settle(_) | BudgetCommand::Status { .. } | BudgetCommand::SetLimits(_)) => {
+                Either::Right(report) => {
                     // What is lost on the way the next report tells.
-                    let address = address(&client.budget);
-                    let _ = background
-                        .platform
-                        .cell_call(&address, CellCommand::Budget(command))
-                        .await;
+                    let _ = background.platform.call(&address(&client.budget), report).await;
                 }
             }
         });
@@ -144,8 +139,7 @@ impl LeaseClient {
             };
             client.cache.is_watched.store(false, Ordering::Relaxed);
             if let Some(report) = report {
-                let command = CellCommand::Budget(BudgetCommand::Settle(report));
-                let _ = platform.cell_call(&address(&client.budget), command).await;
+                let _ = platform.call(&address(&client.budget), report).await;
             }
         });
     }
@@ -253,15 +247,8 @@ impl Drop for Waiting<'_> {
 
 async fn call<P: Platform>(platform: &P, budget: &Budget, lease: Lease) -> Result<Leased, CellError> {
     let address = address(budget);
-    let calling = platform.cell_call(&address, CellCommand::Budget(BudgetCommand::Lease(lease)));
-    match select(pin!(calling), pin!(platform.sleep(LONGEST_CALL))).await {
-        Either::Left((reply, _)) => match reply? {
-            CellReply::Budget(BudgetReply::Leased(leased)) => Ok(*leased),
-            CellReply::Budget(BudgetReply::Done | BudgetReply::Status(_))
-            | CellReply::Cluster(_)
-            | CellReply::Estimate(_)
-            | CellReply::AnotherKind => Err(CellError::Malformed("not a reply to lease".to_owned())),
-        },
+    match select(pin!(platform.call(&address, lease)), pin!(platform.sleep(LONGEST_CALL))).await {
+        Either::Left((leased, _)) => leased,
         Either::Right(_) => Err(CellError::Unreachable("no answer in time".to_owned())),
     }
 }

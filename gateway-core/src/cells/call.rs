@@ -1,0 +1,254 @@
+//! What cells are told and what they reply. Each command knows its reply, so that who asks gets that and no other.
+
+use serde::{Deserialize, Serialize};
+
+use super::CellError;
+use crate::budget::{BudgetCommand, BudgetReply, BudgetStatus, Lease, Leased, ReadBudget, Report, SetLimits};
+use crate::cluster::{
+    Acquire, Acquired, ClusterCommand, ClusterReply, Extend, Extended, ReadReplicas, Releases, Renew, ReplicaStatus,
+};
+use crate::tokens::{Correction, Observed};
+
+/// A command to a cell of any kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CellCommand {
+    /// To a cluster cell.
+    Cluster(ClusterCommand),
+    /// To a model's estimate: learn from these reports. Empty ones only ask.
+    Estimate(Observed),
+    /// To a budget cell.
+    Budget(BudgetCommand),
+}
+
+/// A cell's reply to a command of its kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CellReply {
+    /// From a cluster cell.
+    Cluster(ClusterReply),
+    /// From a model's estimate: what holds now.
+    Estimate(Correction),
+    /// From a budget cell.
+    Budget(BudgetReply),
+    /// The command is for cells of another kind; nothing was done.
+    AnotherKind,
+}
+
+impl CellCommand {
+    /// The reply to a command that only tells the cell something: it is known beforehand, so that such a command can
+    /// wait a moment for company. `None` where the reply says something.
+    pub fn reply_to_come(&self) -> Option<CellReply> {
+        match self {
+            Self::Cluster(ClusterCommand::Release(_) | ClusterCommand::Renew(_)) => {
+                Some(CellReply::Cluster(ClusterReply::Done))
+            }
+            Self::Budget(BudgetCommand::Settle(_)) => Some(CellReply::Budget(BudgetReply::Done)),
+            Self::Cluster(ClusterCommand::Acquire(_) | ClusterCommand::Extend(_) | ClusterCommand::Status)
+            | Self::Estimate(_)
+            | Self::Budget(BudgetCommand::Lease(_) | BudgetCommand::Status { .. } | BudgetCommand::SetLimits(_)) => {
+                None
+            }
+        }
+    }
+}
+
+/// A command that knows what is replied to it.
+pub trait CellCall {
+    /// What is replied.
+    type Reply;
+
+    /// The command as cells take it.
+    fn into_command(self) -> CellCommand;
+
+    /// What the cell replied, if it is a reply to this; `None` if it is one to something else.
+    fn reply(reply: CellReply) -> Option<Self::Reply>;
+
+    /// What the cell replied.
+    ///
+    /// # Errors
+    /// When it is a reply to something else.
+    fn read(reply: CellReply) -> Result<Self::Reply, CellError> {
+        Self::reply(reply).ok_or_else(|| CellError::Malformed("a reply to another command".to_owned()))
+    }
+}
+
+impl CellCall for Acquire {
+    type Reply = Acquired;
+
+    fn into_command(self) -> CellCommand {
+        CellCommand::Cluster(ClusterCommand::Acquire(self))
+    }
+
+    fn reply(reply: CellReply) -> Option<Acquired> {
+        match cluster(reply)? {
+            ClusterReply::Granted(grant) => Some(Acquired::Granted(grant)),
+            ClusterReply::Refused(refusal) => Some(Acquired::Refused(refusal)),
+            ClusterReply::Extended(_) | ClusterReply::Done | ClusterReply::Status(_) => None,
+        }
+    }
+}
+
+impl CellCall for Extend {
+    type Reply = Extended;
+
+    fn into_command(self) -> CellCommand {
+        CellCommand::Cluster(ClusterCommand::Extend(self))
+    }
+
+    fn reply(reply: CellReply) -> Option<Extended> {
+        if let ClusterReply::Extended(extended) = cluster(reply)? {
+            Some(extended)
+        } else {
+            None
+        }
+    }
+}
+
+impl CellCall for Renew {
+    type Reply = ();
+
+    fn into_command(self) -> CellCommand {
+        CellCommand::Cluster(ClusterCommand::Renew(self))
+    }
+
+    fn reply(reply: CellReply) -> Option<()> {
+        (cluster(reply)? == ClusterReply::Done).then_some(())
+    }
+}
+
+impl CellCall for Releases {
+    type Reply = ();
+
+    fn into_command(self) -> CellCommand {
+        CellCommand::Cluster(ClusterCommand::Release(self))
+    }
+
+    fn reply(reply: CellReply) -> Option<()> {
+        (cluster(reply)? == ClusterReply::Done).then_some(())
+    }
+}
+
+impl CellCall for ReadReplicas {
+    type Reply = Vec<ReplicaStatus>;
+
+    fn into_command(self) -> CellCommand {
+        CellCommand::Cluster(ClusterCommand::Status)
+    }
+
+    fn reply(reply: CellReply) -> Option<Vec<ReplicaStatus>> {
+        if let ClusterReply::Status(replicas) = cluster(reply)? {
+            Some(replicas)
+        } else {
+            None
+        }
+    }
+}
+
+impl CellCall for Observed {
+    type Reply = Correction;
+
+    fn into_command(self) -> CellCommand {
+        CellCommand::Estimate(self)
+    }
+
+    fn reply(reply: CellReply) -> Option<Correction> {
+        if let CellReply::Estimate(correction) = reply {
+            Some(correction)
+        } else {
+            None
+        }
+    }
+}
+
+impl CellCall for Lease {
+    type Reply = Leased;
+
+    fn into_command(self) -> CellCommand {
+        CellCommand::Budget(BudgetCommand::Lease(self))
+    }
+
+    fn reply(reply: CellReply) -> Option<Leased> {
+        if let BudgetReply::Leased(leased) = budget(reply)? {
+            Some(*leased)
+        } else {
+            None
+        }
+    }
+}
+
+impl CellCall for Report {
+    type Reply = ();
+
+    fn into_command(self) -> CellCommand {
+        CellCommand::Budget(BudgetCommand::Settle(self))
+    }
+
+    fn reply(reply: CellReply) -> Option<()> {
+        (budget(reply)? == BudgetReply::Done).then_some(())
+    }
+}
+
+impl CellCall for ReadBudget {
+    type Reply = BudgetStatus;
+
+    fn into_command(self) -> CellCommand {
+        let ReadBudget { limits } = self;
+        CellCommand::Budget(BudgetCommand::Status { limits })
+    }
+
+    fn reply(reply: CellReply) -> Option<BudgetStatus> {
+        status(reply)
+    }
+}
+
+impl CellCall for SetLimits {
+    type Reply = BudgetStatus;
+
+    fn into_command(self) -> CellCommand {
+        CellCommand::Budget(BudgetCommand::SetLimits(self.0))
+    }
+
+    fn reply(reply: CellReply) -> Option<BudgetStatus> {
+        status(reply)
+    }
+}
+
+fn status(reply: CellReply) -> Option<BudgetStatus> {
+    if let BudgetReply::Status(status) = budget(reply)? {
+        Some(*status)
+    } else {
+        None
+    }
+}
+
+fn cluster(reply: CellReply) -> Option<ClusterReply> {
+    if let CellReply::Cluster(reply) = reply {
+        Some(reply)
+    } else {
+        None
+    }
+}
+
+fn budget(reply: CellReply) -> Option<BudgetReply> {
+    if let CellReply::Budget(reply) = reply {
+        Some(reply)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_to_another_command_is_none() {
+        let done = || CellReply::Cluster(ClusterReply::Done);
+        assert_eq!(Renew::read(done()), Ok(()));
+        assert!(matches!(Acquire::read(done()), Err(CellError::Malformed(_))));
+        assert_eq!(ReadReplicas::reply(done()), None);
+        assert_eq!(Report::reply(done()), None);
+        assert_eq!(Observed::reply(CellReply::AnotherKind), None);
+    }
+}

@@ -1,0 +1,80 @@
+//! Which cells there are, and how they are addressed.
+
+use crate::geo::Coordinates;
+use crate::ids::{BudgetId, ClusterName, ModelName};
+
+/// Which cell, and where on Earth it is best kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CellAddress {
+    /// What the cell is for.
+    pub id: CellId,
+    /// Where the traffic that matters to it is: the cluster's region.
+    pub near: Coordinates,
+}
+
+/// A cell's identity: its kind and the name of what it keeps.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CellId {
+    /// In-flight requests and kv_cache of one cluster.
+    Cluster(ClusterName),
+    /// What engines' reports have taught about the tokens of one model.
+    Estimate(ModelName),
+    /// What a tenant may use of a group of models.
+    Budget(BudgetId),
+}
+
+impl CellId {
+    /// The identity as one string, `kind/name`, for runtimes that address cells by string.
+    pub fn key(&self) -> String {
+        match self {
+            Self::Cluster(name) => format!("cluster/{name}"),
+            Self::Estimate(model) => format!("estimate/{model}"),
+            Self::Budget(id) => format!("budget/{id}"),
+        }
+    }
+
+    /// The identity that `key` was made from, or `None` where it names no kind of this version.
+    pub fn from_key(key: &str) -> Option<Self> {
+        match key.split_once('/')? {
+            ("cluster", name) if !name.is_empty() => Some(Self::Cluster(name.into())),
+            ("estimate", model) if !model.is_empty() => Some(Self::Estimate(model.into())),
+            ("budget", names) => match names.split_once('/')? {
+                (tenant, name) if !tenant.is_empty() && !name.is_empty() => Some(Self::Budget(BudgetId {
+                    tenant: tenant.into(),
+                    name: name.into(),
+                })),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_read_as_they_are_written() {
+        for id in [
+            CellId::Cluster("eu".into()),
+            CellId::Estimate("org/model/v1".into()),
+            CellId::Budget(BudgetId {
+                tenant: "acme".into(),
+                name: "chat".into(),
+            }),
+        ] {
+            assert_eq!(CellId::from_key(&id.key()), Some(id));
+        }
+        for key in [
+            "estimate/",
+            "estimate",
+            "other/eu",
+            "budget/acme",
+            "budget/acme/",
+            "budget//chat",
+        ] {
+            assert_eq!(CellId::from_key(key), None, "{key}");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The state of a cell: a state machine that follows from its commands and their times alone. What it keeps is figures
+//! of the moment, which heal, and of some kinds a part that has to survive a restart.
+
+use serde::{Deserialize, Serialize};
+
+use super::{CellCommand, CellId, CellReply};
+use crate::budget::{BudgetCell, BudgetCommand, BudgetReply};
+use crate::cluster::{ClusterCell, ClusterCommand, ClusterReply};
+use crate::time::Timestamp;
+use crate::tokens::{Correction, Observed};
+
+/// The state of a cell of any kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CellState {
+    /// Of a cluster cell.
+    Cluster(ClusterCell),
+    /// Of a model's estimate.
+    Estimate(Correction),
+    /// Of a budget cell.
+    Budget(Box<BudgetCell>),
+}
+
+/// What running a command came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Applied<R = CellReply> {
+    /// What is replied.
+    pub reply: R,
+    /// Whether what must survive a restart is another now: its record is to be written.
+    pub lasting_changed: bool,
+}
+
+impl CellState {
+    /// A cell that has seen nothing yet.
+    pub fn new(id: &CellId) -> Self {
+        match id {
+            CellId::Cluster(_) => Self::Cluster(ClusterCell::default()),
+            CellId::Estimate(_) => Self::Estimate(Correction::default()),
+            CellId::Budget(_) => Self::Budget(Box::default()),
+        }
+    }
+
+    /// Runs one command. The runtime calls it for one command at a time.
+    pub fn apply(&mut self, now: Timestamp, command: CellCommand) -> Applied {
+        let cell: &mut dyn Cell = match self {
+            Self::Cluster(cell) => cell,
+            Self::Estimate(correction) => correction,
+            Self::Budget(cell) => cell.as_mut(),
+        };
+        cell.apply_any(now, command)
+    }
+
+    /// What must survive a restart; `None` for kinds that keep figures of the moment only.
+    pub fn lasting(&self) -> Option<Self> {
+        match self {
+            Self::Cluster(_) | Self::Estimate(_) => None,
+            Self::Budget(cell) => Some(Self::Budget(Box::new(cell.without_holders()))),
+        }
+    }
+
+    /// Whether something of it must survive a restart, where cells live in memory.
+    pub fn is_lasting(&self) -> bool {
+        self.lasting().is_some()
+    }
+}
+
+/// A kind of cell: which of all commands are for it, and how it runs them.
+trait Kind {
+    type Command;
+    type Reply;
+
+    fn command(command: CellCommand) -> Option<Self::Command>;
+
+    fn reply(reply: Self::Reply) -> CellReply;
+
+    fn run(&mut self, now: Timestamp, command: Self::Command) -> Applied<Self::Reply>;
+}
+
+/// A cell of whatever kind.
+trait Cell {
+    fn apply_any(&mut self, now: Timestamp, command: CellCommand) -> Applied;
+}
+
+impl<K: Kind> Cell for K {
+    fn apply_any(&mut self, now: Timestamp, command: CellCommand) -> Applied {
+        let Some(command) = K::command(command) else {
+            return Applied {
+                reply: CellReply::AnotherKind,
+                lasting_changed: false,
+            };
+        };
+        let Applied { reply, lasting_changed } = self.run(now, command);
+        Applied {
+            reply: K::reply(reply),
+            lasting_changed,
+        }
+    }
+}
+
+impl Kind for ClusterCell {
+    type Command = ClusterCommand;
+    type Reply = ClusterReply;
+
+    fn command(command: CellCommand) -> Option<ClusterCommand> {
+        if let CellCommand::Cluster(command) = command {
+            Some(command)
+        } else {
+            None
+        }
+    }
+
+    fn reply(reply: ClusterReply) -> CellReply {
+        CellReply::Cluster(reply)
+    }
+
+    fn run(&mut self, now: Timestamp, command: ClusterCommand) -> Applied<ClusterReply> {
+        Applied {
+            reply: self.apply(now, command),
+            lasting_changed: false,
+        }
+    }
+}
+
+impl Kind for Correction {
+    type Command = Observed;
+    type Reply = Self;
+
+    fn command(command: CellCommand) -> Option<Observed> {
+        if let CellCommand::Estimate(observed) = command {
+            Some(observed)
+        } else {
+            None
+        }
+    }
+
+    fn reply(reply: Self) -> CellReply {
+        CellReply::Estimate(reply)
+    }
+
+    fn run(&mut self, _: Timestamp, observed: Observed) -> Applied<Self> {
+        self.learn(&observed);
+        Applied {
+            reply: *self,
+            lasting_changed: false,
+        }
+    }
+}
+
+impl Kind for BudgetCell {
+    type Command = BudgetCommand;
+    type Reply = BudgetReply;
+
+    fn command(command: CellCommand) -> Option<BudgetCommand> {
+        if let CellCommand::Budget(command) = command {
+            Some(command)
+        } else {
+            None
+        }
+    }
+
+    fn reply(reply: BudgetReply) -> CellReply {
+        CellReply::Budget(reply)
+    }
+
+    fn run(&mut self, now: Timestamp, command: BudgetCommand) -> Applied<BudgetReply> {
+        let (reply, lasting_changed) = self.apply_and_compare(now, command);
+        Applied { reply, lasting_changed }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cells::CellId;
+
+    #[test]
+    fn a_command_to_another_kind_of_cell_changes_nothing() {
+        let now = Timestamp::default();
+        let mut cell = CellState::new(&CellId::Estimate("model".into()));
+        let before = cell.clone();
+        let applied = cell.apply(now, CellCommand::Cluster(ClusterCommand::Status));
+        assert_eq!((applied.reply, cell), (CellReply::AnotherKind, before));
+    }
+}
