@@ -10,6 +10,7 @@ use crate::error::TaskError;
 use crate::packages::{self, SPIN_HOST, SPIN_HOST_PROFILE, selected};
 use crate::runtime::Runtime;
 use crate::setup::{WASM_TARGET, WasmToolchain, wasm_toolchain};
+use crate::wasm_opt::optimize;
 use crate::worker_build::{WorkerBuild, build_worker, tools_folder};
 use crate::{carried, terminal, workspace};
 
@@ -181,7 +182,11 @@ fn component(
         .join(WASM_TARGET)
         .join("edge")
         .join(format!("{}.wasm", package.replace('-', "_")));
-    let imports = componentize(&module, out)?;
+    // cargo keeps what it has made.
+    let optimized = module.with_extension("opt.wasm");
+    copy(&module, &optimized)?;
+    optimize(&optimized, &out.with_extension("names.txt"), &tools_folder())?;
+    let imports = componentize(&optimized, out)?;
     terminal::note(&format!("{package} imports {}", imports.join(", ")));
     Ok(())
 }

@@ -21,6 +21,7 @@ mod size;
 mod steps;
 mod terminal;
 mod test;
+mod wasm_opt;
 mod worker_build;
 mod workspace;
 

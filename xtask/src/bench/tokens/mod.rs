@@ -58,7 +58,7 @@ fn module(wasm: &WasmToolchain) -> Result<PathBuf, TaskError> {
             "--package",
             TOKENS_BENCH,
             "--profile",
-            "worker",
+            "edge",
             "--target",
             WASM_TARGET,
         ])
@@ -76,7 +76,7 @@ fn module(wasm: &WasmToolchain) -> Result<PathBuf, TaskError> {
 /// The module as it is compiled, before wasm-bindgen fits it to JavaScript.
 fn built_module() -> PathBuf {
     let file = format!("{}.wasm", TOKENS_BENCH.replace('-', "_"));
-    workspace::target().join(WASM_TARGET).join("worker").join(file)
+    workspace::target().join(WASM_TARGET).join("edge").join(file)
 }
 
 /// The file of a tokenizer's table.
