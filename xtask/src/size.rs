@@ -28,40 +28,83 @@ pub fn run() -> Result<(), TaskError> {
 pub fn check(worker: &Path, component: &Path) -> Result<(), TaskError> {
     let script = ["index.js", "index_bg.wasm"].map(|name| read(&worker.join(name)));
     let code = script.into_iter().sum::<Result<Weight, TaskError>>()?;
-    let mut bundle = code;
     let mut component_code = std::fs::read(component).map_err(TaskError::file(component))?;
-    let mut weights = vec![("Cloudflare code".to_owned(), code, CLOUDFLARE_CODE_BUDGET)];
+    let mut tables = Vec::new();
     for path in tables_in(worker)? {
         let table = std::fs::read(&path).map_err(TaskError::file(&path))?;
         cut(&mut component_code, &table, component, &path)?;
-        let weight = Weight::of(&table, &path)?;
-        bundle = bundle + weight;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        weights.push((name, weight, TABLE_BUDGET));
+        tables.push((name, Weight::of(&table, &path)?));
     }
-    weights.push(("Cloudflare bundle".to_owned(), bundle, CLOUDFLARE_BUDGET));
     let spin = Weight::of(&component_code, component)?;
-    weights.push(("Spin code".to_owned(), spin, SPIN_CODE_BUDGET));
-    print(&weights)
+    let rows = rows(code, spin, tables);
+    print(&rows);
+    rows.iter().try_for_each(Row::judge)
 }
 
-fn print(weights: &[(String, Weight, u64)]) -> Result<(), TaskError> {
-    let mut worst = Ok(());
-    println!("{:<20} {:>10} {:>10} {:>10}", "", "KB", "KB gzip", "budget");
-    for (name, weight, budget) in weights {
-        let over = weight.gzip > *budget;
-        let [plain, gzip, budget] = [weight.plain, weight.gzip, *budget].map(|bytes| bytes as f64 / 1000.0);
-        println!("{name:<20} {plain:>10.0} {gzip:>10.0} {budget:>10.0}");
-        if over {
-            let found = format!("{gzip:.0} KB gzip");
-            worst = Err(TaskError::unmet(
-                name.clone(),
-                found,
-                format!("at most {budget:.0} KB are allowed"),
-            ));
+/// All that has a budget.
+fn rows(cloudflare_code: Weight, spin_code: Weight, tables: Vec<(String, Weight)>) -> Vec<Row> {
+    let row = |name: &str, weight, budget, note| Row {
+        name: name.to_owned(),
+        weight,
+        budget,
+        note,
+    };
+    let weights = || tables.iter().map(|(_, weight)| *weight);
+    let one = cloudflare_code + weights().max_by_key(|table| table.gzip).unwrap_or_default();
+    let all = cloudflare_code + weights().sum();
+    let mut rows = vec![
+        row("Cloudflare code", cloudflare_code, CLOUDFLARE_CODE_BUDGET, ""),
+        row("Spin code", spin_code, SPIN_CODE_BUDGET, ""),
+    ];
+    rows.extend(tables.iter().map(|(name, weight)| row(name, *weight, TABLE_BUDGET, "")));
+    rows.extend([
+        row("Worker, one table", one, FREE_PLAN_BUDGET, "Cloudflare's free plan"),
+        row("Worker, all tables", all, PAID_PLAN_BUDGET, "Cloudflare's paid plan"),
+    ]);
+    rows
+}
+
+/// What weighs something.
+#[derive(Debug)]
+struct Row {
+    name: String,
+    weight: Weight,
+    /// In bytes, compressed.
+    budget: u64,
+    /// Whose limit the budget is, when it is not ours.
+    note: &'static str,
+}
+
+impl Row {
+    fn judge(&self) -> Result<(), TaskError> {
+        if self.weight.gzip <= self.budget {
+            return Ok(());
         }
+        let [gzip, budget] = [self.weight.gzip, self.budget].map(kilobytes);
+        let found = format!("weighs {gzip:.0} KB gzip");
+        Err(TaskError::unmet(
+            self.name.clone(),
+            found,
+            format!("at most {budget:.0} KB are allowed"),
+        ))
     }
-    worst
+}
+
+fn print(rows: &[Row]) {
+    println!("{:<20} {:>10} {:>10} {:>10}", "", "KB", "KB gzip", "budget");
+    for row in rows {
+        let [plain, gzip, budget] = [row.weight.plain, row.weight.gzip, row.budget].map(kilobytes);
+        let line = format!(
+            "{:<20} {plain:>10.0} {gzip:>10.0} {budget:>10.0}  {}",
+            row.name, row.note
+        );
+        println!("{}", line.trim_end());
+    }
+}
+
+fn kilobytes(bytes: u64) -> f64 {
+    bytes as f64 / 1000.0
 }
 
 /// In bytes.
@@ -121,11 +164,13 @@ fn cut(component: &mut Vec<u8>, table: &[u8], component_path: &Path, table_path:
     Ok(())
 }
 
-/// In bytes, compressed, as all budgets: a small script starts sooner.
-const CLOUDFLARE_CODE_BUDGET: u64 = 1_000_000;
-/// Cloudflare's own limit on its free plan, which two tables must fit into beside the code.
-const CLOUDFLARE_BUDGET: u64 = 3_000_000;
-const SPIN_CODE_BUDGET: u64 = 1_500_000;
+/// In bytes, compressed, as all budgets: a small script starts sooner, and leaves room for a table. See docs/sizes.md.
+const CLOUDFLARE_CODE_BUDGET: u64 = 1_400_000;
+const SPIN_CODE_BUDGET: u64 = 1_700_000;
+/// Cloudflare's own limit on its free plan, which the code and one table must fit into.
+const FREE_PLAN_BUDGET: u64 = 3_000_000;
+/// The same on its paid plan, for code and all tables that are carried.
+const PAID_PLAN_BUDGET: u64 = 10_000_000;
 /// For 150,000 tokens, about as many as the tokenizers have that are carried.
 const TABLE_BUDGET: u64 = 1_100_000;
 
@@ -138,6 +183,26 @@ mod tests {
         let weight = Weight::of(&vec![b'a'; 10_000], Path::new("a")).expect("memory takes it");
         assert_eq!(weight.plain, 10_000);
         assert!(weight.gzip < 100, "10,000 equal bytes take {} compressed", weight.gzip);
+    }
+
+    #[test]
+    fn the_free_plan_is_for_the_heaviest_table_and_the_paid_one_for_all() {
+        let kilobytes = |gzip: u64| Weight {
+            plain: gzip * 2000,
+            gzip: gzip * 1000,
+        };
+        let table = |name: &str, gzip| (name.to_owned(), kilobytes(gzip));
+        let over = |code, tables| {
+            let rows = rows(kilobytes(code), kilobytes(1), tables);
+            rows.iter()
+                .filter(|row| row.judge().is_err())
+                .map(|row| row.name.clone())
+                .collect::<Vec<_>>()
+        };
+        assert!(over(1400, vec![table("a", 1000), table("b", 1100), table("c", 1000)]).is_empty());
+        assert_eq!(over(1400, vec![table("a", 1601)]), ["a", "Worker, one table"]);
+        let eight = (0..8).map(|_| table("a", 1100)).collect();
+        assert_eq!(over(1401, eight), ["Cloudflare code", "Worker, all tables"]);
     }
 
     #[test]

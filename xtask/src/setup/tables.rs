@@ -60,7 +60,7 @@ pub fn token_tables(tidegate: &Path) -> Result<PathBuf, TaskError> {
     Ok(tables)
 }
 
-/// The folder with the tables that deployments under test carry: as many as Cloudflare's free plan has room for.
+/// The folder with the tables that deployments under test carry: two, so that one can be mistaken for the other.
 ///
 /// # Errors
 /// As for [`token_tables`].
