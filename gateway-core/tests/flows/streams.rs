@@ -25,6 +25,27 @@ fn chunks_pass_with_the_public_name_and_without_the_usage_that_nobody_asked_for(
 }
 
 #[test]
+fn the_time_to_first_token_is_that_of_streams_alone() {
+    let whole = Piece::Bytes(r#"{"choices":[]}"#.to_owned());
+    let mut world = world(move |request| {
+        if String::from_utf8_lossy(request.body()).contains("\"stream\":true") {
+            sse(vec![event("a"), done()])
+        } else {
+            Reaction::Answer(200, "application/json", vec![whole.clone()])
+        }
+    });
+    for stream in [true, false, false] {
+        let response = world.post(CHAT, &chat("big", stream));
+        world.rest(response.into_body());
+    }
+    let metrics = world.metrics();
+    for (name, count) in [("time_to_first_token", 1), ("whole_answer", 2)] {
+        let line = format!("tidegate_{name}_seconds_count{{cluster=\"near\",model=\"big\"}} {count}\n");
+        assert!(metrics.contains(&line), "{metrics}");
+    }
+}
+
+#[test]
 fn nothing_is_sent_before_the_first_good_event_but_heartbeats_once_committed() {
     let mut world = world(|_| sse(vec![Piece::Wait(Duration::from_secs(30)), event("late"), done()]));
     let before = tidegate_core::platform::Platform::now(&world.platform);
