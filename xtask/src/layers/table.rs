@@ -24,8 +24,7 @@ const GATEWAY_CORE: Area = Area {
         &["pipeline"],
         &["conformance"],
     ],
-    // The permit cache looks at the replicas that are configured.
-    exceptions: &[("cluster", "config")],
+    exceptions: &[],
 };
 
 const PIPELINE: Area = Area {

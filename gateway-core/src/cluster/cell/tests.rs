@@ -162,9 +162,12 @@ fn what_was_tried_is_not_tried_again() {
 #[test]
 fn the_reason_of_a_choice_is_told() {
     let mut cell = ClusterCell::default();
-    let choice = |cell: &mut ClusterCell, acquire| match cell.apply(at(0), ClusterCommand::Acquire(acquire)) {
-        ClusterReply::Granted(grant) => grant.choice,
-        other => panic!("{other:?}"),
+    let choice = |cell: &mut ClusterCell, acquire| {
+        let reply = cell.apply(at(0), ClusterCommand::Acquire(acquire));
+        let ClusterReply::Granted(grant) = reply else {
+            panic!("{reply:?}")
+        };
+        grant.choice
     };
     assert_eq!(choice(&mut cell, acquire(1)), Some(ChoiceReason::Warm));
     assert_eq!(choice(&mut cell, acquire(1)), None, "it is held already");
