@@ -22,6 +22,8 @@ pub(crate) struct Executor {
     ready: Arc<Ready>,
     /// Decides who runs next; `None`: who has been ready for longest.
     order: RefCell<Option<Random>>,
+    /// Processes of which a task has run since this was last asked.
+    active: RefCell<Vec<Rc<Process>>>,
 }
 
 #[derive(Default)]
@@ -113,6 +115,16 @@ impl Executor {
         true
     }
 
+    /// Processes that live, of which a task has run since this was last asked.
+    pub fn take_active(&self) -> Vec<Rc<Process>> {
+        let mut active = self.active.take();
+        active.retain(|process| {
+            process.is_active.set(false);
+            !process.is_dead.get()
+        });
+        active
+    }
+
     /// Ends the tasks of a process where they stand.
     pub fn end_tasks_of(&self, owner: &Process) {
         self.end(|task| task.owner.as_deref().is_some_and(|of| std::ptr::eq(of, owner)));
@@ -153,8 +165,10 @@ impl Executor {
             return None;
         };
         task.queued.is_queued.store(false, Ordering::Relaxed);
-        if let Some(owner) = &task.owner {
-            owner.has_run.set(true);
+        if let Some(owner) = &task.owner
+            && !owner.is_active.replace(true)
+        {
+            self.active.borrow_mut().push(Rc::clone(owner));
         }
         Some((future, task.waker.clone()))
     }
@@ -259,7 +273,11 @@ mod tests {
         }
         run_all(&executor);
         executor.end_tasks_of(&one);
-        assert_eq!((dropped.get(), one.has_run.get()), (1, true));
+        assert_eq!(dropped.get(), 1);
+        one.is_dead.set(true);
+        let active: Vec<_> = executor.take_active().iter().map(|process| process.id).collect();
+        assert_eq!(active, [other.id], "of those that live");
+        assert_eq!(executor.take_active().len(), 0);
         executor.end_all();
         assert_eq!(dropped.get(), 3);
     }

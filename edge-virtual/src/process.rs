@@ -16,8 +16,8 @@ pub(crate) struct Process {
     /// How far its clock is ahead of the world's.
     pub ahead: Cell<Duration>,
     pub is_dead: Cell<bool>,
-    /// Whether one of its tasks has run since the world was last asked.
-    pub has_run: Cell<bool>,
+    /// Whether it is noted that one of its tasks has run.
+    pub is_active: Cell<bool>,
     pub random: RefCell<Random>,
 }
 
@@ -27,7 +27,7 @@ impl Process {
             id,
             ahead: Cell::new(ahead),
             is_dead: Cell::new(false),
-            has_run: Cell::new(false),
+            is_active: Cell::new(false),
             random: RefCell::new(Random::of(seed, id.0)),
         }
     }

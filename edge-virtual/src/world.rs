@@ -22,7 +22,7 @@ use crate::store::Store;
 pub struct World {
     state: Rc<WorldState>,
     seed: u64,
-    started: Vec<Rc<Process>>,
+    started: u64,
 }
 
 pub(crate) struct WorldState {
@@ -62,15 +62,14 @@ impl World {
         Self {
             state: Rc::new(state),
             seed,
-            started: Vec::new(),
+            started: 0,
         }
     }
 
     /// Starts a process, whose clock is so far ahead of the world's.
     pub fn start(&mut self, ahead: Duration) -> VirtualPlatform {
-        let id = ProcessId(self.started.len() as u64);
-        let process = Rc::new(Process::new(id, self.seed, ahead));
-        self.started.push(Rc::clone(&process));
+        let process = Rc::new(Process::new(ProcessId(self.started), self.seed, ahead));
+        self.started += 1;
         VirtualPlatform {
             world: Rc::clone(&self.state),
             process,
@@ -164,12 +163,10 @@ impl World {
         self.run(self.state.clock.sleep(duration));
     }
 
-    /// Processes of which a task has run since this was last asked, in the order of their starts. The dead are not among
-    /// them.
-    pub fn take_active(&mut self) -> Vec<ProcessId> {
-        self.started.retain(|process| !process.is_dead.get());
-        let active = self.started.iter().filter(|process| process.has_run.replace(false));
-        active.map(|process| process.id).collect()
+    /// Processes that live, of which a task has run since this was last asked.
+    pub fn take_active(&self) -> Vec<ProcessId> {
+        let active = self.state.executor.take_active();
+        active.iter().map(|process| process.id).collect()
     }
 }
 

@@ -1,10 +1,12 @@
-//! Budgets as they are used: books at many locations, one cell, and a network between them that loses, delays and
-//! doubles messages. Time is virtual and every run is the same for its seed.
+//! Budgets as they are used: the lease cache by itself, in random histories, and fleets of whole gateways in the virtual
+//! world, with one cell and a network that loses, delays and doubles messages. Every run is the same for its seed.
 
 mod asking;
+mod audit;
+mod config;
 mod crowd;
+mod engine;
 mod fleet;
 mod properties;
-mod random;
 mod scenarios;
 mod window;

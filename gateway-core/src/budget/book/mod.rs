@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use self::purse::Balance;
 use self::shortage::FRESH;
-use super::account::{Amount, signed};
+use super::account::{Amount, LeaseAccount, signed};
 use super::bucket::Bucket;
 use super::limits::{BudgetLimits, Rate};
 use super::message::{Denied, LeaseholderId, Left, Need, Report, Shortage};
@@ -279,6 +279,11 @@ impl LeaseCache {
             tokens: self.tokens.account.held(),
             requests: self.requests.account.held(),
         }
+    }
+
+    /// The account of tokens, as it stands.
+    pub fn account(&self) -> LeaseAccount {
+        self.tokens.account
     }
 
     /// The limits in force, as the cell last told.

@@ -3,8 +3,8 @@
 
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures::future::{Either, select};
@@ -38,7 +38,7 @@ impl LeaseClient {
 
     /// Looks at the cache, or changes it.
     pub fn with<T>(&self, work: impl FnOnce(&mut LeaseCache) -> T) -> T {
-        work(&mut self.cache.cache.lock().unwrap_or_else(PoisonError::into_inner))
+        self.cache.with(work)
     }
 
     /// Reserves so many tokens, and a place to run in.

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use bytes::Bytes;
 
 use super::{ActiveConfig, Estimates, LeaseCaches, PermitCaches, Shutdown};
+use crate::budget::LeaseAccount;
+use crate::cluster::Capacity;
 use crate::config::{Config, ConfigErrors};
-use crate::ids::{ClusterName, RequestId};
+use crate::ids::{BudgetId, ClusterName, ReplicaName, RequestId};
 use crate::observe::{Event, Metrics, Sink};
 use crate::route::LoadSnapshot;
 use crate::time::Timestamp;
@@ -69,6 +71,19 @@ impl Gateway {
     /// Has events told to `sink` as well as counted. Only the first call counts.
     pub fn set_sink(&self, sink: Sink) {
         self.sink.get_or_init(|| sink);
+    }
+
+    /// How this process's account of a budget's tokens stands; `None` before a request has asked for any.
+    pub fn lease_account(&self, budget: &BudgetId) -> Option<LeaseAccount> {
+        Some(self.leases.get(budget)?.with(|cache| cache.account()))
+    }
+
+    /// What this process holds of a replica under permits that it keeps, in use or idle.
+    pub fn kept_at(&self, cluster: &ClusterName, replica: &ReplicaName) -> Capacity {
+        let cache = self.permits.of(cluster);
+        let held = cache.lock().unwrap_or_else(PoisonError::into_inner).held_at(replica);
+        held.into_iter()
+            .fold(Capacity::default(), |sum, permit| sum + permit.capacity)
     }
 
     /// Says that no new requests should come: `/readyz` answers 503 from now on. Requests are still served.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::cluster::PermitCache;
 use crate::ids::ClusterName;
 
-/// LeaseCaches by cluster. Their number is that of the configuration's clusters.
+/// Permit caches by cluster. Their number is that of the configuration's clusters.
 #[derive(Debug, Default)]
 pub(in crate::pipeline) struct PermitCaches(Mutex<BTreeMap<ClusterName, Arc<Mutex<PermitCache>>>>);
 
