@@ -263,10 +263,11 @@ impl Fleet {
         };
         let command = CellCommand::Budget(BudgetCommand::Status { limits });
         let id = CellId::Budget(budget());
-        match self.world.with_cell(&id, |cell| cell.apply(self.world.now(), command)).reply {
-            CellReply::Budget(BudgetReply::Status(status)) => *status,
-            other => panic!("{other:?}"),
-        }
+        let applied = self.world.with_cell(&id, |cell| cell.apply(self.world.now(), command));
+        let CellReply::Budget(BudgetReply::Status(status)) = applied.reply else {
+            panic!("{:?}", applied.reply)
+        };
+        *status
     }
 
     fn outcome(&self, taken: u64) -> Outcome {
