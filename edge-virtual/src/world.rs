@@ -128,6 +128,22 @@ impl World {
         self.state.executor.spawn(None, work);
     }
 
+    /// Has `act` happen at random moments, so many in a second (a Poisson process), until it says `false`.
+    pub fn at_random(&self, mut random: Random, per_second: f64, mut act: impl FnMut(&mut Random) -> bool + 'static) {
+        if per_second <= 0.0 {
+            return;
+        }
+        let clock = self.clock();
+        self.spawn(async move {
+            loop {
+                clock.sleep(random.until_next(per_second)).await;
+                if !act(&mut random) {
+                    return;
+                }
+            }
+        });
+    }
+
     /// Lets everything happen that happens now.
     pub fn settle(&self) {
         while self.state.executor.run_one() {}

@@ -210,19 +210,12 @@ impl Fleet {
 
     /// Does something at random moments, so many in a second, while the fleet is open.
     fn every_so_often(&mut self, per_second: f64, mut act: impl FnMut(&mut Random) + 'static) {
-        if per_second <= 0.0 {
-            return;
-        }
-        let mut random = Random::new(self.random.bits());
-        let (clock, is_open) = (self.world.clock(), Rc::clone(&self.is_open));
-        self.world.spawn(async move {
-            loop {
-                clock.sleep(random.until_next(per_second)).await;
-                if !is_open.get() {
-                    return;
-                }
-                act(&mut random);
+        let (random, is_open) = (Random::new(self.random.bits()), Rc::clone(&self.is_open));
+        self.world.at_random(random, per_second, move |random| {
+            if is_open.get() {
+                act(random);
             }
+            is_open.get()
         });
     }
 

@@ -187,6 +187,14 @@ impl PermitCache {
         permits.map(|cached| cached.held(replica)).collect()
     }
 
+    /// What no request uses of the permits at a replica.
+    pub fn idle_at(&self, replica: &ReplicaName) -> Capacity {
+        let permits = self.replicas.get(replica).map_or(&[][..], |held| &held.permits);
+        permits
+            .iter()
+            .fold(Capacity::default(), |sum, cached| sum + cached.idle())
+    }
+
     /// The permits that are to be renewed, being renewed every `period`.
     pub fn renew(&mut self, now: Timestamp, period: Duration) -> Vec<HeldPermit> {
         let mut renewed = Vec::new();

@@ -78,12 +78,10 @@ impl Gateway {
         Some(self.leases.get(budget)?.with(|cache| cache.account()))
     }
 
-    /// What this process holds of a replica under permits that it keeps, in use or idle.
-    pub fn kept_at(&self, cluster: &ClusterName, replica: &ReplicaName) -> Capacity {
+    /// What this process keeps of a replica for requests to come.
+    pub fn idle_at(&self, cluster: &ClusterName, replica: &ReplicaName) -> Capacity {
         let cache = self.permits.of(cluster);
-        let held = cache.lock().unwrap_or_else(PoisonError::into_inner).held_at(replica);
-        held.into_iter()
-            .fold(Capacity::default(), |sum, permit| sum + permit.capacity)
+        cache.lock().unwrap_or_else(PoisonError::into_inner).idle_at(replica)
     }
 
     /// Says that no new requests should come: `/readyz` answers 503 from now on. Requests are still served.
