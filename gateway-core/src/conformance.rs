@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::cells::{CellAddress, CellCall, CellId};
 use crate::cluster::{
-    Acquire, Acquired, BreakerPolicy, Capacity, Outcome, PermitId, ReadReplicas, Release, Releases, ReplicaStatus,
+    Acquire, Acquired, BreakerPolicy, Capacity, ClusterPolicy, Outcome, PermitId, PolicyUnknown, ReadReplicas, Release,
+    Releases, ReplicaStatus,
 };
 use crate::geo::Coordinates;
 use crate::ids::Tokens;
@@ -303,18 +304,22 @@ async fn acquire<P: Platform>(platform: &P, cell: &CellAddress) -> Result<Option
         permit,
         kv_tokens: Tokens(1),
         spare: 0,
-        replicas: vec!["http://replica".into()],
-        room: Capacity {
-            requests: 5,
-            kv_tokens: Tokens(100),
-        },
+        policy: ClusterPolicy {
+            replicas: vec!["http://replica".into()],
+            capacity: Capacity {
+                requests: 5,
+                kv_tokens: Tokens(100),
+            },
+        }
+        .into(),
         tried: vec![],
         affinity: None,
         ttl: Duration::from_secs(60),
     };
     match call(platform, cell, acquire).await? {
-        Acquired::Granted(_) => Ok(Some(permit)),
-        Acquired::Refused(_) => Ok(None),
+        Ok(Acquired::Granted(_)) => Ok(Some(permit)),
+        Ok(Acquired::Refused(_)) => Ok(None),
+        Err(PolicyUnknown) => Err("a policy that was told is not known".to_owned()),
     }
 }
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidegate_core::cells::{CellCommand, CellId};
-use tidegate_core::cluster::{Acquire, BreakerPolicy, Capacity, ClusterCommand, Outcome, PermitId, Release, Releases};
+use tidegate_core::cluster::{
+    Acquire, BreakerPolicy, Capacity, ClusterCommand, ClusterPolicy, Outcome, PermitId, Release, Releases,
+};
 use tidegate_core::ids::Tokens;
 
 use super::Place;
@@ -28,13 +30,16 @@ fn acquire(permit: u64) -> CellCommand {
         permit: PermitId(permit),
         kv_tokens: Tokens(1_000),
         spare: 0,
-        replicas: (0..8)
-            .map(|number| format!("http://10.0.0.{number}:8000").as_str().into())
-            .collect(),
-        room: Capacity {
-            requests: 256,
-            kv_tokens: Tokens(1_000_000),
-        },
+        policy: ClusterPolicy {
+            replicas: (0..8)
+                .map(|number| format!("http://10.0.0.{number}:8000").as_str().into())
+                .collect(),
+            capacity: Capacity {
+                requests: 256,
+                kv_tokens: Tokens(1_000_000),
+            },
+        }
+        .into(),
         tried: Vec::new(),
         affinity: Some(permit),
         headroom_percent: 0,

@@ -142,10 +142,10 @@ async fn append_all(link: Arc<Link>, cell: Arc<Cell>) {
 /// Appends the commands as one entry, and returns their replies.
 async fn append(link: &Link, follower: &mut Follower, commands: Vec<CellCommand>) -> Result<Vec<CellReply>, CellError> {
     let name = getrandom::u64().map_err(|error| CellError::Unreachable(error.to_string()))?;
-    let mut append = Append::new(name, commands)?;
+    let mut append = Append::new(name, commands);
     let deadline = Instant::now() + PATIENCE;
     loop {
-        match link.run(&append.call(follower), deadline).await {
+        match link.run(&append.call(follower)?, deadline).await {
             Ok(reply) => match append.on_reply(follower, &flat(reply))? {
                 Step::Done(replies) => return Ok(replies),
                 Step::CaughtUp => {}

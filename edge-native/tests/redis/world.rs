@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use tidegate_core::cells::{CellCall, CellError, CellId};
 use tidegate_core::cluster::{
-    Acquire, Acquired, BreakerPolicy, Capacity, Outcome, PermitId, ReadReplicas, Release, Releases,
+    Acquire, Acquired, BreakerPolicy, Capacity, ClusterPolicy, Outcome, PermitId, PolicyUnknown, ReadReplicas, Release,
+    Releases,
 };
 use tidegate_core::ids::Tokens;
 use tidegate_native::{Redis, RedisAddress};
@@ -70,18 +71,22 @@ pub async fn acquire(user: &Redis, name: &str, permit: u64, most: u32) -> Result
         permit: PermitId(permit),
         kv_tokens: Tokens(1),
         spare: 0,
-        replicas: vec!["http://replica".into()],
-        room: Capacity {
-            requests: most,
-            kv_tokens: Tokens(1_000_000),
-        },
+        policy: ClusterPolicy {
+            replicas: vec!["http://replica".into()],
+            capacity: Capacity {
+                requests: most,
+                kv_tokens: Tokens(1_000_000),
+            },
+        }
+        .into(),
         tried: Vec::new(),
         affinity: None,
         ttl: Duration::from_secs(60),
     };
     match ask(user, name, acquire).await? {
-        Acquired::Granted(_) => Ok(true),
-        Acquired::Refused(_) => Ok(false),
+        Ok(Acquired::Granted(_)) => Ok(true),
+        Ok(Acquired::Refused(_)) => Ok(false),
+        Err(PolicyUnknown) => panic!("a policy that was told is not known"),
     }
 }
 

@@ -18,7 +18,7 @@ impl Log for Redis {
         commands: Vec<CellCommand>,
     ) -> Result<Vec<CellReply>, CellError> {
         let follower = known.get_or_insert_with(|| Follower::new(id));
-        let mut append = Append::new(get_random_u64(), commands)?;
+        let mut append = Append::new(get_random_u64(), commands);
         let replies = send(self, &mut append, follower).await?;
         if follower.take_left_out() > 0 {
             log::warn("entries of a cell are left out: damaged, or of another version");
@@ -36,7 +36,7 @@ impl Log for Redis {
 async fn send(redis: &Redis, append: &mut Append, follower: &mut Follower) -> Result<Vec<CellReply>, CellError> {
     let mut failures = 0;
     loop {
-        let failure = match redis.run(&append.call(follower)).await {
+        let failure = match redis.run(&append.call(follower)?).await {
             Ok(reply) => match append.on_reply(follower, &reply)? {
                 Step::Done(replies) => return Ok(replies),
                 Step::CaughtUp => continue,

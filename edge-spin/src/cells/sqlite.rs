@@ -31,9 +31,8 @@ impl Log for Sqlite {
             Some(replica) => replica,
             None => self.load_before(id, i64::MAX).await?,
         };
-        let at = clock::now();
-        let entry = Entry { at, commands };
-        let parameters = [key(id), Value::Blob(entry.encode()?), integer(replica.number())];
+        let entry = Entry::new(clock::now(), commands);
+        let parameters = [key(id), Value::Blob(entry.encode(&replica)?), integer(replica.number())];
         let row = self.run(APPEND, parameters).await?;
         let Some([Value::Integer(number), others]) = row.as_deref() else {
             return Err(CellError::Malformed(format!("appending to {}", id.key())));
@@ -247,10 +246,7 @@ mod tests {
             held: vec![held],
             ttl,
         }))];
-        Entry {
-            at: Timestamp::from_millis(1_000),
-            commands,
-        }
+        Entry::new(Timestamp::from_millis(1_000), commands)
     }
 
     /// Entries as a statement returns them.
@@ -274,10 +270,10 @@ mod tests {
     }
 
     fn running(replica: &ReplayedCell) -> u32 {
-        let status = Entry {
-            at: Timestamp::from_millis(1_000),
-            commands: vec![CellCommand::Cluster(ClusterCommand::Status)],
-        };
+        let status = Entry::new(
+            Timestamp::from_millis(1_000),
+            vec![CellCommand::Cluster(ClusterCommand::Status)],
+        );
         let reply = replica.clone().apply(Some(status)).remove(0);
         let CellReply::Cluster(ClusterReply::Status(replicas)) = reply else {
             panic!("{reply:?}");

@@ -91,6 +91,7 @@ pub struct Need {
     /// Slots that its holder must have for it, those in use included.
     pub slots: u32,
     /// The share of the bucket that is kept for requests of higher priority, in percent.
+    #[serde(rename = "kept_percent")]
     pub headroom_percent: u8,
 }
 

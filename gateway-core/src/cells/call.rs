@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::CellError;
 use crate::budget::{BudgetCommand, BudgetReply, BudgetStatus, Lease, Leased, ReadBudget, Report, SetLimits};
 use crate::cluster::{
-    Acquire, Acquired, ClusterCommand, ClusterReply, Extend, Extended, ReadReplicas, Releases, Renew, ReplicaStatus,
+    Acquire, Acquired, ClusterCommand, ClusterReply, Extend, Extended, PolicyUnknown, ReadReplicas, Releases, Renew,
+    ReplicaStatus,
 };
 use crate::tokens::{Correction, Observed};
 
@@ -33,6 +34,17 @@ pub enum CellReply {
     Budget(BudgetReply),
     /// The command is for cells of another kind; nothing was done.
     AnotherKind,
+}
+
+impl CellReply {
+    /// The same, without saying that a policy may be named by its digest.
+    #[must_use]
+    pub fn without_policy(self) -> Self {
+        match self {
+            Self::Cluster(reply) => Self::Cluster(reply.without_policy()),
+            Self::Estimate(_) | Self::Budget(_) | Self::AnotherKind => self,
+        }
+    }
 }
 
 impl CellCommand {
@@ -74,33 +86,34 @@ pub trait CellCall {
 }
 
 impl CellCall for Acquire {
-    type Reply = Acquired;
+    type Reply = Result<Acquired, PolicyUnknown>;
 
     fn into_command(self) -> CellCommand {
         CellCommand::Cluster(ClusterCommand::Acquire(self))
     }
 
-    fn reply(reply: CellReply) -> Option<Acquired> {
+    fn reply(reply: CellReply) -> Option<Self::Reply> {
         match cluster(reply)? {
-            ClusterReply::Granted(grant) => Some(Acquired::Granted(grant)),
-            ClusterReply::Refused(refusal) => Some(Acquired::Refused(refusal)),
+            ClusterReply::Granted(grant) => Some(Ok(Acquired::Granted(grant))),
+            ClusterReply::Refused(refusal) => Some(Ok(Acquired::Refused(refusal))),
+            ClusterReply::PolicyUnknown => Some(Err(PolicyUnknown)),
             ClusterReply::Extended(_) | ClusterReply::Done | ClusterReply::Status(_) => None,
         }
     }
 }
 
 impl CellCall for Extend {
-    type Reply = Extended;
+    type Reply = Result<Extended, PolicyUnknown>;
 
     fn into_command(self) -> CellCommand {
         CellCommand::Cluster(ClusterCommand::Extend(self))
     }
 
-    fn reply(reply: CellReply) -> Option<Extended> {
-        if let ClusterReply::Extended(extended) = cluster(reply)? {
-            Some(extended)
-        } else {
-            None
+    fn reply(reply: CellReply) -> Option<Self::Reply> {
+        match cluster(reply)? {
+            ClusterReply::Extended(extended) => Some(Ok(extended)),
+            ClusterReply::PolicyUnknown => Some(Err(PolicyUnknown)),
+            ClusterReply::Granted(_) | ClusterReply::Refused(_) | ClusterReply::Done | ClusterReply::Status(_) => None,
         }
     }
 }

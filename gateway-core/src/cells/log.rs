@@ -5,40 +5,44 @@
 //! Entries of a cell are numbered from 1 without gaps. Now and then somebody writes the state as a snapshot and removes
 //! older entries; who was away for longer starts from the snapshot.
 
-use serde::{Deserialize, Serialize};
-
+use super::format::{Format, Writers, decode_entry, decode_record, encode_entry, encode_record};
 use super::{CellCommand, CellError, CellId, CellReply, CellState};
 use crate::time::Timestamp;
 
 /// What one entry holds. It is written in a compact form, since everybody reads what anybody writes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     /// When the commands are run. A database with a clock of its own puts its time in place of this one.
     pub at: Timestamp,
     /// The commands, in order.
     pub commands: Vec<CellCommand>,
+    /// Whether whoever wrote it reads the current version.
+    pub(super) writer_is_current: bool,
 }
 
 impl Entry {
-    /// The version of the format, then the entry.
+    /// An entry of this process.
+    pub fn new(at: Timestamp, commands: Vec<CellCommand>) -> Self {
+        let writer_is_current = true;
+        Self {
+            at,
+            commands,
+            writer_is_current,
+        }
+    }
+
+    /// The entry as it is appended to the log of that cell: so that everybody reads it who uses the cell.
     ///
     /// # Errors
     /// Never for commands that this crate makes.
-    pub fn encode(&self) -> Result<Vec<u8>, CellError> {
-        let encoded = postcard::to_allocvec(&(ENTRY_VERSION, self));
-        let bytes = encoded.map_err(|error| CellError::Malformed(error.to_string()))?;
-        // A field that is left out, or of a kind that only tells itself in JSON, would be lost on everybody else.
-        debug_assert_eq!(Self::decode(&bytes).as_ref(), Some(self));
-        Ok(bytes)
+    pub fn encode(&self, cell: &ReplayedCell) -> Result<Vec<u8>, CellError> {
+        encode_entry(self, cell.writers.format())
     }
 
-    /// What `bytes` hold; `None` where they are damaged or of another version. Such an entry has its number all the
-    /// same and counts as one without commands: what it held heals.
+    /// What `bytes` hold; `None` where they are damaged or of a version that this code does not read. Such an entry has
+    /// its number all the same and counts as one without commands: what it held heals.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        match postcard::from_bytes(bytes) {
-            Ok((ENTRY_VERSION, entry)) => Some(entry),
-            Ok(_) | Err(_) => None,
-        }
+        decode_entry(bytes)
     }
 }
 
@@ -47,6 +51,7 @@ impl Entry {
 pub struct ReplayedCell {
     number: u64,
     state: CellState,
+    writers: Writers,
 }
 
 impl ReplayedCell {
@@ -55,6 +60,7 @@ impl ReplayedCell {
         Self {
             number: 0,
             state: CellState::new(id),
+            writers: Writers::default(),
         }
     }
 
@@ -63,9 +69,11 @@ impl ReplayedCell {
     /// # Errors
     /// When the record is damaged or of a version that this code does not read.
     pub fn from_snapshot(number: u64, record: &[u8]) -> Result<Self, CellError> {
+        let (state, writers) = decode_record(record)?;
         Ok(Self {
             number,
-            state: CellState::from_record(record)?,
+            state,
+            writers: writers.unwrap_or_default(),
         })
     }
 
@@ -77,11 +85,17 @@ impl ReplayedCell {
     /// Runs the commands of the next entry; `None` is one that was not understood.
     pub fn apply(&mut self, entry: Option<Entry>) -> Vec<CellReply> {
         self.number += 1;
-        let Some(Entry { at, commands }) = entry else {
+        let Some(entry) = entry else {
             return Vec::new();
         };
-        let run = |command| self.state.apply(at, command).reply;
-        commands.into_iter().map(run).collect()
+        self.writers.on_entry(entry.at, entry.writer_is_current);
+        let run = |command| self.state.apply(entry.at, command).reply;
+        let replies: Vec<_> = entry.commands.into_iter().map(run).collect();
+        match self.writers.format() {
+            Format::CURRENT => replies,
+            // Others have not learned the digests that the version before does not know.
+            Format::BEFORE => replies.into_iter().map(CellReply::without_policy).collect(),
+        }
     }
 
     /// The state to write as a snapshot, when whoever appended the last entry is to write one.
@@ -90,7 +104,8 @@ impl ReplayedCell {
     /// Never for states that this crate makes.
     pub fn due_snapshot(&self) -> Result<Option<Vec<u8>>, CellError> {
         let is_due = self.number.is_multiple_of(SNAPSHOT_EVERY);
-        is_due.then(|| self.state.to_record()).transpose()
+        let record = || encode_record(&self.state, self.writers.format(), Some(self.writers));
+        is_due.then(record).transpose()
     }
 }
 
@@ -98,9 +113,6 @@ impl ReplayedCell {
 pub const SNAPSHOT_EVERY: u64 = 64;
 /// Entries that are kept behind a snapshot, for those who were away.
 pub const KEPT: u64 = 256;
-
-/// The version of the format of entries.
-const ENTRY_VERSION: u8 = 3;
 
 #[cfg(test)]
 mod tests {
@@ -120,13 +132,13 @@ mod tests {
             capacity: Capacity::of_one(Tokens(7)),
         };
         let ttl = Duration::from_secs(30);
-        Entry {
-            at: Timestamp::from_millis(1_000),
-            commands: vec![CellCommand::Cluster(ClusterCommand::Renew(Renew {
+        Entry::new(
+            Timestamp::from_millis(1_000),
+            vec![CellCommand::Cluster(ClusterCommand::Renew(Renew {
                 held: vec![held],
                 ttl,
             }))],
-        }
+        )
     }
 
     fn replayed() -> ReplayedCell {
@@ -140,7 +152,7 @@ mod tests {
         let record = all.due_snapshot().expect("a record").expect("it is due");
         let mut late = ReplayedCell::from_snapshot(SNAPSHOT_EVERY, &record).expect("a snapshot");
         for replica in [&mut all, &mut late] {
-            let replies = replica.apply(Entry::decode(&renewal(99).encode().expect("bytes")));
+            let replies = replica.apply(Entry::decode(&renewal(99).encode(&replayed()).expect("bytes")));
             assert_eq!(replies, [CellReply::Cluster(ClusterReply::Done)]);
         }
         assert_eq!(late, all);
@@ -197,23 +209,17 @@ mod tests {
             BudgetCommand::SetLimits(None),
             BudgetCommand::SetLimits(Some(limits)),
         ];
-        let entry = Entry {
-            at: Timestamp::from_millis(1_000),
-            commands: commands.map(CellCommand::Budget).to_vec(),
-        };
-        assert_eq!(Entry::decode(&entry.encode().expect("bytes")), Some(entry));
+        let commands = commands.map(CellCommand::Budget).to_vec();
+        let entry = Entry::new(Timestamp::from_millis(1_000), commands);
+        assert_eq!(Entry::decode(&entry.encode(&replayed()).expect("bytes")), Some(entry));
     }
 
     #[test]
     fn an_entry_that_is_not_understood_counts_but_does_nothing() {
-        let known = renewal(1).encode().expect("bytes");
-        let other_version = [&[ENTRY_VERSION + 1], &known[1..]].concat();
-        let mut replica = replayed();
-        let before = replica.state.clone();
-        for bytes in [other_version.as_slice(), &known[..known.len() - 1], b""] {
-            assert!(replica.apply(Entry::decode(bytes)).is_empty());
-        }
-        assert_eq!((replica.number(), replica.state), (3, before));
+        let mut cell = replayed();
+        let before = cell.state.clone();
+        assert!(cell.apply(Entry::decode(b"")).is_empty());
+        assert_eq!((cell.number(), cell.state), (1, before));
     }
 
     #[test]

@@ -3,15 +3,16 @@
 
 pub mod append_batch;
 mod call;
+mod format;
 mod id;
 pub mod log;
 pub mod redis;
 mod state;
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use thiserror::Error;
 
+use self::format::{Format, decode_record, encode_record};
 pub use call::{CellCall, CellCommand, CellReply};
 pub use id::{CellAddress, CellId};
 pub use state::{Applied, CellState};
@@ -33,18 +34,9 @@ impl CellState {
     /// # Errors
     /// Never for states that this crate makes.
     pub fn to_lasting_record(&self) -> Result<Option<Vec<u8>>, CellError> {
-        self.lasting().map(|lasting| lasting.to_record()).transpose()
-    }
-
-    /// The state as a record, for runtimes that keep it outside the process between commands.
-    ///
-    /// # Errors
-    /// Never for states that this crate makes.
-    pub fn to_record(&self) -> Result<Vec<u8>, CellError> {
-        encode(&RecordOut {
-            v: RECORD_VERSION,
-            state: self,
-        })
+        // It outlives this process and its version: whoever takes a release back finds it.
+        let record = |lasting: Self| encode_record(&lasting, Format::BEFORE, None);
+        self.lasting().map(record).transpose()
     }
 
     /// The state that a record holds.
@@ -52,15 +44,10 @@ impl CellState {
     /// # Errors
     /// When the record is damaged or of a version that this code does not read.
     pub fn from_record(record: &[u8]) -> Result<Self, CellError> {
-        let RecordIn { v, state } = decode(record)?;
-        if v != RECORD_VERSION {
-            return Err(CellError::Malformed(format!(
-                "record of version {v}, this code reads {RECORD_VERSION}"
-            )));
-        }
-        decode(state.get().as_bytes())
+        decode_record(record).map(|(state, _)| state)
     }
 }
+
 /// A command or reply as bytes, for runtimes whose cells are reached by messages.
 ///
 /// # Errors
@@ -77,23 +64,6 @@ pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, CellError> {
     serde_json::from_slice(bytes).map_err(|error| CellError::Malformed(error.to_string()))
 }
 
-/// The version that records are written with; the only one so far.
-const RECORD_VERSION: u32 = 1;
-
-#[derive(Serialize)]
-struct RecordOut<'a> {
-    v: u32,
-    state: &'a CellState,
-}
-
-/// The state is read once it is known to be of a version that this code reads.
-#[derive(Deserialize)]
-struct RecordIn<'a> {
-    v: u32,
-    #[serde(borrow)]
-    state: &'a RawValue,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,8 +76,10 @@ mod tests {
         let mut cell = CellState::new(&CellId::Estimate("model".into()));
         let observed = Correction::default().observe(100.0, crate::ids::Tokens(130)).unwrap();
         cell.apply(now, CellCommand::Estimate(observed));
-        let record = cell.to_record().unwrap();
-        assert_eq!(CellState::from_record(&record), Ok(cell));
-        assert!(record.len() < 256, "{}", String::from_utf8_lossy(&record));
+        for format in [Format::BEFORE, Format::CURRENT] {
+            let record = encode_record(&cell, format, None).unwrap();
+            assert_eq!(CellState::from_record(&record).as_ref(), Ok(&cell));
+            assert!(record.len() < 256, "{}", String::from_utf8_lossy(&record));
+        }
     }
 }

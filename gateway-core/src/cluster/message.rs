@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::breaker::BreakerPolicy;
 use super::choice::{ChoiceReason, PassedOver};
 use super::permit::{Capacity, ClusterLoad, HeldPermit, Outcome, PermitId};
+use super::policy::{PolicyRef, UnderPolicy};
+use super::wire::{AcquireWire, ExtendWire};
 use crate::ids::{ReplicaName, Tokens};
 
 /// What can be asked of a cluster cell.
@@ -27,6 +29,7 @@ pub enum ClusterCommand {
 
 /// What a request asks of a cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "AcquireWire", into = "AcquireWire")]
 pub struct Acquire {
     /// The permit's name.
     pub permit: PermitId,
@@ -34,10 +37,8 @@ pub struct Acquire {
     pub kv_tokens: Tokens,
     /// How many slots like this one the holder would take besides, for requests to come.
     pub spare: u32,
-    /// Replicas that the configuration names now.
-    pub replicas: Vec<ReplicaName>,
-    /// What each of them has room for.
-    pub room: Capacity,
+    /// What the configuration says of the cluster.
+    pub policy: PolicyRef,
     /// The share of the room that is kept for requests of higher priority, in percent.
     pub headroom_percent: u8,
     /// Replicas that this request has failed on already.
@@ -50,17 +51,28 @@ pub struct Acquire {
 
 /// Whether permits at a replica may go on being used for request after request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "ExtendWire", into = "ExtendWire")]
 pub struct Extend {
     /// Where they are.
     pub replica: ReplicaName,
     /// All of them that the holder has there.
     pub held: Vec<HeldPermit>,
-    /// Replicas that the configuration names now.
-    pub replicas: Vec<ReplicaName>,
-    /// What each of them has room for.
-    pub room: Capacity,
+    /// What the configuration says of the cluster.
+    pub policy: PolicyRef,
     /// How long the permits hold without renewal.
     pub ttl: Duration,
+}
+
+impl UnderPolicy for Acquire {
+    fn set_policy(&mut self, policy: PolicyRef) {
+        self.policy = policy;
+    }
+}
+
+impl UnderPolicy for Extend {
+    fn set_policy(&mut self, policy: PolicyRef) {
+        self.policy = policy;
+    }
 }
 
 /// Permits under which requests still run.
@@ -127,7 +139,27 @@ pub enum ClusterReply {
     Done,
     /// To `Status`: every replica that the cell knows.
     Status(Vec<ReplicaStatus>),
+    /// To `Acquire` and `Extend`: the cell does not know the policy by the digest that names it, and has done nothing.
+    PolicyUnknown,
 }
+
+impl ClusterReply {
+    /// The same, without saying that the policy may be named by its digest.
+    #[must_use]
+    pub fn without_policy(mut self) -> Self {
+        match &mut self {
+            Self::Granted(grant) => grant.knows_policy = false,
+            Self::Refused(refusal) => refusal.knows_policy = false,
+            Self::Extended(extended) => extended.knows_policy = false,
+            Self::Done | Self::Status(_) | Self::PolicyUnknown => {}
+        }
+        self
+    }
+}
+
+/// The cell does not know a policy by the digest that names it: it has to be told all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PolicyUnknown;
 
 /// What is replied to `Acquire`.
 #[derive(Clone, Debug, PartialEq)]
@@ -151,6 +183,9 @@ pub struct Grant {
     /// Why there; `None` where the permit was held already, and from a cell of a version that does not tell.
     #[serde(default)]
     pub choice: Option<ChoiceReason>,
+    /// Whether the cell knows the policy by its digest from now on. A cell of a version that does not tell knows none.
+    #[serde(default)]
+    pub knows_policy: bool,
 }
 
 /// No permit was given.
@@ -163,6 +198,9 @@ pub struct Refusal {
     /// Why each replica did not get the request.
     #[serde(default)]
     pub passed_over: PassedOver,
+    /// Whether the cell knows the policy by its digest from now on. A cell of a version that does not tell knows none.
+    #[serde(default)]
+    pub knows_policy: bool,
 }
 
 /// Whether a holder may go on.
@@ -172,6 +210,9 @@ pub struct Extended {
     pub lends: bool,
     /// The cluster's load.
     pub load: ClusterLoad,
+    /// Whether the cell knows the policy by its digest from now on. A cell of a version that does not tell knows none.
+    #[serde(default)]
+    pub knows_policy: bool,
 }
 
 /// A replica at this moment.

@@ -9,14 +9,18 @@ mod message;
 mod permit;
 mod permit_cache;
 mod policy;
+mod v3;
+mod wire;
 
 pub use breaker::BreakerPolicy;
 pub use cell::ClusterCell;
+pub(crate) use cell::ClusterCellV3;
 pub use choice::{ChoiceReason, Obstacle, PassedOver};
 pub use message::{
-    Acquire, Acquired, ClusterCommand, ClusterReply, Extend, Extended, Grant, ReadReplicas, Refusal, Release, Releases,
-    Renew, ReplicaStatus,
+    Acquire, Acquired, ClusterCommand, ClusterReply, Extend, Extended, Grant, PolicyUnknown, ReadReplicas, Refusal,
+    Release, Releases, Renew, ReplicaStatus,
 };
 pub use permit::{Capacity, ClusterLoad, HeldPermit, Outcome, PermitId};
 pub use permit_cache::{CachedGrant, LOOK_EVERY, PermitCache};
-pub use policy::ClusterPolicy;
+pub use policy::{ClusterPolicy, PolicyDigest, PolicyRef, UnderPolicy};
+pub(crate) use v3::ClusterCommandV3;

@@ -1,6 +1,13 @@
-//! What the configuration says of a cluster, as far as its cell has to know it.
+//! What the configuration says of a cluster, as far as its cell has to know it, and how commands name it. A command
+//! carries all of it only until the cell has said that it knows it: then its digest says as much.
+//!
+//! During a rollout several configurations ask of one cell, each by its own policy. A cell knows the latest few; who
+//! names one that it does not know is told so, and tells all of it.
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::permit::Capacity;
 use crate::ids::ReplicaName;
@@ -12,4 +19,80 @@ pub struct ClusterPolicy {
     pub replicas: Vec<ReplicaName>,
     /// What each of them has room for.
     pub capacity: Capacity,
+}
+
+/// What tells one policy from another: the first 64 bits of a SHA-256 over all of it. It is the same in every process and
+/// every version that knows the same fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PolicyDigest(u64);
+
+/// A policy as a command names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PolicyRef {
+    /// By its digest, to a cell that has said that it knows it.
+    Digest(PolicyDigest),
+    /// All of it.
+    Whole(Arc<ClusterPolicy>),
+}
+
+/// A command that is run under a policy.
+pub trait UnderPolicy {
+    /// Names the policy.
+    fn set_policy(&mut self, policy: PolicyRef);
+}
+
+impl ClusterPolicy {
+    /// Its digest. Hashing is too slow to do it for each request: once for a configuration, and once in a cell.
+    pub fn digest(&self) -> PolicyDigest {
+        let mut hasher = Sha256::new();
+        hasher.update(self.capacity.requests.to_le_bytes());
+        hasher.update(self.capacity.kv_tokens.0.to_le_bytes());
+        for replica in &self.replicas {
+            // No name holds a zero byte: lists that read alike end to end are told apart.
+            hasher.update(replica.as_str().as_bytes());
+            hasher.update([0]);
+        }
+        let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(hasher.finalize());
+        PolicyDigest(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+    }
+}
+
+impl From<ClusterPolicy> for PolicyRef {
+    fn from(policy: ClusterPolicy) -> Self {
+        Self::Whole(Arc::new(policy))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Tokens;
+
+    fn policy(replicas: &[&str], requests: u32) -> ClusterPolicy {
+        let kv_tokens = Tokens(1_000);
+        ClusterPolicy {
+            replicas: replicas.iter().map(|name| ReplicaName::from(*name)).collect(),
+            capacity: Capacity { requests, kv_tokens },
+        }
+    }
+
+    #[test]
+    fn a_digest_is_stable_and_tells_policies_apart() {
+        let one = policy(&["http://a", "http://b"], 8);
+        assert_eq!(one.digest(), one.clone().digest());
+        assert_eq!(
+            one.digest(),
+            PolicyDigest(5_078_773_510_314_977_361),
+            "other versions know it by that"
+        );
+        for other in [
+            policy(&["http://a", "http://b"], 9),
+            policy(&["http://b", "http://a"], 8),
+            policy(&["http://ahttp://b"], 8),
+            policy(&["http://a"], 8),
+        ] {
+            assert_ne!(other.digest(), one.digest(), "{other:?}");
+        }
+    }
 }

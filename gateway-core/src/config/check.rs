@@ -150,6 +150,7 @@ fn cluster(written: &written::Cluster, region: Region) -> Option<Cluster> {
         region,
         engine: *value(&written.engine)?,
         replicas,
+        policy_digest: policy.digest(),
         policy: Arc::new(policy),
         secret: value(&written.secret)?.as_deref().map(SecretName::from),
         prefill_tokens_per_s: *value(&written.prefill_tokens_per_s)?,

@@ -9,7 +9,7 @@ use super::digest::KeyDigest;
 use super::settings::{Estimates, Headroom, Leases, Load, Permits, Refresh, Retries, Sizes, Streams, Timeouts};
 use crate::budget::{BudgetLimits, Rate};
 use crate::cluster::BreakerPolicy;
-use crate::cluster::ClusterPolicy;
+use crate::cluster::{ClusterPolicy, PolicyDigest};
 use crate::geo::Coordinates;
 use crate::ids::{
     BudgetId, ClusterName, Jurisdiction, ModelName, RegionName, ReplicaName, SecretName, TableName, TenantName, Tokens,
@@ -96,6 +96,8 @@ pub struct Cluster {
     /// What its cell has to know: the replicas' names, in the order of `replicas`, and what fits into one of them, at
     /// least 1 request and 1 token.
     pub policy: Arc<ClusterPolicy>,
+    /// The policy's digest.
+    pub policy_digest: PolicyDigest,
     /// The secret that its replicas want as a bearer token.
     pub secret: Option<SecretName>,
     /// Uncached prompt tokens that one replica reads in a second; greater than 0.

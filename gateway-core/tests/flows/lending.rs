@@ -116,3 +116,22 @@ fn a_gateway_that_stops_gives_back_what_it_keeps() {
     world.gateway.stop();
     assert_eq!(world.in_flight("near"), 0);
 }
+
+#[test]
+fn a_cell_that_began_anew_is_told_what_the_configuration_says() {
+    // A cluster with few slots keeps none: each request asks.
+    let mut world = World::new(&config(), |_| whole());
+    let asked = |world: &mut World| {
+        let before = world.cluster_commands();
+        assert_eq!(world.post(CHAT, &chat("big", false)).status(), 200);
+        assert_eq!(world.in_flight("near"), 0);
+        world.cluster_commands() - before
+    };
+    assert_eq!(
+        [asked(&mut world), asked(&mut world)],
+        [2, 2],
+        "one asks, one gives back"
+    );
+    world.restart_cell("near");
+    assert_eq!([asked(&mut world), asked(&mut world)], [3, 2], "it was told once more");
+}

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{self, LocalBoxStream};
 use http::{Request, Response};
-use tidegate_core::cells::{CellCall, CellId};
+use tidegate_core::cells::{CellCall, CellId, CellState};
 use tidegate_core::cluster::ReadReplicas;
 use tidegate_core::tokens::Tables;
 use tidegate_core::{Body, Gateway};
@@ -132,6 +132,12 @@ impl World {
         });
         let status = ReadReplicas::read(applied.reply).expect("a status");
         status.iter().map(|replica| replica.running).sum()
+    }
+
+    /// The cluster's cell begins anew, knowing nothing.
+    pub fn restart_cell(&mut self, cluster: &str) {
+        let id = CellId::Cluster(cluster.into());
+        self.world.with_cell(&id, |cell| *cell = CellState::new(&id));
     }
 
     /// URLs asked so far, and the bodies that they were sent.

@@ -35,8 +35,8 @@ pub struct Call {
 #[derive(Debug)]
 pub struct Follower {
     id: CellId,
-    replica: ReplayedCell,
-    /// The name of the last entry in the replica; empty before the first.
+    cell: ReplayedCell,
+    /// The name of the last entry in the cell; empty before the first.
     last: Vec<u8>,
     left_out: u64,
 }
@@ -46,7 +46,6 @@ pub struct Follower {
 pub struct Append {
     name: [u8; NAME_BYTES],
     entry: Entry,
-    encoded: Vec<u8>,
     /// Whether an attempt got no reply, so that the entry may be in the log.
     is_doubtful: bool,
 }
@@ -65,7 +64,7 @@ impl Follower {
     pub fn new(id: &CellId) -> Self {
         Self {
             id: id.clone(),
-            replica: ReplayedCell::new(id),
+            cell: ReplayedCell::new(id),
             last: Vec::new(),
             left_out: 0,
         }
@@ -81,11 +80,11 @@ impl Follower {
     /// # Errors
     /// Never for states that this crate makes.
     pub fn due_snapshot(&self) -> Result<Option<Call>, CellError> {
-        let due = self.replica.due_snapshot()?;
+        let due = self.cell.due_snapshot()?;
         Ok(due.map(|record| Call {
             script: &SNAPSHOT,
             key: key(&self.id),
-            arguments: vec![decimal(self.replica.number()), self.last.clone(), record, decimal(KEPT)],
+            arguments: vec![decimal(self.cell.number()), self.last.clone(), record, decimal(KEPT)],
         }))
     }
 
@@ -94,14 +93,14 @@ impl Follower {
             let (at, name, commands) = split(entry)?;
             let entry = Entry::decode(commands).map(|entry| Entry { at, ..entry });
             self.left_out += u64::from(entry.is_none());
-            self.replica.apply(entry);
+            self.cell.apply(entry);
             self.last = name.to_vec();
         }
         Ok(())
     }
 
     fn start_from(&mut self, number: u64, record: &[u8]) -> Result<(), CellError> {
-        self.replica = if number == 0 {
+        self.cell = if number == 0 {
             ReplayedCell::new(&self.id)
         } else {
             ReplayedCell::from_snapshot(number, record)?
@@ -112,33 +111,30 @@ impl Follower {
 
 impl Append {
     /// The commands as one entry, which `random` names: 64 bits that nobody else draws.
-    ///
-    /// # Errors
-    /// Never for commands that this crate makes.
-    pub fn new(random: u64, commands: Vec<CellCommand>) -> Result<Self, CellError> {
-        let at = Timestamp::default();
-        let entry = Entry { at, commands };
-        Ok(Self {
+    pub fn new(random: u64, commands: Vec<CellCommand>) -> Self {
+        Self {
             name: random.to_be_bytes(),
-            encoded: entry.encode()?,
-            entry,
+            entry: Entry::new(Timestamp::default(), commands),
             is_doubtful: false,
-        })
+        }
     }
 
     /// What to send, the first time and again. However often it reaches Redis, the commands run once.
-    pub fn call(&self, follower: &Follower) -> Call {
-        Call {
+    ///
+    /// # Errors
+    /// Never for commands that this crate makes.
+    pub fn call(&self, follower: &Follower) -> Result<Call, CellError> {
+        Ok(Call {
             script: &APPEND,
             key: key(&follower.id),
             arguments: vec![
-                decimal(follower.replica.number()),
+                decimal(follower.cell.number()),
                 follower.last.clone(),
                 self.name.to_vec(),
-                self.encoded.clone(),
+                self.entry.encode(&follower.cell)?,
                 decimal(FORGOTTEN_AFTER_MS),
             ],
-        }
+        })
     }
 
     /// No reply came to a call: the commands may have run.
@@ -155,15 +151,12 @@ impl Append {
             [said, number, at, others @ ..] if said == b"appended" => {
                 let number = read_decimal(number)?;
                 follower.replay(others)?;
-                if follower.replica.number() + 1 != number {
+                if follower.cell.number() + 1 != number {
                     return Err(not_understood(&follower.id));
                 }
-                let entry = Entry {
-                    at: read_time(at)?,
-                    commands: std::mem::take(&mut self.entry.commands),
-                };
+                let entry = Entry::new(read_time(at)?, std::mem::take(&mut self.entry.commands));
                 follower.last = self.name.to_vec();
-                Ok(Step::Done(follower.replica.apply(Some(entry))))
+                Ok(Step::Done(follower.cell.apply(Some(entry))))
             }
             [said, number, record, last, since @ ..] if said == b"behind" => {
                 let number = read_decimal(number)?;
@@ -245,6 +238,7 @@ static SNAPSHOT: Script = Script {
 #[cfg(test)]
 mod tests {
     use super::super::CellState;
+    use super::super::format::{Format, encode_record};
     use super::*;
     use crate::cluster::{ClusterCommand, ClusterReply};
 
@@ -253,7 +247,7 @@ mod tests {
     }
 
     fn append(random: u64) -> Append {
-        Append::new(random, vec![CellCommand::Cluster(ClusterCommand::Status)]).expect("an entry")
+        Append::new(random, vec![CellCommand::Cluster(ClusterCommand::Status)])
     }
 
     fn reply(values: &[&[u8]]) -> Vec<Vec<u8>> {
@@ -267,9 +261,14 @@ mod tests {
 
     const AT: &[u8] = b"1700000000000002";
 
+    /// An entry as another process has it.
+    fn encoded(random: u64) -> Vec<u8> {
+        append(random).entry.encode(&ReplayedCell::new(&id())).expect("bytes")
+    }
+
     /// The snapshot of a cell that holds nothing.
     fn empty() -> String {
-        let record = CellState::new(&id()).to_record().expect("a record");
+        let record = encode_record(&CellState::new(&id()), Format::CURRENT, None).expect("a record");
         String::from_utf8(record).expect("text")
     }
 
@@ -284,16 +283,16 @@ mod tests {
     fn commands_run_after_what_others_appended() {
         let mut follower = Follower::new(&id());
         let mut ours = append(7);
-        let call = ours.call(&follower);
+        let call = ours.call(&follower).expect("a call");
         assert_eq!(call.key, "tidegate:1:cell:cluster/a");
         assert_eq!(call.arguments[..2], reply(&[b"0", b""]));
-        let theirs = logged(b"01234567", &append(8).encoded);
+        let theirs = logged(b"01234567", &encoded(8));
         let said = ours.on_reply(&mut follower, &reply(&[b"appended", b"2", AT, &theirs]));
         let empty = CellReply::Cluster(ClusterReply::Status(Vec::new()));
         assert_eq!(said, Ok(Step::Done(vec![empty])));
-        assert_eq!((follower.replica.number(), follower.take_left_out()), (2, 0));
+        assert_eq!((follower.cell.number(), follower.take_left_out()), (2, 0));
         assert_eq!(
-            append(9).call(&follower).arguments[..2],
+            append(9).call(&follower).expect("a call").arguments[..2],
             [b"2".to_vec(), ours.name.to_vec()]
         );
     }
@@ -310,8 +309,11 @@ mod tests {
         let mut follower = Follower::new(&id());
         let mut ours = append(7);
         assert_eq!(ours.on_reply(&mut follower, &behind), Ok(Step::CaughtUp));
-        assert_eq!((follower.replica.number(), follower.take_left_out()), (65, 1));
-        assert_eq!(ours.call(&follower).arguments[..2], reply(&[b"65", b"lastname"]));
+        assert_eq!((follower.cell.number(), follower.take_left_out()), (65, 1));
+        assert_eq!(
+            ours.call(&follower).expect("a call").arguments[..2],
+            reply(&[b"65", b"lastname"])
+        );
         ours.on_lost();
         let doubtful = ours.on_reply(&mut follower, &behind);
         assert!(matches!(doubtful, Err(CellError::Unreachable(_))), "{doubtful:?}");
@@ -323,11 +325,11 @@ mod tests {
         follower.start_from(64, empty().as_bytes()).expect("a snapshot");
         let mut ours = append(7);
         ours.on_lost();
-        let others = logged(b"01234567", &append(8).encoded);
+        let others = logged(b"01234567", &encoded(8));
         for since in [&[][..], &[others.as_slice()]] {
             let behind = reply(&[&[b"behind".as_slice(), b"0", b"", b""], since].concat());
             assert_eq!(ours.on_reply(&mut follower, &behind), Ok(Step::CaughtUp));
-            assert_eq!(follower.replica.number(), since.len() as u64);
+            assert_eq!(follower.cell.number(), since.len() as u64);
         }
         let name = logged(&ours.name, b"");
         let said = ours.on_reply(&mut follower, &reply(&[b"behind", b"0", b"", &ours.name, &name]));
@@ -336,7 +338,7 @@ mod tests {
 
     #[test]
     fn what_is_no_reply_is_an_error() {
-        let other_version = empty().replace("\"v\":1", "\"v\":2");
+        let other_version = empty().replace("\"v\":4", "\"v\":9");
         let cut = logged(b"01234567", b"");
         let wrong: [&[&[u8]]; 7] = [
             &[],

@@ -7,7 +7,9 @@
 //! more than it has room for.
 
 mod permits;
+mod policies;
 mod replicas;
+mod v3;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,13 +17,16 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use self::permits::PermitTable;
+use self::policies::Policies;
 use self::replicas::Replicas;
+pub(crate) use self::v3::ClusterCellV3;
 use super::breaker::BreakerPolicy;
 use super::choice::{Obstacle, Scope, Standing, choose};
 use super::message::{
     Acquire, ClusterCommand, ClusterReply, Extend, Extended, Grant, Refusal, Release, Releases, Renew, ReplicaStatus,
 };
 use super::permit::{Capacity, ClusterLoad, HeldPermit, Outcome};
+use super::policy::ClusterPolicy;
 use crate::ids::{ReplicaName, Tokens};
 use crate::time::Timestamp;
 
@@ -30,6 +35,7 @@ use crate::time::Timestamp;
 pub struct ClusterCell {
     permits: PermitTable,
     replicas: Replicas,
+    policies: Policies,
 }
 
 impl ClusterCell {
@@ -38,7 +44,7 @@ impl ClusterCell {
         self.sweep(now);
         let reply = match command {
             ClusterCommand::Acquire(acquire) => self.acquire(now, &acquire),
-            ClusterCommand::Extend(extend) => ClusterReply::Extended(self.extend(now, extend)),
+            ClusterCommand::Extend(extend) => self.extend(now, extend),
             ClusterCommand::Renew(Renew { held, ttl }) => {
                 self.renew(held, now + ttl);
                 ClusterReply::Done
@@ -64,29 +70,34 @@ impl ClusterCell {
     }
 
     fn acquire(&mut self, now: Timestamp, acquire: &Acquire) -> ClusterReply {
+        let Some(policy) = self.policies.resolve(&acquire.policy) else {
+            return ClusterReply::PolicyUnknown;
+        };
         if let Some(replica) = self.permits.replica(acquire.permit) {
             // The reply to the first asking was lost, most likely: who asks renews no more than its own slot. It may have
             // arrived all the same, so that nothing of the permit can be taken back here.
             return ClusterReply::Granted(Grant {
                 replica: replica.clone(),
                 lent: None,
-                load: self.load(now, &acquire.replicas, acquire.room),
+                load: self.load(now, &policy),
                 choice: None,
+                knows_policy: true,
             });
         }
-        let room = acquire.room.open_to(acquire.headroom_percent);
+        let room = policy.capacity.open_to(acquire.headroom_percent);
         let standing = |replica: &ReplicaName| self.standing(now, replica, acquire, room);
-        let choice = match choose(&acquire.replicas, acquire.affinity, Scope::All, standing) {
+        let choice = match choose(&policy.replicas, acquire.affinity, Scope::All, standing) {
             Ok(choice) => choice,
             Err(passed_over) => {
                 return ClusterReply::Refused(Refusal {
-                    load: self.load(now, &acquire.replicas, acquire.room),
-                    recovery: self.recovery(now, acquire),
+                    load: self.load(now, &policy),
+                    recovery: self.recovery(now, &policy, &acquire.tried),
                     passed_over,
+                    knows_policy: true,
                 });
             }
         };
-        let replica = acquire.replicas[choice.replica].clone();
+        let replica = policy.replicas[choice.replica].clone();
         let one = Capacity::of_one(acquire.kv_tokens);
         let lent = self.lendable(&replica, one, room);
         let lent = lent.map(|most| acquire.spare.min(most.count_of(one)));
@@ -100,8 +111,9 @@ impl ClusterCell {
         ClusterReply::Granted(Grant {
             replica,
             lent,
-            load: self.load(now, &acquire.replicas, acquire.room),
+            load: self.load(now, &policy),
             choice: Some(choice.reason),
+            knows_policy: true,
         })
     }
 
@@ -115,13 +127,17 @@ impl ClusterCell {
         }
     }
 
-    fn extend(&mut self, now: Timestamp, extend: Extend) -> Extended {
+    fn extend(&mut self, now: Timestamp, extend: Extend) -> ClusterReply {
+        let Some(policy) = self.policies.resolve(&extend.policy) else {
+            return ClusterReply::PolicyUnknown;
+        };
         self.renew(extend.held, now + extend.ttl);
-        let lendable = self.lendable(&extend.replica, Capacity::default(), extend.room);
-        Extended {
+        let lendable = self.lendable(&extend.replica, Capacity::default(), policy.capacity);
+        ClusterReply::Extended(Extended {
             lends: lendable.is_some(),
-            load: self.load(now, &extend.replicas, extend.room),
-        }
+            load: self.load(now, &policy),
+            knows_policy: true,
+        })
     }
 
     fn renew(&mut self, held: Vec<HeldPermit>, expires: Timestamp) {
@@ -169,25 +185,30 @@ impl ClusterCell {
         is_lendable.then(|| half.without(held))
     }
 
-    fn load(&self, now: Timestamp, replicas: &[ReplicaName], room: Capacity) -> ClusterLoad {
+    fn load(&self, now: Timestamp, policy: &ClusterPolicy) -> ClusterLoad {
         let mut load = ClusterLoad::default();
-        for replica in replicas.iter().filter(|replica| self.replicas.passes(now, replica)) {
+        let replicas = policy.replicas.iter();
+        for replica in replicas.filter(|replica| self.replicas.passes(now, replica)) {
             let held = self.permits.held(replica);
             load.running += held.requests;
-            load.max_running = load.max_running.saturating_add(room.requests);
+            load.max_running = load.max_running.saturating_add(policy.capacity.requests);
             load.kv_tokens += held.kv_tokens;
-            load.kv_cache_tokens += room.kv_tokens;
+            load.kv_cache_tokens += policy.capacity.kv_tokens;
         }
         load
     }
 
-    fn recovery(&self, now: Timestamp, acquire: &Acquire) -> Option<Duration> {
-        let untried = acquire.replicas.iter().filter(|name| !acquire.tried.contains(name));
+    fn recovery(&self, now: Timestamp, policy: &ClusterPolicy, tried: &[ReplicaName]) -> Option<Duration> {
+        let untried = policy.replicas.iter().filter(|name| !tried.contains(name));
         untried.filter_map(|name| self.replicas.recovery(now, name)).min()
     }
 
+    /// Every replica that holds anything or is known to have failed.
+    fn known_replicas(&self) -> BTreeSet<&ReplicaName> {
+        self.permits.replicas().chain(self.replicas.names()).collect()
+    }
+
     fn status(&self, now: Timestamp) -> Vec<ReplicaStatus> {
-        let names: BTreeSet<_> = self.permits.replicas().chain(self.replicas.names()).collect();
         let status = |replica: &ReplicaName| {
             let held = self.permits.held(replica);
             ReplicaStatus {
@@ -197,7 +218,7 @@ impl ClusterCell {
                 available: self.replicas.passes(now, replica),
             }
         };
-        names.into_iter().map(status).collect()
+        self.known_replicas().into_iter().map(status).collect()
     }
 }
 

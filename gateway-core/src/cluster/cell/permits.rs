@@ -20,13 +20,33 @@ pub(super) struct PermitTable {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Permit {
-    replica: ReplicaName,
-    capacity: Capacity,
-    expires: Timestamp,
+pub(super) struct Permit {
+    pub replica: ReplicaName,
+    pub capacity: Capacity,
+    pub expires: Timestamp,
 }
 
 impl PermitTable {
+    /// These permits, of which none expires before that moment.
+    pub fn new(permits: BTreeMap<PermitId, Permit>, sweep_at: Timestamp) -> Self {
+        let held = sums(&permits);
+        Self {
+            permits,
+            held,
+            sweep_at,
+        }
+    }
+
+    /// All permits, in the order of their ids.
+    pub fn iter(&self) -> impl Iterator<Item = (PermitId, &Permit)> {
+        self.permits.iter().map(|(id, permit)| (*id, permit))
+    }
+
+    /// No permit expires before this moment.
+    pub fn sweep_at(&self) -> Timestamp {
+        self.sweep_at
+    }
+
     /// Where that permit is held.
     pub fn replica(&self, permit: PermitId) -> Option<&ReplicaName> {
         self.permits.get(&permit).map(|permit| &permit.replica)
@@ -101,15 +121,10 @@ impl PermitTable {
     /// # Errors
     /// What is broken.
     pub fn check_invariants(&self) -> Result<(), String> {
-        let mut sums: BTreeMap<ReplicaName, Capacity> = BTreeMap::new();
-        for (id, permit) in &self.permits {
-            let sum = sums.entry(permit.replica.clone()).or_default();
-            *sum = *sum + permit.capacity;
-            if permit.expires < self.sweep_at {
-                return Err(format!("{id:?} expires before the next sweep"));
-            }
+        if let Some((id, _)) = self.permits.iter().find(|(_, permit)| permit.expires < self.sweep_at) {
+            return Err(format!("{id:?} expires before the next sweep"));
         }
-        sums.retain(|_, sum| *sum != Capacity::default());
+        let sums = sums(&self.permits);
         if sums == self.held {
             Ok(())
         } else {
@@ -124,4 +139,15 @@ impl PermitTable {
             self.held.remove(replica);
         }
     }
+}
+
+/// What each replica holds under these permits; those that hold nothing are left out.
+fn sums(permits: &BTreeMap<PermitId, Permit>) -> BTreeMap<ReplicaName, Capacity> {
+    let mut sums: BTreeMap<ReplicaName, Capacity> = BTreeMap::new();
+    for permit in permits.values() {
+        let sum = sums.entry(permit.replica.clone()).or_default();
+        *sum = *sum + permit.capacity;
+    }
+    sums.retain(|_, sum| *sum != Capacity::default());
+    sums
 }

@@ -17,6 +17,13 @@ pub(super) struct Replicas {
 }
 
 impl Replicas {
+    /// Replicas with these breakers.
+    pub fn new(breakers: impl Iterator<Item = (ReplicaName, Breaker)>) -> Self {
+        Self {
+            breakers: breakers.filter(|(_, breaker)| *breaker != Breaker::default()).collect(),
+        }
+    }
+
     /// Whether a request may be sent there now.
     pub fn passes(&self, now: Timestamp, replica: &ReplicaName) -> bool {
         self.breaker(replica).passes(now)
@@ -55,7 +62,8 @@ impl Replicas {
         self.breakers.keys()
     }
 
-    fn breaker(&self, replica: &ReplicaName) -> Breaker {
+    /// Its breaker.
+    pub fn breaker(&self, replica: &ReplicaName) -> Breaker {
         self.breakers.get(replica).copied().unwrap_or_default()
     }
 }

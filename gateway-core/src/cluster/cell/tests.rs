@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::cluster::choice::{ChoiceReason, PassedOver};
 use crate::cluster::permit::PermitId;
+use crate::cluster::policy::PolicyRef;
 
 const POLICY: BreakerPolicy = BreakerPolicy {
     failures: 1,
@@ -14,16 +15,23 @@ fn at(seconds: u64) -> Timestamp {
     Timestamp::from_millis(1_000_000 + seconds * 1_000)
 }
 
+fn policy(replicas: &[&str], capacity: Capacity) -> PolicyRef {
+    let replicas = replicas.iter().map(|name| ReplicaName::from(*name)).collect();
+    ClusterPolicy { replicas, capacity }.into()
+}
+
 fn acquire(permit: u64) -> Acquire {
     Acquire {
         permit: PermitId(permit),
         kv_tokens: Tokens(40),
         spare: 0,
-        replicas: vec!["http://a".into(), "http://b".into()],
-        room: Capacity {
-            requests: 2,
-            kv_tokens: Tokens(100),
-        },
+        policy: policy(
+            &["http://a", "http://b"],
+            Capacity {
+                requests: 2,
+                kv_tokens: Tokens(100),
+            },
+        ),
         headroom_percent: 0,
         tried: vec![],
         affinity: Some(1),
@@ -221,11 +229,13 @@ fn lent(cell: &mut ClusterCell, permit: u64, spare: u32, max_running: u32) -> Op
     let asked = Acquire {
         kv_tokens: Tokens(10),
         spare,
-        replicas: vec!["http://a".into()],
-        room: Capacity {
-            requests: max_running,
-            kv_tokens: Tokens(400),
-        },
+        policy: policy(
+            &["http://a"],
+            Capacity {
+                requests: max_running,
+                kv_tokens: Tokens(400),
+            },
+        ),
         ..acquire(permit)
     };
     let ClusterReply::Granted(grant) = cell.apply(at(0), ClusterCommand::Acquire(asked)) else {
@@ -334,7 +344,6 @@ fn lending_goes_on_while_there_is_room() {
                 kv_tokens: Tokens(u64::from(requests)),
             },
         };
-        let Acquire { replicas, .. } = acquire(1);
         let room = Capacity {
             requests: 16,
             kv_tokens: Tokens(400),
@@ -342,8 +351,7 @@ fn lending_goes_on_while_there_is_room() {
         let extend = Extend {
             replica: held.replica.clone(),
             held: vec![held],
-            replicas,
-            room,
+            policy: policy(&["http://a", "http://b"], room),
             ttl: TTL,
         };
         let ClusterReply::Extended(extended) = cell.apply(at(0), ClusterCommand::Extend(extend)) else {
@@ -354,4 +362,68 @@ fn lending_goes_on_while_there_is_room() {
     assert!(extend(&mut cell, 8));
     assert_eq!(running(&mut cell, at(0)), 8, "it had been forgotten");
     assert!(!extend(&mut ClusterCell::default(), 9));
+}
+
+fn by_digest(permit: u64) -> Acquire {
+    let PolicyRef::Whole(whole) = acquire(permit).policy else {
+        panic!("told whole")
+    };
+    Acquire {
+        policy: PolicyRef::Digest(whole.digest()),
+        ..acquire(permit)
+    }
+}
+
+#[test]
+fn a_policy_is_known_by_its_digest_once_it_was_told() {
+    let mut cell = ClusterCell::default();
+    let before = cell.clone();
+    let reply = cell.apply(at(0), ClusterCommand::Acquire(by_digest(1)));
+    assert_eq!(
+        (reply, &cell),
+        (ClusterReply::PolicyUnknown, &before),
+        "nothing was done"
+    );
+    let whole = granted(&mut cell, at(0), acquire(1));
+    assert_eq!(granted(&mut cell, at(0), by_digest(1)), whole, "it is held already");
+    let mut told = ClusterCell::default();
+    (1..=3).for_each(|permit| drop(granted(&mut told, at(0), acquire(permit))));
+    (2..=3).for_each(|permit| drop(granted(&mut cell, at(0), by_digest(permit))));
+    assert_eq!(cell, told, "a digest says as much as all of it");
+}
+
+#[test]
+fn several_policies_are_known_during_a_rollout_and_the_oldest_is_forgotten() {
+    let mut cell = ClusterCell::default();
+    let capacity = |requests: u32| Capacity {
+        requests,
+        kv_tokens: Tokens(100),
+    };
+    let mut told = Vec::new();
+    for requests in 1..=policies::MOST_POLICIES as u32 {
+        let policy = policy(&["http://a", "http://b"], capacity(requests));
+        let PolicyRef::Whole(whole) = &policy else {
+            panic!("told whole")
+        };
+        told.push(PolicyRef::Digest(whole.digest()));
+        cell.apply(at(0), ClusterCommand::Acquire(Acquire { policy, ..acquire(9) }));
+    }
+    let mut knows = |policy: &PolicyRef| {
+        let policy = policy.clone();
+        let reply = cell.apply(at(0), ClusterCommand::Acquire(Acquire { policy, ..acquire(9) }));
+        reply != ClusterReply::PolicyUnknown
+    };
+    assert!(told.iter().all(&mut knows));
+    assert!(knows(&policy(&["http://c"], capacity(1))), "told whole");
+    assert!(!knows(&told[0]) && told[1..].iter().all(knows));
+}
+
+#[test]
+fn the_layout_of_version_3_loses_nothing() {
+    let mut cell = ClusterCell::default();
+    (1..=3).for_each(|permit| drop(granted(&mut cell, at(0), acquire(permit))));
+    cell.apply(at(1), release(3, None, Outcome::Failed));
+    let written = serde_json::to_string(&ClusterCellV3::from(&cell)).unwrap();
+    let read: ClusterCellV3 = serde_json::from_str(&written).unwrap();
+    assert_eq!(ClusterCell::from(read), cell);
 }

@@ -7,11 +7,13 @@
 //! decides about each request until it lends again.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::choice::{Choice, ChoiceReason, Obstacle, Scope, Standing, choose, first_choice};
 use super::message::Release;
 use super::permit::{Capacity, HeldPermit, Outcome, PermitId};
+use super::policy::{ClusterPolicy, PolicyDigest, PolicyRef};
 use crate::ids::{ReplicaName, Tokens};
 use crate::time::Timestamp;
 
@@ -19,6 +21,8 @@ use crate::time::Timestamp;
 #[derive(Debug, Default)]
 pub struct PermitCache {
     replicas: BTreeMap<ReplicaName, ReplicaPermits>,
+    /// The policy that the cell knows by its digest, as it said last.
+    known_policy: Option<PolicyDigest>,
     /// When idle slots were last looked at.
     looked: Timestamp,
     /// Until when somebody looks after them.
@@ -102,6 +106,20 @@ impl PermitCache {
             Some(cached) => Standing::Free(cached.used),
             None => Standing::Passed(Obstacle::Full),
         }
+    }
+
+    /// How a command names a policy: by its digest where the cell has said that it knows it.
+    pub fn name_policy(&self, digest: PolicyDigest, policy: &Arc<ClusterPolicy>) -> PolicyRef {
+        if self.known_policy == Some(digest) {
+            PolicyRef::Digest(digest)
+        } else {
+            PolicyRef::Whole(Arc::clone(policy))
+        }
+    }
+
+    /// The cell has said which policy it knows; `None` where it has said that it knows none, or nothing.
+    pub fn on_policy(&mut self, known: Option<PolicyDigest>) {
+        self.known_policy = known;
     }
 
     /// How many slots a request that has to ask the cell asks for besides its own: an eighth of what runs at its first

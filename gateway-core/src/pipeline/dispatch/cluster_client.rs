@@ -6,7 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::cells::{CellAddress, CellCall, CellError, CellId};
-use crate::cluster::{ClusterLoad, Extend, Extended, LOOK_EVERY, Outcome, PermitCache, Release, Releases};
+use crate::cluster::{
+    ClusterLoad, Extend, Extended, LOOK_EVERY, Outcome, PermitCache, PolicyRef, PolicyUnknown, Release, Releases,
+    UnderPolicy,
+};
 use crate::config::Cluster;
 use crate::ids::ReplicaName;
 use crate::observe::Event;
@@ -60,11 +63,43 @@ impl<P: Platform> ClusterClient<P> {
         self.exchange.platform.call(&address(&self.cluster), call).await
     }
 
-    /// The cell has told the cluster's load, now; tells when that is.
-    pub fn on_load(&self, load: ClusterLoad) -> Timestamp {
+    /// How a command is to name the policy now.
+    pub fn policy(&self) -> PolicyRef {
+        let Cluster {
+            policy, policy_digest, ..
+        } = &*self.cluster;
+        self.with(|cache| cache.name_policy(*policy_digest, policy))
+    }
+
+    /// Asks the cell under the policy that the command names. A cell that does not know it is told all of it.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or replies to something else.
+    pub async fn ask_under_policy<C, R>(&self, mut call: C) -> Result<R, CellError>
+    where
+        C: CellCall<Reply = Result<R, PolicyUnknown>> + UnderPolicy + Clone,
+    {
+        match self.ask(call.clone()).await {
+            Ok(Ok(reply)) => return Ok(reply),
+            Ok(Err(PolicyUnknown)) => {}
+            Err(error) => {
+                // A cell that was put back to a version before knows no digests.
+                self.with(|cache| cache.on_policy(None));
+                return Err(error);
+            }
+        }
+        call.set_policy(PolicyRef::Whole(Arc::clone(&self.cluster.policy)));
+        let reply = self.ask(call).await?;
+        reply.map_err(|PolicyUnknown| CellError::Malformed("it does not know what it was told".to_owned()))
+    }
+
+    /// The cell has told the cluster's load, now, and whether it knows the policy by its digest; tells when that is.
+    pub fn on_load(&self, load: ClusterLoad, knows_policy: bool) -> Timestamp {
         let at = self.exchange.platform.now();
         let snapshot = LoadSnapshot { load, at };
         self.exchange.gateway.on_load(&self.cluster.name, snapshot);
+        let known = knows_policy.then_some(self.cluster.policy_digest);
+        self.with(|cache| cache.on_policy(known));
         at
     }
 
@@ -100,14 +135,18 @@ impl<P: Platform> ClusterClient<P> {
         let extend = Extend {
             held: self.with(|cache| cache.held_at(&replica)),
             replica: replica.clone(),
-            replicas: self.cluster.policy.replicas.clone(),
-            room: self.cluster.policy.capacity,
+            policy: self.policy(),
             ttl: self.ttl(),
         };
         self.exchange.platform.after_response(async move {
             // Without a reply what is lent ends soon, and requests ask the cell themselves.
-            if let Ok(Extended { lends, load }) = client.ask(extend).await {
-                let at = client.on_load(load);
+            if let Ok(extended) = client.ask_under_policy(extend).await {
+                let Extended {
+                    lends,
+                    load,
+                    knows_policy,
+                } = extended;
+                let at = client.on_load(load, knows_policy);
                 let ended = client.with(|cache| cache.on_extended(at, &replica, lends, client.ttl()));
                 client.release(ended);
             }

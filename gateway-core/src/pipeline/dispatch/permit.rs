@@ -2,7 +2,6 @@
 //! dropped because the client has left, the permit goes back: to the cache, where it is kept for the next request, or to
 //! the cluster's cell.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::ClusterClient;
@@ -99,28 +98,28 @@ impl<P: Platform> Permit<P> {
             affinity,
             headroom_percent,
         } = wanted;
-        let policy = Arc::clone(&client.cluster.policy);
-        let spare = affinity.map(|affinity| client.with(|cache| cache.spare(affinity, &policy.replicas)));
+        let replicas = &client.cluster.policy.replicas;
+        let spare = affinity.map(|affinity| client.with(|cache| cache.spare(affinity, replicas)));
         let asked = Asked::new(client);
         let acquire = Acquire {
             permit: asked.id,
             kv_tokens,
             spare: spare.unwrap_or_default(),
-            replicas: policy.replicas.clone(),
-            room: policy.capacity,
+            policy: asked.client.policy(),
             headroom_percent,
             tried: tried.to_vec(),
             affinity,
             ttl: asked.client.ttl(),
         };
-        match asked.client.ask(acquire).await? {
+        match asked.client.ask_under_policy(acquire).await? {
             Acquired::Granted(grant) => asked.granted(grant, Capacity::of_one(kv_tokens)),
             Acquired::Refused(Refusal {
                 load,
                 recovery,
                 passed_over,
+                knows_policy,
             }) => {
-                asked.client.on_load(load);
+                asked.client.on_load(load, knows_policy);
                 asked.refused();
                 Err(AttemptError::NoRoom { recovery, passed_over })
             }
@@ -209,9 +208,10 @@ impl<P: Platform> Asked<P> {
             lent,
             load,
             choice,
+            knows_policy,
         } = grant;
         let client = &self.client;
-        let at = client.on_load(load);
+        let at = client.on_load(load, knows_policy);
         let index = client.cluster.replicas.iter().position(|known| known.name == replica);
         let stranger = || CellError::Malformed("a replica that was not asked for".to_owned());
         let index = index.ok_or_else(stranger)?;

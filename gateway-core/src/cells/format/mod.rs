@@ -1,0 +1,154 @@
+//! How commands and states are written down, so that two versions of the gateway can run side by side on the same
+//! cells. This version and the one before are read; docs/decisions/0014-two-versions-side-by-side.md tells when which
+//! is written.
+
+mod v3;
+mod writers;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use self::v3::{CommandV3, StateV3};
+pub(super) use self::writers::Writers;
+use super::log::Entry;
+use super::{CellError, CellState, decode, encode};
+
+/// A version of the formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Format {
+    /// Commands carry all of a policy.
+    V3,
+    /// Policies have digests; a cluster's permits and what is known of its replicas are apart.
+    V4,
+}
+
+impl Format {
+    /// The version of this code.
+    pub const CURRENT: Self = Self::V4;
+    /// The version before, which is read as well.
+    pub const BEFORE: Self = Self::V3;
+
+    const READ: [Self; 2] = [Self::BEFORE, Self::CURRENT];
+
+    /// What entries of logs begin with.
+    fn of_entries(self) -> u8 {
+        match self {
+            Self::V3 => 3,
+            Self::V4 => 4,
+        }
+    }
+
+    /// What records call it. Those of version 3 counted for themselves.
+    fn of_records(self) -> u32 {
+        match self {
+            Self::V3 => 1,
+            Self::V4 => 4,
+        }
+    }
+}
+
+/// An entry in that version: the version, the time, the commands, then the latest version that the writer reads, which
+/// readers of version 3 pass over. Where the version cannot say it, it is in the current one.
+///
+/// # Errors
+/// Never for commands that this crate makes.
+pub(super) fn encode_entry(entry: &Entry, format: Format) -> Result<Vec<u8>, CellError> {
+    let Entry { at, commands, .. } = entry;
+    let before: Option<Vec<_>> = match format {
+        Format::V3 => commands.iter().map(CommandV3::of).collect(),
+        Format::V4 => None,
+    };
+    let encoded = match before {
+        Some(commands) => postcard::to_allocvec(&(Format::V3.of_entries(), at, commands)),
+        None => postcard::to_allocvec(&(Format::V4.of_entries(), at, commands)),
+    };
+    let mut bytes = encoded.map_err(|error| CellError::Malformed(error.to_string()))?;
+    bytes.push(Format::CURRENT.of_entries());
+    // A field that is left out, or of a kind that only tells itself in JSON, would be lost on everybody else.
+    debug_assert_eq!(decode_entry(&bytes).as_ref(), Some(entry));
+    Ok(bytes)
+}
+
+/// What an entry says; `None` where it is damaged or of a version that this code does not read.
+pub(super) fn decode_entry(bytes: &[u8]) -> Option<Entry> {
+    let (version, body) = bytes.split_first()?;
+    let format = Format::READ
+        .into_iter()
+        .find(|format| format.of_entries() == *version)?;
+    let (at, commands, rest) = match format {
+        Format::V3 => {
+            let ((at, commands), rest) = postcard::take_from_bytes::<(_, Vec<CommandV3>)>(body).ok()?;
+            (at, commands.into_iter().map(Into::into).collect(), rest)
+        }
+        Format::V4 => {
+            let ((at, commands), rest) = postcard::take_from_bytes(body).ok()?;
+            (at, commands, rest)
+        }
+    };
+    // Who says nothing of it reads what it writes.
+    let reads = rest.first().unwrap_or(version);
+    Some(Entry {
+        at,
+        commands,
+        writer_is_current: *reads >= Format::CURRENT.of_entries(),
+    })
+}
+
+/// A state as a record in that version, with who appends to the cell's log, if it has one.
+///
+/// # Errors
+/// Never for states that this crate makes.
+pub(super) fn encode_record(state: &CellState, format: Format, writers: Option<Writers>) -> Result<Vec<u8>, CellError> {
+    let v = format.of_records();
+    match format {
+        Format::V3 => encode(&RecordOut {
+            v,
+            state: StateV3::of(state),
+            writers,
+        }),
+        Format::V4 => encode(&RecordOut { v, state, writers }),
+    }
+}
+
+/// The state that a record holds, and who appended to the cell's log.
+///
+/// # Errors
+/// When the record is damaged or of a version that this code does not read.
+pub(super) fn decode_record(record: &[u8]) -> Result<(CellState, Option<Writers>), CellError> {
+    let RecordIn { v, state, writers } = decode(record)?;
+    let format = Format::READ.into_iter().find(|format| format.of_records() == v);
+    let state = state.get().as_bytes();
+    let state = match format {
+        Some(Format::V3) => decode::<StateV3<'_>>(state)?.into(),
+        Some(Format::V4) => decode(state)?,
+        None => {
+            return Err(CellError::Malformed(format!(
+                "record of version {v}, this code reads {} and {}",
+                Format::BEFORE.of_records(),
+                Format::CURRENT.of_records()
+            )));
+        }
+    };
+    Ok((state, writers))
+}
+
+#[derive(Serialize)]
+struct RecordOut<S> {
+    v: u32,
+    state: S,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    writers: Option<Writers>,
+}
+
+/// The state is read once it is known to be of a version that this code reads.
+#[derive(Deserialize)]
+struct RecordIn<'a> {
+    v: u32,
+    #[serde(borrow)]
+    state: &'a RawValue,
+    #[serde(default)]
+    writers: Option<Writers>,
+}
+
+#[cfg(test)]
+mod tests;

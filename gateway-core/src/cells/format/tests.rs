@@ -1,0 +1,243 @@
+use std::time::Duration;
+
+use super::*;
+use crate::cells::log::ReplayedCell;
+use crate::cells::{CellCall, CellCommand, CellId, CellReply};
+use crate::cluster::{
+    Acquire, BreakerPolicy, Capacity, ClusterPolicy, ClusterReply, HeldPermit, Outcome, PermitId, PolicyRef,
+    ReadReplicas, Release, Releases, Renew, ReplicaStatus,
+};
+use crate::ids::Tokens;
+use crate::time::Timestamp;
+
+const ENTRY_V3: &str = include_str!("fixtures/entry-v3.hex");
+const COMMANDS_V3: &str = include_str!("fixtures/commands-v3.json");
+const CLUSTER_V3: &str = include_str!("fixtures/cluster-v3.json");
+const BUDGET_V3: &str = include_str!("fixtures/budget-v3.json");
+
+const TTL: Duration = Duration::from_secs(30);
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_millis(seconds * 1_000)
+}
+
+fn cluster() -> CellId {
+    CellId::Cluster("a".into())
+}
+
+fn entry_v3() -> Vec<u8> {
+    let hex = ENTRY_V3.trim().as_bytes().chunks(2);
+    hex.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
+}
+
+fn policy() -> ClusterPolicy {
+    ClusterPolicy {
+        replicas: vec!["http://a.test".into(), "http://b.test".into()],
+        capacity: Capacity {
+            requests: 32,
+            kv_tokens: Tokens(1_000),
+        },
+    }
+}
+
+fn acquire(permit: u64, policy: PolicyRef) -> CellCommand {
+    let acquire = Acquire {
+        permit: PermitId(permit),
+        kv_tokens: Tokens(7),
+        spare: 0,
+        policy,
+        headroom_percent: 0,
+        tried: vec!["http://b.test".into()],
+        affinity: Some(5),
+        ttl: TTL,
+    };
+    acquire.into_command()
+}
+
+fn replicas(cell: &mut ReplayedCell, now: Timestamp) -> Vec<ReplicaStatus> {
+    let look = Entry::new(now, vec![ReadReplicas.into_command()]);
+    let reply = cell.clone().apply(Some(look)).remove(0);
+    ReadReplicas::read(reply).expect("a status")
+}
+
+fn knows_policy(reply: &CellReply) -> bool {
+    match reply {
+        CellReply::Cluster(ClusterReply::Granted(grant)) => grant.knows_policy,
+        CellReply::Cluster(
+            ClusterReply::Refused(_)
+            | ClusterReply::Extended(_)
+            | ClusterReply::Done
+            | ClusterReply::Status(_)
+            | ClusterReply::PolicyUnknown,
+        )
+        | CellReply::Estimate(_)
+        | CellReply::Budget(_)
+        | CellReply::AnotherKind => panic!("{reply:?}"),
+    }
+}
+
+#[test]
+fn an_entry_of_version_3_is_read_with_its_full_effect() {
+    let entry = Entry::decode(&entry_v3()).expect("it is read");
+    assert!(!entry.writer_is_current);
+    let mut cell = ReplayedCell::new(&cluster());
+    let replies = cell.apply(Some(entry));
+    assert_eq!(replies.len(), 6);
+    let b = ReplicaStatus {
+        replica: "http://b.test".into(),
+        running: 3,
+        kv_tokens: Tokens(21),
+        available: false,
+    };
+    assert_eq!(replies[5], CellReply::Cluster(ClusterReply::Status(vec![b])));
+}
+
+#[test]
+fn what_is_written_for_the_version_before_is_what_it_wrote() {
+    let entry = Entry::decode(&entry_v3()).expect("it is read");
+    let entry = Entry::new(entry.at, entry.commands);
+    let written = encode_entry(&entry, Format::BEFORE).expect("bytes");
+    let (last, rest) = written.split_last().expect("bytes");
+    assert_eq!((rest, *last), (entry_v3().as_slice(), Format::CURRENT.of_entries()));
+}
+
+#[test]
+fn records_of_version_3_are_read_and_written_as_they_were() {
+    for record in [CLUSTER_V3, BUDGET_V3] {
+        let state = CellState::from_record(record.as_bytes()).expect("it is read");
+        let written = encode_record(&state, Format::V3, None).expect("a record");
+        assert_eq!(String::from_utf8(written).unwrap(), record.trim());
+        let mut writers = Writers::default();
+        writers.on_entry(at(7), true);
+        let current = encode_record(&state, Format::V4, Some(writers)).expect("a record");
+        assert_eq!(decode_record(&current), Ok((state, Some(writers))));
+    }
+}
+
+/// Fields may be added to messages; those that there were keep their names and meanings.
+#[test]
+fn messages_of_version_3_are_read_and_written_as_they_were() {
+    let commands: Vec<CellCommand> = decode(COMMANDS_V3.as_bytes()).expect("they are read");
+    let written = serde_json::to_value(&commands).unwrap();
+    let mut before: serde_json::Value = serde_json::from_str(COMMANDS_V3).unwrap();
+    for added in ["/0/cluster/acquire", "/1/cluster/extend"] {
+        let fields = before
+            .pointer_mut(added)
+            .and_then(serde_json::Value::as_object_mut)
+            .unwrap();
+        fields.insert("policy".to_owned(), serde_json::Value::Null);
+    }
+    assert_eq!(written, before);
+}
+
+#[test]
+fn one_log_may_hold_entries_of_both_versions() {
+    let whole = PolicyRef::from(policy());
+    let renewal = HeldPermit {
+        permit: PermitId(1),
+        replica: "http://b.test".into(),
+        capacity: Capacity::of_one(Tokens(7)).times(2),
+    };
+    let releases = Releases {
+        releases: vec![Release::of_all(PermitId(3), None, Outcome::Served)],
+        breaker: BreakerPolicy {
+            failures: 1,
+            open: Duration::from_secs(5),
+        },
+    };
+    let held = vec![renewal];
+    let entries = [
+        (Format::V4, acquire(3, whole)),
+        (Format::V3, Renew { held, ttl: TTL }.into_command()),
+        (Format::V3, acquire(4, PolicyRef::Digest(policy().digest()))),
+        (Format::V4, releases.into_command()),
+    ];
+    let mut log = vec![entry_v3()];
+    log.extend(entries.into_iter().map(|(format, command)| {
+        let entry = Entry::new(at(2), vec![command]);
+        encode_entry(&entry, format).expect("bytes")
+    }));
+    let versions: Vec<_> = log.iter().map(|entry| entry[0]).collect();
+    assert_eq!(versions, [3, 4, 3, 4, 4], "a digest cannot be said in version 3");
+    let mut cell = ReplayedCell::new(&cluster());
+    for entry in &log {
+        let entry = Entry::decode(entry).expect("it is read");
+        cell.apply(Some(entry));
+    }
+    let running: Vec<_> = replicas(&mut cell, at(2))
+        .iter()
+        .map(|it| (it.running, it.kv_tokens.0))
+        .collect();
+    assert_eq!(running, [(1, 7), (2, 14)]);
+}
+
+/// Runs an entry of this version at that moment; gives the version in which it is written, and the reply to it.
+fn append(cell: &mut ReplayedCell, seconds: u64, command: CellCommand) -> (u8, CellReply) {
+    let entry = Entry::new(at(seconds), vec![command]);
+    let bytes = entry.encode(cell).expect("bytes");
+    (bytes[0], cell.apply(Entry::decode(&bytes)).remove(0))
+}
+
+#[test]
+fn the_version_before_is_written_until_nobody_needs_it() {
+    let ask = |permit| acquire(permit, policy().into());
+    let mut cell = ReplayedCell::new(&cluster());
+    for seconds in [0, 300, 599] {
+        let (version, reply) = append(&mut cell, seconds, ask(seconds + 1));
+        assert_eq!((version, knows_policy(&reply)), (3, false), "after {seconds} s");
+    }
+    let (_, reply) = append(&mut cell, 600, ask(601));
+    assert!(knows_policy(&reply));
+    let by_digest = acquire(602, PolicyRef::Digest(policy().digest()));
+    let (version, reply) = append(&mut cell, 601, by_digest);
+    assert_eq!((version, knows_policy(&reply)), (4, true));
+
+    let record = loop {
+        append(&mut cell, 601, ReadReplicas.into_command());
+        if let Some(record) = cell.due_snapshot().expect("a record") {
+            break record;
+        }
+    };
+    let mut late = ReplayedCell::from_snapshot(cell.number(), &record).expect("a snapshot");
+    assert_eq!(append(&mut late, 602, ask(603)), append(&mut cell, 602, ask(603)));
+    assert_eq!(late, cell);
+
+    let mut old = Entry::decode(&entry_v3()).expect("it is read");
+    old.at = at(603);
+    cell.apply(Some(old));
+    let (version, reply) = append(&mut cell, 604, ask(605));
+    assert_eq!(
+        (version, knows_policy(&reply)),
+        (3, false),
+        "one of the version before has come"
+    );
+}
+
+#[test]
+fn a_digest_says_with_few_bytes_what_eight_replicas_take_many_for() {
+    let replicas = (0..8).map(|number| format!("http://10.0.0.{number}:8000").as_str().into());
+    let eight = ClusterPolicy {
+        replicas: replicas.collect(),
+        ..policy()
+    };
+    let digest = PolicyRef::Digest(eight.digest());
+    let sizes = [PolicyRef::from(eight), digest].map(|policy| {
+        let commands = vec![acquire(u64::MAX, policy)];
+        let message = encode(&commands).expect("a message").len();
+        let entry = encode_entry(&Entry::new(at(1_800_000_000), commands), Format::CURRENT);
+        (entry.expect("an entry").len(), message)
+    });
+    assert_eq!(sizes, [(218, 425), (59, 254)]);
+}
+
+#[test]
+fn what_is_of_another_version_or_damaged_is_not_read() {
+    let known = entry_v3();
+    let other_version = [&[Format::CURRENT.of_entries() + 1], &known[1..]].concat();
+    for bytes in [other_version.as_slice(), &known[..known.len() - 1], b""] {
+        assert_eq!(Entry::decode(bytes), None);
+    }
+    let error = CellState::from_record(br#"{"v":9,"state":{"cluster":{}}}"#).expect_err("another version");
+    assert!(error.to_string().contains("version 9"), "{error}");
+}

@@ -1,0 +1,69 @@
+//! Version 3 of the formats: what differs from the current one, and how one becomes the other.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::budget::{BudgetCell, BudgetCommand};
+use crate::cells::{CellCommand, CellState};
+use crate::cluster::{ClusterCellV3, ClusterCommandV3};
+use crate::tokens::{Correction, Observed};
+
+/// A command to a cell of any kind.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum CommandV3 {
+    Cluster(ClusterCommandV3),
+    Estimate(Observed),
+    Budget(BudgetCommand),
+}
+
+impl CommandV3 {
+    /// The command in version 3; `None` where that cannot say it.
+    pub fn of(command: &CellCommand) -> Option<Self> {
+        match command {
+            CellCommand::Cluster(command) => ClusterCommandV3::of(command).map(Self::Cluster),
+            CellCommand::Estimate(observed) => Some(Self::Estimate(*observed)),
+            CellCommand::Budget(command) => Some(Self::Budget(command.clone())),
+        }
+    }
+}
+
+impl From<CommandV3> for CellCommand {
+    fn from(command: CommandV3) -> Self {
+        match command {
+            CommandV3::Cluster(command) => Self::Cluster(command.into()),
+            CommandV3::Estimate(observed) => Self::Estimate(observed),
+            CommandV3::Budget(command) => Self::Budget(command),
+        }
+    }
+}
+
+/// The state of a cell of any kind.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum StateV3<'a> {
+    Cluster(ClusterCellV3),
+    Estimate(Correction),
+    Budget(Box<Cow<'a, BudgetCell>>),
+}
+
+impl<'a> StateV3<'a> {
+    /// The state in version 3.
+    pub fn of(state: &'a CellState) -> Self {
+        match state {
+            CellState::Cluster(cell) => Self::Cluster(cell.into()),
+            CellState::Estimate(correction) => Self::Estimate(*correction),
+            CellState::Budget(cell) => Self::Budget(Box::new(Cow::Borrowed(cell))),
+        }
+    }
+}
+
+impl From<StateV3<'_>> for CellState {
+    fn from(state: StateV3<'_>) -> Self {
+        match state {
+            StateV3::Cluster(cell) => Self::Cluster(cell.into()),
+            StateV3::Estimate(correction) => Self::Estimate(correction),
+            StateV3::Budget(cell) => Self::Budget(Box::new(cell.into_owned())),
+        }
+    }
+}

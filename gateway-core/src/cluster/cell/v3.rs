@@ -1,0 +1,97 @@
+//! The state of a cluster's cell as version 3 of the formats laid it out. What it had no room for stands in a field that
+//! its readers pass over, so that nothing is lost on the way through it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::ClusterCell;
+use super::permits::{Permit, PermitTable};
+use super::policies::Policies;
+use super::replicas::Replicas;
+use crate::cluster::breaker::Breaker;
+use crate::cluster::permit::{Capacity, PermitId};
+use crate::ids::{ReplicaName, Tokens};
+use crate::time::Timestamp;
+
+/// The state of one cluster.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ClusterCellV3 {
+    replicas: BTreeMap<ReplicaName, ReplicaStateV3>,
+    permits: BTreeMap<PermitId, PermitV3>,
+    sweep_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Policies::is_empty")]
+    policies: Policies,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct ReplicaStateV3 {
+    running: u32,
+    kv_tokens: Tokens,
+    breaker: Breaker,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct PermitV3 {
+    replica: ReplicaName,
+    places: u32,
+    kv_tokens: Tokens,
+    expires: Timestamp,
+}
+
+impl From<&ClusterCell> for ClusterCellV3 {
+    fn from(cell: &ClusterCell) -> Self {
+        let mut replicas: BTreeMap<_, ReplicaStateV3> = BTreeMap::new();
+        for replica in cell.known_replicas() {
+            let held = cell.permits.held(replica);
+            let state = ReplicaStateV3 {
+                running: held.requests,
+                kv_tokens: held.kv_tokens,
+                breaker: cell.replicas.breaker(replica),
+            };
+            replicas.insert(replica.clone(), state);
+        }
+        let permits = cell.permits.iter().map(|(id, permit)| {
+            let Capacity { requests, kv_tokens } = permit.capacity;
+            let permit = PermitV3 {
+                replica: permit.replica.clone(),
+                places: requests,
+                kv_tokens,
+                expires: permit.expires,
+            };
+            (id, permit)
+        });
+        Self {
+            replicas,
+            permits: permits.collect(),
+            sweep_at: cell.permits.sweep_at(),
+            policies: cell.policies.clone(),
+        }
+    }
+}
+
+impl From<ClusterCellV3> for ClusterCell {
+    fn from(cell: ClusterCellV3) -> Self {
+        let permits = cell.permits.into_iter().map(|(id, permit)| {
+            let capacity = Capacity {
+                requests: permit.places,
+                kv_tokens: permit.kv_tokens,
+            };
+            let permit = Permit {
+                replica: permit.replica,
+                capacity,
+                expires: permit.expires,
+            };
+            (id, permit)
+        });
+        let breakers = cell
+            .replicas
+            .into_iter()
+            .map(|(replica, state)| (replica, state.breaker));
+        Self {
+            permits: PermitTable::new(permits.collect(), cell.sweep_at),
+            replicas: Replicas::new(breakers),
+            policies: cell.policies,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Commands that name a policy, as they are written down. Readers of the version before read a policy that is told whole,
+//! and writers of the version before are understood: fields were only added.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::message::{Acquire, Extend};
+use super::permit::{Capacity, HeldPermit, PermitId};
+use super::policy::{ClusterPolicy, PolicyDigest, PolicyRef};
+use crate::ids::{ReplicaName, Tokens};
+
+/// [`Acquire`].
+#[derive(Serialize, Deserialize)]
+pub(super) struct AcquireWire {
+    permit: PermitId,
+    kv_tokens: Tokens,
+    spare: u32,
+    replicas: Vec<ReplicaName>,
+    room: RoomWire,
+    #[serde(rename = "kept_percent")]
+    headroom_percent: u8,
+    tried: Vec<ReplicaName>,
+    affinity: Option<u64>,
+    ttl: Duration,
+    #[serde(default)]
+    policy: Option<PolicyDigest>,
+}
+
+/// [`Extend`].
+#[derive(Serialize, Deserialize)]
+pub(super) struct ExtendWire {
+    replica: ReplicaName,
+    held: Vec<HeldPermit>,
+    replicas: Vec<ReplicaName>,
+    room: RoomWire,
+    ttl: Duration,
+    #[serde(default)]
+    policy: Option<PolicyDigest>,
+}
+
+/// What each replica has room for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct RoomWire {
+    max_running: u32,
+    kv_cache_tokens: Tokens,
+}
+
+impl From<Acquire> for AcquireWire {
+    fn from(acquire: Acquire) -> Self {
+        let (replicas, room) = whole(&acquire.policy);
+        Self {
+            permit: acquire.permit,
+            kv_tokens: acquire.kv_tokens,
+            spare: acquire.spare,
+            replicas,
+            room,
+            headroom_percent: acquire.headroom_percent,
+            tried: acquire.tried,
+            affinity: acquire.affinity,
+            ttl: acquire.ttl,
+            policy: digest(&acquire.policy),
+        }
+    }
+}
+
+impl From<AcquireWire> for Acquire {
+    fn from(wire: AcquireWire) -> Self {
+        Self {
+            permit: wire.permit,
+            kv_tokens: wire.kv_tokens,
+            spare: wire.spare,
+            policy: policy(wire.policy, wire.replicas, wire.room),
+            headroom_percent: wire.headroom_percent,
+            tried: wire.tried,
+            affinity: wire.affinity,
+            ttl: wire.ttl,
+        }
+    }
+}
+
+impl From<Extend> for ExtendWire {
+    fn from(extend: Extend) -> Self {
+        let (replicas, room) = whole(&extend.policy);
+        Self {
+            replica: extend.replica,
+            held: extend.held,
+            replicas,
+            room,
+            ttl: extend.ttl,
+            policy: digest(&extend.policy),
+        }
+    }
+}
+
+impl From<ExtendWire> for Extend {
+    fn from(wire: ExtendWire) -> Self {
+        Self {
+            replica: wire.replica,
+            held: wire.held,
+            policy: policy(wire.policy, wire.replicas, wire.room),
+            ttl: wire.ttl,
+        }
+    }
+}
+
+/// What a policy says, as far as it is told.
+pub(super) fn whole(policy: &PolicyRef) -> (Vec<ReplicaName>, RoomWire) {
+    match policy {
+        PolicyRef::Digest(_) => Default::default(),
+        PolicyRef::Whole(policy) => {
+            let Capacity { requests, kv_tokens } = policy.capacity;
+            let room = RoomWire {
+                max_running: requests,
+                kv_cache_tokens: kv_tokens,
+            };
+            (policy.replicas.clone(), room)
+        }
+    }
+}
+
+fn digest(policy: &PolicyRef) -> Option<PolicyDigest> {
+    match policy {
+        PolicyRef::Digest(digest) => Some(*digest),
+        PolicyRef::Whole(_) => None,
+    }
+}
+
+/// The policy that is named by a digest, or else told whole.
+pub(super) fn policy(digest: Option<PolicyDigest>, replicas: Vec<ReplicaName>, room: RoomWire) -> PolicyRef {
+    let capacity = Capacity {
+        requests: room.max_running,
+        kv_tokens: room.kv_cache_tokens,
+    };
+    let whole = || PolicyRef::Whole(Arc::new(ClusterPolicy { replicas, capacity }));
+    digest.map_or_else(whole, PolicyRef::Digest)
+}
