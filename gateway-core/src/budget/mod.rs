@@ -3,22 +3,22 @@
 //! docs/budgets.md tells what that bounds, and why.
 
 mod account;
-mod book;
 mod bucket;
 mod cell;
 mod error;
+mod lease_cache;
 mod limits;
 mod message;
 mod outputs;
-mod pace;
 mod pool;
 mod rates;
+mod spend_rate;
 
 pub use account::{Amount, LeaseAccount};
-pub use book::{IDLE, LONGEST_CALL, LeaseCache, MOST_WAITS, NotReserved, Upkeep};
 pub use bucket::Bucket;
 pub use cell::BudgetCell;
 pub use error::BudgetError;
+pub use lease_cache::{IDLE, LONGEST_CALL, LeaseCache, MOST_WAITS, NotReserved, Upkeep};
 pub use limits::{BudgetLimits, MOST_PER_DAY, Rate};
 pub use message::{
     BudgetCommand, BudgetReply, BudgetStatus, Denied, Lease, Leased, LeaseholderId, Left, Need, ReadBudget, Report,

@@ -1,6 +1,6 @@
 //! What a holder is lent: what a waiting request needs, all or nothing, and as much beyond it as leaves enough for others.
 
-use super::turn::HeadOfLine;
+use super::head_of_line::HeadOfLine;
 use super::{BudgetCell, Leaseholder};
 use crate::budget::account::{Amount, signed};
 use crate::budget::message::{Denied, Lease, LeaseholderId, Need, Shortage};

@@ -2,15 +2,15 @@
 //! spend without asking; docs/budgets.md derives what holds in any window.
 
 mod grant;
+mod head_of_line;
 mod lasting;
-mod turn;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use self::turn::HeadOfLine;
+use self::head_of_line::HeadOfLine;
 use super::account::{Amount, LeaseAccount};
 use super::limits::BudgetLimits;
 use super::message::{BudgetCommand, BudgetReply, BudgetStatus, Denied, Lease, Leased, LeaseholderId, Left, Report};

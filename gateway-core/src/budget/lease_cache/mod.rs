@@ -5,21 +5,21 @@
 //! had room, and beyond that is given back.
 
 mod asking;
-mod purse;
+mod balance;
 mod shortage;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use self::purse::Balance;
+use self::balance::Balance;
 use self::shortage::FRESH;
 use super::account::{Amount, LeaseAccount, signed};
 use super::bucket::Bucket;
 use super::limits::{BudgetLimits, Rate};
 use super::message::{Denied, LeaseholderId, Left, Need, Report, Shortage};
 use super::outputs::Outputs;
-use super::pace::SpendRate;
 use super::rates::Rates;
+use super::spend_rate::SpendRate;
 use crate::ids::ModelName;
 use crate::time::Timestamp;
 
