@@ -1,4 +1,4 @@
-//! What books and budget cells tell each other. A holder always tells all of its account and a cell always replies with
+//! What lease caches and budget cells tell each other. A holder always tells all of its account and a cell always replies with
 //! all that it has granted, so that a message that is lost, late or there twice changes nothing.
 
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub struct ReadBudget {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SetLimits(pub Option<BudgetLimits>);
 
-/// Who holds leases: one book, that of a budget in one process, isolate or instance.
+/// Who holds leases: one lease cache, that of a budget in one process, isolate or instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LeaseholderId(pub u64);
@@ -57,7 +57,8 @@ pub struct Report {
     /// Slots for running requests that the holder keeps, in use or not.
     pub slots: u32,
     /// Tokens per second that it has spent lately.
-    pub pace: u64,
+    #[serde(rename = "pace")]
+    pub tokens_per_s: u64,
     /// Answers that have ended since the last report, by model. Written also where there are none: the compact form of
     /// logs knows fields by their order.
     #[serde(default)]

@@ -1,5 +1,5 @@
 //! What tenants may use. A budget is one tenant's, for all models or a group of them: tokens and requests by the minute,
-//! tokens by the day, requests at once. Its cell lends to books, one at each edge location, which spend without asking;
+//! tokens by the day, requests at once. Its cell lends to lease caches, one at each edge location, which spend without asking;
 //! docs/budgets.md tells what that bounds, and why.
 
 mod account;

@@ -57,13 +57,13 @@ mod tests {
     #[test]
     fn steady_spending_is_seen_and_forgotten() {
         let at = |millis: u64| Timestamp::from_millis(1_000_000 + millis);
-        let mut pace = SpendRate::new(at(0));
-        (0..600).for_each(|step| pace.on_spent(at(step * 100), 50));
-        let ahead = pace.ahead(at(60_000));
+        let mut rate = SpendRate::new(at(0));
+        (0..600).for_each(|step| rate.on_spent(at(step * 100), 50));
+        let ahead = rate.ahead(at(60_000));
         assert!((3_900..4_100).contains(&ahead), "{ahead} of 4,000 in 8 s");
-        assert!((485..515).contains(&pace.per_second(at(60_000))));
-        assert_eq!(pace.ahead(at(60_000 + 200_000)), 0);
-        pace.on_settled(at(60_000), 10_000, 0);
-        assert_eq!(pace.ahead(at(60_000)), 0);
+        assert!((485..515).contains(&rate.per_second(at(60_000))));
+        assert_eq!(rate.ahead(at(60_000 + 200_000)), 0);
+        rate.on_settled(at(60_000), 10_000, 0);
+        assert_eq!(rate.ahead(at(60_000)), 0);
     }
 }

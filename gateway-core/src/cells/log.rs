@@ -171,7 +171,7 @@ mod tests {
             },
             requests: LeaseAccount::default(),
             slots: 2,
-            pace: 5,
+            tokens_per_s: 5,
             outputs: outputs.iter().map(|outputs| ("m".into(), outputs.clone())).collect(),
         }
     }

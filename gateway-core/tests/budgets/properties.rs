@@ -1,4 +1,4 @@
-//! What holds whatever happens: books and a cell, and messages between them that come late, twice or never.
+//! What holds whatever happens: lease caches and a cell, and messages between them that come late, twice or never.
 
 use std::time::Duration;
 
@@ -14,17 +14,17 @@ use crate::window::{Returning, Windows};
 /// Something that happens, with a number to choose by.
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// A request comes to a book and wants so many tokens.
+    /// A request comes to a cache and wants so many tokens.
     Arrive(usize, u64),
     /// A request ends; in per cent of what it had reserved it took so much.
     End(usize, u64),
     /// A message reaches the cell, and stays around when it is to come again.
     Deliver(usize, bool),
-    /// A reply reaches its book, or is lost.
+    /// A reply reaches its cache, or is lost.
     Reply(usize, bool),
     /// What was asked has not been answered.
     GiveUp(usize),
-    /// A book does what is due.
+    /// A cache does what is due.
     KeepUp(usize),
     /// Time passes, in milliseconds.
     Pass(u64),
@@ -34,17 +34,17 @@ enum Step {
 
 struct World {
     cell: BudgetCell,
-    books: Vec<LeaseCache>,
+    caches: Vec<LeaseCache>,
     running: Vec<Vec<u64>>,
     asking: Vec<Option<u64>>,
-    /// What the cell has heard of each book, and what it has granted in a reply that has not come yet.
+    /// What the cell has heard of each cache, and what it has granted in a reply that has not come yet.
     heard: Vec<u64>,
     unheard: Vec<Option<u64>>,
-    /// The last report that each book made, and what is on its way back.
+    /// The last report that each cache made, and what is on its way back.
     made: Vec<u64>,
     returning: Vec<Returning>,
     to_cell: Vec<(usize, BudgetCommand)>,
-    to_books: Vec<(usize, Box<Leased>)>,
+    to_caches: Vec<(usize, Box<Leased>)>,
     windows: Windows,
     /// Tokens that messages told of which were under way when the cell began anew.
     under_way: f64,
@@ -71,10 +71,10 @@ const LIMITS: BudgetLimits = BudgetLimits {
 impl World {
     fn new() -> Self {
         let rate = LIMITS.tokens.unwrap();
-        let books = (0..3).map(|number| LeaseCache::new(LeaseholderId(number), Timestamp::default()));
+        let caches = (0..3).map(|number| LeaseCache::new(LeaseholderId(number), Timestamp::default()));
         Self {
             cell: BudgetCell::default(),
-            books: books.collect(),
+            caches: caches.collect(),
             running: vec![Vec::new(); 3],
             asking: vec![None; 3],
             heard: vec![0; 3],
@@ -82,7 +82,7 @@ impl World {
             made: vec![0; 3],
             returning: (0..3).map(|_| Returning::default()).collect(),
             to_cell: Vec::new(),
-            to_books: Vec::new(),
+            to_caches: Vec::new(),
             windows: Windows::new(rate.per_minute, rate.burst),
             under_way: 0.0,
             admitted: 0.0,
@@ -97,12 +97,12 @@ impl World {
     fn happen(&mut self, step: Step) {
         let now = self.clock();
         match step {
-            Step::Arrive(at, tokens) => match self.books[at].reserve(now, tokens, 0) {
+            Step::Arrive(at, tokens) => match self.caches[at].reserve(now, tokens, 0) {
                 Ok(()) => self.admit(at, tokens),
                 Err(NotReserved::Ask) => {
                     // A call that has taken too long has been given up, as the pipeline does.
                     self.happen(Step::GiveUp(at));
-                    let lease = self.books[at].ask(now, Some((tokens, 0)), LIMITS, TTL);
+                    let lease = self.caches[at].ask(now, Some((tokens, 0)), LIMITS, TTL);
                     self.asking[at] = Some(tokens);
                     self.made[at] = lease.report.sequence;
                     self.to_cell.push((at, BudgetCommand::Lease(lease)));
@@ -118,20 +118,20 @@ impl World {
                 }
                 self.deliver(at, command);
             }
-            Step::Reply(which, is_lost) if !self.to_books.is_empty() => {
-                let (at, leased) = self.to_books.remove(which % self.to_books.len());
+            Step::Reply(which, is_lost) if !self.to_caches.is_empty() => {
+                let (at, leased) = self.to_caches.remove(which % self.to_caches.len());
                 if !is_lost {
                     self.reply(at, *leased);
                 }
             }
             Step::GiveUp(at) => {
                 if self.asking[at].take().is_some() {
-                    self.books[at].on_unanswered(now);
+                    self.caches[at].on_unanswered(now);
                 }
             }
             Step::KeepUp(at) => {
-                if self.books[at].is_idle(now) && self.books[at].has_news() {
-                    let report = self.books[at].settle_up(now);
+                if self.caches[at].is_idle(now) && self.caches[at].has_news() {
+                    let report = self.caches[at].settle_up(now);
                     self.made[at] = report.sequence;
                     self.to_cell.push((at, BudgetCommand::Settle(report)));
                 }
@@ -152,10 +152,10 @@ impl World {
         let Some(reserved) = self.running[at].pop() else { return };
         let takes = reserved * percent / 100;
         let overrun = takes.saturating_sub(reserved);
-        self.books[at].extend(now, overrun);
-        let held = self.books[at].held().tokens;
-        self.books[at].settle(now, reserved + overrun, takes);
-        let at_once = self.books[at].held().tokens.saturating_sub(held);
+        self.caches[at].extend(now, overrun);
+        let held = self.caches[at].held().tokens;
+        self.caches[at].settle(now, reserved + overrun, takes);
+        let at_once = self.caches[at].held().tokens.saturating_sub(held);
         let later = reserved.saturating_sub(takes).saturating_sub(at_once);
         self.returning[at].on_returned(self.made[at], later);
         self.count_admitted(-(at_once as f64));
@@ -163,7 +163,7 @@ impl World {
 
     fn reply(&mut self, at: usize, leased: Leased) {
         let now = self.clock();
-        let Some(granted) = self.books[at].on_leased(now, leased) else {
+        let Some(granted) = self.caches[at].on_leased(now, leased) else {
             return;
         };
         let asked = self.asking[at].take();
@@ -193,7 +193,7 @@ impl World {
                 self.unheard[at] = Some(tokens);
                 self.count_admitted(tokens as f64);
             }
-            self.to_books.push((at, leased));
+            self.to_caches.push((at, leased));
         }
     }
 
@@ -203,7 +203,7 @@ impl World {
     }
 
     fn count_admitted(&mut self, tokens: f64) {
-        let debt = self.books.iter().map(LeaseCache::debt).sum::<u64>() + self.cell.debt();
+        let debt = self.caches.iter().map(LeaseCache::debt).sum::<u64>() + self.cell.debt();
         self.windows.on_admitted(self.now * 1_000, tokens, debt as f64);
         self.admitted += tokens;
     }
@@ -264,7 +264,7 @@ proptest! {
         let mut spent = 0;
         for at in 0..3 {
             let now = world.clock();
-            let report = world.books[at].settle_up(now);
+            let report = world.caches[at].settle_up(now);
             spent += report.tokens.spent;
             world.cell.apply(now, BudgetCommand::Settle(report));
         }

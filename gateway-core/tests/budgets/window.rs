@@ -32,7 +32,7 @@ impl Windows {
     }
 }
 
-/// What requests did not take, on its way back from one book: it counts as admitted until it is there again, in the book's
+/// What requests did not take, on its way back from one cache: it counts as admitted until it is there again, in the cache's
 /// lease at once, or in the bucket when the cell hears of it.
 #[derive(Default)]
 pub struct Returning {

@@ -29,7 +29,7 @@ impl BudgetCell {
                 self.requests.spend(&mut holder.requests, 1);
             }
             self.set_slots(holder, holder.slots + lacking_slots);
-            self.turn = self.turn.filter(|turn| !turn.is_for(need.tokens));
+            self.head_of_line = self.head_of_line.filter(|head| !head.is_for(need.tokens));
         }
         shortage
     }
@@ -76,10 +76,10 @@ impl BudgetCell {
             let (short, wait) = (Shortage::Priority, Some(wait));
             return Some(Denied { short, wait });
         }
-        let first_in_line = self.turn.filter(|turn| turn.is_for(need.tokens));
+        let first_in_line = self.head_of_line.filter(|head| head.is_for(need.tokens));
         // Who waited once and found others quicker waits until all of it is there for certain.
-        let wait = first_in_line.map_or(wait, |turn| wait.max(turn.full.since(self.now)));
-        self.turn.get_or_insert(HeadOfLine {
+        let wait = first_in_line.map_or(wait, |head| wait.max(head.full.since(self.now)));
+        self.head_of_line.get_or_insert(HeadOfLine {
             tokens: need.tokens,
             since: self.now,
             full: self.now + wait * 2,
@@ -97,12 +97,15 @@ impl BudgetCell {
             tokens: self.free_tokens().saturating_sub(kept),
             requests: u64::try_from(self.requests.level()).unwrap_or(0),
         };
-        let own = u128::from(holder.pace) + 1;
+        let own = u128::from(holder.tokens_per_s) + 1;
         let others = self
             .holders
             .iter()
             .filter(|(other, holder)| **other != id && !holder.is_lapsed);
-        let all = own + others.map(|(_, other)| u128::from(other.pace) + 1).sum::<u128>();
+        let all = own
+            + others
+                .map(|(_, other)| u128::from(other.tokens_per_s) + 1)
+                .sum::<u128>();
         let share = |free: u64| u64::try_from(u128::from(free / 2) * own / all).unwrap_or(u64::MAX);
         let more = |waiting: u64, want: u64, held: u64, free: u64| {
             let at_once = waiting.saturating_sub(held).min(free);
@@ -131,8 +134,11 @@ impl BudgetCell {
 
     /// Tokens that are kept by now for the request that is first in line, if that is another one.
     fn ahead(&self, tokens: u64) -> u64 {
-        match (self.turn.filter(|turn| !turn.is_for(tokens)), self.limits().tokens) {
-            (Some(turn), Some(rate)) => turn.kept(self.now, rate),
+        match (
+            self.head_of_line.filter(|head| !head.is_for(tokens)),
+            self.limits().tokens,
+        ) {
+            (Some(head), Some(rate)) => head.kept(self.now, rate),
             (None, _) | (_, None) => 0,
         }
     }

@@ -47,7 +47,7 @@ impl BudgetCell {
             holders: BTreeMap::new(),
             slots: 0,
             orphaned_until: self.orphaned_until.max(ends.unwrap_or_default()),
-            turn: None,
+            head_of_line: None,
             outputs: self.outputs.clone(),
             now: self.now,
             sweep_at: Timestamp::NEVER,
@@ -98,7 +98,7 @@ mod tests {
             tokens: LeaseAccount::default(),
             requests: LeaseAccount::default(),
             slots: 0,
-            pace: 0,
+            tokens_per_s: 0,
             outputs: Vec::new(),
         }
     }

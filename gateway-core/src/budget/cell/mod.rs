@@ -37,7 +37,8 @@ pub struct BudgetCell {
     /// Until when what is orphaned may still be reported.
     orphaned_until: Timestamp,
     /// Who waits for tokens, and has them kept.
-    turn: Option<HeadOfLine>,
+    #[serde(rename = "turn")]
+    head_of_line: Option<HeadOfLine>,
     outputs: BTreeMap<ModelName, Outputs>,
     /// The latest moment seen: time does not go back, whoever's clock tells it.
     now: Timestamp,
@@ -52,7 +53,9 @@ struct Leaseholder {
     tokens: LeaseAccount,
     requests: LeaseAccount,
     slots: u32,
-    pace: u64,
+    /// Tokens that it has spent in a second, lately.
+    #[serde(rename = "pace")]
+    tokens_per_s: u64,
     /// The day on which it was last lent anything.
     day: u64,
     expires: Timestamp,
@@ -132,7 +135,7 @@ impl BudgetCell {
         }
         self.sweep();
         self.refill();
-        self.turn = self.turn.filter(|turn| self.now <= turn.full + TURN);
+        self.head_of_line = self.head_of_line.filter(|head| self.now <= head.full + LONGEST_TURN);
     }
 
     /// The limits in force.
@@ -201,7 +204,7 @@ impl BudgetCell {
         }
         if report.sequence > holder.sequence {
             holder.sequence = report.sequence;
-            holder.pace = report.pace;
+            holder.tokens_per_s = report.tokens_per_s;
             let drawn = self.tokens.on_account(&mut holder.tokens, &report.tokens);
             // What was drawn on an earlier day is no more of this one.
             let drawn = if holder.day == self.day { drawn } else { drawn.max(0) };
@@ -232,7 +235,7 @@ impl BudgetCell {
             tokens,
             requests,
             slots: report.slots,
-            pace: report.pace,
+            tokens_per_s: report.tokens_per_s,
             day: self.day,
             expires: self.now + GRACE,
             denied: None,
@@ -329,7 +332,7 @@ impl BudgetCell {
 /// first, so that this only has to cover clocks that run at different speeds.
 const GRACE: Duration = Duration::from_secs(1);
 /// How long tokens are kept, once they are there, for who is first in line.
-const TURN: Duration = Duration::from_secs(2);
+const LONGEST_TURN: Duration = Duration::from_secs(2);
 /// How long a holder that was written off may still account for what it held.
 const REMEMBERED: Duration = Duration::from_secs(600);
 /// Models of which the length of answers is learned: far more than one budget covers.

@@ -1,8 +1,8 @@
-//! What a book asks its cell for, and what it makes of the reply.
+//! What a cache asks its cell for, and what it makes of the reply.
 
 use std::time::Duration;
 
-use super::{Asking, CUT_OFF_PAUSE, DENIED_PAUSE, LeaseCache, TOP_UP_PAUSE, Told};
+use super::{CUT_OFF_PAUSE, DENIED_PAUSE, LeaseCache, LeaseTerms, OpenCall, TOP_UP_PAUSE};
 use crate::budget::account::Amount;
 use crate::budget::limits::{BudgetLimits, Rate};
 use crate::budget::message::{Denied, Lease, Leased, Need, Report, Shortage};
@@ -34,7 +34,7 @@ impl LeaseCache {
             slots,
             headroom_percent,
         });
-        self.asking = Some(Asking {
+        self.open_call = Some(OpenCall {
             sequence: self.sequence,
             since: now,
             need,
@@ -53,34 +53,34 @@ impl LeaseCache {
 
     /// Whether the reply to this report is awaited: nobody has asked again since.
     pub fn is_asking(&self, sequence: u64) -> bool {
-        self.asking.is_some_and(|asking| asking.sequence == sequence)
+        self.open_call.is_some_and(|call| call.sequence == sequence)
     }
 
     /// The cell has replied. What was needed is reserved then, unless it was denied. `None` where the reply is not the one
     /// that is awaited: what it grants is taken back with the next report.
     pub fn on_leased(&mut self, now: Timestamp, leased: Leased) -> Option<Result<(), Denied>> {
-        let asking = self.asking.filter(|asking| asking.sequence == leased.sequence)?;
+        let call = self.open_call.filter(|call| call.sequence == leased.sequence)?;
         self.end_asking();
         self.unanswered = 0;
         self.allowance = None;
         self.tokens.on_lent(leased.granted.tokens, leased.held.tokens);
         self.requests.on_lent(leased.granted.requests, leased.held.requests);
-        if let (Some(need), None) = (asking.need, leased.denied) {
+        if let (Some(need), None) = (call.need, leased.denied) {
             self.spend(now, need.tokens);
         }
         self.slots = leased.slots;
         self.spare_slots = leased.spare_slots;
-        self.told = Some(Told {
+        self.terms = Some(LeaseTerms {
             limits: leased.limits,
             left: leased.left,
             at: now,
-            ends: asking.since + leased.ttl,
-            renew: asking.since + leased.ttl / 3,
+            ends: call.since + leased.ttl,
+            renew: call.since + leased.ttl / 3,
         });
         self.expected = leased.expected.into_iter().collect();
         match leased.denied {
             Some(denied) => {
-                self.on_denied(now, asking.need, denied.short);
+                self.on_denied(now, call.need, denied.short);
                 Some(Err(denied.at_least(DENIED_PAUSE)))
             }
             None => Some(Ok(())),
@@ -110,7 +110,7 @@ impl LeaseCache {
         }
     }
 
-    /// The cell has not answered. It is asked once more at once, since a message may have got lost; then the book counts
+    /// The cell has not answered. It is asked once more at once, since a message may have got lost; then the cache counts
     /// as cut off.
     pub fn on_unanswered(&mut self, now: Timestamp) {
         self.on_left();
@@ -123,7 +123,7 @@ impl LeaseCache {
     /// Nobody waits for the reply any more. The cell may have granted what was asked for, and then believes that what was
     /// held here went into it: it is given back, so that nothing is there twice.
     pub fn on_left(&mut self) {
-        if let Some(need) = self.asking.and_then(|asking| asking.need) {
+        if let Some(need) = self.open_call.and_then(|call| call.need) {
             self.tokens.lower(need.tokens);
             self.requests.lower(1);
         }
@@ -131,10 +131,10 @@ impl LeaseCache {
     }
 
     /// What it would like to hold beyond what requests wait for: what is likely to be spent next, and once more what the
-    /// request that asks needs. Nothing of a budget whose burst is only a few requests' worth: what several books held of
+    /// request that asks needs. Nothing of a budget whose burst is only a few requests' worth: what several caches held of
     /// it would soon be enough for none of them.
     pub(super) fn ahead(&self, now: Timestamp, limits: &BudgetLimits, needed: u64) -> Amount {
-        let (tokens, requests) = (self.pace.ahead(now), self.request_pace.ahead(now));
+        let (tokens, requests) = (self.token_rate.ahead(now), self.request_rate.ahead(now));
         let size = needed.max(tokens / requests.max(1));
         let is_for_many = |rate: Option<Rate>, size| rate.is_none_or(|rate| rate.burst / LEAST_SHARED >= size);
         let unless_few = |amount, is_for_many| if is_for_many { amount } else { 0 };
@@ -145,7 +145,7 @@ impl LeaseCache {
     }
 
     fn end_asking(&mut self) {
-        self.asking = None;
+        self.open_call = None;
         self.replies += 1;
     }
 
@@ -159,7 +159,7 @@ impl LeaseCache {
             tokens: self.tokens.told(),
             requests: self.requests.told(),
             slots: self.slots,
-            pace: self.pace.per_second(now),
+            tokens_per_s: self.token_rate.per_second(now),
             outputs: std::mem::take(&mut self.outputs).into_iter().collect(),
         }
     }

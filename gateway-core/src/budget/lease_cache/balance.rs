@@ -1,4 +1,4 @@
-//! What a book has of one kind, tokens or requests.
+//! What a cache has of one kind, tokens or requests.
 
 use crate::budget::account::LeaseAccount;
 

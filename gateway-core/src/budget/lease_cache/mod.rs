@@ -1,4 +1,4 @@
-//! The lease book: what one process, isolate or instance may spend of a budget without asking. It reserves and settles
+//! The lease cache: what one process, isolate or instance may spend of a budget without asking. It reserves and settles
 //! in memory, asks the budget cell before it runs dry, and tells it all of its account each time.
 //!
 //! It never holds more than the cell knows of: what requests turn out not to take comes back only as far as the lease
@@ -23,7 +23,7 @@ use super::spend_rate::SpendRate;
 use crate::ids::ModelName;
 use crate::time::Timestamp;
 
-/// The book of one budget.
+/// The cache of one budget.
 #[derive(Clone, Debug)]
 pub struct LeaseCache {
     holder: LeaseholderId,
@@ -34,8 +34,8 @@ pub struct LeaseCache {
     spare_slots: u32,
     running: u32,
     /// What the cell last told; nothing before it was first asked.
-    told: Option<Told>,
-    asking: Option<Asking>,
+    terms: Option<LeaseTerms>,
+    open_call: Option<OpenCall>,
     replies: u64,
     /// What requests wait for while the cell is asked for another one.
     waiting: Amount,
@@ -48,8 +48,8 @@ pub struct LeaseCache {
     unanswered: u32,
     /// What may be spent while the cell does not answer.
     allowance: Option<Bucket>,
-    pace: SpendRate,
-    request_pace: SpendRate,
+    token_rate: SpendRate,
+    request_rate: SpendRate,
     last_used: Timestamp,
     /// Whether the account has changed since it was last told.
     is_news: bool,
@@ -58,7 +58,7 @@ pub struct LeaseCache {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Told {
+struct LeaseTerms {
     limits: BudgetLimits,
     left: Left,
     at: Timestamp,
@@ -69,14 +69,14 @@ struct Told {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Asking {
+struct OpenCall {
     sequence: u64,
     since: Timestamp,
     /// What the request needs that asks.
     need: Option<Need>,
 }
 
-/// Why nothing could be reserved from what the book holds.
+/// Why nothing could be reserved from what the cache holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotReserved {
     /// The cell has to be asked.
@@ -92,7 +92,7 @@ pub enum NotReserved {
     },
 }
 
-/// What a book would have done in the background.
+/// What a cache would have done in the background.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Upkeep {
     /// Ask the cell for more, or for longer.
@@ -102,7 +102,7 @@ pub enum Upkeep {
 }
 
 impl LeaseCache {
-    /// An empty book of that holder, whose id nobody else has.
+    /// An empty cache of that holder, whose id nobody else has.
     pub fn new(holder: LeaseholderId, now: Timestamp) -> Self {
         Self {
             holder,
@@ -112,8 +112,8 @@ impl LeaseCache {
             slots: 0,
             spare_slots: 0,
             running: 0,
-            told: None,
-            asking: None,
+            terms: None,
+            open_call: None,
             replies: 0,
             waiting: Amount::default(),
             ask_after: Timestamp::default(),
@@ -121,8 +121,8 @@ impl LeaseCache {
             top_up_after: Timestamp::default(),
             unanswered: 0,
             allowance: None,
-            pace: SpendRate::new(now),
-            request_pace: SpendRate::new(now),
+            token_rate: SpendRate::new(now),
+            request_rate: SpendRate::new(now),
             last_used: now,
             is_news: false,
             outputs: BTreeMap::new(),
@@ -130,27 +130,27 @@ impl LeaseCache {
         }
     }
 
-    /// Reserves what a request needs, and a place to run in, from what is held. Allocates nothing.
+    /// Reserves what a request needs, and a slot to run in, from what is held. Allocates nothing.
     ///
     /// # Errors
     /// Why it cannot be had from here.
     pub fn reserve(&mut self, now: Timestamp, tokens: u64, headroom_percent: u8) -> Result<(), NotReserved> {
         self.let_go(now);
-        let Some(told) = self.told else {
+        let Some(terms) = self.terms else {
             return Err(self.not_reserved(now, Shortage::Tokens, self.pause(now, tokens, headroom_percent), None));
         };
-        let is_fresh = now.since(told.at) < FRESH;
-        if is_fresh && told.limits.bounds_tokens() && tokens > told.limits.most_for_one(headroom_percent) {
+        let is_fresh = now.since(terms.at) < FRESH;
+        if is_fresh && terms.limits.bounds_tokens() && tokens > terms.limits.most_for_one(headroom_percent) {
             let short = Shortage::TooLarge;
             return Err(NotReserved::Denied(Denied { short, wait: None }));
         }
-        match self.shortage(now, &told, tokens, headroom_percent) {
+        match self.shortage(now, &terms, tokens, headroom_percent) {
             None => {
                 self.spend(now, tokens);
                 Ok(())
             }
             Some(shortage) => {
-                let expected = self.expected_denial(now, &told, shortage, tokens, headroom_percent);
+                let expected = self.expected_denial(now, &terms, shortage, tokens, headroom_percent);
                 Err(self.not_reserved(now, shortage, self.pause(now, tokens, headroom_percent), expected))
             }
         }
@@ -198,7 +198,7 @@ impl LeaseCache {
     /// A running request takes more than it reserved. It gets it, whether it is there or not.
     pub fn extend(&mut self, now: Timestamp, tokens: u64) {
         self.tokens.account.spent += tokens;
-        self.pace.on_spent(now, tokens);
+        self.token_rate.on_spent(now, tokens);
         self.is_news = true;
     }
 
@@ -206,7 +206,7 @@ impl LeaseCache {
     pub fn settle(&mut self, now: Timestamp, reserved: u64, used: u64) {
         let account = &mut self.tokens.account;
         account.spent = (account.spent + used).saturating_sub(reserved);
-        self.pace.on_settled(now, reserved, used);
+        self.token_rate.on_settled(now, reserved, used);
         self.running = self.running.saturating_sub(1);
         self.last_used = now;
         self.is_news = true;
@@ -228,17 +228,19 @@ impl LeaseCache {
 
     /// What is to be done behind the request's back, if anything.
     pub fn upkeep(&self, now: Timestamp) -> Option<Upkeep> {
-        let told = self.told.filter(|_| self.asking.is_none() && now >= self.ask_after)?;
-        let bounds = &told.limits;
+        let terms = self
+            .terms
+            .filter(|_| self.open_call.is_none() && now >= self.ask_after)?;
+        let bounds = &terms.limits;
         if self.is_news && self.debt() > 0 && bounds.bounds_tokens() {
             // Others must not be lent what has been spent here.
             return Some(Upkeep::Settle);
         }
         let ahead = self.ahead(now, bounds, 0);
-        let is_low = |purse: &Balance, ahead: u64| purse.account.available() < signed(ahead / 2);
+        let is_low = |balance: &Balance, ahead: u64| balance.account.available() < signed(ahead / 2);
         let is_low = bounds.bounds_tokens() && is_low(&self.tokens, ahead.tokens)
             || bounds.requests.is_some() && is_low(&self.requests, ahead.requests);
-        let is_due = now >= told.renew && (self.running > 0 || self.last_used + IDLE > now);
+        let is_due = now >= terms.renew && (self.running > 0 || self.last_used + IDLE > now);
         if now >= self.top_up_after && (is_low || is_due) {
             return Some(Upkeep::Renew);
         }
@@ -254,7 +256,7 @@ impl LeaseCache {
 
     /// Whether nothing has been asked of it for long enough to give everything back.
     pub fn is_idle(&self, now: Timestamp) -> bool {
-        self.running == 0 && self.asking.is_none() && now >= self.last_used + IDLE
+        self.running == 0 && self.open_call.is_none() && now >= self.last_used + IDLE
     }
 
     /// Whether it has anything to give back or to tell.
@@ -288,7 +290,7 @@ impl LeaseCache {
 
     /// The limits in force, as the cell last told.
     pub fn limits(&self) -> Option<BudgetLimits> {
-        self.told.map(|told| told.limits)
+        self.terms.map(|terms| terms.limits)
     }
 
     /// Tokens that were spent here beyond all that was granted.
@@ -298,7 +300,7 @@ impl LeaseCache {
 
     /// How the budget stands, as far as it is known here; `None` before the cell was first asked.
     pub fn rates(&self, now: Timestamp) -> Option<Rates> {
-        let Told { limits, left, at, .. } = self.told?;
+        let LeaseTerms { limits, left, at, .. } = self.terms?;
         let elapsed = now.since(at);
         Some(Rates::new(
             &limits,
@@ -313,15 +315,15 @@ impl LeaseCache {
         self.tokens.account.spent += tokens;
         self.requests.account.spent += 1;
         self.running += 1;
-        self.pace.on_spent(now, tokens);
-        self.request_pace.on_spent(now, 1);
+        self.token_rate.on_spent(now, tokens);
+        self.request_rate.on_spent(now, 1);
         self.last_used = now;
         self.is_news = true;
     }
 
     /// Gives back what the lease has no room or no time for.
     fn let_go(&mut self, now: Timestamp) {
-        if self.told.is_none_or(|told| now >= told.ends) {
+        if self.terms.is_none_or(|terms| now >= terms.ends) {
             self.tokens.most = 0;
             self.requests.most = 0;
             self.slots = self.slots.min(self.running);

@@ -1,9 +1,9 @@
-//! Why a request cannot be admitted from what a book holds, and whether the cell is worth asking: what it told a moment
+//! Why a request cannot be admitted from what a cache holds, and whether the cell is worth asking: what it told a moment
 //! ago says how long to wait as well as another call would.
 
 use std::time::Duration;
 
-use super::{LONGEST_CALL, LeaseCache, NotReserved, Told};
+use super::{LONGEST_CALL, LeaseCache, LeaseTerms, NotReserved};
 use crate::budget::account::{LeaseAccount, signed};
 use crate::budget::limits::Rate;
 use crate::budget::message::{Denied, Shortage};
@@ -12,22 +12,28 @@ use crate::time::Timestamp;
 impl LeaseCache {
     /// What a request cannot have of what is held. What the one that asks counts on is spoken for: the cell grants that
     /// one only what it lacks beyond it.
-    pub(super) fn shortage(&self, now: Timestamp, told: &Told, tokens: u64, headroom_percent: u8) -> Option<Shortage> {
-        let limits = &told.limits;
-        let asking = self.asking.and_then(|asking| asking.need).map(|need| need.tokens);
-        let ahead = u32::from(asking.is_some());
+    pub(super) fn shortage(
+        &self,
+        now: Timestamp,
+        terms: &LeaseTerms,
+        tokens: u64,
+        headroom_percent: u8,
+    ) -> Option<Shortage> {
+        let limits = &terms.limits;
+        let counted_on = self.open_call.and_then(|call| call.need).map(|need| need.tokens);
+        let ahead = u32::from(counted_on.is_some());
         if limits.concurrent_requests.is_some() && self.running.saturating_add(ahead) >= self.slots {
             return Some(Shortage::Concurrency);
         }
         if limits.requests.is_some() && self.requests.account.available() <= i64::from(ahead) {
             return Some(Shortage::Requests);
         }
-        let available = self.tokens.account.available() - signed(asking.unwrap_or(0));
+        let available = self.tokens.account.available() - signed(counted_on.unwrap_or(0));
         if limits.bounds_tokens() && available < signed(tokens) {
             return Some(Shortage::Tokens);
         }
         let kept = limits.tokens.map_or(0, |rate| rate.kept(headroom_percent));
-        let left = self.tokens_left(now, told).saturating_add(available);
+        let left = self.tokens_left(now, terms).saturating_add(available);
         (kept > 0 && left < signed(tokens + kept)).then_some(Shortage::Priority)
     }
 
@@ -35,27 +41,27 @@ impl LeaseCache {
     pub(super) fn expected_denial(
         &self,
         now: Timestamp,
-        told: &Told,
+        terms: &LeaseTerms,
         short: Shortage,
         tokens: u64,
         headroom_percent: u8,
     ) -> Option<Denied> {
-        let limits = &told.limits;
+        let limits = &terms.limits;
         let lacking = |account: &LeaseAccount, amount| signed(amount) - account.available();
         let (rate, left, wanted) = match short {
             Shortage::Requests => (
                 limits.requests,
-                self.requests_left(now, told),
+                self.requests_left(now, terms),
                 lacking(&self.requests.account, 1),
             ),
             Shortage::Tokens | Shortage::Priority => {
                 let lacking = lacking(&self.tokens.account, tokens).max(0);
-                if limits.tokens_per_day.is_some() && signed(told.left.day_tokens) < lacking {
+                if limits.tokens_per_day.is_some() && signed(terms.left.day_tokens) < lacking {
                     let (short, wait) = (Shortage::Day, Some(limits.until_next_day(now)));
                     return Some(Denied { short, wait });
                 }
                 let kept = limits.tokens.map_or(0, |rate| rate.kept(headroom_percent));
-                (limits.tokens, self.tokens_left(now, told), lacking + signed(kept))
+                (limits.tokens, self.tokens_left(now, terms), lacking + signed(kept))
             }
             Shortage::Concurrency | Shortage::Day | Shortage::TooLarge => return None,
         };
@@ -67,21 +73,21 @@ impl LeaseCache {
     }
 
     /// Tokens left in the cell by now, if nobody took any.
-    fn tokens_left(&self, now: Timestamp, told: &Told) -> i64 {
+    fn tokens_left(&self, now: Timestamp, terms: &LeaseTerms) -> i64 {
         left(
-            told.limits.tokens,
-            told.left.tokens,
-            now.since(told.at),
+            terms.limits.tokens,
+            terms.left.tokens,
+            now.since(terms.at),
             self.tokens.most,
         )
     }
 
     /// Requests, likewise.
-    fn requests_left(&self, now: Timestamp, told: &Told) -> i64 {
+    fn requests_left(&self, now: Timestamp, terms: &LeaseTerms) -> i64 {
         left(
-            told.limits.requests,
-            told.left.requests,
-            now.since(told.at),
+            terms.limits.requests,
+            terms.left.requests,
+            now.since(terms.at),
             self.requests.most,
         )
     }
@@ -94,14 +100,14 @@ impl LeaseCache {
         pause: Duration,
         expected: Option<Denied>,
     ) -> NotReserved {
-        if self.asking.is_some_and(|asking| now.since(asking.since) < LONGEST_CALL) {
+        if self.open_call.is_some_and(|call| now.since(call.since) < LONGEST_CALL) {
             return NotReserved::Asking;
         }
         let wait = self.ask_after.since(now);
         if self.unanswered > 1 && !wait.is_zero() {
             return NotReserved::CutOff { wait };
         }
-        let is_fresh = self.told.is_some_and(|told| now.since(told.at) < FRESH);
+        let is_fresh = self.terms.is_some_and(|terms| now.since(terms.at) < FRESH);
         match expected {
             Some(denied) if is_fresh && denied.wait > Some(SOON) || !pause.is_zero() => {
                 NotReserved::Denied(denied.at_least(pause))
