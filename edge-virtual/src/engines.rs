@@ -8,7 +8,8 @@ use futures::stream::LocalBoxStream;
 use http::Response;
 use tidegate_core::platform::{SendError, UpstreamRequest};
 
-use crate::platform::VirtualPlatform;
+use crate::clock::Clock;
+use crate::process::ProcessId;
 
 /// The body of an engine's answer, as it comes.
 pub type BodyStream = LocalBoxStream<'static, Result<Bytes, SendError>>;
@@ -16,6 +17,14 @@ pub type BodyStream = LocalBoxStream<'static, Result<Bytes, SendError>>;
 /// An engine's answer, to come. It is dropped with the request.
 pub type EngineAnswer = LocalBoxFuture<'static, Result<Response<BodyStream>, SendError>>;
 
-/// All engines. The platform is that of the process which asks; whatever takes time sleeps on its
-/// [`clock`](VirtualPlatform::clock).
-pub type Engines = Rc<dyn Fn(&VirtualPlatform, UpstreamRequest) -> EngineAnswer>;
+/// Who asks an engine.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The process that sends the request.
+    pub process: ProcessId,
+    /// The world's clock, on which whatever takes time sleeps.
+    pub clock: Rc<Clock>,
+}
+
+/// All engines.
+pub type Engines = Rc<dyn Fn(Caller, UpstreamRequest) -> EngineAnswer>;

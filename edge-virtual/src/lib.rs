@@ -16,13 +16,14 @@ mod platform;
 mod process;
 mod random;
 mod script;
+mod state;
 mod store;
 mod world;
 
 pub use cells::{CellKind, Passing, Traffic};
 pub use clock::{Clock, Sleep};
 pub use edge::Edge;
-pub use engines::{BodyStream, EngineAnswer, Engines};
+pub use engines::{BodyStream, Caller, EngineAnswer, Engines};
 pub use link::Link;
 pub use platform::VirtualPlatform;
 pub use process::ProcessId;

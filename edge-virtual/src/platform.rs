@@ -14,10 +14,10 @@ use tidegate_core::platform::{Platform, SendError, StoreError, UpstreamRequest};
 use tidegate_core::time::Timestamp;
 
 use crate::clock::Clock;
-use crate::engines::BodyStream;
+use crate::engines::{BodyStream, Caller};
 use crate::link::Link;
 use crate::process::{Process, ProcessId};
-use crate::world::WorldState;
+use crate::state::WorldState;
 
 /// The handle of a process in a world.
 #[derive(Clone)]
@@ -153,7 +153,11 @@ impl Platform for VirtualPlatform {
     }
 
     async fn send(&self, request: UpstreamRequest) -> Result<Response<BodyStream>, SendError> {
-        (self.world.engines)(self, request).await
+        let caller = Caller {
+            process: self.process.id,
+            clock: self.clock(),
+        };
+        (self.world.engines)(caller, request).await
     }
 
     /// What a process begins when it is dead does not happen.

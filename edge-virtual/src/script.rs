@@ -55,7 +55,7 @@ impl Script {
     /// Them as the world wants them.
     pub fn engines(self: &Rc<Self>) -> Engines {
         let script = Rc::clone(self);
-        Rc::new(move |platform, upstream| script.answer(platform.clock(), &upstream.request))
+        Rc::new(move |caller, upstream| script.answer(caller.clock, &upstream.request))
     }
 
     /// How many requests were dropped before their end.

@@ -1,6 +1,6 @@
-//! The world: everything that processes share, and the loop that lets things happen.
+//! The world as who runs it sees it: what is in it, what goes wrong, and the loop that lets things happen.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use std::time::Duration;
 use tidegate_core::cells::{CellId, CellState};
 use tidegate_core::time::Timestamp;
 
-use crate::cells::{CellKind, Cells, Traffic};
+use crate::cells::{CellKind, Traffic};
 use crate::clock::Clock;
 use crate::engines::Engines;
-use crate::executor::Executor;
 use crate::link::Link;
 use crate::platform::VirtualPlatform;
 use crate::process::{Process, ProcessId};
 use crate::random::Random;
+use crate::state::{ORDER, WorldState};
 use crate::store::Store;
 
 /// A world. What runs in it ends when it is dropped.
@@ -25,42 +25,11 @@ pub struct World {
     started: u64,
 }
 
-pub(crate) struct WorldState {
-    pub clock: Rc<Clock>,
-    pub executor: Executor,
-    pub cells: Cells,
-    pub store: Store,
-    pub engines: Engines,
-    /// What happens to messages.
-    pub random: RefCell<Random>,
-    interruptions: RefCell<Interruptions>,
-    depth: Cell<u32>,
-}
-
-/// How often a task is interrupted within its own code, and by what randomness.
-struct Interruptions {
-    share: f64,
-    random: Random,
-}
-
 impl World {
     /// The world of that seed, with these engines. It begins eleven and a half days after the Unix epoch.
     pub fn new(seed: u64, engines: Engines) -> Self {
-        let state = WorldState {
-            clock: Clock::new(Timestamp::from_millis(1_000_000_000)),
-            executor: Executor::default(),
-            cells: Cells::default(),
-            store: Store::new(seed),
-            engines,
-            random: RefCell::new(Random::of(seed, MESSAGES)),
-            interruptions: RefCell::new(Interruptions {
-                share: 0.0,
-                random: Random::of(seed, INTERRUPTIONS),
-            }),
-            depth: Cell::new(0),
-        };
         Self {
-            state: Rc::new(state),
+            state: Rc::new(WorldState::new(seed, engines)),
             seed,
             started: 0,
         }
@@ -85,7 +54,7 @@ impl World {
     /// somebody asks a platform for the time or for randomness, another task runs to its next wait before the call
     /// returns.
     pub fn interrupt(&self, share: f64) {
-        self.state.interruptions.borrow_mut().share = share;
+        self.state.interrupt(share);
     }
 
     /// What happens from now on to messages to and from cells of that kind.
@@ -191,26 +160,3 @@ impl Drop for World {
         self.state.executor.end_all();
     }
 }
-
-impl WorldState {
-    /// Within a call of a process: another task may come in between.
-    pub fn let_another_run(&self) {
-        let is_interrupted = {
-            let mut interruptions = self.interruptions.borrow_mut();
-            let share = interruptions.share;
-            interruptions.random.happens(share)
-        };
-        if is_interrupted && self.depth.get() < MOST_INTERRUPTED {
-            self.depth.set(self.depth.get() + 1);
-            self.executor.run_one();
-            self.depth.set(self.depth.get() - 1);
-        }
-    }
-}
-
-/// How many tasks may stand still within their own code at once.
-const MOST_INTERRUPTED: u32 = 8;
-/// The numbers of sources of randomness that are no process's.
-const MESSAGES: u64 = u64::MAX;
-const ORDER: u64 = u64::MAX - 1;
-const INTERRUPTIONS: u64 = u64::MAX - 2;

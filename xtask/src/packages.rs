@@ -5,6 +5,7 @@
 pub const NATIVE: &[&str] = &[
     "tidegate-core",
     "tidegate-native",
+    "tidegate-virtual",
     "tidegate-simulator",
     "tidegate",
     "tidegate-load",

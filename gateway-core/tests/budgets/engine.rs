@@ -33,15 +33,15 @@ pub fn request(reserves: u64) -> String {
 /// Engines that answer so. Each request that they are sent is told to the audit, and how it ends.
 pub fn engines(audit: &Rc<RefCell<Audit>>, answers: Answers, seed: u64) -> Engines {
     let (audit, random) = (Rc::clone(audit), RefCell::new(Random::new(seed)));
-    Rc::new(move |platform, upstream| {
+    Rc::new(move |caller, upstream| {
         let body: Value = serde_json::from_slice(upstream.request.body()).unwrap();
         let prompt = body["prompt"].as_array().unwrap().len() as u64;
         let (takes, runs) = {
             let mut random = random.borrow_mut();
             (random.within(answers.takes.clone()), random.time_within(&answers.runs))
         };
-        let running = Running::begin(&audit, platform.process(), prompt);
-        let clock = platform.clock();
+        let running = Running::begin(&audit, caller.process, prompt);
+        let clock = caller.clock;
         async move {
             clock.sleep(runs).await;
             running.end(takes);

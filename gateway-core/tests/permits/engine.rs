@@ -34,12 +34,12 @@ pub struct Behaviour {
 /// Engines that behave so.
 pub fn engines(audit: &Rc<RefCell<Audit>>, behaviour: Behaviour, seed: u64) -> Engines {
     let (audit, random) = (Rc::clone(audit), RefCell::new(Random::of(seed, 1)));
-    Rc::new(move |platform, upstream| {
+    Rc::new(move |caller, upstream| {
         let mut random = random.borrow_mut();
         let fails = random.happens(behaviour.failures);
         let work = Work {
             running: Running::begin(&audit, &upstream),
-            clock: platform.clock(),
+            clock: caller.clock,
             runs: random.time_within(&behaviour.runs),
             end: if fails { End::any_bad(&mut random) } else { End::Good },
         };
