@@ -20,7 +20,7 @@ pub(crate) use self::sqlite::Sqlite;
 /// Where the logs of cells are.
 pub(crate) trait Log: 'static {
     /// A cell up to the last entry that this instance has seen.
-    type Known;
+    type Replayed;
 
     /// Appends the commands as one entry, brings what is known of the cell up to it, and returns the replies. What is
     /// known is `None` at first, and again after a failure that leaves it unsure.
@@ -30,7 +30,7 @@ pub(crate) trait Log: 'static {
     async fn append(
         &self,
         id: &CellId,
-        known: &mut Option<Self::Known>,
+        replayed: &mut Option<Self::Replayed>,
         commands: Vec<CellCommand>,
     ) -> Result<Vec<CellReply>, CellError>;
 }
@@ -46,7 +46,7 @@ struct Cell<L: Log> {
     id: CellId,
     batch: RefCell<AppendBatch<Replier<Result<CellReply, CellError>>>>,
     /// Taken by the one task that appends.
-    known: RefCell<Option<L::Known>>,
+    replayed: RefCell<Option<L::Replayed>>,
 }
 
 impl<L: Log> Cells<L> {
@@ -112,7 +112,7 @@ impl<L: Log> Cells<L> {
         let cell = Rc::new(Cell {
             id: id.clone(),
             batch: RefCell::default(),
-            known: RefCell::default(),
+            replayed: RefCell::default(),
         });
         cells.insert(id.clone(), Rc::clone(&cell));
         cell
@@ -126,9 +126,9 @@ async fn append_all<L: Log>(log: Rc<L>, cell: Rc<Cell<L>>) {
         let Some((commands, repliers)) = taken else {
             return;
         };
-        let mut known = cell.known.take();
-        let replies = log.append(&cell.id, &mut known, commands).await;
-        cell.known.replace(known);
+        let mut replayed = cell.replayed.take();
+        let replies = log.append(&cell.id, &mut replayed, commands).await;
+        cell.replayed.replace(replayed);
         repliers.reply(replies, Replier::reply);
     }
 }

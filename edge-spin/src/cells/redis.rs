@@ -9,15 +9,15 @@ use crate::log;
 use crate::redis::{Failure, MOST_TRIES, Redis};
 
 impl Log for Redis {
-    type Known = Follower;
+    type Replayed = Follower;
 
     async fn append(
         &self,
         id: &CellId,
-        known: &mut Option<Follower>,
+        replayed: &mut Option<Follower>,
         commands: Vec<CellCommand>,
     ) -> Result<Vec<CellReply>, CellError> {
-        let follower = known.get_or_insert_with(|| Follower::new(id));
+        let follower = replayed.get_or_insert_with(|| Follower::new(id));
         let mut append = Append::new(get_random_u64(), commands);
         let replies = send(self, &mut append, follower).await?;
         if follower.take_left_out() > 0 {

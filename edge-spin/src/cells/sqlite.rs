@@ -19,40 +19,40 @@ use crate::{clock, log};
 pub(crate) struct Sqlite(OnceCell<Connection>);
 
 impl Log for Sqlite {
-    type Known = ReplayedCell;
+    type Replayed = ReplayedCell;
 
     async fn append(
         &self,
         id: &CellId,
-        known: &mut Option<ReplayedCell>,
+        replayed: &mut Option<ReplayedCell>,
         commands: Vec<CellCommand>,
     ) -> Result<Vec<CellReply>, CellError> {
-        let mut replica = match known.take() {
-            Some(replica) => replica,
+        let mut cell = match replayed.take() {
+            Some(cell) => cell,
             None => self.load_before(id, i64::MAX).await?,
         };
         let entry = Entry::new(clock::now(), commands);
-        let parameters = [key(id), Value::Blob(entry.encode(&replica)?), integer(replica.number())];
+        let parameters = [key(id), Value::Blob(entry.encode(&cell)?), integer(cell.number())];
         let row = self.run(APPEND, parameters).await?;
         let Some([Value::Integer(number), others]) = row.as_deref() else {
             return Err(CellError::Malformed(format!("appending to {}", id.key())));
         };
         let number = *number;
-        replay(&mut replica, others, Some(number));
-        if next(&replica) != number {
+        replay(&mut cell, others, Some(number));
+        if next(&cell) != number {
             // The log was cut while this instance was away.
-            replica = self.load_before(id, number).await?;
+            cell = self.load_before(id, number).await?;
         }
-        if next(&replica) != number {
+        if next(&cell) != number {
             return Err(CellError::Unreachable(
                 "the log was cut before the reply was found".to_owned(),
             ));
         }
-        let replies = replica.apply(Some(entry));
-        if let Err(error) = self.snapshot(id, &replica).await {
+        let replies = cell.apply(Some(entry));
+        if let Err(error) = self.snapshot(id, &cell).await {
             log::warn(&format!("no snapshot of {}: {error}", id.key()));
         }
-        *known = Some(replica);
+        *replayed = Some(cell);
         Ok(replies)
     }
 }
@@ -61,23 +61,23 @@ impl Sqlite {
     /// The state before the entry `number`, as far as the snapshot is not later.
     async fn load_before(&self, id: &CellId, number: i64) -> Result<ReplayedCell, CellError> {
         let row = self.run(LOAD, [key(id), Value::Integer(number)]).await?;
-        let (mut replica, entries) = match row.as_deref() {
+        let (mut cell, entries) = match row.as_deref() {
             Some([Value::Integer(number), Value::Blob(record), entries]) => {
                 (ReplayedCell::from_snapshot(number.cast_unsigned(), record)?, entries)
             }
             Some([Value::Null, Value::Null, entries]) => (ReplayedCell::new(id), entries),
             _ => return Err(CellError::Malformed(format!("the snapshot of {}", id.key()))),
         };
-        replay(&mut replica, entries, None);
-        Ok(replica)
+        replay(&mut cell, entries, None);
+        Ok(cell)
     }
 
     /// Writes a snapshot, if this instance is to write one.
-    async fn snapshot(&self, id: &CellId, replica: &ReplayedCell) -> Result<(), CellError> {
-        let Some(record) = replica.due_snapshot()? else {
+    async fn snapshot(&self, id: &CellId, cell: &ReplayedCell) -> Result<(), CellError> {
+        let Some(record) = cell.due_snapshot()? else {
             return Ok(());
         };
-        let (number, now) = (replica.number(), integer(clock::now().as_secs()));
+        let (number, now) = (cell.number(), integer(clock::now().as_secs()));
         self.run(SNAPSHOT, [key(id), integer(number), Value::Blob(record), now])
             .await?;
         self.run(CUT, [key(id), integer(number.saturating_sub(KEPT))]).await?;
@@ -103,19 +103,19 @@ impl Sqlite {
 
 /// Applies the entries that end before the entry `number`, or the last ones, as the statements return them. Where the
 /// log was cut, those in between are missing and nothing is applied.
-fn replay(replica: &mut ReplayedCell, entries: &Value, number: Option<i64>) {
+fn replay(cell: &mut ReplayedCell, entries: &Value, number: Option<i64>) {
     let Value::Text(entries) = entries else {
         return;
     };
-    let missing = number.map_or(0, |number| number - next(replica) - entries.split(' ').count() as i64);
+    let missing = number.map_or(0, |number| number - next(cell) - entries.split(' ').count() as i64);
     if missing == 0 {
-        entries.split(' ').for_each(|entry| drop(replica.apply(decode(entry))));
+        entries.split(' ').for_each(|entry| drop(cell.apply(decode(entry))));
     }
 }
 
-/// The number of the entry after those that the replica has seen.
-fn next(replica: &ReplayedCell) -> i64 {
-    replica.number().cast_signed() + 1
+/// The number of the entry after those that are in it.
+fn next(cell: &ReplayedCell) -> i64 {
+    cell.number().cast_signed() + 1
 }
 
 fn decode(hex: &str) -> Option<Entry> {
@@ -229,7 +229,8 @@ const FORGETS_ONE_IN: u64 = 32;
 
 #[cfg(test)]
 mod tests {
-    use tidegate_core::cluster::{Capacity, ClusterCommand, ClusterReply, HeldPermit, PermitId, Renew};
+    use tidegate_core::cells::CellCall;
+    use tidegate_core::cluster::{Capacity, HeldPermit, PermitId, ReadReplicas, Renew};
     use tidegate_core::ids::Tokens;
     use tidegate_core::time::Timestamp;
 
@@ -242,10 +243,8 @@ mod tests {
             capacity: Capacity::of_one(Tokens(7)),
         };
         let ttl = Duration::from_secs(30);
-        let commands = vec![CellCommand::Cluster(ClusterCommand::Renew(Renew {
-            held: vec![held],
-            ttl,
-        }))];
+        let held = vec![held];
+        let commands = vec![Renew { held, ttl }.into_command()];
         Entry::new(Timestamp::from_millis(1_000), commands)
     }
 
@@ -253,7 +252,7 @@ mod tests {
     fn returned(entries: &[Entry]) -> Value {
         let hex = |entry: &Entry| {
             entry
-                .encode()
+                .encode(&cell(0))
                 .expect("an entry")
                 .iter()
                 .map(|byte| format!("{byte:02X}"))
@@ -262,49 +261,44 @@ mod tests {
         Value::Text(entries.iter().map(hex).collect::<Vec<String>>().join(" "))
     }
 
-    /// A replica that has seen so many entries.
-    fn replica(number: u64) -> ReplayedCell {
-        let mut replica = ReplayedCell::new(&CellId::Cluster("a".into()));
-        (0..number).for_each(|_| drop(replica.apply(None)));
-        replica
+    /// A cell after so many entries.
+    fn cell(number: u64) -> ReplayedCell {
+        let mut cell = ReplayedCell::new(&CellId::Cluster("a".into()));
+        (0..number).for_each(|_| drop(cell.apply(None)));
+        cell
     }
 
-    fn running(replica: &ReplayedCell) -> u32 {
-        let status = Entry::new(
-            Timestamp::from_millis(1_000),
-            vec![CellCommand::Cluster(ClusterCommand::Status)],
-        );
-        let reply = replica.clone().apply(Some(status)).remove(0);
-        let CellReply::Cluster(ClusterReply::Status(replicas)) = reply else {
-            panic!("{reply:?}");
-        };
+    fn running(cell: &ReplayedCell) -> u32 {
+        let status = Entry::new(Timestamp::from_millis(1_000), vec![ReadReplicas.into_command()]);
+        let reply = cell.clone().apply(Some(status)).remove(0);
+        let replicas = ReadReplicas::read(reply).expect("a status");
         replicas.iter().map(|replica| replica.running).sum()
     }
 
     #[test]
     fn what_others_appended_is_replayed_in_full() {
-        let mut replica = replica(4);
-        replay(&mut replica, &returned(&[renewal(1), renewal(2)]), Some(7));
-        assert_eq!((replica.number(), running(&replica)), (6, 2));
-        replay(&mut replica, &Value::Null, Some(7));
-        assert_eq!(replica.number(), 6);
+        let mut cell = cell(4);
+        replay(&mut cell, &returned(&[renewal(1), renewal(2)]), Some(7));
+        assert_eq!((cell.number(), running(&cell)), (6, 2));
+        replay(&mut cell, &Value::Null, Some(7));
+        assert_eq!(cell.number(), 6);
     }
 
     #[test]
     fn nothing_is_replayed_where_the_log_was_cut() {
-        let mut replica = replica(4);
-        replay(&mut replica, &returned(&[renewal(1), renewal(2)]), Some(8));
-        assert_eq!((replica.number(), running(&replica)), (4, 0));
+        let mut cell = cell(4);
+        replay(&mut cell, &returned(&[renewal(1), renewal(2)]), Some(8));
+        assert_eq!((cell.number(), running(&cell)), (4, 0));
     }
 
     #[test]
     fn an_entry_that_is_not_understood_counts_but_does_nothing() {
-        let mut replica = replica(0);
+        let mut cell = cell(0);
         let Value::Text(known) = returned(&[renewal(1)]) else {
             panic!("text")
         };
         let other_version = format!("02{}", &known[2..]);
-        replay(&mut replica, &Value::Text(format!("{other_version} xyz {known}")), None);
-        assert_eq!((replica.number(), running(&replica)), (3, 1));
+        replay(&mut cell, &Value::Text(format!("{other_version} xyz {known}")), None);
+        assert_eq!((cell.number(), running(&cell)), (3, 1));
     }
 }

@@ -6,10 +6,13 @@
 //! that nothing needed for that long goes back. After a failure all idle slots of the replica go back, and the cell
 //! decides about each request until it lends again.
 
+mod permits;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::permits::{CachedPermit, ReplicaPermits};
 use super::choice::{Choice, ChoiceReason, Obstacle, Scope, Standing, choose, first_choice};
 use super::message::Release;
 use super::permit::{Capacity, HeldPermit, Outcome, PermitId};
@@ -27,29 +30,6 @@ pub struct PermitCache {
     looked: Timestamp,
     /// Until when somebody looks after them.
     watched_until: Timestamp,
-}
-
-/// The permits at one replica.
-#[derive(Debug, Default)]
-struct ReplicaPermits {
-    permits: Vec<CachedPermit>,
-    /// The most that ran at once since idle slots were last looked at.
-    most_running: u32,
-    /// When the cell was asked whether it goes on lending, if it has not replied.
-    asked: Option<Timestamp>,
-    /// Requests were served that the cell was not told of.
-    has_served: bool,
-}
-
-#[derive(Debug)]
-struct CachedPermit {
-    id: PermitId,
-    capacity: Capacity,
-    /// What requests have of it.
-    used: Capacity,
-    /// Until when requests may begin under it.
-    lent_until: Timestamp,
-    renewed: Timestamp,
 }
 
 /// A slot that a request has taken.
@@ -271,84 +251,6 @@ impl PermitCache {
 
     fn forget_empty(&mut self) {
         self.replicas.retain(|_, at_replica| !at_replica.permits.is_empty());
-    }
-}
-
-impl ReplicaPermits {
-    /// A request has taken one of the slots.
-    fn on_begin(&mut self) {
-        self.most_running = self.most_running.max(self.running());
-    }
-
-    /// Requests that run under the permits.
-    fn running(&self) -> u32 {
-        self.permits.iter().map(|cached| cached.used.requests).sum()
-    }
-
-    /// Slots that nobody uses.
-    fn idle(&self) -> u32 {
-        self.permits.iter().map(|cached| cached.idle().requests).sum()
-    }
-
-    /// Lets no request begin under any of the permits.
-    fn close(&mut self) {
-        for cached in &mut self.permits {
-            cached.lent_until = Timestamp::default();
-        }
-    }
-
-    /// Gives back idle slots but for that many; of permits under which nothing may begin, all.
-    fn give_back_beyond(&mut self, now: Timestamp, most: u32, replica: &ReplicaName, returned: &mut Vec<Release>) {
-        let mut more = self.idle().saturating_sub(most);
-        for cached in &mut self.permits {
-            let slots = if cached.lent_until > now { more } else { u32::MAX };
-            let slots = slots.min(cached.idle().requests);
-            if slots == 0 {
-                continue;
-            }
-            more = more.saturating_sub(slots);
-            returned.push(Release {
-                permit: cached.id,
-                left: cached.give_back(slots),
-                replica: Some(replica.clone()),
-                served_before: false,
-                outcome: Outcome::Unknown,
-            });
-        }
-        self.permits.retain(|cached| cached.capacity.requests > 0);
-    }
-}
-
-impl CachedPermit {
-    /// Whether a request that takes so much may begin under it.
-    fn has(&self, now: Timestamp, one: Capacity) -> bool {
-        self.lent_until > now && self.idle().holds(one)
-    }
-
-    fn idle(&self) -> Capacity {
-        self.capacity.without(self.used)
-    }
-
-    fn held(&self, replica: &ReplicaName) -> HeldPermit {
-        HeldPermit {
-            permit: self.id,
-            replica: replica.clone(),
-            capacity: self.capacity,
-        }
-    }
-
-    /// Gives back that many idle slots, each with its part of the idle kv_cache; tells what is left.
-    fn give_back(&mut self, slots: u32) -> Option<Capacity> {
-        let idle = self.idle();
-        let slots = slots.min(idle.requests);
-        let kept_slots = u64::from(idle.requests - slots);
-        let kv_tokens = idle.kv_tokens.0.checked_div(idle.requests.into()).unwrap_or_default() * kept_slots;
-        self.capacity = self.used
-            + Capacity {
-                requests: idle.requests - slots,
-                kv_tokens: Tokens(kv_tokens),
-            };
-        (self.capacity.requests > 0).then_some(self.capacity)
     }
 }
 

@@ -100,27 +100,27 @@ impl<P: Platform> Permit<P> {
         } = wanted;
         let replicas = &client.cluster.policy.replicas;
         let spare = affinity.map(|affinity| client.with(|cache| cache.spare(affinity, replicas)));
-        let asked = Asked::new(client);
+        let call = PermitCall::new(client);
         let acquire = Acquire {
-            permit: asked.id,
+            permit: call.id,
             kv_tokens,
             spare: spare.unwrap_or_default(),
-            policy: asked.client.policy(),
+            policy: call.client.policy(),
             headroom_percent,
             tried: tried.to_vec(),
             affinity,
-            ttl: asked.client.ttl(),
+            ttl: call.client.ttl(),
         };
-        match asked.client.ask_under_policy(acquire).await? {
-            Acquired::Granted(grant) => asked.granted(grant, Capacity::of_one(kv_tokens)),
+        match call.client.ask_under_policy(acquire).await? {
+            Acquired::Granted(grant) => call.granted(grant, Capacity::of_one(kv_tokens)),
             Acquired::Refused(Refusal {
                 load,
                 recovery,
                 passed_over,
                 knows_policy,
             }) => {
-                asked.client.on_load(load, knows_policy);
-                asked.refused();
+                call.client.on_load(load, knows_policy);
+                call.refused();
                 Err(AttemptError::NoRoom { recovery, passed_over })
             }
         }
@@ -186,13 +186,13 @@ impl<P: Platform> Drop for Permit<P> {
 
 /// A permit that the cell was asked for. When the client leaves before the reply, or the reply gets lost, what the cell
 /// may have given goes back all the same.
-struct Asked<P: Platform> {
+struct PermitCall<P: Platform> {
     client: ClusterClient<P>,
     id: PermitId,
     is_open: bool,
 }
 
-impl<P: Platform> Asked<P> {
+impl<P: Platform> PermitCall<P> {
     fn new(client: ClusterClient<P>) -> Self {
         let id = PermitId(client.exchange.platform.random());
         Self {
@@ -240,7 +240,7 @@ impl<P: Platform> Asked<P> {
     }
 }
 
-impl<P: Platform> Drop for Asked<P> {
+impl<P: Platform> Drop for PermitCall<P> {
     fn drop(&mut self) {
         if self.is_open {
             let unknown = Release::of_all(self.id, None, Outcome::Unknown);

@@ -146,13 +146,13 @@ impl LeaseClient {
 
     /// Has the cell asked, and the cache hear its reply; `None` when there is none to what was asked.
     async fn lease<P: Platform>(&self, exchange: &Exchange<P>, lease: Lease) -> Option<Result<(), Denied>> {
-        let asked = Asked::new(self, lease.report.sequence);
+        let under_way = LeaseCall::new(self, lease.report.sequence);
         let leased = call(&exchange.platform, &self.budget, lease).await;
         if let Err(error) = &leased {
             let budget = &self.budget.id;
             exchange.tell(&Event::Budget(Budgeting::Unreachable { budget, error }));
         }
-        asked.on_reply(exchange.platform.now(), leased)
+        under_way.on_reply(exchange.platform.now(), leased)
     }
 
     /// Waits until the cell has replied more often than so many times. Requests cannot await each other's calls on every
@@ -160,7 +160,7 @@ impl LeaseClient {
     async fn await_reply<P: Platform>(&self, exchange: &Exchange<P>, tokens: u64, replies: u64) {
         let platform = &exchange.platform;
         let begun = platform.now();
-        let _waiting = Waiting::new(self, tokens);
+        let _waiting = WaitingRequest::new(self, tokens);
         let mut pause = SHORTEST_PAUSE;
         while self.with(|cache| cache.replies()) == replies && platform.now().since(begun) < LONGEST_CALL {
             platform.sleep(pause).await;
@@ -179,14 +179,14 @@ impl LeaseClient {
 }
 
 /// A call to the cell that is under way. When who asked leaves before the reply, others may ask.
-struct Asked<'l> {
+struct LeaseCall<'l> {
     client: &'l LeaseClient,
     /// Of the report that went along.
     sequence: u64,
     is_over: bool,
 }
 
-impl<'l> Asked<'l> {
+impl<'l> LeaseCall<'l> {
     fn new(client: &'l LeaseClient, sequence: u64) -> Self {
         Self {
             client,
@@ -217,7 +217,7 @@ impl<'l> Asked<'l> {
     }
 }
 
-impl Drop for Asked<'_> {
+impl Drop for LeaseCall<'_> {
     fn drop(&mut self) {
         if !self.is_over {
             self.unless_overtaken(LeaseCache::on_left);
@@ -227,19 +227,19 @@ impl Drop for Asked<'_> {
 
 /// A request that waits for the reply to another one, until it is dropped: when its client leaves, nothing is asked for
 /// in its name.
-struct Waiting<'l> {
+struct WaitingRequest<'l> {
     client: &'l LeaseClient,
     tokens: u64,
 }
 
-impl<'l> Waiting<'l> {
+impl<'l> WaitingRequest<'l> {
     fn new(client: &'l LeaseClient, tokens: u64) -> Self {
         client.with(|cache| cache.on_waiting(tokens));
         Self { client, tokens }
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingRequest<'_> {
     fn drop(&mut self) {
         self.client.with(|cache| cache.on_waited(self.tokens));
     }
