@@ -129,6 +129,10 @@ impl Platform for VirtualPlatform {
     }
 
     async fn store_read(&self, keys: &[&str]) -> Result<Vec<Option<Bytes>>, StoreError> {
+        let delay = self.world.store.begin_read();
+        if !delay.is_zero() {
+            self.world.clock.sleep(delay).await;
+        }
         self.world.store.read(self.world.clock.now(), self.process.id, keys)
     }
 

@@ -20,6 +20,8 @@ pub struct Store {
     written: Cell<u64>,
     staleness: Cell<Duration>,
     is_failing: Cell<bool>,
+    delay: Cell<Duration>,
+    reads: Cell<u64>,
 }
 
 #[derive(Debug)]
@@ -40,6 +42,8 @@ impl Store {
             written: Cell::default(),
             staleness: Cell::default(),
             is_failing: Cell::default(),
+            delay: Cell::default(),
+            reads: Cell::default(),
         }
     }
 
@@ -51,6 +55,22 @@ impl Store {
     /// From now on every read and write fails, or none does.
     pub fn fail(&self, is_failing: bool) {
         self.is_failing.set(is_failing);
+    }
+
+    /// From now on every read takes so long.
+    pub fn set_delay(&self, delay: Duration) {
+        self.delay.set(delay);
+    }
+
+    /// A read begins; it takes so long.
+    pub(crate) fn begin_read(&self) -> Duration {
+        self.reads.set(self.reads.get() + 1);
+        self.delay.get()
+    }
+
+    /// How often it was asked for values, in vain too.
+    pub fn reads(&self) -> u64 {
+        self.reads.get()
     }
 
     /// Puts a value there that everybody sees.

@@ -111,10 +111,43 @@ pub fn start_misbundled(folder: &Path, sound: &str, wrong: &str) -> Option<Serve
         Runtime::Spin => {
             let copy = folder.join("tidegate.wasm");
             patch(&runtime::spin_component(), &copy, sound, wrong);
-            component(&copy, FRANKFURT)
+            component(&copy, &manifest(), FRANKFURT)
         }
     };
     Some(Server::start("gateway", &command, folder))
+}
+
+/// Starts a gateway that may not use its store. `None` natively, where a gateway that cannot open its store does not
+/// start.
+pub fn start_without_store(folder: &Path) -> Option<Server> {
+    let command = match Runtime::current() {
+        Runtime::Native => return None,
+        Runtime::Cloudflare => {
+            let mut command = worker(&runtime::worker_folder(), FRANKFURT);
+            let bindings = edited(folder, "wrangler.toml", "binding = \"STORE\"", "binding = \"ANOTHER\"");
+            command.arg("--wrangler").arg(bindings);
+            command
+        }
+        Runtime::Spin => {
+            let grants = edited(
+                folder,
+                "spin.toml",
+                "key_value_stores = [\"default\"]",
+                "key_value_stores = []",
+            );
+            component(&runtime::spin_component(), &grants, FRANKFURT)
+        }
+    };
+    Some(Server::start("gateway", &command, folder))
+}
+
+/// A copy of one of the repository's files in which `new` stands in place of `old`.
+fn edited(folder: &Path, name: &str, old: &str, new: &str) -> PathBuf {
+    let text = fs::read_to_string(repository().join(name)).expect("the file can be read");
+    assert!(text.contains(old), "{name} has `{old}`");
+    let copy = folder.join(name);
+    fs::write(&copy, text.replace(old, new)).expect("the copy can be written");
+    copy
 }
 
 /// Copies a wasm file with `wrong` in place of `sound`, which stands in it as text.
@@ -177,21 +210,25 @@ fn worker(script: &Path, place: Place) -> Command {
 
 /// The component carries a bundled configuration of its own; ours comes from the store.
 fn spin(place: Place, secrets: &[(&str, &str)]) -> Command {
-    let mut command = component(&runtime::spin_component(), place);
+    let mut command = component(&runtime::spin_component(), &manifest(), place);
     for (name, value) in secrets {
         command.args(["--variable", &format!("{}={value}", name.to_lowercase())]);
     }
     command
 }
 
-/// The component of that file.
-fn component(file: &Path, place: Place) -> Command {
+/// The component of that file, with what that manifest grants it.
+fn component(file: &Path, manifest: &Path, place: Place) -> Command {
     let mut command = Command::new(runtime::spin_host());
     command.arg("--component").arg(file);
-    command.arg("--manifest").arg(repository().join("spin.toml"));
+    command.arg("--manifest").arg(manifest);
     command.args(["--listen", "127.0.0.1:0"]);
     command.args(["--variable", &format!("location={}", place.code)]);
     command
+}
+
+fn manifest() -> PathBuf {
+    repository().join("spin.toml")
 }
 
 fn from_file(config: &Path) -> String {

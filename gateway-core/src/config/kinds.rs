@@ -62,6 +62,29 @@ impl<T: FromWhole, const DEFAULT: i64, const MIN: i64, const MAX: i64> Kind for 
     }
 }
 
+/// `true` or `false`; `DEFAULT` when it is not there.
+pub(super) struct Flag<const DEFAULT: bool>;
+
+impl<const DEFAULT: bool> Kind for Flag<DEFAULT> {
+    type Value = bool;
+
+    fn expected() -> String {
+        "`true` or `false`".to_owned()
+    }
+
+    fn read(node: Node<'_>, report: &mut Report) -> Option<bool> {
+        let flag = node.flag();
+        if flag.is_none() {
+            node.wrong_type(&Self::expected(), report);
+        }
+        flag
+    }
+
+    fn absent(_place: Place, _report: &mut Report) -> Option<bool> {
+        Some(DEFAULT)
+    }
+}
+
 /// What a whole number within the bounds of its kind becomes.
 pub(super) trait FromWhole {
     fn from_whole(whole: i64) -> Self;

@@ -72,6 +72,11 @@ impl<'t> Node<'t> {
         self.value.as_integer()
     }
 
+    /// Whether it says yes, if it is a boolean.
+    pub fn flag(self) -> Option<bool> {
+        self.value.as_bool()
+    }
+
     /// The number and how it is written, if it is an integer or a float.
     pub fn number(self) -> Option<(f64, &'t str)> {
         match self.value {

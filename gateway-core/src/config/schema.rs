@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::kinds::{Decimal, Limit, List, Whole};
+use super::kinds::{Decimal, Flag, Limit, List, Whole};
 use super::read::Kind;
 use super::report::{Place, Report};
 use super::texts::{Digest, Engine, ModelId, Pattern, Priority, ReplicaUrl, Text};
@@ -69,6 +69,12 @@ impl<T, const MIN: i64, const MAX: i64> Describe for Whole<T, MIN, MAX> {
 impl<T, const DEFAULT: i64, const MIN: i64, const MAX: i64> Describe for Limit<T, DEFAULT, MIN, MAX> {
     fn schema() -> Value {
         json!({ "type": "integer", "minimum": MIN, "maximum": MAX, "default": DEFAULT })
+    }
+}
+
+impl<const DEFAULT: bool> Describe for Flag<DEFAULT> {
+    fn schema() -> Value {
+        json!({ "type": "boolean", "default": DEFAULT })
     }
 }
 

@@ -117,7 +117,7 @@ pub enum Event<'a> {
         /// What is wrong with it.
         errors: &'a ConfigErrors,
     },
-    /// The store could not be read; the configuration stays.
+    /// The store could not be read for the configuration.
     StoreUnreachable {
         /// What the platform says.
         detail: &'a str,
@@ -174,7 +174,7 @@ impl Event<'_> {
             Self::Canned { .. } => "canned answer",
             Self::ConfigApplied { .. } => "configuration applied",
             Self::ConfigRefused { .. } => "configuration in the store refused, the one before stays",
-            Self::StoreUnreachable { .. } => "store unreachable, the configuration stays",
+            Self::StoreUnreachable { .. } => "store unreachable",
         }
     }
 

@@ -31,6 +31,12 @@ pub enum Failure {
     /// A budget does not admit the request.
     #[error(transparent)]
     Budget(#[from] BudgetError),
+    /// The store may hold a configuration that was never read, so that nobody's key is known.
+    #[error("the gateway cannot read its configuration at the moment")]
+    ConfigUnread {
+        /// When it will be tried again.
+        wait: Duration,
+    },
     /// The configuration that an operator sent is wrong.
     #[error("{0}")]
     Config(String),
@@ -59,11 +65,17 @@ impl From<Failure> for ApiError {
             Failure::BrokenOff(error) => of_attempt(error, message),
             Failure::Config(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorKind::InvalidRequest, message)
                 .code("invalid_configuration"),
-            Failure::Store(_) => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Server, message).code("store_unavailable")
-            }
+            Failure::ConfigUnread { wait } => Self {
+                retry_after: Some(wait),
+                ..unavailable_store(message)
+            },
+            Failure::Store(_) => unavailable_store(message),
         }
     }
+}
+
+fn unavailable_store(message: String) -> ApiError {
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Server, message).code("store_unavailable")
 }
 
 fn of_request(error: &RequestError, message: String) -> ApiError {

@@ -35,10 +35,20 @@ impl Gateway {
         B: Stream<Item = Result<Bytes, E>> + Unpin,
         E: std::fmt::Display,
     {
-        let config = maintain::current_config(self, &platform).await;
-        let exchange = Exchange::new(Arc::clone(self), platform, config, location);
         let (head, body) = request.into_parts();
-        exchange.answer(&head, body).await
+        let route = Route::of(&head.method, head.uri.path());
+        // Whether the process runs is told without the store, which may hang.
+        let known = if route == Route::Healthz {
+            Ok(self.active_config.current())
+        } else {
+            maintain::current_config(self, &platform).await
+        };
+        let (config, unknown) = match known {
+            Ok(config) => (config, None),
+            Err(unknown) => (self.active_config.current(), Some(unknown)),
+        };
+        let exchange = Exchange::new(Arc::clone(self), platform, config, location);
+        exchange.answer(&route, &head, body, unknown).await
     }
 
     /// What a platform answers to every request where the configuration that it carries is wrong, so that there is no
@@ -56,13 +66,22 @@ impl Gateway {
 }
 
 impl<P: Platform> Exchange<P> {
-    async fn answer<B, E>(self: Rc<Self>, head: &Parts, body: B) -> Response<Body>
+    /// `unknown` says why it is not known which configuration is in force; then only readiness is told.
+    async fn answer<B, E>(
+        self: Rc<Self>,
+        route: &Route<'_>,
+        head: &Parts,
+        body: B,
+        unknown: Option<Failure>,
+    ) -> Response<Body>
     where
         B: Stream<Item = Result<Bytes, E>> + Unpin,
         E: Display,
     {
-        let route = Route::of(&head.method, head.uri.path());
-        let result = self.route(&route, head, body).await;
+        let result = match unknown {
+            Some(unknown) if *route != Route::Readyz => Err(unknown),
+            Some(_) | None => self.route(route, head, body).await,
+        };
         let mut response = result.unwrap_or_else(|failure| response::error(route.dialect(), &ApiError::from(failure)));
         let after = self.platform.now().since(self.arrived);
         response::sign(&mut response, &self.id, after);

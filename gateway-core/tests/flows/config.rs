@@ -1,9 +1,24 @@
 use std::time::Duration;
 
-use http::Request;
+use futures::FutureExt;
+use futures::future::join_all;
+use http::{Request, StatusCode};
+use serde_json::Value;
+use tidegate_core::config::KeyDigest;
 
 use crate::world::{Reaction, World};
 use crate::{CHAT, chat, config, world};
+
+/// Status, milliseconds until asking again may help, and the body.
+fn ask(world: &mut World, path: &str) -> (StatusCode, Option<u64>, Value) {
+    let serving = world.serving(Request::get(path).header("authorization", "Bearer key"), "");
+    let response = world.run(serving);
+    let wait = response.headers().get("retry-after-ms");
+    let wait = wait.and_then(|wait| wait.to_str().ok()?.parse().ok());
+    let status = response.status();
+    let body = world.rest(response.into_body());
+    (status, wait, serde_json::from_str(&body).unwrap())
+}
 
 fn models(world: &mut World) -> String {
     let serving = world.serving(Request::get("/v1/models").header("authorization", "Bearer key"), "");
@@ -78,4 +93,100 @@ fn a_request_keeps_the_configuration_that_it_came_in_with() {
     };
     world.run(maintaining);
     assert!(world.rest(response.into_body()).contains("Please try again."));
+}
+
+#[test]
+fn until_the_store_is_read_requests_are_refused_and_a_revoked_key_is_not_taken() {
+    let mut world = world(|_| Reaction::Refuse);
+    let revoking = config().replace(&KeyDigest::of("key").to_string(), &KeyDigest::of("new").to_string());
+    world.put("config", &revoking);
+    world.fail_store(true);
+    for path in ["/v1/models", "/metrics", "/v1/usage", "/admin/config"] {
+        let (status, wait, body) = ask(&mut world, path);
+        assert_eq!(
+            (status.as_u16(), &body["error"]["code"]),
+            (503, &"store_unavailable".into())
+        );
+        assert_eq!(wait, Some(1_000));
+    }
+    assert_eq!(world.store_reads(), 1, "once a second, however many ask");
+    world.pass(Duration::from_millis(400));
+    assert_eq!(ask(&mut world, "/v1/models").1, Some(600));
+    let (status, _, body) = ask(&mut world, "/readyz");
+    assert_eq!((status.as_u16(), &body["status"]), (503, &"not_ready".into()));
+    assert!(body["reason"].as_str().unwrap().contains("store"));
+    assert_eq!(ask(&mut world, "/healthz").0, 200);
+    world.fail_store(false);
+    world.pass(Duration::from_millis(600));
+    assert_eq!(ask(&mut world, "/v1/models").0, 401);
+    let (status, _, body) = ask(&mut world, "/readyz");
+    assert_eq!((status.as_u16(), &body["reason"]), (200, &Value::Null));
+}
+
+#[test]
+fn requests_that_come_at_once_share_the_first_look() {
+    let mut world = world(|_| Reaction::Refuse);
+    world.put("config", &renamed());
+    world.delay_store(Duration::from_millis(300));
+    let serving = [(); 40].map(|()| world.serving(Request::get("/v1/usage"), ""));
+    let responses = world.run(join_all(serving));
+    assert!(
+        responses.iter().all(|response| response.status() == 401),
+        "{responses:?}"
+    );
+    assert_eq!(world.store_reads(), 1);
+}
+
+#[test]
+fn a_store_that_hangs_is_waited_for_once_and_for_seconds_only() {
+    let mut world = world(|_| Reaction::Refuse);
+    world.delay_store(Duration::from_secs(3_600));
+    let started = world.now();
+    let serving = [(); 40].map(|()| world.serving(Request::get("/v1/usage"), ""));
+    let responses = world.run(join_all(serving));
+    assert!(
+        responses.iter().all(|response| response.status() == 503),
+        "{responses:?}"
+    );
+    assert_eq!(world.now().since(started), Duration::from_secs(2));
+    assert_eq!(world.store_reads(), 1);
+    assert_eq!(ask(&mut world, "/healthz").0, 200);
+    assert_eq!(world.now().since(started), Duration::from_secs(2), "and not by a probe");
+}
+
+#[test]
+fn a_client_that_leaves_during_the_first_look_leaves_it_to_another() {
+    let mut world = world(|_| Reaction::Refuse);
+    world.delay_store(Duration::from_millis(300));
+    let mut leaving = Box::pin(world.serving(Request::get("/v1/models"), ""));
+    assert!(leaving.as_mut().now_or_never().is_none());
+    drop(leaving);
+    assert_eq!(ask(&mut world, "/v1/models").0, 200);
+    assert_eq!(world.store_reads(), 2);
+}
+
+#[test]
+fn the_bundled_configuration_serves_an_unread_store_where_it_says_so() {
+    let text = format!("{}\n[refresh]\nbundled_until_read = true\n", config());
+    let mut world = World::new(&text, |_| Reaction::Refuse);
+    world.put("config", &renamed());
+    world.fail_store(true);
+    assert!(models(&mut world).contains("small"));
+    assert_eq!(ask(&mut world, "/readyz").0, 200);
+    world.fail_store(false);
+    world.pass(Duration::from_secs(1));
+    models(&mut world);
+    assert!(models(&mut world).contains("tiny"), "it is looked at each second");
+}
+
+#[test]
+fn an_outage_of_a_store_that_was_read_changes_nothing() {
+    let mut world = world(|_| Reaction::Refuse);
+    world.put("config", &renamed());
+    assert!(models(&mut world).contains("tiny"));
+    world.fail_store(true);
+    world.pass(Duration::from_secs(30));
+    models(&mut world);
+    assert!(models(&mut world).contains("tiny"));
+    assert_eq!(ask(&mut world, "/readyz").0, 200);
 }

@@ -12,6 +12,7 @@ use futures::stream::{self, LocalBoxStream};
 use http::{Request, Response};
 use tidegate_core::cells::{CellCall, CellId, CellState};
 use tidegate_core::cluster::ReadReplicas;
+use tidegate_core::time::Timestamp;
 use tidegate_core::tokens::Tables;
 use tidegate_core::{Body, Gateway};
 use tidegate_virtual::{CellKind, Edge, Link, Script, VirtualPlatform};
@@ -183,5 +184,25 @@ impl World {
     /// Puts a value into the store.
     pub fn put(&self, key: &str, value: &str) {
         self.world.store().put(key, value);
+    }
+
+    /// From now on the store cannot be reached, or can again.
+    pub fn fail_store(&self, is_failing: bool) {
+        self.world.store().fail(is_failing);
+    }
+
+    /// From now on the store takes that long for each read.
+    pub fn delay_store(&self, delay: Duration) {
+        self.world.store().set_delay(delay);
+    }
+
+    /// How often the store was read.
+    pub fn store_reads(&self) -> u64 {
+        self.world.store().reads()
+    }
+
+    /// The moment.
+    pub fn now(&self) -> Timestamp {
+        self.world.now()
     }
 }

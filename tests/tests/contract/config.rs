@@ -170,6 +170,29 @@ fn a_wrong_bundled_configuration_is_told_to_clients_without_details() {
     });
 }
 
+/// What the store holds may revoke keys that the bundled configuration knows.
+#[test]
+fn without_its_store_a_gateway_refuses_requests_and_tells_probes_why() {
+    let folder = folder("without-store");
+    fs::create_dir_all(&folder).expect("a folder");
+    let Some(gateway) = gateway::start_without_store(&folder) else {
+        return;
+    };
+    for _ in 0..3 {
+        let response = post_chat("{}").send(gateway.address());
+        assert_eq!(response.status, 503, "{}", response.text());
+        assert!(response.header("retry-after").is_some(), "{:?}", response.headers());
+        let error = response.json()["error"].clone();
+        assert_error_object(&error);
+        assert_eq!(error["code"], "store_unavailable");
+    }
+    let readiness = Request::get("/readyz").send(gateway.address());
+    assert_eq!(readiness.status, 503, "{}", readiness.text());
+    assert_eq!(readiness.json()["status"], "not_ready");
+    let response = Request::get("/healthz").send(gateway.address());
+    assert_eq!(response.status, 200, "{}", response.text());
+}
+
 fn put_config(text: &str) -> Response {
     let request = Request::new("PUT", "/admin/config")
         .header("content-type", "application/toml")

@@ -1,11 +1,12 @@
 //! Gateways that share a Redis. Where the gateway under test keeps its state by itself, there is nothing to test.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tidegate_tests::engine::Fault;
 use tidegate_tests::gateway::{self, Setup, WASHINGTON};
-use tidegate_tests::http::{Exchange, Response};
+use tidegate_tests::http::{Exchange, Request, Response};
 use tidegate_tests::process::Server;
 use tidegate_tests::redis::PASSWORD;
 use tidegate_tests::runtime::redis_server;
@@ -55,6 +56,37 @@ fn an_outage_of_redis_is_told_without_its_password_and_passes() {
     eventually("it answers again", || ask(&world.gateway).status == 200);
     let log = world.gateway.log_text();
     assert!(!log.contains(PASSWORD), "{log}");
+}
+
+/// Also where an instance begins during the outage, as on Spin after a second without requests: what is bundled with it
+/// does not know the key.
+#[test]
+fn a_valid_key_is_never_refused_as_unknown_while_redis_is_away() {
+    let Some(mut world) = world("shared-unread") else {
+        return;
+    };
+    assert_eq!(ask(&world.gateway).status, 200);
+    let config = world.config(&config());
+    let redis = world.redis.as_mut().expect("a Redis");
+    redis.stop();
+    for pause in [0, 2_000, 0, 2_000] {
+        thread::sleep(Duration::from_millis(pause));
+        let refused = ask(&world.gateway);
+        assert_eq!(refused.status, 503, "{}", refused.text());
+        assert!(refused.header("retry-after").is_some(), "{:?}", refused.headers());
+        let response = Request::get("/healthz").send(world.gateway.address());
+        assert_eq!(response.status, 200, "{}", response.text());
+    }
+    redis.restart();
+    redis.put_config(&config);
+    eventually("it answers again", || {
+        let response = ask(&world.gateway);
+        assert!([200, 503].contains(&response.status), "{}", response.text());
+        response.status == 200
+    });
+    eventually("it is ready again", || {
+        Request::get("/readyz").send(world.gateway.address()).status == 200
+    });
 }
 
 /// A world whose cluster has two places; none where state is not in Redis.

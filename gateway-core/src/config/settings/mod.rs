@@ -137,6 +137,9 @@ pub(super) fn headroom(root: &Root) -> Option<Headroom> {
 
 /// `[refresh]`.
 pub(super) fn refresh(root: &Root) -> Option<Refresh> {
-    let config = *value(&value(&root.refresh)?.config_ms)?;
-    Some(Refresh { config })
+    let written = value(&root.refresh)?;
+    Some(Refresh {
+        config: *value(&written.config_ms)?,
+        bundled_until_read: *value(&written.bundled_until_read)?,
+    })
 }

@@ -105,4 +105,6 @@ impl Headroom {
 pub struct Refresh {
     /// Time between two looks into the store for a newer configuration; 60 s at most.
     pub config: Duration,
+    /// Whether the bundled configuration, if this is it, serves while the store has never been read.
+    pub bundled_until_read: bool,
 }

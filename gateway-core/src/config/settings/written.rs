@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::kinds::Limit;
+use crate::config::kinds::{Flag, Limit};
 use crate::config::section::section;
 use crate::ids::Tokens;
 
@@ -117,6 +117,9 @@ section! {
     Refresh {
         /// Time between two looks into the store for a newer configuration, in milliseconds.
         config_ms: Limit<Duration, 20_000, MIN_MS, 60_000>,
+        /// Whether the configuration that is bundled with the gateway serves while the store has never been read. Else
+        /// requests are refused until then, since the store may hold one in which keys are revoked.
+        bundled_until_read: Flag<false>,
     }
 }
 

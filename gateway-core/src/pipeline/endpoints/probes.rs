@@ -18,18 +18,26 @@ use crate::pipeline::intake::correction_in_cell;
 use crate::pipeline::response;
 use crate::platform::Platform;
 
-/// `GET /readyz`.
+/// `GET /readyz`: 503 with the reason where requests are refused, or should not come.
 pub(in crate::pipeline) fn readiness<P: Platform>(exchange: &Exchange<P>) -> Response<Body> {
-    let draining = exchange.gateway.shutdown.is_draining();
-    let status = if draining { "draining" } else { "ready" };
+    let gateway = &exchange.gateway;
+    let (status, reason) = if gateway.shutdown.is_draining() {
+        ("draining", Some("the process is shutting down"))
+    } else if gateway.active_config.is_unknown() {
+        let reason = "the store, which may hold a newer configuration, could not be read yet";
+        ("not_ready", Some(reason))
+    } else {
+        ("ready", None)
+    };
     let body = json!({
         "status": status,
+        "reason": reason,
         "config": exchange.config.version,
-        "config_refused": exchange.gateway.active_config.is_refusing(),
-        "token_tables": exchange.gateway.tables.names(),
+        "config_refused": gateway.active_config.is_refusing(),
+        "token_tables": gateway.tables.names(),
     });
     let mut response = response::json(body.to_string().into());
-    if draining {
+    if reason.is_some() {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
     response

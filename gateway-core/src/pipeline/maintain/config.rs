@@ -1,45 +1,71 @@
 //! Looking for a newer configuration in the store, and putting one there.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::{Either, select};
 
 use crate::config::Config;
 use crate::observe::Event;
-use crate::pipeline::state::Gateway;
+use crate::pipeline::failure::Failure;
+use crate::pipeline::state::{Gateway, LONGEST_LOOK, Look};
 use crate::platform::{Platform, StoreError};
 use crate::time::Timestamp;
 
-/// The configuration for a request that arrives now. The very first one waits for the store; later ones have it looked
-/// at behind their backs when the last look is too old.
-pub(in crate::pipeline) async fn current_config<P: Platform>(gateway: &Arc<Gateway>, platform: &P) -> Arc<Config> {
-    let now = platform.now();
-    let (config, checked) = gateway.active_config.current();
-    let Some(checked) = checked else {
-        refresh_config(gateway, platform).await;
-        return gateway.active_config.current().0;
-    };
-    if now.since(checked) >= config.refresh.config {
-        // Marked at once, so that one request alone looks.
-        gateway.active_config.on_checked(now);
-        let (gateway, handle) = (Arc::clone(gateway), platform.clone());
-        platform.after_response(async move { refresh_config(&gateway, &handle).await });
+/// The configuration for a request that arrives now. Until the store was read once, one request at a time looks there
+/// and the others wait for it; later ones have it looked at behind their backs when the last look is too old.
+///
+/// # Errors
+/// When the store has never been read, and cannot be now.
+pub(in crate::pipeline) async fn current_config<P: Platform>(
+    gateway: &Arc<Gateway>,
+    platform: &P,
+) -> Result<Arc<Config>, Failure> {
+    let arrived = platform.now();
+    let mut now = arrived;
+    loop {
+        let (config, look) = gateway.active_config.look(now);
+        match look {
+            Look::NotNeeded => return Ok(config),
+            Look::Behind => {
+                let (gateway, handle) = (Arc::clone(gateway), platform.clone());
+                platform.after_response(async move { refresh_config(&gateway, &handle).await });
+                return Ok(config);
+            }
+            Look::First => refresh_config(gateway, platform).await,
+            Look::Await if now.since(arrived) < LONGEST_LOOK => platform.sleep(GLANCE_EVERY).await,
+            Look::Await => return Err(Failure::ConfigUnread { wait: GLANCE_EVERY }),
+            Look::Refused(wait) => return Err(Failure::ConfigUnread { wait }),
+        }
+        now = platform.now();
     }
-    config
 }
 
 /// Looks at the store now.
 pub(in crate::pipeline) async fn refresh_config<P: Platform>(gateway: &Gateway, platform: &P) {
-    let read = platform.store_read(&[STORE_KEY]).await;
+    let read = read_store(platform).await;
     let now = platform.now();
-    gateway.active_config.on_checked(now);
-    match read {
-        Ok(values) => {
-            if let Some(Some(text)) = values.into_iter().next() {
-                offer(gateway, now, text);
-            }
-        }
-        Err(StoreError(detail)) => gateway.tell(now, &Event::StoreUnreachable { detail: &detail }),
+    if let Ok(Some(text)) = &read {
+        offer(gateway, now, text.clone());
+    }
+    gateway.active_config.on_looked(now, read.is_ok());
+    if let Err(StoreError(detail)) = read {
+        gateway.tell(now, &Event::StoreUnreachable { detail: &detail });
+    }
+}
+
+/// What the store holds, if anything.
+async fn read_store<P: Platform>(platform: &P) -> Result<Option<Bytes>, StoreError> {
+    match select(
+        pin!(platform.store_read(&[STORE_KEY])),
+        pin!(platform.sleep(LONGEST_LOOK)),
+    )
+    .await
+    {
+        Either::Left((read, _)) => Ok(read?.into_iter().next().flatten()),
+        Either::Right(((), _)) => Err(StoreError("no answer in time".to_owned())),
     }
 }
 
@@ -67,3 +93,6 @@ fn offer(gateway: &Gateway, now: Timestamp, text: Bytes) {
 
 /// Where the store holds a newer `gateway.toml`.
 const STORE_KEY: &str = "config";
+/// How often a request that waits for another's look asks whether that has ended. Requests cannot wait for each other's
+/// futures everywhere.
+const GLANCE_EVERY: Duration = Duration::from_millis(5);

@@ -4,10 +4,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 
+use super::looks::{Look, Looks};
 use crate::config::{Config, ConfigErrors};
 use crate::time::Timestamp;
 
-/// The configuration in force, and when the store was last looked at.
+/// The configuration in force, and the looks at the store.
 #[derive(Debug)]
 pub(in crate::pipeline) struct ActiveConfig(RwLock<State>);
 
@@ -17,7 +18,7 @@ struct State {
     text: Bytes,
     /// What the store held when it was refused, so that it is refused, and told, only once.
     refused: Option<Bytes>,
-    checked: Option<Timestamp>,
+    looks: Looks,
 }
 
 impl ActiveConfig {
@@ -27,7 +28,7 @@ impl ActiveConfig {
             config,
             text,
             refused: None,
-            checked: None,
+            looks: Looks::default(),
         }))
     }
 
@@ -41,14 +42,34 @@ impl ActiveConfig {
         self.read(|state| state.refused.is_some())
     }
 
-    /// The configuration, and when the store was last looked at.
-    pub fn current(&self) -> (Arc<Config>, Option<Timestamp>) {
-        self.read(|state| (Arc::clone(&state.config), state.checked))
+    /// The configuration.
+    pub fn current(&self) -> Arc<Config> {
+        self.read(|state| Arc::clone(&state.config))
     }
 
-    /// The store is looked at now.
-    pub fn on_checked(&self, now: Timestamp) {
-        self.write(|state| state.checked = Some(now));
+    /// Whether requests are refused because the store may hold a configuration that was never read.
+    pub fn is_unknown(&self) -> bool {
+        self.read(|state| matches!(state.looks, Looks::Unread { .. }) && !state.config.refresh.bundled_until_read)
+    }
+
+    /// The configuration, and what a request that arrives now has to do about the store.
+    pub fn look(&self, now: Timestamp) -> (Arc<Config>, Look) {
+        let known = self.read(|state| {
+            let is_fresh = state.looks.are_fresh(now, &state.config.refresh);
+            is_fresh.then(|| Arc::clone(&state.config))
+        });
+        if let Some(config) = known {
+            return (config, Look::NotNeeded);
+        }
+        self.write(|state| {
+            let look = state.looks.next(now, &state.config.refresh);
+            (Arc::clone(&state.config), look)
+        })
+    }
+
+    /// A look at the store has ended: whether it was read.
+    pub fn on_looked(&self, now: Timestamp, was_read: bool) {
+        self.write(|state| state.looks.on_looked(now, was_read));
     }
 
     /// Puts a text in force, if it is news and sound: the version of what is in force then, or what is wrong with it.
@@ -83,7 +104,7 @@ impl ActiveConfig {
         read(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn write(&self, write: impl FnOnce(&mut State)) {
-        write(&mut self.0.write().unwrap_or_else(PoisonError::into_inner));
+    fn write<T>(&self, write: impl FnOnce(&mut State) -> T) -> T {
+        write(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -4,6 +4,7 @@ mod active_config;
 mod estimates;
 mod gateway;
 mod lease_caches;
+mod looks;
 mod permit_caches;
 mod shutdown;
 
@@ -11,5 +12,6 @@ pub(super) use active_config::ActiveConfig;
 pub(super) use estimates::{Estimates, ModelEstimate};
 pub use gateway::Gateway;
 pub(super) use lease_caches::{LeaseCaches, SharedLeaseCache};
+pub(super) use looks::{LONGEST_LOOK, Look};
 pub(super) use permit_caches::PermitCaches;
 pub(super) use shutdown::Shutdown;
