@@ -20,7 +20,7 @@ NUMBERS = [
 
 def request(random, reader):
     """A chat request. Most of those for transformers itself have nothing that only an endpoint would put right."""
-    made = any_request(random)
+    made = any_request(random, reader)
     if reader == "transformers" and random.random() < 0.8:
         for message in made["messages"]:
             if not isinstance(message.get("content"), str):
@@ -28,9 +28,64 @@ def request(random, reader):
     return made
 
 
-def any_request(random):
+def agents_request(random):
+    """What an agent sends to vLLM's endpoint after some rounds: reasoning, calls and their results, and all that clients
+    add to them; tools and what else a template reads also as `chat_template_kwargs`."""
+    tools = [tool(random, index) for index in range(random.choice([1, 2, 3]))]
+    messages = []
+    if random.random() < 0.5:
+        messages.append({"role": random.choice(["system", "system", "developer"]), "content": instructions(random)})
+    for _ in range(random.choice([1, 1, 2, 3])):
+        messages.append({"role": "user", "content": content(random)})
+        for _ in range(random.choice([0, 1, 2, 4])):
+            messages.extend(with_reasoning(random, calls(random, tools, as_text=True)))
+        if random.random() < 0.7:
+            messages.extend(with_reasoning(random, [answer(random)]))
+    made = {"messages": messages, "add_generation_prompt": random.random() < 0.9, "continue_final_message": False}
+    kwargs = {}
+    for name in ["enable_thinking", "thinking"]:
+        if random.random() < 0.3:
+            kwargs[name] = random.choice([True, False, None, "auto"])
+    if random.random() < 0.3:
+        kwargs["reasoning_effort"] = random.choice(["low", "auto", None])
+    where = random.choice(["tools", "tools", "kwargs", "both"])
+    if where != "kwargs":
+        made["tools"] = tools
+    if where != "tools":
+        kwargs["tools"] = random.choice([tools, [tool(random, 7)], [{"name": "bare"}], [], None, "auto"])
+    if random.random() < 0.2:
+        kwargs["documents"] = [{"title": text(random), "text": text(random)}]
+    if random.random() < 0.4:
+        made["reasoning_effort"] = random.choice(["none", "none", "low", "high", None])
+    if kwargs or random.random() < 0.1:
+        made["chat_template_kwargs"] = kwargs
+    return made
+
+
+def instructions(random):
+    """A system's content, some with the line that Claude Code puts before it."""
+    line = "x-anthropic-billing-header: cc_version=2.1; cch=" + str(random.randint(0, 9999)) + ";"
+    kind = random.random()
+    if kind < 0.1:
+        return random.choice([line, line + "\n", line + "\n" + text(random), " " + line])
+    if kind < 0.2:
+        return [{"type": "text", "text": line}, {"type": "text", "text": text(random), "cache_control": {"type": "ephemeral"}}]
+    return content(random, media=False)
+
+
+def with_reasoning(random, messages):
+    """The messages, the first of them with reasoning, under any of its names, or several."""
+    first = messages[0]
+    for name in ["reasoning", "reasoning_content"]:
+        first.pop(name, None)
+        if random.random() < 0.5:
+            first[name] = random.choice([text(random), text(random), text(random), "", None])
+    return messages
+
+
+def any_request(random, reader):
     tools = [tool(random, index) for index in range(random.choice([0, 0, 1, 2, 3]))]
-    messages = conversation(random, tools)
+    messages = conversation(random, tools, as_text=reader == "vllm")
     made = {"messages": messages}
     if tools:
         made["tools"] = tools
@@ -50,7 +105,7 @@ def any_request(random):
     return made
 
 
-def conversation(random, tools):
+def conversation(random, tools, as_text):
     messages = []
     if random.random() < 0.6:
         messages.append({"role": "developer" if random.random() < 0.1 else "system", "content": content(random, media=False)})
@@ -60,7 +115,7 @@ def conversation(random, tools):
             user["name"] = "ann"
         messages.append(user)
         while tools and random.random() < 0.5:
-            messages.extend(calls(random, tools))
+            messages.extend(calls(random, tools, as_text))
         if random.random() < 0.8:
             messages.append(answer(random))
     if messages[-1]["role"] == "assistant" and random.random() < 0.7:
@@ -81,19 +136,25 @@ def answer(random):
     return message
 
 
-def calls(random, tools):
-    """An assistant's message with calls, and what came of them."""
+def calls(random, tools, as_text):
+    """An assistant's message with calls, and what came of them. `as_text`: the arguments are text, as in OpenAI's API;
+    vLLM's endpoint takes nothing else."""
     made = []
     for _ in range(random.choice([1, 1, 1, 2, 3])):
         function = random.choice(tools)["function"]
         arguments = {key(random): value(random, 3) for _ in range(random.choice([0, 1, 2, 4]))}
-        if random.random() < 0.7:
+        if as_text or random.random() < 0.7:
             separators = random.choice([None, (",", ":"), (" , ", " : ")])
             arguments = json.dumps(arguments, ensure_ascii=random.random() < 0.5, separators=separators)
             if random.random() < 0.05:
                 arguments = random.choice(["", "{", "[]", "null", " {\"a\": NaN} "])
         identity = "".join(random.choice("abcdefghijklmnopqrstuvwxyzABC0123456789") for _ in range(9))
-        made.append({"id": identity, "type": "function", "function": {"name": function["name"], "arguments": arguments}})
+        call = {"id": identity, "type": "function", "function": {"name": function["name"], "arguments": arguments}}
+        if random.random() < 0.2:
+            # Put together from a stream.
+            call = {"index": len(made), **call, "extra": value(random, 1)}
+            call["function"]["parsed_arguments"] = None
+        made.append(call)
     message = {"role": "assistant", "tool_calls": made}
     said = random.choice(["null", "absent", "empty", "text"])
     if said != "absent":
@@ -125,6 +186,8 @@ def content(random, media=True):
             parts.append({"type": kind, kind: {"url": "data:,", "data": "", "format": "wav"}})
         else:
             parts.append({"type": "text", "text": text(random)})
+        if random.random() < 0.2:
+            parts[-1]["cache_control"] = {"type": "ephemeral"}
     return parts
 
 
@@ -164,6 +227,8 @@ def tool(random, index):
     if random.random() < 0.1:
         function["strict"] = random.random() < 0.5
     made = {"type": "function", "function": function}
+    if random.random() < 0.1:
+        random.choice([made, function])["defer_loading"] = random.random() < 0.5
     return dict(reversed(made.items())) if random.random() < 0.2 else made
 
 

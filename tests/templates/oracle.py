@@ -2,9 +2,10 @@
 
     oracle.py CONVERSATIONS SEED NAME=tokenizer_config.json|template.jinja ... > cases.jsonl
 
-A line with "template" begins the cases of one template; each further line is a request, who reads it, and what comes
-of it: the prompt, the message of a template that refuses it, or nothing where it fails otherwise. Where a tokenizer.json
-stands beside the tokenizer_config.json, the prompt comes with how many tokens it is.
+A line with "template" begins the cases of one template, CONVERSATIONS of all kinds and as many of agents; each further
+line is a request, who reads it, and what comes of it: the prompt, the message of a template that refuses it, or nothing
+where it fails otherwise. Where a tokenizer.json stands beside the tokenizer_config.json, the prompt comes with how many
+tokens it is.
 """
 
 import copy
@@ -51,9 +52,16 @@ def main():
         for index in range(int(count)):
             chooser = random.Random(f"{seed} {name} {index}")
             reader = chooser.choice(["transformers", "vllm"])
-            # As text, because that is what both read.
-            request = json.dumps(conversations.request(chooser, reader), ensure_ascii=chooser.random() < 0.5)
-            line({"reader": reader, "request": json.loads(request), **outcome(tokenizer, counts, reader, json.loads(request))})
+            case(tokenizer, counts, reader, conversations.request(chooser, reader), chooser)
+        for index in range(int(count)):
+            chooser = random.Random(f"{seed} {name} agent {index}")
+            case(tokenizer, counts, "vllm", conversations.agents_request(chooser), chooser)
+
+
+def case(tokenizer, counts, reader, request, chooser):
+    # As text, because that is what both read.
+    request = json.dumps(request, ensure_ascii=chooser.random() < 0.5)
+    line({"reader": reader, "request": json.loads(request), **outcome(tokenizer, counts, reader, json.loads(request))})
 
 
 def load(path):

@@ -1,7 +1,7 @@
-"""What vLLM 0.33 does to a chat request before transformers renders it, as far as it shows in a prompt.
+"""What vLLM does to a chat request before transformers renders it, as far as it shows in a prompt.
 
-vLLM cannot be installed without torch, so this says in a few lines what its `renderers/chat_utils/chat_message.py`,
-`renderers/hf.py` and `entrypoints/openai/chat_completion/protocol.py` do, for requests that its endpoint accepts.
+In a few lines what the `renderers/chat_utils/chat_message.py`, `renderers/hf.py` and `renderers/params.py` of vLLM 0.33
+do, for requests that its endpoint accepts. 0.32 does the same.
 """
 
 import json
@@ -9,32 +9,49 @@ import json
 import jinja2
 from transformers.utils import chat_template_utils
 
+import vllm_request
+
 MEDIA = {"image_url": "image", "input_audio": "audio", "audio_url": "audio", "video_url": "video"}
+TEXT = {"text": "text", "input_text": "text", "output_text": "text", "refusal": "refusal", "thinking": "thinking"}
+# Members of some type of part; what is none of them stays on a part.
+KNOWN = {
+    "type", "text", "refusal", "thinking", "closed", "name", "uuid", "file", "data", "prompt_cache_breakpoint",
+    "image_url", "input_audio", "audio_url", "video_url", "image_pil", "image_embeds", "audio_embeds", "video_embeds",
+}
+BILLING = "x-anthropic-billing-header"
 
 
 def prepared(request, template):
     """Arguments for `apply_chat_template`."""
+    request = vllm_request.read(request)
     parts = wants_parts(template)
-    messages = [message(given, parts) for given in request["messages"]]
+    messages = [message(given, parts) for given in request.messages]
     if not ('"developer"' in template or "'developer'" in template):
         messages = without_developers(messages)
-    arguments = {name: value for name, value in (request.get("chat_template_kwargs") or {}).items()}
-    effort = request.get("reasoning_effort")
-    if effort is not None:
-        arguments.setdefault("enable_thinking", effort != "none")
-        arguments["reasoning_effort"] = effort
-    if request.get("documents") is not None:
-        arguments["documents"] = request["documents"]
-    arguments["add_generation_prompt"] = request.get("add_generation_prompt", True)
-    arguments["continue_final_message"] = request.get("continue_final_message", False)
-    tools = request.get("tools")
-    return {"messages": messages, "tools": tools and [tool(given) for given in tools], **arguments}
+    given = request.chat_template_kwargs or {}
+    variables = {
+        "add_generation_prompt": request.add_generation_prompt,
+        "continue_final_message": request.continue_final_message,
+        "documents": request.documents,
+        "reasoning_effort": request.reasoning_effort,
+    }
+    if request.reasoning_effort is not None and "enable_thinking" not in given:
+        variables["enable_thinking"] = request.reasoning_effort != "none"
+    tools = request.tools and [vllm_request.known(tool) for tool in request.tools]
+    return {"messages": messages, "tools": tools, **told({**given, **told(variables)})}
+
+
+def told(variables):
+    """Those that say something."""
+    return {name: value for name, value in variables.items() if value is not None and value != "auto"}
 
 
 def message(given, parts):
     role = given["role"]
     content = given.get("content")
     content = [] if content is None else [content] if isinstance(content, str) else content
+    if role == "system":
+        content = [rest for rest in map(without_billing, content) if rest is not None]
     content = [part for part in map(part_of, content) if part is not None]
     as_text = not parts or (role == "tool" and all(part["type"] == "text" for part in content))
     if as_text:
@@ -44,9 +61,8 @@ def message(given, parts):
     if role == "assistant":
         if given.get("tool_calls"):
             result["tool_calls"] = [call(item) for item in given["tool_calls"]]
-        reasoning = given.get("reasoning") if given.get("reasoning") is not None else given.get("reasoning_content")
-        if reasoning is not None and not loses_reasoning(given):
-            result["reasoning"] = result["reasoning_content"] = reasoning
+        if given.get("reasoning") is not None:
+            result["reasoning"] = result["reasoning_content"] = given["reasoning"]
     if role == "tool" and "tool_call_id" in given:
         result["tool_call_id"] = given["tool_call_id"]
     if isinstance(given.get("name"), str):
@@ -54,41 +70,32 @@ def message(given, parts):
     return result
 
 
-def loses_reasoning(given):
-    """Whether pydantic takes the message for one of the OpenAI SDK's own type, which has no reasoning in it."""
-    content, calls = given.get("content"), given.get("tool_calls")
-    if "content" in given and content is None:
-        return True
-    fits_better = calls or ("tool_calls" in given and calls is None) or (isinstance(content, list) and content)
-    return not fits_better and any(name in given for name in ["refusal", "audio", "function_call"])
+def without_billing(part):
+    text = part if isinstance(part, str) else part["text"] if part["type"] == "text" else ""
+    if not text.startswith(BILLING):
+        return part
+    rest = text.partition("\n")[2]
+    return None if not rest else rest if isinstance(part, str) else {**part, "text": rest}
 
 
 def part_of(part):
     if isinstance(part, str):
         return {"type": "text", "text": part}
-    if part["type"] == "text":
-        return None if part["text"] is None else {"type": "text", "text": part["text"]}
-    return {"type": MEDIA[part["type"]]}
+    others = {name: value for name, value in part.items() if name not in KNOWN}
+    if part["type"] in TEXT:
+        text = part[TEXT[part["type"]]]
+        return None if text is None else {"type": "text", "text": text, **others}
+    return {"type": MEDIA[part["type"]], **others}
 
 
 def call(given):
     arguments = given["function"].get("arguments")
-    if isinstance(arguments, str):
-        try:
-            arguments = json.loads(arguments)
-        except json.JSONDecodeError:
-            arguments = {}
-    arguments = arguments if isinstance(arguments, dict) else {}
-    # The order is that of the OpenAI SDK's types, by which pydantic builds them anew.
-    return {"id": given["id"], "function": {"arguments": arguments, "name": given["function"]["name"]}, "type": "function"}
-
-
-def tool(given):
-    function = given["function"]
-    known = {name: function.get(name) for name in ["name", "description", "parameters"]}
-    if function.get("strict") is not None:
-        known["strict"] = function["strict"]
-    return {"type": "function", "function": known}
+    try:
+        arguments = json.loads(arguments)
+    except json.JSONDecodeError:
+        arguments = {}
+    function = {**given["function"], "arguments": arguments if isinstance(arguments, dict) else {}}
+    return {**given, "function": function}
 
 
 def without_developers(messages):

@@ -66,6 +66,8 @@ pub struct Measured {
     pub prompts: u64,
     /// What is in it beside text.
     pub media: Media,
+    /// Whether some versions of vLLM count otherwise; this is what the newest ones do.
+    pub versions_differ: bool,
 }
 
 /// Why a prompt is not measured by its model's table.
@@ -210,24 +212,31 @@ impl Measured {
             longest: text,
             prompts: 1,
             media: rendered.media,
+            versions_differ: rendered.versions_differ,
         }
     }
 
-    /// All of its tokens for a model that counts its parts so, and whether the engine will report the same.
-    pub fn prompt(&self, parts: &PartTokens) -> (Tokens, bool) {
+    /// All of its tokens for a model that counts its parts so, and what that rests on.
+    pub fn prompt(&self, parts: &PartTokens) -> (Tokens, Basis) {
         let Media { images, audios, videos } = self.media;
         let others =
             parts.image.0 * u64::from(images) + parts.audio.0 * u64::from(audios) + parts.video.0 * u64::from(videos);
-        let is_exact = self.media == Media::default();
-        (self.text + Tokens(others), is_exact)
+        let basis = if self.versions_differ {
+            Basis::Estimated { error: None }
+        } else if self.media == Media::default() {
+            Basis::Exact
+        } else {
+            Basis::Parts
+        };
+        (self.text + Tokens(others), basis)
     }
 
     /// What a model that counts its parts so takes for it.
     pub fn count(&self, parts: &PartTokens, request: &Generation) -> Count {
-        let (prompt, is_exact) = self.prompt(parts);
+        let (prompt, basis) = self.prompt(parts);
         Count {
             prompt,
-            basis: if is_exact { Basis::Exact } else { Basis::Parts },
+            basis,
             at_least: self.longest,
             answers: answers(request, self.prompts),
         }

@@ -128,6 +128,61 @@ fn endings_and_parts_of_chats_are_counted_as_their_engine_counts_them() {
 }
 
 #[test]
+fn what_agents_add_is_counted_as_vllm_counts_it() {
+    let user = json!({"role": "user", "content": "When is high water?"});
+    let tool = json!({"type": "function", "function": {
+        "name": "tide", "description": "When the tide comes",
+        "parameters": {"type": "object", "properties": {"port": {"type": "string"}}, "required": ["port"]},
+    }});
+    let call = json!({"index": 0, "id": "call_1", "type": "function",
+        "function": {"name": "tide", "arguments": "{\"port\":\"Saint-Malo\"}"}});
+    let reasoned = |name: &str| {
+        let called = json!({"role": "assistant", "content": null, "tool_calls": [call],
+            name: "The port is known, so the tool can be asked."});
+        json!([user, called, {"role": "tool", "tool_call_id": "call_1", "content": "12:41"}])
+    };
+    let open = json!({"enable_thinking": null});
+    // What transformers makes of the messages that vLLM's own request class has: see tests/templates.
+    for (messages, fields, expected) in [
+        (reasoned("reasoning"), json!({}), "69"),
+        (reasoned("reasoning_content"), json!({}), "69"),
+        (reasoned("hidden"), json!({}), "53"),
+        (json!([user]), json!({"chat_template_kwargs": {"tools": [tool]}}), "150"),
+        (json!([user]), json!({"reasoning_effort": "none"}), "17"),
+        (
+            json!([user]),
+            json!({"reasoning_effort": "none", "chat_template_kwargs": open}),
+            "13",
+        ),
+    ] {
+        let body = with(json!({"model": "qwen3", "messages": messages, "max_tokens": 1}), fields);
+        let (ours, engines) = counts("/v1/chat/completions", &body);
+        assert_eq!((ours.as_str(), engines.as_str()), (expected, expected), "{body}");
+    }
+}
+
+#[test]
+fn a_count_on_which_versions_of_vllm_differ_says_so() {
+    let system =
+        |text: &str| json!([{"role": "system", "content": text}, {"role": "user", "content": "When is high water?"}]);
+    for (text, expected) in [
+        ("Be brief.", "21"),
+        ("x-anthropic-billing-header: cch=1;\nBe brief.", "21;estimated"),
+    ] {
+        let body = json!({"model": "qwen3", "messages": system(text), "max_tokens": 1});
+        let (ours, _) = counts("/v1/chat/completions", &body);
+        assert_eq!(ours, expected, "{text:?}");
+        let tokenized = TOKENS.send(&post("/tokenize", body.to_string())).json();
+        assert_eq!(
+            tokenized["estimated"] == json!(true),
+            expected.ends_with("estimated"),
+            "{tokenized}"
+        );
+        assert_eq!(tokenized["count"], 21, "{tokenized}");
+    }
+}
+
+#[test]
 fn the_context_is_checked_before_any_engine_is_asked() {
     TOKENS.scripted("scripted").on("too-long", Script::json("{}"));
     let send = |body: Value| TOKENS.send(&post("/v1/completions", body.to_string()));

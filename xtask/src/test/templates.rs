@@ -49,6 +49,6 @@ pub fn run() -> Result<PathBuf, TaskError> {
 const MODELS: [&str; 2] = ["deepseek-v3", "qwen3"];
 /// Templates of our own, in tests/templates.
 const OWN: [&str; 2] = ["language", "parts"];
-/// For each template.
+/// Of each kind, for each template.
 const CONVERSATIONS: &str = "500";
 const SEED: &str = "1";

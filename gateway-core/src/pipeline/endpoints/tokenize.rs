@@ -54,7 +54,8 @@ fn answer<P: Platform>(
     let encoded = tokenizer.map(|tokenizer| encode(tokenizer, &request.source, exchange.arrived));
     match (tokenizer, encoded) {
         (Some(tokenizer), Some(Ok(Encoded { tokens, measured }))) => {
-            let (prompt, is_exact) = measured.prompt(&model.part_tokens);
+            let (prompt, basis) = measured.prompt(&model.part_tokens);
+            let is_exact = basis.is_exact();
             let spell = || tokenizer.table().spellings(&tokens);
             Ok(TokenizeResponse {
                 count: prompt,

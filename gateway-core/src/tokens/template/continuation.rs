@@ -5,7 +5,7 @@
 use minijinja::Value;
 use minijinja::value::ValueKind;
 
-use super::conversation::find;
+use super::conversation::{find, members_of};
 use super::read::Members;
 use super::{TemplateError, python};
 
@@ -66,12 +66,7 @@ fn mark_last_part(content: &Value) -> Option<(Value, String)> {
         .find(|part| part.get_attr("text").is_ok_and(|text| !text.is_undefined()))?;
     let text = last.get_attr("text").ok()?.as_str()?.to_owned();
     let marked = ("text".into(), Value::from(format!("{text}{MARK}")));
-    let members = last.try_iter().ok()?.map(|key| {
-        let value = last.get_item(&key).unwrap_or_default();
-        (key, value)
-    });
-    let members: Members = members.chain([marked]).collect();
-    *last = Value::from_pairs(members);
+    *last = Value::from_pairs(members_of(last).into_iter().chain([marked]));
     Some((Value::from(parts), text))
 }
 

@@ -32,7 +32,6 @@ pub fn uniform(message: &Members, format: ContentFormat, media: &mut Media) -> R
             let calls = find(message, "tool_calls").map(tools::calls).transpose()?;
             keep("tool_calls", calls.flatten());
             let reasoning = find(message, "reasoning").or_else(|| find(message, "reasoning_content"));
-            let reasoning = reasoning.filter(|_| !loses_reasoning(message));
             keep("reasoning", reasoning.cloned());
             keep("reasoning_content", reasoning.cloned());
         }
@@ -43,19 +42,6 @@ pub fn uniform(message: &Members, format: ContentFormat, media: &mut Media) -> R
     keep("name", text("name"));
     keep("task", text("task"));
     Ok(uniform)
-}
-
-/// Whether vLLM drops the reasoning of an assistant's message. Its endpoint takes a message for one of the OpenAI SDK's
-/// type, which has no reasoning, or for one of its own, which has it, as pydantic's unions do: by what fits (content
-/// may be null in the SDK's type only, calls in its own only), then by what fits without conversion (the SDK's has no
-/// lists), then by how many members it knows, the SDK's first.
-fn loses_reasoning(message: &Members) -> bool {
-    let member = |name: &str| message.iter().rev().find(|(key, _)| key.as_str() == Some(name));
-    let is = |name: &str, test: fn(&Value) -> bool| member(name).is_some_and(|(_, value)| test(value));
-    let has_items = |value: &Value| value.kind() == ValueKind::Seq && value.len() != Some(0);
-    let fits_better = is("tool_calls", Value::is_none) || is("tool_calls", has_items) || is("content", has_items);
-    let only_in_sdk = ["refusal", "audio", "function_call"];
-    is("content", Value::is_none) || (!fits_better && only_in_sdk.iter().any(|name| member(name).is_some()))
 }
 
 /// Where the template knows no developers, they become the system, and all of the system's messages become one.
@@ -118,7 +104,7 @@ mod tests {
         assert_eq!(
             uniform(assistant, ContentFormat::Text),
             "{'role': 'assistant', 'content': '', 'tool_calls': [{'id': '1', 'function': {'arguments': {'b': 1, 'a': \
-             [2.0]}, 'name': 'f'}, 'type': 'function'}], 'reasoning': 'so', 'reasoning_content': 'so', 'name': 'n'}"
+             [2.0]}, 'name': 'f'}, 'type': 'function', 'x': 2}], 'reasoning': 'so', 'reasoning_content': 'so', 'name': 'n'}"
         );
         assert_eq!(
             uniform(
@@ -138,6 +124,32 @@ mod tests {
             uniform(r#"{"content":"hi"}"#, ContentFormat::Text),
             "messages: a role is text"
         );
+    }
+
+    #[test]
+    fn reasoning_stays_whatever_stands_beside_it() {
+        let call = r#""tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"{}"}}]"#;
+        for beside in [
+            format!("\"content\":null,{call}"),
+            call.to_owned(),
+            r#""content":null"#.to_owned(),
+            r#""content":"a","refusal":null"#.to_owned(),
+            r#""content":"a","tool_calls":[],"audio":{"id":"1"}"#.to_owned(),
+        ] {
+            for reasoning in [
+                r#""reasoning":"so""#,
+                r#""reasoning_content":"so""#,
+                r#""reasoning":null,"reasoning_content":"so""#,
+                r#""reasoning":"so","reasoning_content":"other""#,
+            ] {
+                let message = format!("{{\"role\":\"assistant\",{beside},{reasoning}}}");
+                let uniform = uniform(&message, ContentFormat::Text);
+                assert!(
+                    uniform.ends_with("'reasoning': 'so', 'reasoning_content': 'so'}"),
+                    "{message}: {uniform}"
+                );
+            }
+        }
     }
 
     #[test]

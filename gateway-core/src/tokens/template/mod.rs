@@ -1,11 +1,13 @@
 //! Chat templates: what a model's tokenizer says about how a conversation becomes one prompt. Rendered as
 //! transformers' `apply_chat_template(tokenize=False)` does it (`utils/chat_template_utils.py`), with what vLLM does
-//! to a request's messages before (`renderers/`); both as of transformers 5 and vLLM 0.33.
+//! to a request's messages before (`renderers/`, `entrypoints/openai/chat_completion/protocol.py`); both as of
+//! transformers 5 and vLLM 0.32 and 0.33.
 //!
 //! A conversation cannot make rendering run without bound, and neither can a template, except by joining (`~`) a list
 //! to text that it has put into itself many times over: templates are the operator's. No error repeats the conversation, except
 //! what the template itself says when it refuses one.
 
+mod attribution;
 #[cfg(feature = "compile")]
 mod content;
 mod continuation;
@@ -87,6 +89,8 @@ pub struct Rendered {
     pub text: String,
     /// What is in it beside text.
     pub media: Media,
+    /// Whether some versions of vLLM would make another prompt of the conversation, by their rules for messages.
+    pub versions_differ: bool,
 }
 
 /// Parts of messages that are no text. How many tokens they take, only the model knows.
@@ -173,7 +177,11 @@ impl ChatTemplate {
     /// [`TemplateError::Refused`] when an engine would refuse the request with that message; all others say that the
     /// prompt cannot be known here.
     pub fn render(&self, chat: &Chat<'_>, now: Timestamp) -> Result<Rendered, TemplateError> {
-        let (mut messages, media) = conversation::messages(chat, self)?;
+        let conversation::Messages {
+            mut messages,
+            media,
+            versions_differ,
+        } = conversation::messages(chat, self)?;
         let continuation = match chat.ending {
             Ending::Continuation => Some(Continuation::begin(&mut messages, self.reads_content)?),
             Ending::Message | Ending::Answer => None,
@@ -189,7 +197,11 @@ impl ChatTemplate {
             Some(continuation) => continuation.end(text)?,
             None => text,
         };
-        Ok(Rendered { text, media })
+        Ok(Rendered {
+            text,
+            media,
+            versions_differ,
+        })
     }
 }
 

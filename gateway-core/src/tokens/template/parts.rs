@@ -5,7 +5,7 @@
 use minijinja::Value;
 use minijinja::value::ValueKind;
 
-use super::conversation::find;
+use super::conversation::{find, members_of};
 use super::read::Members;
 use super::{ContentFormat, Media, TemplateError};
 
@@ -19,7 +19,7 @@ pub fn content(
     format: ContentFormat,
     media: &mut Media,
 ) -> Result<Value, TemplateError> {
-    let parts: Vec<Part> = match content {
+    let mut parts: Vec<Part> = match content {
         None => Vec::new(),
         Some(content) if content.kind() == ValueKind::Seq => {
             let parts = content.try_iter().into_iter().flatten().map(|part| part_of(&part));
@@ -27,16 +27,19 @@ pub fn content(
         }
         Some(content) => part_of(content)?.into_iter().collect(),
     };
-    parts.iter().for_each(|part| part.count(media));
-    let only_text = parts.iter().all(|part| matches!(part, Part::Text(_)));
+    parts.iter().for_each(|part| part.kind.count(media));
+    let only_text = parts.iter().all(|part| matches!(part.kind, Kind::Text(_)));
     match format {
         // What a tool said is text for all templates.
         ContentFormat::Parts if !(only_text && role.as_str() == Some("tool")) => {
             Ok(parts.into_iter().map(Part::into_member).collect())
         }
-        ContentFormat::Parts => Ok(joined(parts)),
+        ContentFormat::Parts => Ok(joined(&parts)),
         // Where it writes text, vLLM leaves out parts that are empty.
-        ContentFormat::Text => Ok(joined(parts.into_iter().filter(|part| !part.is_empty()).collect())),
+        ContentFormat::Text => {
+            parts.retain(|part| part.text().and_then(Value::as_str) != Some(""));
+            Ok(joined(&parts))
+        }
     }
 }
 
@@ -47,8 +50,8 @@ pub fn count(message: &Members, media: &mut Media) {
     };
     for part in content.try_iter().into_iter().flatten() {
         let kind = part.get_attr("type").unwrap_or_default();
-        if let Some(part) = kind.as_str().and_then(Part::medium) {
-            part.count(media);
+        if let Some(kind) = kind.as_str().and_then(Kind::medium) {
+            kind.count(media);
         }
     }
 }
@@ -64,7 +67,13 @@ pub fn text(content: &Value) -> String {
 }
 
 /// A part of a message's content.
-enum Part {
+struct Part {
+    kind: Kind,
+    /// What the client wrote beside it that no type of part has; templates that want a list see it.
+    others: Members,
+}
+
+enum Kind {
     Text(Value),
     ToolReference(Value),
     Image,
@@ -72,7 +81,7 @@ enum Part {
     Video,
 }
 
-impl Part {
+impl Kind {
     /// A part that is no text, by its type or by the name of what it holds.
     fn medium(name: &str) -> Option<Self> {
         match name {
@@ -80,13 +89,6 @@ impl Part {
             "audio" | "audio_url" | "input_audio" | "audio_embeds" => Some(Self::Audio),
             "video" | "video_url" | "video_embeds" => Some(Self::Video),
             _ => None,
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        match self {
-            Self::Text(text) | Self::ToolReference(text) => text.as_str() == Some(""),
-            Self::Image | Self::Audio | Self::Video => false,
         }
     }
 
@@ -99,33 +101,57 @@ impl Part {
         };
         *counter = counter.saturating_add(1);
     }
+}
+
+impl Part {
+    fn text(&self) -> Option<&Value> {
+        match &self.kind {
+            Kind::Text(text) | Kind::ToolReference(text) => Some(text),
+            Kind::Image | Kind::Audio | Kind::Video => None,
+        }
+    }
 
     /// The part as templates know it that want a list.
     fn into_member(self) -> Value {
-        let of_type = |name: &str| ("type", Value::from(name));
-        match self {
-            Self::Text(text) => Value::from_pairs([of_type("text"), ("text", text)]),
-            Self::ToolReference(name) => Value::from_pairs([of_type("tool_reference"), ("name", name)]),
-            Self::Image => Value::from_pairs([of_type("image")]),
-            Self::Audio => Value::from_pairs([of_type("audio")]),
-            Self::Video => Value::from_pairs([of_type("video")]),
-        }
+        let of_type = |name: &str| ("type".into(), Value::from(name));
+        let known: Members = match self.kind {
+            Kind::Text(text) => vec![of_type("text"), ("text".into(), text)],
+            Kind::ToolReference(name) => {
+                return Value::from_pairs([of_type("tool_reference"), ("name".into(), name)]);
+            }
+            Kind::Image => vec![of_type("image")],
+            Kind::Audio => vec![of_type("audio")],
+            Kind::Video => vec![of_type("video")],
+        };
+        Value::from_pairs(known.into_iter().chain(self.others))
     }
 }
 
 /// The part that `value` is; none when it is empty.
 fn part_of(value: &Value) -> Result<Option<Part>, TemplateError> {
     if value.kind() == ValueKind::String {
-        return Ok(Some(Part::Text(value.clone())));
+        return Ok(Some(Part {
+            kind: Kind::Text(value.clone()),
+            others: Members::new(),
+        }));
     }
     if value.kind() != ValueKind::Map {
         return Err(unfit("content is text, or parts"));
     }
-    let member = |name: &str| value.get_attr(name).unwrap_or_default();
+    let is_other = |(key, _): &(Value, Value)| !key.as_str().is_some_and(|key| KNOWN.contains(&key));
+    let kind = kind_of(value)?;
+    Ok(kind.map(|kind| Part {
+        kind,
+        others: members_of(value).into_iter().filter(is_other).collect(),
+    }))
+}
+
+fn kind_of(part: &Value) -> Result<Option<Kind>, TemplateError> {
+    let member = |name: &str| part.get_attr(name).unwrap_or_default();
     let kind = member("type");
     let Some(kind) = kind.as_str() else {
-        let named = value.try_iter().into_iter().flatten();
-        let medium = named.filter_map(|key| key.as_str().and_then(Part::medium)).next();
+        let named = part.try_iter().into_iter().flatten();
+        let medium = named.filter_map(|key| key.as_str().and_then(Kind::medium)).next();
         return medium.map(Some).ok_or_else(|| unfit("a part without type"));
     };
     let holds_text = match kind {
@@ -133,7 +159,7 @@ fn part_of(value: &Value) -> Result<Option<Part>, TemplateError> {
         "refusal" | "thinking" => kind,
         "tool_reference" => "name",
         _ => {
-            return Part::medium(kind)
+            return Kind::medium(kind)
                 .map(Some)
                 .ok_or_else(|| unfit("a part of unknown type"));
         }
@@ -146,28 +172,44 @@ fn part_of(value: &Value) -> Result<Option<Part>, TemplateError> {
         return Err(unfit("the text of a part is no text"));
     }
     let of_kind = if kind == "tool_reference" {
-        Part::ToolReference
+        Kind::ToolReference
     } else {
-        Part::Text
+        Kind::Text
     };
     Ok(Some(of_kind(text)))
 }
 
 /// The text in `parts`, a line each.
-fn joined(parts: Vec<Part>) -> Value {
-    let mut texts: Vec<Value> = parts
-        .into_iter()
-        .filter_map(|part| match part {
-            Part::Text(text) | Part::ToolReference(text) => Some(text),
-            Part::Image | Part::Audio | Part::Video => None,
-        })
-        .collect();
+fn joined(parts: &[Part]) -> Value {
+    let mut texts: Vec<Value> = parts.iter().filter_map(|part| part.text().cloned()).collect();
     if texts.len() == 1 {
         return texts.remove(0);
     }
     let texts: Vec<&str> = texts.iter().filter_map(Value::as_str).collect();
     Value::from(texts.join("\n"))
 }
+
+/// What the parts that vLLM knows have for members (`_KNOWN_CONTENT_PART_FIELDS`), with the OpenAI SDK's of 2026.
+const KNOWN: &[&str] = &[
+    "type",
+    "text",
+    "refusal",
+    "thinking",
+    "closed",
+    "name",
+    "uuid",
+    "file",
+    "data",
+    "prompt_cache_breakpoint",
+    "image_url",
+    "input_audio",
+    "audio_url",
+    "video_url",
+    "image_pil",
+    "image_embeds",
+    "audio_embeds",
+    "video_embeds",
+];
 
 fn unfit(reason: &'static str) -> TemplateError {
     TemplateError::Message { reason }
@@ -200,7 +242,7 @@ mod tests {
         assert_eq!(
             content(parts, ContentFormat::Parts),
             (
-                "[{'type': 'text', 'text': 'a'}, {'type': 'image'}, {'type': 'text', 'text': 'b'}, {'type': 'audio'}, \
+                "[{'type': 'text', 'text': 'a', 'cache_control': {}}, {'type': 'image'}, {'type': 'text', 'text': 'b'}, {'type': 'audio'}, \
                  {'type': 'video'}, {'type': 'text', 'text': ''}]"
                     .to_owned(),
                 media

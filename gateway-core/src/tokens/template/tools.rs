@@ -1,12 +1,12 @@
-//! Tools and calls of them as vLLM's chat endpoint passes them on: with the members that it knows, in its own order,
-//! which shows wherever a template prints a whole tool (`FunctionDefinition` in `entrypoints/generate/base/protocol.py`,
-//! and the OpenAI SDK's types for calls).
+//! Tools and calls of them as vLLM's chat endpoint passes them on, which shows wherever a template prints a whole one: a
+//! tool with the members that vLLM knows, in its own order (`FunctionDefinition` in `entrypoints/generate/base/protocol.py`); a
+//! call with all of its members, those of the OpenAI SDK's types first, since vLLM's request allows others.
 
 use minijinja::Value;
 use minijinja::value::ValueKind;
 
 use super::TemplateError;
-use super::conversation::none;
+use super::conversation::{members_of, none};
 use super::read::{self, Members, ReadError};
 
 /// A tool that the model may call.
@@ -21,11 +21,28 @@ pub fn definition(tool: &Value) -> Result<Value, TemplateError> {
         .into_iter()
         .map(|name| (Value::from(name), member(&function, name).unwrap_or_else(none)))
         .collect();
-    known.extend(member(&function, "strict").map(|strict| (Value::from("strict"), strict)));
-    Ok(Value::from_pairs([
-        ("type", Value::from("function")),
-        ("function", Value::from_pairs(known)),
-    ]))
+    let deferred = member(tool, "defer_loading");
+    known.extend(named("strict", member(&function, "strict")));
+    known.extend(named(
+        "defer_loading",
+        member(&function, "defer_loading").or_else(|| deferred.clone()),
+    ));
+    let mut definition = vec![
+        (Value::from("type"), Value::from("function")),
+        (Value::from("function"), Value::from_pairs(known)),
+    ];
+    definition.extend(named("defer_loading", deferred));
+    Ok(Value::from_pairs(definition))
+}
+
+/// A tool among the template's variables: transformers takes any object.
+///
+/// # Errors
+/// When it is none.
+pub fn as_written(tool: &Value) -> Result<Value, TemplateError> {
+    Some(tool.clone())
+        .filter(is_map)
+        .ok_or_else(|| unfit("a tool is an object"))
 }
 
 /// The calls that an assistant's message holds; none when the list is empty.
@@ -53,18 +70,17 @@ fn call(call: &Value) -> Result<Value, TemplateError> {
     });
     let function = function.ok_or_else(|| unfit("only functions are called"))?;
     let arguments = arguments(member(&function, "arguments"))?;
-    let named = |name: &str, value: Option<Value>| value.map(|value| (Value::from(name), value));
-    let function = [
-        named("arguments", Some(arguments)),
-        named("name", member(&function, "name")),
-    ];
-    let function = Value::from_pairs(function.into_iter().flatten());
-    let call = [
+    let others_of_call = others(call, &["id", "function", "type"]);
+    let mut called = vec![("arguments".into(), arguments)];
+    called.extend(named("name", member(&function, "name")));
+    let others = others(&function, &["arguments", "name"]);
+    let function = Value::from_pairs(called.into_iter().chain(others));
+    let known = [
         named("id", member(call, "id")),
         named("function", Some(function)),
         named("type", kind),
     ];
-    Ok(Value::from_pairs(call.into_iter().flatten()))
+    Ok(Value::from_pairs(known.into_iter().flatten().chain(others_of_call)))
 }
 
 /// Arguments as an object: clients send it as text, templates expect a mapping. What is no object becomes an empty
@@ -84,6 +100,17 @@ fn arguments(given: Option<Value>) -> Result<Value, TemplateError> {
         None => given,
     };
     Ok(read.filter(is_map).unwrap_or_else(|| Value::from_pairs(Members::new())))
+}
+
+/// A member of that name, where there is a value.
+fn named(name: &str, value: Option<Value>) -> Option<(Value, Value)> {
+    value.map(|value| (Value::from(name), value))
+}
+
+/// The members that have none of these names, in the order written.
+fn others(object: &Value, known: &[&str]) -> impl Iterator<Item = (Value, Value)> {
+    let members = members_of(object).into_iter();
+    members.filter(|(key, _)| !key.as_str().is_some_and(|key| known.contains(&key)))
 }
 
 /// The member of that name, if it is not null.
@@ -111,6 +138,11 @@ mod tests {
         defined.map_or_else(|error| error.to_string(), |tool| tool.to_string())
     }
 
+    fn call_of(json: &str) -> String {
+        let call = call(&read::value(json).unwrap());
+        call.map_or_else(|error| error.to_string(), |call| call.to_string())
+    }
+
     #[test]
     fn a_tool_has_the_members_that_vllm_knows_in_its_order() {
         assert_eq!(
@@ -118,7 +150,21 @@ mod tests {
             "{'type': 'function', 'function': {'name': 'f', 'description': None, 'parameters': {'b': 1, 'a': 2}, \
              'strict': True}}"
         );
+        assert_eq!(
+            defined(r#"{"function":{"name":"f"},"defer_loading":true}"#),
+            "{'type': 'function', 'function': {'name': 'f', 'description': None, 'parameters': None, 'defer_loading': \
+             True}, 'defer_loading': True}"
+        );
         assert_eq!(defined(r#"{"name":"f"}"#), "messages: a tool is a function");
+    }
+
+    #[test]
+    fn a_call_keeps_all_that_the_client_sent() {
+        let call = r#"{"index":0,"type":"function","function":{"parsed":null,"name":"f","arguments":""},"id":"1"}"#;
+        assert_eq!(
+            call_of(call),
+            "{'id': '1', 'function': {'arguments': {}, 'name': 'f', 'parsed': None}, 'type': 'function', 'index': 0}"
+        );
     }
 
     #[test]
