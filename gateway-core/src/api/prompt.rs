@@ -174,7 +174,8 @@ fn flag(fields: &Fields<'_>, param: &'static str) -> Result<Option<bool>, Unread
     fields.given(param).map(read).transpose()
 }
 
-fn only_engine_knows(fields: &Fields<'_>) -> bool {
+/// Whether the request changes its prompt in a way that only the engine knows.
+pub(super) fn only_engine_knows(fields: &Fields<'_>) -> bool {
     ["chat_template", "truncate_prompt_tokens", "prompt_embeds"]
         .iter()
         .any(|param| fields.given(param).is_some())

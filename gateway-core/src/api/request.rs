@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::endpoint::{Dialect, Endpoint};
 use super::json_edits::{Edit, spliced};
 use super::json_fields::FieldSpans;
-use super::prompt::{Input, PromptSource, UnreadablePrompt};
+use super::prompt::{Input, PromptSource, UnreadablePrompt, only_engine_knows};
 
 /// A request to generate: the body as it came, and what the gateway has read of it.
 #[derive(Clone, Debug)]
@@ -59,6 +59,24 @@ impl Generation {
         };
         let json = |param: &&str| self.body.get(self.spans.get(param)?);
         params.iter().filter_map(json).filter(|json| *json != b"null")
+    }
+
+    /// The tools of a chat, which are a part of what its prompt is made of.
+    pub fn tools_json(&self) -> Option<&[u8]> {
+        let span = self.spans.get("tools").filter(|_| self.endpoint == Endpoint::Chat)?;
+        self.body.get(span).filter(|json| *json != b"null")
+    }
+
+    /// Whether the request changes its prompt in a way that only the engine knows.
+    pub fn only_engine_knows(&self) -> bool {
+        let fields = self.spans.fields_of(&self.body);
+        fields.is_none_or(|fields| only_engine_knows(&fields))
+    }
+
+    /// To how many tokens the client wants its prompt cut, where it names a number.
+    pub fn truncation(&self) -> Option<u64> {
+        let json = self.body.get(self.spans.get("truncate_prompt_tokens")?)?;
+        std::str::from_utf8(json).ok()?.parse().ok()
     }
 
     /// The lengths of prompts that are tokens already.

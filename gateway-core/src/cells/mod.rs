@@ -68,13 +68,14 @@ pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, CellError> {
 mod tests {
     use super::*;
     use crate::time::Timestamp;
-    use crate::tokens::Correction;
+    use crate::tokens::{Correction, Uncorrected};
 
     #[test]
     fn an_estimate_is_a_record_like_any_state() {
         let now = Timestamp::default();
         let mut cell = CellState::new(&CellId::Estimate("model".into()));
-        let observed = Correction::default().observe(100.0, crate::ids::Tokens(130)).unwrap();
+        let prompt = Uncorrected::of_json([&[b'a'; 480][..]].into_iter(), None);
+        let observed = Correction::default().observe(&prompt, crate::ids::Tokens(130)).unwrap();
         cell.apply(now, CellCommand::Estimate(observed));
         for format in [Format::BEFORE, Format::CURRENT] {
             let record = encode_record(&cell, format, None).unwrap();

@@ -1,7 +1,6 @@
 //! What a prompt takes, as exactly as can be told here: by the model's table and template, or by estimate.
 
-use super::estimate::{Correction, Estimate};
-use super::scripts::Scripts;
+use super::estimate::Estimate;
 use super::tables::Tokenizer;
 use super::template::{Chat, Media, Reader, Rendered, TemplateError};
 use crate::api::{Conversation, Generation, Input, PromptSource};
@@ -243,23 +242,16 @@ impl Measured {
     }
 }
 
-/// Tokens that the prompt of `request` is likely to be, uncorrected: all of its bytes, JSON's own included, stand for
-/// what templates put around them.
-pub fn uncorrected_estimate(request: &Generation) -> f64 {
-    let mut scripts = Scripts::default();
-    request.prompt_json().for_each(|json| scripts.add(json));
-    scripts.tokens()
-}
-
-/// The estimate for a prompt that is likely to be `uncorrected_estimate` tokens.
-pub fn estimate(uncorrected_estimate: f64, correction: &Correction, request: &Generation) -> Count {
+/// What a model is likely to take for the prompt of `request`. Where the client has it cut, it is no longer than that.
+pub fn count_of_estimate(estimate: Estimate, request: &Generation) -> Count {
     let Estimate {
         tokens,
         at_least,
         error,
-    } = correction.estimate(uncorrected_estimate);
+    } = estimate;
+    let most = Tokens(request.truncation().unwrap_or(u64::MAX));
     Count {
-        prompt: tokens,
+        prompt: tokens.min(most),
         basis: Basis::Estimated { error },
         at_least,
         answers: answers(request, 1),

@@ -12,11 +12,13 @@ mod streaming_count;
 mod table;
 mod tables;
 pub mod template;
+mod uncorrected;
 
-pub use count::{Basis, Count, Encoded, Measured, Unmeasured, encode, estimate, measure, uncorrected_estimate};
+pub use count::{Basis, Count, Encoded, Measured, Unmeasured, count_of_estimate, encode, measure};
 pub use estimate::{Correction, Estimate, Observed};
 pub use output_counter::OutputCounter;
 pub use scripts::Scripts;
 pub use streaming_count::StreamingCount;
 pub use table::{ChatSource, Table, TableError, Wrapping};
 pub use tables::{TABLE_EXTENSION, Tables, Tokenizer};
+pub use uncorrected::Uncorrected;

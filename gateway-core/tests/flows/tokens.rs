@@ -54,6 +54,39 @@ fn what_engines_report_corrects_the_estimate_and_its_error_is_shown() {
 }
 
 #[test]
+fn prompts_that_are_not_read_as_a_whole_do_not_bend_the_estimate() {
+    let mut world = world(|_| answer(26));
+    let short = |fields: &str| {
+        let text = "When does the tide come to the harbour of Saint-Malo, and how high is it?";
+        format!(r#"{{"model":"big","messages":[{{"role":"user","content":"{text}"}}]{fields}}}"#)
+    };
+    let prompt_tokens = |world: &mut World| {
+        let response = world.post(CHAT, &short(""));
+        let count = header(&response, "x-tidegate-prompt-tokens");
+        count.trim_end_matches(";estimated").parse::<u64>().unwrap()
+    };
+    let before = prompt_tokens(&mut world);
+    let tool = r#"{"type":"function","function":{"name":"tide","description":"When the tide comes to a harbour"}}"#;
+    let tools = format!(r#","tools":[{}]"#, [tool; 8].join(","));
+    for fields in [
+        tools.as_str(),
+        r#","truncate_prompt_tokens":26"#,
+        r#","chat_template":"{{ 1 }}""#,
+    ] {
+        for _ in 0..100 {
+            world.post(CHAT, &short(fields));
+            world.pass(Duration::from_secs(1));
+        }
+        world.pass(Duration::from_secs(15));
+        let after = prompt_tokens(&mut world);
+        assert!(
+            (before.min(26)..=before.max(26)).contains(&after),
+            "{fields}: {before}, then {after}"
+        );
+    }
+}
+
+#[test]
 fn an_estimate_refuses_what_is_surely_too_long_and_nothing_else() {
     let mut world = world(|_| answer(110));
     // Two and a half times the context, going by the estimate; but nothing has shown yet what that is worth.

@@ -284,6 +284,16 @@ fn estimates_say_so() {
 }
 
 #[test]
+fn an_estimate_is_no_longer_than_the_client_wants_the_prompt_cut_to() {
+    for (cut, expected) in [(2, "2;estimated"), (1, "1;estimated")] {
+        let body = json!({"model": "tableless", "prompt": "Spring tide and neap tide", "max_tokens": 1,
+            "truncate_prompt_tokens": cut});
+        let (ours, _) = counts("/v1/completions", &body);
+        assert_eq!(ours, expected);
+    }
+}
+
+#[test]
 fn a_count_that_differs_from_the_engines_is_told_to_operators() {
     let answer = r#"{"model":"sim","choices":[],"usage":{"prompt_tokens":7,"completion_tokens":1}}"#;
     TOKENS.scripted("scripted").on("counts-otherwise", Script::json(answer));

@@ -11,7 +11,7 @@ use crate::observe::{Counting, Event};
 use crate::pipeline::context::Exchange;
 use crate::pipeline::intake::{Order, Target};
 use crate::platform::Platform;
-use crate::tokens::{Basis, Count, OutputCounter, Tokenizer};
+use crate::tokens::{Basis, Count, OutputCounter, Tokenizer, Uncorrected};
 
 /// The meter of one answer.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(in crate::pipeline) struct UsageMeter<P: Platform> {
     model: Arc<Model>,
     count: Count,
     /// What an estimate started from.
-    uncorrected_estimate: Option<f64>,
+    uncorrected: Option<Uncorrected>,
     /// What has been written, as far as it passed here.
     written: OutputCounter,
     reported: Option<Usage>,
@@ -40,7 +40,7 @@ impl<P: Platform> UsageMeter<P> {
             cluster: target.serving.cluster.name.clone(),
             model: Arc::clone(target.model),
             count: *target.count,
-            uncorrected_estimate: is_estimate.then(|| order.counts.uncorrected_estimate(&order.request)),
+            uncorrected: is_estimate.then(|| *order.counts.uncorrected(&order.request)),
             written: OutputCounter::new(table),
             reported: None,
         }
@@ -88,7 +88,7 @@ impl<P: Platform> UsageMeter<P> {
 
     /// What has been written, as it is counted here.
     fn completion(&self) -> Tokens {
-        let factor = match self.uncorrected_estimate {
+        let factor = match self.uncorrected {
             Some(_) => self.order.exchange.correction(&self.model).factor(),
             None => 1.0,
         };
@@ -100,8 +100,8 @@ impl<P: Platform> UsageMeter<P> {
         let model = &self.model.name;
         exchange.tell(&Event::Used { model, usage });
         let reported = Tokens(usage.prompt_tokens);
-        if let Some(uncorrected_estimate) = self.uncorrected_estimate {
-            exchange.on_prompt_reported(&self.model, uncorrected_estimate, reported);
+        if let Some(uncorrected) = &self.uncorrected {
+            exchange.on_prompt_reported(&self.model, uncorrected, reported);
         }
         if self.count.basis.is_exact() && reported != self.count.prompt {
             exchange.tell(&Event::Counting(Counting::Miscounted {

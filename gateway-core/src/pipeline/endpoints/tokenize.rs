@@ -10,7 +10,6 @@ use http::request::Parts;
 use crate::api::{Dialect, RequestError, TokenizeRequest, TokenizeResponse};
 use crate::auth::authenticate;
 use crate::config::Model;
-use crate::ids::Tokens;
 use crate::pipeline::answer::tokenizer;
 use crate::pipeline::body::Body;
 use crate::pipeline::context::Exchange;
@@ -18,7 +17,7 @@ use crate::pipeline::failure::Failure;
 use crate::pipeline::intake::{check_headers, receive};
 use crate::pipeline::response;
 use crate::platform::Platform;
-use crate::tokens::{Encoded, Scripts, Unmeasured, encode};
+use crate::tokens::{Encoded, Uncorrected, Unmeasured, encode};
 
 /// Answers a request to count.
 pub(in crate::pipeline) async fn tokenize<P, B, E>(
@@ -72,11 +71,10 @@ fn answer<P: Platform>(
 }
 
 fn estimated<P: Platform>(exchange: &Exchange<P>, model: &Model, request: &TokenizeRequest<'_>) -> TokenizeResponse {
-    let mut scripts = Scripts::default();
-    request.prompt_json.iter().for_each(|json| scripts.add(json.as_bytes()));
-    let estimate = exchange.correction(model).estimate(scripts.tokens());
+    let parts = request.prompt_json.iter().map(|json| json.as_bytes());
+    let estimate = exchange.correction(model).estimate(&Uncorrected::of_json(parts, None));
     TokenizeResponse {
-        count: estimate.tokens.max(Tokens(1)),
+        count: estimate.tokens,
         max_model_len: model.context_length,
         tokens: None,
         token_strs: None,

@@ -10,7 +10,7 @@ use crate::observe::{Counting, Event};
 use crate::pipeline::context::Exchange;
 use crate::pipeline::intake::Decoded;
 use crate::platform::Platform;
-use crate::tokens::{self, Count, Measured, Unmeasured};
+use crate::tokens::{self, Count, Measured, Uncorrected, Unmeasured};
 
 /// A request that fits the model which it asks for.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(in crate::pipeline) struct Counts {
 #[derive(Debug, Default)]
 struct Measures {
     measured: RefCell<Vec<(TableName, Result<Measured, Unmeasured>)>>,
-    uncorrected_estimate: OnceCell<f64>,
+    uncorrected: OnceCell<Uncorrected>,
 }
 
 /// Counts the request for the model that it asks for. The model asked for decides: one that is too long for it is
@@ -70,8 +70,8 @@ impl Counts {
     }
 
     /// What the prompt is likely to take, of no tokenizer in particular.
-    pub fn uncorrected_estimate(&self, request: &Generation) -> f64 {
-        self.measures.uncorrected_estimate(request)
+    pub fn uncorrected(&self, request: &Generation) -> &Uncorrected {
+        self.measures.uncorrected(request)
     }
 }
 
@@ -86,18 +86,16 @@ impl Measures {
             Some(Ok(measured)) => measured.count(&model.part_tokens, request),
             Some(Err(Unmeasured::Refused(message))) => return Err(RequestError::Template { message }),
             Some(Err(_)) | None => {
-                let correction = exchange.correction(model);
-                tokens::estimate(self.uncorrected_estimate(request), &correction, request)
+                let estimate = exchange.correction(model).estimate(self.uncorrected(request));
+                tokens::count_of_estimate(estimate, request)
             }
         };
         check_context(request, model, &count)?;
         Ok(count)
     }
 
-    fn uncorrected_estimate(&self, request: &Generation) -> f64 {
-        *self
-            .uncorrected_estimate
-            .get_or_init(|| tokens::uncorrected_estimate(request))
+    fn uncorrected(&self, request: &Generation) -> &Uncorrected {
+        self.uncorrected.get_or_init(|| Uncorrected::of(request))
     }
 
     /// The prompt by the model's table, where it has one.

@@ -9,7 +9,7 @@ use crate::ids::Tokens;
 use crate::pipeline::context::Exchange;
 use crate::pipeline::state::ModelEstimate;
 use crate::platform::Platform;
-use crate::tokens::{Correction, Observed};
+use crate::tokens::{Correction, Observed, Uncorrected};
 
 impl<P: Platform> Exchange<P> {
     /// The correction for a model, as of the last time that its cell was asked. The first request has the cell asked.
@@ -22,11 +22,11 @@ impl<P: Platform> Exchange<P> {
         correction
     }
 
-    /// An engine reported that a prompt which was likely to be `uncorrected_estimate` tokens was `reported` ones.
-    pub fn on_prompt_reported(&self, model: &Model, uncorrected_estimate: f64, reported: Tokens) {
+    /// An engine reported that a prompt for which this was the uncorrected estimate was `reported` tokens.
+    pub fn on_prompt_reported(&self, model: &Model, uncorrected: &Uncorrected, reported: Tokens) {
         let now = self.platform.now();
         let is_due = self.gateway.estimates.with(&model.name, |known| {
-            let observed = known.correction.observe(uncorrected_estimate, reported);
+            let observed = known.correction.observe(uncorrected, reported);
             observed.iter().for_each(|observed| known.pending.add(observed));
             !known.pending.is_empty() && known.asked.is_none_or(|asked| now.since(asked) >= TELL_EVERY)
         });
