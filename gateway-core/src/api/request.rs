@@ -8,6 +8,7 @@ use super::endpoint::{Dialect, Endpoint};
 use super::json_edits::{Edit, spliced};
 use super::json_fields::FieldSpans;
 use super::prompt::{Input, PromptSource, UnreadablePrompt, only_engine_knows};
+use crate::ids::Tokens;
 
 /// A request to generate: the body as it came, and what the gateway has read of it.
 #[derive(Clone, Debug)]
@@ -22,8 +23,6 @@ pub struct Generation {
     pub include_usage: bool,
     /// Most output tokens that the client allows, in each choice.
     pub max_output: Option<u64>,
-    /// The least of the bounds on output tokens that the client names: engines differ in which of them counts.
-    pub least_output: Option<u64>,
     /// How many answers the client wants; at least 1.
     pub choices: u64,
     /// What of the prompt tells where its prefix may be warm.
@@ -33,6 +32,9 @@ pub struct Generation {
     pub(super) spans: FieldSpans,
     /// Where in the body the model's name stands.
     pub(super) model_span: Range<usize>,
+    /// Every bound on output tokens that the client names, and where in the body it stands: engines differ in which of
+    /// them counts.
+    pub(super) bounds: Vec<(u64, Range<usize>)>,
     /// What asks for the usage at the end of a stream.
     pub(super) usage_edit: Option<Edit<'static>>,
 }
@@ -99,16 +101,24 @@ impl Generation {
         PromptSource::read(self.endpoint, &fields)
     }
 
-    /// The body for an engine: its own name of the model, and the usage asked for at the end of a stream. All else
-    /// is as the client sent it, byte for byte.
-    pub fn body_for(&self, served_name: &str) -> Bytes {
+    /// The body for an engine: its own name of the model, the usage asked for at the end of a stream, and no bound on
+    /// output beyond the `room` that the model's context has for it. All else is as the client sent it, byte for byte.
+    pub fn body_for(&self, served_name: &str, room: Tokens) -> Bytes {
         let renamed = (served_name != self.model).then(|| (self.model_span.clone(), quoted(served_name).into()));
         let mut edits: Vec<_> = renamed.into_iter().chain(self.usage_edit.clone()).collect();
+        edits.extend(self.bounds_cut_to(room));
         if edits.is_empty() {
             return self.body.clone();
         }
         edits.sort_by_key(|(span, _)| span.start);
         spliced(&self.body, &edits).into()
+    }
+
+    fn bounds_cut_to(&self, room: Tokens) -> impl Iterator<Item = Edit<'static>> {
+        let beyond = move |(bound, _): &&(u64, Range<usize>)| *bound > room.0;
+        let generates = self.endpoint.generates();
+        let bounds = self.bounds.iter().filter(move |_| generates).filter(beyond);
+        bounds.map(move |(_, span)| (span.clone(), room.to_string().into()))
     }
 }
 

@@ -97,15 +97,13 @@ pub enum RequestError {
         /// The ladder's tiers.
         tiers: String,
     },
-    /// The prompt, or the prompt and the answer that is asked for, are more than the model's context holds.
-    #[error("{}", context_message(*context, *prompt, *completion, param))]
+    /// The prompt is more than the model's context holds, or leaves no room for an answer.
+    #[error("{}", context_message(*context, *prompt, param))]
     ContextLength {
         /// The context.
         context: Tokens,
         /// The prompt; the longest one where there are several.
         prompt: PromptLength,
-        /// Output tokens asked for, where they are.
-        completion: Option<Tokens>,
         /// The parameter that holds the prompt.
         param: &'static str,
     },
@@ -145,20 +143,13 @@ pub enum PromptLength {
 }
 
 /// In OpenAI's words, which clients look for.
-fn context_message(context: Tokens, prompt: PromptLength, completion: Option<Tokens>, param: &str) -> String {
+fn context_message(context: Tokens, prompt: PromptLength, param: &str) -> String {
     let (hedge, prompt) = match prompt {
         PromptLength::Exactly(prompt) => ("", prompt),
         PromptLength::AtLeast(prompt) => ("at least ", prompt),
     };
-    match completion {
-        Some(completion) => format!(
-            "This model's maximum context length is {context} tokens. However, you requested {hedge}{} tokens ({hedge}{prompt} \
-             in the {param}, {completion} in the completion). Please reduce the length of the {param} or completion.",
-            prompt + completion
-        ),
-        None => format!(
-            "This model's maximum context length is {context} tokens. However, your {param} resulted in {hedge}{prompt} tokens. \
-             Please reduce the length of the {param}."
-        ),
-    }
+    format!(
+        "This model's maximum context length is {context} tokens. However, your {param} resulted in {hedge}{prompt} tokens. \
+         Please reduce the length of the {param}."
+    )
 }

@@ -17,6 +17,8 @@ pub struct Count {
     pub basis: Basis,
     /// What the longest prompt surely is at least.
     pub at_least: Tokens,
+    /// What the model's context leaves for an answer to it, at most.
+    pub room: Tokens,
     /// Answers that are asked for, over all prompts; none where nothing is generated.
     pub answers: u64,
 }
@@ -230,20 +232,22 @@ impl Measured {
         (self.text + Tokens(others), basis)
     }
 
-    /// What a model that counts its parts so takes for it.
-    pub fn count(&self, parts: &PartTokens, request: &Generation) -> Count {
+    /// What a model that counts its parts so, and has a context of that length, takes for it.
+    pub fn count(&self, parts: &PartTokens, context: Tokens, request: &Generation) -> Count {
         let (prompt, basis) = self.prompt(parts);
         Count {
             prompt,
             basis,
             at_least: self.longest,
+            room: Tokens(context.0.saturating_sub(self.longest.0)),
             answers: answers(request, self.prompts),
         }
     }
 }
 
-/// What a model is likely to take for the prompt of `request`. Where the client has it cut, it is no longer than that.
-pub fn count_of_estimate(estimate: Estimate, request: &Generation) -> Count {
+/// What a model with a context of that length is likely to take for the prompt of `request`. Where the client has it cut,
+/// it is no longer than that.
+pub fn count_of_estimate(estimate: Estimate, context: Tokens, request: &Generation) -> Count {
     let Estimate {
         tokens,
         at_least,
@@ -254,15 +258,16 @@ pub fn count_of_estimate(estimate: Estimate, request: &Generation) -> Count {
         prompt: tokens.min(most),
         basis: Basis::Estimated { error },
         at_least,
+        room: Tokens(context.0.saturating_sub(at_least.0)),
         answers: answers(request, 1),
     }
 }
 
 impl Count {
-    /// Output to expect of all answers. One is taken to be as long as its bound allows, but no longer than `expected`
-    /// tokens: bounds are mostly set far above what comes.
+    /// Output to expect of all answers. One is taken to be as long as its bound and the context allow, but no longer than
+    /// `expected` tokens: bounds are mostly set far above what comes.
     pub fn expected_output(&self, request: &Generation, expected: u64) -> Tokens {
-        let each = request.max_output.unwrap_or(u64::MAX).min(expected);
+        let each = request.max_output.unwrap_or(u64::MAX).min(expected).min(self.room.0);
         Tokens(each.saturating_mul(self.answers))
     }
 }

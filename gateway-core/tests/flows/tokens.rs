@@ -125,13 +125,14 @@ fn prompts_that_are_tokens_already_are_counted_exactly_also_without_a_table() {
         (fits.status().as_u16(), header(&fits, "x-tidegate-prompt-tokens")),
         (200, "3")
     );
-    let refused = world.post("/v1/completions", &body(3, 8_190));
+    let cut = world.post("/v1/completions", &body(3, 8_190));
+    assert_eq!(cut.status(), 200);
+    let (_, sent) = world.sent().pop().unwrap();
+    assert!(sent.ends_with("\"max_tokens\":8189}"), "{sent}");
+    let refused = world.post("/v1/completions", &body(8_192, 1));
     assert_eq!(refused.status(), 400);
     let text = world.rest(refused.into_body());
-    assert!(
-        text.contains("you requested 8193 tokens (3 in the prompt, 8190 in the completion)"),
-        "{text}"
-    );
+    assert!(text.contains("your prompt resulted in 8192 tokens"), "{text}");
 }
 
 #[test]

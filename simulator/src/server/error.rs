@@ -30,16 +30,10 @@ pub(super) enum ApiError {
         param: Option<&'static str>,
     },
     #[error(
-        "This model's maximum context length is {context} tokens. However, you requested {total} tokens \
-         ({prompt} in the {input}, {completion} in the completion). Please reduce the length of the {input} or completion."
+        "This model's maximum context length is {context} tokens. However, your prompt contains {prompt} input tokens, \
+         which exceeds this limit even without any output tokens. Please reduce the length of the input prompt."
     )]
-    ContextLength {
-        context: u32,
-        total: u64,
-        prompt: u64,
-        completion: u64,
-        input: &'static str,
-    },
+    ContextLength { context: u32, prompt: u32 },
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// What a fault was told to answer.
@@ -146,13 +140,13 @@ impl ApiError {
         match self {
             Self::NoSuchModel { .. } => Some("model"),
             Self::Invalid { param, .. } => *param,
+            Self::ContextLength { .. } => Some("input_tokens"),
             Self::NoSuchPath
             | Self::MethodNotAllowed { .. }
             | Self::Unauthorized
             | Self::TooLarge { .. }
             | Self::NotJson
             | Self::Malformed { .. }
-            | Self::ContextLength { .. }
             | Self::Engine(_)
             | Self::Simulated { .. } => None,
         }

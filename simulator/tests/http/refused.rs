@@ -43,7 +43,7 @@ async fn more_than_the_context_holds() {
         CHAT,
         too_much,
         400,
-        "This model's maximum context length is 64 tokens. However, you requested 1",
+        "max_tokens=100 cannot be greater than max_model_len=64",
     )
     .await;
 }

@@ -193,19 +193,52 @@ fn the_context_is_checked_before_any_engine_is_asked() {
     let message = response.json()["error"]["message"].to_string();
     assert!(message.contains("maximum context length is 40 tokens"), "{message}");
 
-    let asking_for =
-        |bound: u64| json!({"model": "scripted", "prompt": [1, 2, 3], "max_tokens": bound, "user": "too-long"});
-    let response = send(asking_for(38));
+    let response = send(json!({"model": "scripted", "prompt": vec![7; 40], "max_tokens": 1, "user": "too-long"}));
     assert_error(&response, exceeded);
     let message = response.json()["error"]["message"].to_string();
-    assert!(
-        message.contains("you requested 41 tokens (3 in the prompt, 38 in the completion)"),
-        "{message}"
-    );
+    assert!(message.contains("your prompt resulted in 40 tokens"), "{message}");
     assert!(TOKENS.scripted("scripted").seen("too-long").is_empty());
 
-    send(asking_for(37));
+    send(json!({"model": "scripted", "prompt": vec![7; 39], "max_tokens": 1, "user": "too-long"}));
     assert_eq!(TOKENS.scripted("scripted").seen("too-long").len(), 1, "it fits exactly");
+}
+
+#[test]
+fn more_output_than_the_context_has_room_for_is_cut_to_what_is_left() {
+    let engine = TOKENS.scripted("scripted");
+    let asked_and_sent = [(1, 1), (37, 37), (38, 37), (40, 37), (1_000_000, 37)];
+    for (asked, sent) in asked_and_sent {
+        let marker = format!("much-{asked}-");
+        engine.on(&marker, Script::json(ANSWER));
+        let body = json!({"model": "scripted", "prompt": [1, 2, 3], "max_tokens": asked, "user": marker});
+        let response = TOKENS.send(&post("/v1/completions", body.to_string()));
+        assert_eq!(response.status, 200, "{}", response.text());
+        assert_eq!(sent_body(&marker)["max_tokens"], sent, "{body}");
+    }
+    engine.on("much-chat", Script::json(ANSWER));
+    let bounds = json!({"max_tokens": 5, "max_completion_tokens": 8_192, "temperature": 1.5e0});
+    let body = json!({"model": "scripted", "messages": [{"role": "user", "content": "hi"}], "user": "much-chat"});
+    let response = TOKENS.send(&post("/v1/chat/completions", with(body, bounds).to_string()));
+    assert_eq!(response.status, 200, "{}", response.text());
+    let prompt: u64 = response
+        .header("x-tidegate-prompt-tokens")
+        .unwrap_or_default()
+        .parse()
+        .unwrap();
+    let sent = sent_body("much-chat");
+    assert_eq!(
+        (&sent["max_tokens"], &sent["max_completion_tokens"]),
+        (&json!(5), &json!(40 - prompt)),
+        "{sent}"
+    );
+}
+
+const ANSWER: &str = r#"{"model":"sim","choices":[{"index":0,"text":"Noon","finish_reason":"stop"}]}"#;
+
+/// What the scripted engine was sent last with that marker in it.
+fn sent_body(marker: &str) -> Value {
+    let seen = TOKENS.scripted("scripted").seen(marker);
+    serde_json::from_slice(&seen.last().expect("the engine was asked").body).unwrap()
 }
 
 #[test]

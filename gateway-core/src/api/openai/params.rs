@@ -53,11 +53,12 @@ impl<'a> Params<'_, 'a> {
         }
     }
 
-    /// Every bound on output tokens.
-    pub fn output_bounds(&self) -> Result<Vec<u64>, RequestError> {
+    /// Every bound on output tokens, and as it was written.
+    pub fn output_bounds(&self) -> Result<Vec<(u64, &'a str)>, RequestError> {
         let mut bounds = Vec::new();
         for bound in ["max_tokens", "max_completion_tokens", "max_output_tokens"] {
-            bounds.extend(self.optional::<u64>(bound, "a whole number, at least 0")?);
+            let number = self.optional::<u64>(bound, "a whole number, at least 0")?;
+            bounds.extend(number.zip(self.fields.given(bound)));
         }
         Ok(bounds)
     }

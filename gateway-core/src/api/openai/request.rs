@@ -38,8 +38,11 @@ pub fn decode(endpoint: Endpoint, body: Bytes, nesting: usize) -> Result<Generat
         model,
         stream,
         include_usage: include_usage.unwrap_or(false),
-        max_output: bounds.iter().copied().max(),
-        least_output: bounds.iter().copied().min(),
+        max_output: bounds.iter().map(|(bound, _)| *bound).max(),
+        bounds: bounds
+            .into_iter()
+            .map(|(bound, json)| (bound, span_within(text, json)))
+            .collect(),
         choices,
         prompt,
         spans,
@@ -139,13 +142,18 @@ const PROMPT_HEAD_BYTES: usize = 4_096;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::Tokens;
 
     fn chat(body: &str) -> Result<Generation, RequestError> {
         decode(Endpoint::Chat, Bytes::copy_from_slice(body.as_bytes()), 32)
     }
 
     fn sent(body: &str) -> String {
-        String::from_utf8(chat(body).unwrap().body_for("served").to_vec()).unwrap()
+        sent_with_room(body, Tokens(u64::MAX))
+    }
+
+    fn sent_with_room(body: &str, room: Tokens) -> String {
+        String::from_utf8(chat(body).unwrap().body_for("served", room).to_vec()).unwrap()
     }
 
     const MESSAGES: &str = r#""messages":[{"role":"user","content":"hi"}]"#;
@@ -183,8 +191,22 @@ mod tests {
         let body = format!(
             r#"{{"model":"m",{MESSAGES},"max_tokens":1,"max_completion_tokens":900,"max_output_tokens":null}}"#
         );
-        let request = chat(&body).unwrap();
-        assert_eq!((request.max_output, request.least_output), (Some(900), Some(1)));
+        assert_eq!(chat(&body).unwrap().max_output, Some(900));
+    }
+
+    #[test]
+    fn bounds_beyond_what_is_left_are_cut_to_it() {
+        let body = |max_tokens: u64, max_completion_tokens: u64| {
+            format!(
+                r#"{{"max_tokens" : {max_tokens},"model":"m",{MESSAGES},"max_completion_tokens":{max_completion_tokens} }}"#
+            )
+        };
+        for (written, expected) in [((1, 37), (1, 37)), ((38, 37), (37, 37)), ((u64::MAX, 1_000), (37, 37))] {
+            assert_eq!(
+                sent_with_room(&body(written.0, written.1), Tokens(37)),
+                body(expected.0, expected.1).replacen("\"m\"", "\"served\"", 1)
+            );
+        }
     }
 
     #[test]

@@ -39,8 +39,8 @@ struct Measures {
 /// long, and a lesser model in place of that answer would go unnoticed.
 ///
 /// # Errors
-/// When the prompt, with the answer that is asked for, is more than the model's context holds, or the model's template
-/// refuses it.
+/// When the prompt and one token of an answer are more than the model's context holds, or the model's template refuses
+/// it.
 pub(in crate::pipeline) fn count<P: Platform>(
     exchange: &Exchange<P>,
     decoded: Decoded,
@@ -83,11 +83,11 @@ impl Measures {
         model: &Model,
     ) -> Result<Count, RequestError> {
         let count = match self.measured(exchange, request, model) {
-            Some(Ok(measured)) => measured.count(&model.part_tokens, request),
+            Some(Ok(measured)) => measured.count(&model.part_tokens, model.context_length, request),
             Some(Err(Unmeasured::Refused(message))) => return Err(RequestError::Template { message }),
             Some(Err(_)) | None => {
                 let estimate = exchange.correction(model).estimate(self.uncorrected(request));
-                tokens::count_of_estimate(estimate, request)
+                tokens::count_of_estimate(estimate, model.context_length, request)
             }
         };
         check_context(request, model, &count)?;
@@ -141,15 +141,15 @@ fn measure<P: Platform>(
     tokens::measure(tokenizer, &source, exchange.arrived)
 }
 
-/// As vLLM does it, prompt and asked-for output must fit together, and at least one token must be left for an answer. An
-/// estimate refuses only what is surely too long.
+/// As vLLM does it, the prompt must fit, and one token must be left for an answer. More output than is left may be asked
+/// for: no more comes. An estimate refuses only what is surely too long.
 fn check_context(request: &Generation, model: &Model, count: &Count) -> Result<(), RequestError> {
-    let completion = request
-        .least_output
-        .filter(|_| request.endpoint.generates())
-        .map(Tokens);
-    let room_for_answer = completion.unwrap_or(Tokens(request.endpoint.generates().into()));
-    if count.at_least + room_for_answer <= model.context_length {
+    let fits = if request.endpoint.generates() {
+        count.room > Tokens(0)
+    } else {
+        count.at_least <= model.context_length
+    };
+    if fits {
         return Ok(());
     }
     Err(RequestError::ContextLength {
@@ -159,7 +159,6 @@ fn check_context(request: &Generation, model: &Model, count: &Count) -> Result<(
         } else {
             PromptLength::AtLeast(count.at_least)
         },
-        completion,
         param: request.endpoint.prompt_param(),
     })
 }

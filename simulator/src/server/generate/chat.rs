@@ -43,7 +43,6 @@ pub(super) fn plan(
     let prompt_size = PromptSize {
         tokens: prompt_tokens,
         default_output: None,
-        input: "messages",
     };
     let limits = limits(request, &stop, shared.context_tokens, prompt_size)?;
     let called = called_tools(request, tools, messages)?;

@@ -44,7 +44,6 @@ pub(super) fn plan(
         let prompt_size = PromptSize {
             tokens: prompt.tokens.len() as u32,
             default_output,
-            input: "prompt",
         };
         let limits = limits(request, &stop, shared.context_tokens, prompt_size)?;
         for index in 0..per_prompt {

@@ -50,38 +50,45 @@ pub(super) fn stops(request: &GenerateRequest) -> Result<Vec<String>, ApiError> 
 }
 
 /// The limits of one answer behind a prompt of so many tokens. `default` is what counts when the request names no
-/// limit; the context bounds everything.
+/// limit; more than the context has room for is cut to that, as vLLM does it (`get_max_tokens`), unless it is more than
+/// the whole context (`TokenizeParams`).
 pub(super) fn limits<'a>(
     request: &GenerateRequest,
     stop: &'a [String],
     context: u32,
     prompt: PromptSize,
 ) -> Result<Limits<'a>, ApiError> {
-    let asked = [
-        request.max_tokens,
-        request.max_completion_tokens,
-        request.max_output_tokens,
-    ]
-    .into_iter()
-    .flatten()
-    .max();
-    if asked == Some(0) {
+    let bounds = [
+        ("max_tokens", request.max_tokens),
+        ("max_completion_tokens", request.max_completion_tokens),
+        ("max_output_tokens", request.max_output_tokens),
+    ];
+    let asked = bounds
+        .into_iter()
+        .filter_map(|(param, bound)| Some((bound?, param)))
+        .max();
+    if let Some((asked, param)) = asked
+        && asked > context
+    {
+        let message = format!(
+            "{param}={asked} cannot be greater than max_model_len={context}. Please request fewer output tokens."
+        );
+        return Err(ApiError::invalid(message, param));
+    }
+    if prompt.tokens > context {
+        return Err(ApiError::ContextLength {
+            context,
+            prompt: prompt.tokens,
+        });
+    }
+    let room = context - prompt.tokens;
+    let asked = asked.map(|(asked, _)| asked).or(prompt.default_output);
+    let max_tokens = asked.map_or(room, |asked| asked.min(room));
+    if max_tokens == 0 {
         return Err(ApiError::invalid(
             "max_tokens must be at least 1, got 0.".to_owned(),
             "max_tokens",
         ));
-    }
-    let room = context.saturating_sub(prompt.tokens);
-    let max_tokens = asked.unwrap_or_else(|| prompt.default_output.unwrap_or(room.max(1)));
-    if max_tokens > room {
-        let (prompt_tokens, completion) = (u64::from(prompt.tokens), u64::from(max_tokens));
-        return Err(ApiError::ContextLength {
-            context,
-            total: prompt_tokens + completion,
-            prompt: prompt_tokens,
-            completion,
-            input: prompt.input,
-        });
     }
     let min_tokens = request.min_tokens.unwrap_or(0);
     if min_tokens > max_tokens {
@@ -104,6 +111,4 @@ pub(super) struct PromptSize {
     pub tokens: u32,
     /// Output tokens when the request does not limit them; what the context leaves when absent.
     pub default_output: Option<u32>,
-    /// How error messages call it.
-    pub input: &'static str,
 }
