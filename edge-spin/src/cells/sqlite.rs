@@ -32,7 +32,7 @@ impl Log for Sqlite {
             None => self.load_before(id, i64::MAX).await?,
         };
         let entry = Entry::new(clock::now(), commands);
-        let parameters = [key(id), Value::Blob(entry.encode(&cell)?), integer(cell.number())];
+        let parameters = [key(id), Value::Blob(entry.encode()?), integer(cell.number())];
         let row = self.run(APPEND, parameters).await?;
         let Some([Value::Integer(number), others]) = row.as_deref() else {
             return Err(CellError::Malformed(format!("appending to {}", id.key())));
@@ -252,7 +252,7 @@ mod tests {
     fn returned(entries: &[Entry]) -> Value {
         let hex = |entry: &Entry| {
             entry
-                .encode(&cell(0))
+                .encode()
                 .expect("an entry")
                 .iter()
                 .map(|byte| format!("{byte:02X}"))

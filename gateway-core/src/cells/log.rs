@@ -5,7 +5,7 @@
 //! Entries of a cell are numbered from 1 without gaps. Now and then somebody writes the state as a snapshot and removes
 //! older entries; who was away for longer starts from the snapshot.
 
-use super::format::{Format, Writers, decode_entry, decode_record, encode_entry, encode_record};
+use super::format::{Writers, decode_entry, decode_record, encode_entry, encode_record};
 use super::{CellCommand, CellError, CellId, CellReply, CellState};
 use crate::time::Timestamp;
 
@@ -31,12 +31,12 @@ impl Entry {
         }
     }
 
-    /// The entry as it is appended to the log of that cell: so that everybody reads it who uses the cell.
+    /// The entry as it is appended to a log.
     ///
     /// # Errors
     /// Never for commands that this crate makes.
-    pub fn encode(&self, cell: &ReplayedCell) -> Result<Vec<u8>, CellError> {
-        encode_entry(self, cell.writers.format())
+    pub fn encode(&self) -> Result<Vec<u8>, CellError> {
+        encode_entry(self)
     }
 
     /// What `bytes` hold; `None` where they are damaged or of a version that this code does not read. Such an entry has
@@ -91,10 +91,11 @@ impl ReplayedCell {
         self.writers.on_entry(entry.at, entry.writer_is_current);
         let run = |command| self.state.apply(entry.at, command).reply;
         let replies: Vec<_> = entry.commands.into_iter().map(run).collect();
-        match self.writers.format() {
-            Format::CURRENT => replies,
-            // Others have not learned the digests that the version before does not know.
-            Format::BEFORE => replies.into_iter().map(CellReply::without_policy).collect(),
+        if self.writers.are_current() {
+            replies
+        } else {
+            // Who reads the version before alone would miss commands that name a policy by its digest.
+            replies.into_iter().map(CellReply::without_policy).collect()
         }
     }
 
@@ -104,7 +105,7 @@ impl ReplayedCell {
     /// Never for states that this crate makes.
     pub fn due_snapshot(&self) -> Result<Option<Vec<u8>>, CellError> {
         let is_due = self.number.is_multiple_of(SNAPSHOT_EVERY);
-        let record = || encode_record(&self.state, self.writers.format(), Some(self.writers));
+        let record = || encode_record(&self.state, Some(self.writers));
         is_due.then(record).transpose()
     }
 }
@@ -152,7 +153,7 @@ mod tests {
         let record = all.due_snapshot().expect("a record").expect("it is due");
         let mut late = ReplayedCell::from_snapshot(SNAPSHOT_EVERY, &record).expect("a snapshot");
         for replica in [&mut all, &mut late] {
-            let replies = replica.apply(Entry::decode(&renewal(99).encode(&replayed()).expect("bytes")));
+            let replies = replica.apply(Entry::decode(&renewal(99).encode().expect("bytes")));
             assert_eq!(replies, [CellReply::Cluster(ClusterReply::Done)]);
         }
         assert_eq!(late, all);
@@ -211,7 +212,7 @@ mod tests {
         ];
         let commands = commands.map(CellCommand::Budget).to_vec();
         let entry = Entry::new(Timestamp::from_millis(1_000), commands);
-        assert_eq!(Entry::decode(&entry.encode(&replayed()).expect("bytes")), Some(entry));
+        assert_eq!(Entry::decode(&entry.encode().expect("bytes")), Some(entry));
     }
 
     #[test]

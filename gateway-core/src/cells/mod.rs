@@ -12,7 +12,7 @@ mod state;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use self::format::{Format, decode_record, encode_record};
+use self::format::{decode_record, encode_record};
 pub use call::{CellCall, CellCommand, CellReply};
 pub use id::{CellAddress, CellId};
 pub use state::{Applied, CellState};
@@ -35,7 +35,7 @@ impl CellState {
     /// Never for states that this crate makes.
     pub fn to_lasting_record(&self) -> Result<Option<Vec<u8>>, CellError> {
         // It outlives this process and its version: whoever takes a release back finds it.
-        let record = |lasting: Self| encode_record(&lasting, Format::BEFORE, None);
+        let record = |lasting: Self| encode_record(&lasting, None);
         self.lasting().map(record).transpose()
     }
 
@@ -77,10 +77,8 @@ mod tests {
         let prompt = Uncorrected::of_json([&[b'a'; 480][..]].into_iter(), None);
         let observed = Correction::default().observe(&prompt, crate::ids::Tokens(130)).unwrap();
         cell.apply(now, CellCommand::Estimate(observed));
-        for format in [Format::BEFORE, Format::CURRENT] {
-            let record = encode_record(&cell, format, None).unwrap();
-            assert_eq!(CellState::from_record(&record).as_ref(), Ok(&cell));
-            assert!(record.len() < 256, "{}", String::from_utf8_lossy(&record));
-        }
+        let record = encode_record(&cell, None).unwrap();
+        assert_eq!(CellState::from_record(&record).as_ref(), Ok(&cell));
+        assert!(record.len() < 256, "{}", String::from_utf8_lossy(&record));
     }
 }

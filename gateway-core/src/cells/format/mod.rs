@@ -47,17 +47,14 @@ impl Format {
     }
 }
 
-/// An entry in that version: the version, the time, the commands, then the latest version that the writer reads, which
-/// readers of version 3 pass over. Where the version cannot say it, it is in the current one.
+/// An entry in the oldest version that can say it: the version, the time, the commands, then the latest version that the
+/// writer reads, which readers of version 3 pass over.
 ///
 /// # Errors
 /// Never for commands that this crate makes.
-pub(super) fn encode_entry(entry: &Entry, format: Format) -> Result<Vec<u8>, CellError> {
+pub(super) fn encode_entry(entry: &Entry) -> Result<Vec<u8>, CellError> {
     let Entry { at, commands, .. } = entry;
-    let before: Option<Vec<_>> = match format {
-        Format::V3 => commands.iter().map(CommandV3::of).collect(),
-        Format::V4 => None,
-    };
+    let before: Option<Vec<_>> = commands.iter().map(CommandV3::of).collect();
     let encoded = match before {
         Some(commands) => postcard::to_allocvec(&(Format::V3.of_entries(), at, commands)),
         None => postcard::to_allocvec(&(Format::V4.of_entries(), at, commands)),
@@ -94,20 +91,17 @@ pub(super) fn decode_entry(bytes: &[u8]) -> Option<Entry> {
     })
 }
 
-/// A state as a record in that version, with who appends to the cell's log, if it has one.
+/// A state as a record, with who appends to the cell's log, if it has one: in the version before, since whoever reads no
+/// other could not go on with the cell.
 ///
 /// # Errors
 /// Never for states that this crate makes.
-pub(super) fn encode_record(state: &CellState, format: Format, writers: Option<Writers>) -> Result<Vec<u8>, CellError> {
-    let v = format.of_records();
-    match format {
-        Format::V3 => encode(&RecordOut {
-            v,
-            state: StateV3::of(state),
-            writers,
-        }),
-        Format::V4 => encode(&RecordOut { v, state, writers }),
-    }
+pub(super) fn encode_record(state: &CellState, writers: Option<Writers>) -> Result<Vec<u8>, CellError> {
+    encode(&RecordOut {
+        v: Format::BEFORE.of_records(),
+        state: StateV3::of(state),
+        writers,
+    })
 }
 
 /// The state that a record holds, and who appended to the cell's log.
@@ -133,9 +127,9 @@ pub(super) fn decode_record(record: &[u8]) -> Result<(CellState, Option<Writers>
 }
 
 #[derive(Serialize)]
-struct RecordOut<S> {
+struct RecordOut<'a> {
     v: u32,
-    state: S,
+    state: StateV3<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     writers: Option<Writers>,
 }

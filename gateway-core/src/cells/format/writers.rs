@@ -1,11 +1,10 @@
-//! Which version to write into a log: the version before, as long as the log shows somebody who reads no other. Every
-//! use of a cell appends to its log, and each entry tells what its writer reads.
+//! Whether a log may be told what only the current version can say: not as long as it shows somebody who reads the
+//! version before alone. Every use of a cell appends to its log, and each entry tells what its writer reads.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Format;
 use crate::time::Timestamp;
 
 /// Who appends to a log, as far as it tells.
@@ -24,17 +23,14 @@ impl Writers {
         self.current_since = is_current.then(|| self.current_since.unwrap_or(at));
     }
 
-    /// The version to write: the current one once all have read it for a while.
-    pub fn format(&self) -> Format {
+    /// Whether all of them have read the current version for a while.
+    pub fn are_current(&self) -> bool {
         let is_settled = |since| self.last.since(since) >= SETTLED_AFTER;
-        if self.current_since.is_some_and(is_settled) {
-            Format::CURRENT
-        } else {
-            Format::BEFORE
-        }
+        self.current_since.is_some_and(is_settled)
     }
 }
 
-/// The version before is written for so long after the last sign of anybody who reads no other. Whoever is silent for
-/// longer than that and comes back misses what is written in the current one: permits that it does not see expire.
+/// Nothing that the version before cannot say is said for so long after the last sign of anybody who reads no other.
+/// Whoever is silent for longer than that and comes back misses the permits that were asked for by a digest, until they
+/// are renewed or expire.
 const SETTLED_AFTER: Duration = Duration::from_secs(600);

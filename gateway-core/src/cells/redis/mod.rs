@@ -131,7 +131,7 @@ impl Append {
                 decimal(follower.cell.number()),
                 follower.last.clone(),
                 self.name.to_vec(),
-                self.entry.encode(&follower.cell)?,
+                self.entry.encode()?,
                 decimal(FORGOTTEN_AFTER_MS),
             ],
         })
@@ -238,7 +238,7 @@ static SNAPSHOT: Script = Script {
 #[cfg(test)]
 mod tests {
     use super::super::CellState;
-    use super::super::format::{Format, encode_record};
+    use super::super::format::encode_record;
     use super::*;
     use crate::cluster::{ClusterCommand, ClusterReply};
 
@@ -263,12 +263,12 @@ mod tests {
 
     /// An entry as another process has it.
     fn encoded(random: u64) -> Vec<u8> {
-        append(random).entry.encode(&ReplayedCell::new(&id())).expect("bytes")
+        append(random).entry.encode().expect("bytes")
     }
 
     /// The snapshot of a cell that holds nothing.
     fn empty() -> String {
-        let record = encode_record(&CellState::new(&id()), Format::CURRENT, None).expect("a record");
+        let record = encode_record(&CellState::new(&id()), None).expect("a record");
         String::from_utf8(record).expect("text")
     }
 
@@ -338,7 +338,7 @@ mod tests {
 
     #[test]
     fn what_is_no_reply_is_an_error() {
-        let other_version = empty().replace("\"v\":4", "\"v\":9");
+        let other_version = empty().replace("\"v\":1", "\"v\":9");
         let cut = logged(b"01234567", b"");
         let wrong: [&[&[u8]]; 7] = [
             &[],
