@@ -149,18 +149,54 @@ fn who_waits_is_lent_what_it_needs_and_a_small_budget_lends_nothing_ahead() {
 }
 
 #[test]
+fn who_waits_is_lent_a_slot_to_run_in() {
+    let limits = BudgetLimits {
+        concurrent_requests: Some(64),
+        ..LIMITS
+    };
+    let (mut cache, mut cell) = (LeaseCache::new(LeaseholderId(1), at(0)), BudgetCell::default());
+    let first = asked_with(limits, &mut cache, &mut cell, 0, (10, 0));
+    (0..46).for_each(|_| cache.on_waiting(10));
+    assert_eq!(cache.on_leased(at(1), first), Some(Ok(())));
+    let second = asked_with(limits, &mut cache, &mut cell, 1, (10, 0));
+    assert_eq!(cache.on_leased(at(2), second), Some(Ok(())));
+    assert_eq!(cache.upkeep(at(2)), None, "nothing goes back that somebody waits for");
+    for _ in 0..46 {
+        cache.on_waited(10);
+        assert_eq!(cache.reserve(at(2), 10, 0), Ok(()));
+    }
+}
+
+#[test]
+fn who_waited_in_vain_is_told_what_was_short() {
+    let limits = BudgetLimits {
+        concurrent_requests: Some(1),
+        ..LIMITS
+    };
+    let (mut cache, mut cell) = (LeaseCache::new(LeaseholderId(1), at(0)), BudgetCell::default());
+    let leased = asked_with(limits, &mut cache, &mut cell, 0, (10, 0));
+    assert_eq!(cache.on_leased(at(0), leased), Some(Ok(())));
+    assert_eq!(cache.crowded_out(at(1), 10, 0).short, Shortage::Concurrency);
+    cache.settle(at(2), 10, 10);
+    assert_eq!(cache.crowded_out(at(2), 10, 0).short, Shortage::Tokens);
+}
+
+#[test]
 fn nobody_else_takes_the_slot_of_the_asking_request() {
     let limits = BudgetLimits {
         concurrent_requests: Some(8),
         ..LIMITS
     };
     let (mut cache, mut cell) = (LeaseCache::new(LeaseholderId(1), at(0)), BudgetCell::default());
-    cache.on_waiting(100);
-    // The second one runs beside the first, with a slot to spare.
-    for millis in 0..2 {
+    // The second one runs beside the first, with a slot to spare, and tokens that one waited for who has left.
+    for (millis, waiting) in [(0, 0), (1, 100)] {
+        (0..waiting / 100).for_each(|_| cache.on_waiting(100));
         let leased = asked_with(limits, &mut cache, &mut cell, millis, (50, 0));
+        (0..waiting / 100).for_each(|_| cache.on_waited(100));
         assert_eq!(cache.on_leased(at(millis), leased), Some(Ok(())));
     }
+    // What nobody waits for any more goes back.
+    cache.settle_up(at(1));
     assert_eq!(cache.clone().reserve(at(2), 10, 0), Ok(()), "it has a slot");
     let leased = asked_with(limits, &mut cache, &mut cell, 2, (400, 0));
     assert_eq!(cache.reserve(at(3), 10, 0), Err(NotReserved::Asking));

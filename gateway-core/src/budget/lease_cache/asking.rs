@@ -26,7 +26,7 @@ impl LeaseCache {
         self.requests
             .account
             .keep(1 + self.waiting.requests + want.requests.saturating_mul(2));
-        self.slots = self.slots.min(self.running.saturating_add(self.spare_slots));
+        self.slots = self.slots.min(self.most_slots());
         let report = self.report(now);
         let slots = self.running.saturating_add(need.is_some().into());
         let need = need.map(|(tokens, headroom_percent)| Need {
@@ -45,7 +45,9 @@ impl LeaseCache {
             need,
             waiting: self.waiting,
             want,
-            want_slots: slots.saturating_add(self.spare_slots.min(self.running)),
+            want_slots: slots
+                .saturating_add(self.waiting_slots())
+                .saturating_add(self.spare_slots.min(self.running)),
             limits,
             ttl,
         }

@@ -175,9 +175,14 @@ impl LeaseCache {
     }
 
     /// What to tell a request that has waited for long enough while others took what came.
-    pub fn crowded_out(&self) -> Denied {
-        let (short, wait) = (Shortage::Tokens, Some(DENIED_PAUSE));
-        Denied { short, wait }
+    pub fn crowded_out(&self, now: Timestamp, tokens: u64, headroom_percent: u8) -> Denied {
+        let short = self
+            .terms
+            .and_then(|terms| self.shortage(now, &terms, tokens, headroom_percent));
+        Denied {
+            short: short.unwrap_or(Shortage::Tokens),
+            wait: Some(DENIED_PAUSE),
+        }
     }
 
     /// Reserves without a lease, while the cell does not answer, from an allowance of that rate. What is spent so is
@@ -244,8 +249,7 @@ impl LeaseCache {
         if now >= self.top_up_after && (is_low || is_due) {
             return Some(Upkeep::Renew);
         }
-        let gives_back =
-            bounds.concurrent_requests.is_some() && self.slots > self.running.saturating_add(self.spare_slots);
+        let gives_back = bounds.concurrent_requests.is_some() && self.slots > self.most_slots();
         gives_back.then_some(Upkeep::Settle)
     }
 
@@ -271,7 +275,7 @@ impl LeaseCache {
             self.requests.account.keep(0);
             self.spare_slots = 0;
         }
-        self.slots = self.slots.min(self.running.saturating_add(self.spare_slots));
+        self.slots = self.slots.min(self.most_slots());
         self.report(now)
     }
 
@@ -319,6 +323,17 @@ impl LeaseCache {
         self.request_rate.on_spent(now, 1);
         self.last_used = now;
         self.is_news = true;
+    }
+
+    /// Slots of use: for what runs, for what waits for the reply to somebody else, and the spare ones.
+    fn most_slots(&self) -> u32 {
+        self.running
+            .saturating_add(self.waiting_slots())
+            .saturating_add(self.spare_slots)
+    }
+
+    fn waiting_slots(&self) -> u32 {
+        u32::try_from(self.waiting.requests).unwrap_or(u32::MAX)
     }
 
     /// Gives back what the lease has no room or no time for.

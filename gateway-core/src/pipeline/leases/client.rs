@@ -77,7 +77,7 @@ impl LeaseClient {
                     self.await_reply(exchange, tokens, replies).await;
                 }
                 Err(NotReserved::Asking) => {
-                    let denied = self.with(|cache| cache.crowded_out());
+                    let denied = self.with(|cache| cache.crowded_out(now, tokens, headroom_percent));
                     return Err(self.denied(denied, tokens, headroom_percent));
                 }
                 Err(NotReserved::Denied(denied)) => return Err(self.denied(denied, tokens, headroom_percent)),
