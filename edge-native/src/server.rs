@@ -15,7 +15,7 @@ use tidegate_core::config::ConfigErrors;
 use tidegate_core::geo::Location;
 use tidegate_core::platform::StoreError;
 use tokio::sync::mpsc;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::chores::Chores;
 use crate::client::ClientTls;
@@ -143,6 +143,9 @@ impl Server {
         let tables = tables::read(tokens.as_deref(), &path)?;
         let gateway = Gateway::new(config_file.text(), tables).map_err(|errors| ServeError::Config { path, errors })?;
         gateway.set_sink(events::sink());
+        if !location.is_empty() && !gateway.has_region_at(&location) {
+            warn!(%location, "no region of the configuration has this name: all clusters count as equally far");
+        }
         let acceptor = tls.as_ref().map(tls::acceptor).transpose()?;
         let resources = Arc::new(Resources {
             state: open(keep)?,

@@ -42,7 +42,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             counted(count, "error")
         ))
     })?;
-    io::stdout().write_all(summary(&config).as_bytes())?;
+    let mut summary = summary(&config);
+    if tables.is_none() && config.models.values().any(|model| model.tokens.is_some()) {
+        summary.push_str(UNCHECKED_TABLES);
+    }
+    io::stdout().write_all(summary.as_bytes())?;
     Ok(())
 }
 
@@ -86,3 +90,6 @@ fn counted(count: usize, what: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {what}{plural}")
 }
+
+/// What a summary must not leave unsaid where no folder of tables was looked into.
+const UNCHECKED_TABLES: &str = "  not checked: whether the token tables are there; --tokens DIR names their folder\n";

@@ -18,11 +18,15 @@ pub enum Command {
 
 /// Whom a key is for.
 #[derive(Debug, clap::Args)]
+#[group(id = "owner", required = true, args = ["tenant", "admin"])]
 pub struct NewArgs {
     /// The tenant that will own the key, as named in gateway.toml.
     #[arg(long, value_name = "NAME")]
-    tenant: String,
-    /// Print one JSON object: `tenant`, `key`, `digest`.
+    tenant: Option<String>,
+    /// Make a key for operators: it opens `/admin/…` and `/metrics`.
+    #[arg(long)]
+    admin: bool,
+    /// Print one JSON object: `tenant` (null of an operators' key), `key`, `digest`.
     #[arg(long)]
     json: bool,
 }
@@ -51,11 +55,15 @@ fn new_key(args: &NewArgs) -> Result<String, Failure> {
             json!({ "tenant": args.tenant, "key": key, "digest": digest })
         ));
     }
-    // A JSON string is a TOML string.
-    let tenant = json!(args.tenant);
+    let (owner, entry) = match &args.tenant {
+        // A JSON string is a TOML string.
+        Some(tenant) => ("the tenant", format!("[[tenants]]\n  name = {}", json!(tenant))),
+        None => ("an operator", "[admin]".to_owned()),
+    };
     Ok(format!(
-        "key (shown only now; hand it to the tenant, keep no copy):\n  {key}\n\n\
-         line for gateway.toml, among the tenant's keys:\n  [[tenants]]\n  name = {tenant}\n  keys = [\"{digest}\"]\n"
+        "key (shown only now; hand it to {owner}, keep no copy):\n  {key}\n\n\
+         digest, for the keys of {owner} in gateway.toml:\n  {digest}\n\n\
+         where the first key makes the entry:\n  {entry}\n  keys = [\"{digest}\"]\n"
     ))
 }
 
@@ -115,16 +123,24 @@ mod tests {
 
     #[test]
     fn a_new_key_comes_with_its_own_digest() {
-        let args = NewArgs {
-            tenant: "acme \"eu\"".into(),
-            json: true,
+        let args = |tenant: Option<&str>, json| NewArgs {
+            tenant: tenant.map(str::to_owned),
+            admin: tenant.is_none(),
+            json,
         };
-        let printed: serde_json::Value = serde_json::from_str(&new_key(&args).expect("a key")).expect("JSON");
+        let acme = Some("acme \"eu\"");
+        let printed: serde_json::Value =
+            serde_json::from_str(&new_key(&args(acme, true)).expect("a key")).expect("JSON");
         let key = printed["key"].as_str().expect("a key");
         assert_eq!(key.len(), 46);
         assert_eq!(printed["digest"], KeyDigest::of(key).to_string());
-        assert_ne!(printed["key"], new_key(&args).expect("another key"));
-        let text = new_key(&NewArgs { json: false, ..args }).expect("a key");
+        assert_ne!(printed["key"], new_key(&args(acme, true)).expect("another key"));
+        let text = new_key(&args(acme, false)).expect("a key");
         assert!(text.contains(r#"name = "acme \"eu\"""#), "{text}");
+        let text = new_key(&args(None, false)).expect("a key");
+        assert!(
+            text.contains("[admin]\n  keys = [\"sha256:") && !text.contains("tenant"),
+            "{text}"
+        );
     }
 }

@@ -89,12 +89,7 @@ impl<P: Platform> Exchange<P> {
 
     /// Where the request came in: as the platform tells, or else as the region that has the location's name.
     pub fn here(&self) -> Option<Coordinates> {
-        let by_name = || {
-            let mut regions = self.config.regions.values();
-            regions.find(|region| region.name.as_str().eq_ignore_ascii_case(&self.location.code))
-        };
-        self.location
-            .coordinates
-            .or_else(|| by_name().map(|region| region.coordinates))
+        let by_name = || Some(self.config.region(&self.location.code)?.coordinates);
+        self.location.coordinates.or_else(by_name)
     }
 }

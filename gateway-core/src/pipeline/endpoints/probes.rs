@@ -1,5 +1,6 @@
 //! What probes ask: whether the gateway takes requests, and its figures.
 
+use futures::future::{join_all, join3};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use serde_json::json;
@@ -52,27 +53,32 @@ pub(in crate::pipeline) async fn metrics<P: Platform>(
     if !admin.keys.is_empty() {
         authenticate_admin(admin, &head.headers)?;
     }
-    let mut figures = CellFigures::default();
-    for cluster in exchange.config.clusters.values() {
-        figures
-            .clusters
-            .push((cluster.name.clone(), replica_statuses(exchange, cluster).await));
-    }
-    for model in exchange.config.models.values().filter(|model| model.tokens.is_none()) {
-        let correction = correction_in_cell(&exchange.platform, model).await;
-        figures
-            .corrections
-            .extend(correction.map(|correction| (model.name.clone(), correction)));
-    }
-    for budget in exchange.config.tenants.iter().flat_map(|tenant| &tenant.budgets) {
-        let status = budgets::status(exchange, budget).await;
-        figures.budgets.extend(status.map(|status| (budget.id.clone(), status)));
-    }
+    let figures = cell_figures(exchange).await;
     let text = exchange.gateway.metrics.scrape(&figures);
     Ok(response::with_type(
         text.into(),
         "application/openmetrics-text; version=1.0.0; charset=utf-8",
     ))
+}
+
+/// What the cells tell, asked all at once: a backend that hangs holds a scrape up for one call's time.
+async fn cell_figures<P: Platform>(exchange: &Exchange<P>) -> CellFigures {
+    let config = &exchange.config;
+    let clusters = config.clusters.values();
+    let clusters = clusters.map(async |cluster| (cluster.name.clone(), replica_statuses(exchange, cluster).await));
+    let estimated = config.models.values().filter(|model| model.tokens.is_none());
+    let corrections = estimated.map(async |model| {
+        let correction = correction_in_cell(&exchange.platform, model).await?;
+        Some((model.name.clone(), correction))
+    });
+    let budgets = config.tenants.iter().flat_map(|tenant| &tenant.budgets);
+    let budgets = budgets.map(async |budget| Some((budget.id.clone(), budgets::status(exchange, budget).await.ok()?)));
+    let (clusters, corrections, budgets) = join3(join_all(clusters), join_all(corrections), join_all(budgets)).await;
+    CellFigures {
+        clusters,
+        corrections: corrections.into_iter().flatten().collect(),
+        budgets: budgets.into_iter().flatten().collect(),
+    }
 }
 
 /// Every replica of a cluster that is configured or still holds permits; none when the cell does not answer. A cell

@@ -68,6 +68,12 @@ impl Gateway {
         Config::parse(text, Some(&self.tables.names()))
     }
 
+    /// Whether the configuration in force has a region of that edge location's name.
+    pub fn has_region_at(&self, location: &str) -> bool {
+        let (config, _) = self.active_config.current();
+        config.region(location).is_some()
+    }
+
     /// Has events told to `sink` as well as counted. Only the first call counts.
     pub fn set_sink(&self, sink: Sink) {
         self.sink.get_or_init(|| sink);
