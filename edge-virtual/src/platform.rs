@@ -130,10 +130,12 @@ impl Platform for VirtualPlatform {
 
     async fn store_read(&self, keys: &[&str]) -> Result<Vec<Option<Bytes>>, StoreError> {
         let delay = self.world.store.begin_read();
+        // The reply says what there was when the store was asked.
+        let read = self.world.store.read(self.world.clock.now(), self.process.id, keys);
         if !delay.is_zero() {
             self.world.clock.sleep(delay).await;
         }
-        self.world.store.read(self.world.clock.now(), self.process.id, keys)
+        read
     }
 
     async fn store_write(&self, key: &str, value: Bytes, ttl: Option<Duration>) -> Result<(), StoreError> {

@@ -96,6 +96,21 @@ fn a_request_keeps_the_configuration_that_it_came_in_with() {
 }
 
 #[test]
+fn what_was_read_before_an_operator_changed_it_does_not_come_back() {
+    let mut world = world(|_| Reaction::Refuse);
+    world.put("config", &config());
+    assert!(models(&mut world).contains("small"));
+    world.pass(Duration::from_secs(60));
+    world.delay_store(Duration::from_millis(50));
+    assert!(models(&mut world).contains("small"), "it has the store looked at");
+    let request = Request::put("/admin/config").header("authorization", "Bearer admin-key");
+    let serving = world.serving(request, &renamed());
+    assert_eq!(world.run(serving).status(), StatusCode::OK);
+    world.pass(Duration::from_secs(1));
+    assert!(models(&mut world).contains("tiny"));
+}
+
+#[test]
 fn until_the_store_is_read_requests_are_refused_and_a_revoked_key_is_not_taken() {
     let mut world = world(|_| Reaction::Refuse);
     let revoking = config().replace(&KeyDigest::of("key").to_string(), &KeyDigest::of("new").to_string());

@@ -6,16 +6,18 @@ use crate::config::error::Problem;
 use crate::config::report::{Place, Report};
 use crate::config::suggest::{nearest, one_of};
 
-/// Takes `[limits]` out of a text's tree, and reports each key of it. One without keys stays there, as any table that
-/// nobody knows.
+/// Takes `[limits]` out of a text's tree, and reports each key of it, or that it has no place any more.
 pub(in crate::config) fn refuse_moved(root: &mut DeTable<'_>, report: &mut Report) {
     let Some((name, limits)) = root.get_key_value(TABLE) else {
         return;
     };
-    let Some(limits) = limits.get_ref().as_table().filter(|limits| !limits.is_empty()) else {
+    let Some(limits) = limits.get_ref().as_table() else {
         return;
     };
     let within = report.key(Place::TEXT, TABLE, name.span().start);
+    if limits.is_empty() {
+        report.add(within, Problem::Moved, format!("expected {}", one_of(tables())));
+    }
     for key in limits.keys() {
         let (written, offset) = (key.get_ref().as_ref(), key.span().start);
         let meant = nearest(written, MOVED.iter().map(|moved| moved.0));

@@ -45,9 +45,13 @@ pub(in crate::pipeline) async fn current_config<P: Platform>(
 
 /// Looks at the store now.
 pub(in crate::pipeline) async fn refresh_config<P: Platform>(gateway: &Gateway, platform: &P) {
+    let published = gateway.active_config.published();
     let read = read_store(platform).await;
     let now = platform.now();
-    if let Ok(Some(text)) = &read {
+    // What was read before an operator put another one there is older than that.
+    if let Ok(Some(text)) = &read
+        && gateway.active_config.published() == published
+    {
         offer(gateway, now, text.clone());
     }
     gateway.active_config.on_looked(now, read.is_ok());
@@ -79,6 +83,7 @@ pub(in crate::pipeline) async fn publish_config<P: Platform>(
     text: Bytes,
 ) -> Result<(), StoreError> {
     platform.store_write(STORE_KEY, text.clone(), None).await?;
+    gateway.active_config.on_published();
     offer(gateway, platform.now(), text);
     Ok(())
 }

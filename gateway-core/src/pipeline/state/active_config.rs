@@ -19,6 +19,8 @@ struct State {
     /// What the store held when it was refused, so that it is refused, and told, only once.
     refused: Option<Bytes>,
     looks: Looks,
+    /// How many texts operators have put into the store through this process.
+    published: u64,
 }
 
 impl ActiveConfig {
@@ -29,6 +31,7 @@ impl ActiveConfig {
             text,
             refused: None,
             looks: Looks::default(),
+            published: 0,
         }))
     }
 
@@ -70,6 +73,16 @@ impl ActiveConfig {
     /// A look at the store has ended: whether it was read.
     pub fn on_looked(&self, now: Timestamp, was_read: bool) {
         self.write(|state| state.looks.on_looked(now, was_read));
+    }
+
+    /// An operator has put a text into the store.
+    pub fn on_published(&self) {
+        self.write(|state| state.published += 1);
+    }
+
+    /// How often that has happened: what was read of the store before the last time is out of date.
+    pub fn published(&self) -> u64 {
+        self.read(|state| state.published)
     }
 
     /// Puts a text in force, if it is news and sound: the version of what is in force then, or what is wrong with it.

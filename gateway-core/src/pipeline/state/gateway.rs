@@ -70,8 +70,7 @@ impl Gateway {
 
     /// Whether the configuration in force has a region of that edge location's name.
     pub fn has_region_at(&self, location: &str) -> bool {
-        let (config, _) = self.active_config.current();
-        config.region(location).is_some()
+        self.active_config.current().region(location).is_some()
     }
 
     /// Has events told to `sink` as well as counted. Only the first call counts.
