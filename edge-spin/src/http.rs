@@ -31,7 +31,7 @@ pub(crate) fn request_in(request: types::Request) -> Request<IncomingBody> {
 pub(crate) fn response_out(response: Response<Body>) -> Result<types::Response, ErrorCode> {
     let (mut parts, body) = response.into_parts();
     if let Body::Full(bytes) = &body {
-        parts.headers.insert(CONTENT_LENGTH, bytes.len().into());
+        parts.headers.entry(CONTENT_LENGTH).or_insert(bytes.len().into());
     }
     let headers = headers_out(&parts.headers)?;
     let (outgoing, bytes_reader, end_reader) = OutgoingBody::new();

@@ -2,6 +2,7 @@
 //! knowing only those before it; docs/architecture.md follows one request through the files.
 #![deny(missing_docs)]
 
+mod excerpt;
 pub mod geo;
 pub mod ids;
 pub mod sleeps;

@@ -29,6 +29,8 @@ pub enum Route<'a> {
     Budgets,
     /// One budget, `TENANT/NAME`: read it, set its limits, or put those of the configuration back.
     Budget(&'a str),
+    /// OpenAI's Responses API, which is not served yet.
+    Responses,
     /// The path exists with these methods only.
     MethodNotAllowed(&'static str),
     /// No such path.
@@ -55,39 +57,43 @@ pub enum Dialect {
 }
 
 impl<'a> Route<'a> {
-    /// What `method` on `path` is for.
+    /// What `method` on `path` is for. HEAD is for the same as GET, and answered without a body.
     pub fn of(method: &Method, path: &'a str) -> Self {
+        let method = if method == Method::HEAD { &Method::GET } else { method };
         let (route, allowed) = match path {
-            "/v1/chat/completions" => (Self::Generate(Endpoint::Chat), "POST"),
-            "/v1/completions" => (Self::Generate(Endpoint::Completions), "POST"),
-            "/v1/embeddings" => (Self::Generate(Endpoint::Embeddings), "POST"),
-            "/tokenize" => (Self::Tokenize, "POST"),
-            "/v1/models" => (Self::Models, "GET"),
-            "/healthz" => (Self::Healthz, "GET"),
-            "/readyz" => (Self::Readyz, "GET"),
-            "/metrics" => (Self::Metrics, "GET"),
-            "/v1/usage" => (Self::Usage, "GET"),
-            "/admin/budgets" => (Self::Budgets, "GET"),
-            "/admin/config" if method == Method::PUT => return Self::WriteConfig,
-            "/admin/config" if method == Method::GET => return Self::ReadConfig,
-            "/admin/config" => return Self::MethodNotAllowed("GET, PUT"),
-            _ => match (path.strip_prefix("/v1/models/"), path.strip_prefix("/admin/budgets/")) {
-                (Some(model), _) if !model.is_empty() => (Self::Model(model), "GET"),
-                (_, Some(budget)) if budget.split('/').filter(|name| !name.is_empty()).count() == 2 => {
-                    return if [Method::GET, Method::PUT, Method::DELETE].contains(method) {
-                        Self::Budget(budget)
-                    } else {
-                        Self::MethodNotAllowed("GET, PUT, DELETE")
-                    };
-                }
-                _ => return Self::NotFound,
+            "/v1/chat/completions" => (Self::Generate(Endpoint::Chat), POST),
+            "/v1/completions" => (Self::Generate(Endpoint::Completions), POST),
+            "/v1/embeddings" => (Self::Generate(Endpoint::Embeddings), POST),
+            "/tokenize" => (Self::Tokenize, POST),
+            "/v1/models" => (Self::Models, GET),
+            "/healthz" => (Self::Healthz, GET),
+            "/readyz" => (Self::Readyz, GET),
+            "/metrics" => (Self::Metrics, GET),
+            "/v1/usage" => (Self::Usage, GET),
+            "/admin/budgets" => (Self::Budgets, GET),
+            "/admin/config" if method == Method::PUT => (Self::WriteConfig, READ_AND_WRITE),
+            "/admin/config" => (Self::ReadConfig, READ_AND_WRITE),
+            "/v1/responses" => return Self::Responses,
+            _ => match Self::below(path) {
+                Some(route) => route,
+                None => return Self::NotFound,
             },
         };
-        if method == allowed {
+        if allowed.split(", ").any(|allowed| method == allowed) {
             route
         } else {
             Self::MethodNotAllowed(allowed)
         }
+    }
+
+    /// What a path with a name in it is for, and its methods.
+    fn below(path: &'a str) -> Option<(Self, &'static str)> {
+        if let Some(model) = path.strip_prefix("/v1/models/").filter(|model| !model.is_empty()) {
+            return Some((Self::Model(model), GET));
+        }
+        let budget = path.strip_prefix("/admin/budgets/")?;
+        let names = budget.split('/').filter(|name| !name.is_empty()).count();
+        (names == 2).then_some((Self::Budget(budget), READ_WRITE_AND_DELETE))
     }
 
     /// The family of API in which its clients are told of errors.
@@ -105,6 +111,7 @@ impl<'a> Route<'a> {
             | Self::Usage
             | Self::Budgets
             | Self::Budget(_)
+            | Self::Responses
             | Self::MethodNotAllowed(_)
             | Self::NotFound => Dialect::default(),
         }
@@ -120,7 +127,7 @@ impl<'a> Route<'a> {
             Self::Metrics => "metrics",
             Self::Usage => "usage",
             Self::ReadConfig | Self::WriteConfig | Self::Budgets | Self::Budget(_) => "admin",
-            Self::MethodNotAllowed(_) | Self::NotFound => "other",
+            Self::Responses | Self::MethodNotAllowed(_) | Self::NotFound => "other",
         }
     }
 }
@@ -169,6 +176,12 @@ impl Endpoint {
     }
 }
 
+/// The methods of paths, as `allow` lists them.
+const POST: &str = "POST";
+const GET: &str = "GET, HEAD";
+const READ_AND_WRITE: &str = "GET, HEAD, PUT";
+const READ_WRITE_AND_DELETE: &str = "GET, HEAD, PUT, DELETE";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,16 +196,28 @@ mod tests {
             (Method::GET, "/v1/models/org/name", Route::Model("org/name")),
             (Method::GET, "/v1/usage", Route::Usage),
             (Method::PUT, "/admin/budgets/acme/chat", Route::Budget("acme/chat")),
+            (Method::HEAD, "/admin/budgets/acme/chat", Route::Budget("acme/chat")),
             (
                 Method::POST,
                 "/admin/budgets/acme/chat",
-                Route::MethodNotAllowed("GET, PUT, DELETE"),
+                Route::MethodNotAllowed("GET, HEAD, PUT, DELETE"),
             ),
             (Method::GET, "/admin/budgets/acme", Route::NotFound),
-            (Method::DELETE, "/v1/models/org/name", Route::MethodNotAllowed("GET")),
+            (Method::HEAD, "/healthz", Route::Healthz),
+            (Method::HEAD, "/v1/models", Route::Models),
+            (Method::HEAD, "/v1/models/org/name", Route::Model("org/name")),
+            (Method::HEAD, "/v1/chat/completions", Route::MethodNotAllowed("POST")),
+            (Method::OPTIONS, "/v1/models", Route::MethodNotAllowed("GET, HEAD")),
+            (Method::POST, "/v1/responses", Route::Responses),
+            (
+                Method::DELETE,
+                "/v1/models/org/name",
+                Route::MethodNotAllowed("GET, HEAD"),
+            ),
             (Method::GET, "/v1/models/", Route::NotFound),
             (Method::PUT, "/admin/config", Route::WriteConfig),
-            (Method::POST, "/admin/config", Route::MethodNotAllowed("GET, PUT")),
+            (Method::HEAD, "/admin/config", Route::ReadConfig),
+            (Method::POST, "/admin/config", Route::MethodNotAllowed("GET, HEAD, PUT")),
             (Method::POST, "/v1/chat/completions/", Route::NotFound),
         ] {
             assert_eq!(Route::of(&method, path), route, "{method} {path}");

@@ -1,6 +1,6 @@
-//! The names of headers that are not HTTP's own.
+//! The names of headers that are not HTTP's own, and which of all headers pages of other origins may read.
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 
 /// The request's id, in both directions.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -38,3 +38,41 @@ pub const X_TIER: HeaderName = HeaderName::from_static("x-tidegate-tier");
 pub const X_PROMPT_TOKENS: HeaderName = HeaderName::from_static("x-tidegate-prompt-tokens");
 /// The version of the configuration.
 pub const X_CONFIG: HeaderName = HeaderName::from_static("x-tidegate-config");
+/// The headers of answers that a page of another origin may read, beyond those that every page may.
+pub const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "x-request-id, retry-after, retry-after-ms, x-should-retry, server-timing, x-ratelimit-limit-requests, \
+     x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, \
+     x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, x-tidegate-cache, x-tidegate-cluster, x-tidegate-model, \
+     x-tidegate-tier, x-tidegate-prompt-tokens, x-tidegate-config",
+);
+
+#[cfg(test)]
+mod tests {
+    use http::header::RETRY_AFTER;
+
+    use super::*;
+
+    #[test]
+    fn every_header_of_an_answer_is_exposed() {
+        let value = EXPOSED;
+        let exposed: Vec<&str> = value.to_str().unwrap().split(", ").collect();
+        let single = [
+            X_REQUEST_ID,
+            RETRY_AFTER,
+            RETRY_AFTER_MS,
+            X_SHOULD_RETRY,
+            SERVER_TIMING,
+            X_CACHE,
+            X_CLUSTER,
+            X_MODEL,
+            X_TIER,
+            X_PROMPT_TOKENS,
+            X_CONFIG,
+        ];
+        let all: Vec<_> = single.into_iter().chain(RATE_REQUESTS).chain(RATE_TOKENS).collect();
+        for header in &all {
+            assert!(exposed.contains(&header.as_str()), "{header}");
+        }
+        assert_eq!(exposed.len(), all.len());
+    }
+}

@@ -2,6 +2,7 @@
 //! gateway does not have to. What belongs to one family of API stands in a module of its own, behind [`Dialect`].
 
 mod answer;
+mod content_coding;
 mod dialect;
 mod endpoint;
 mod error;
@@ -19,6 +20,7 @@ mod sse;
 mod tokenize;
 
 pub use answer::{Deltas, EventOutcome, NoAnswer, RewrittenAnswer, Usage};
+pub use content_coding::ContentCoding;
 pub use dialect::AnswerRewriter;
 pub use endpoint::{Dialect, Endpoint, Route};
 pub use error::{ApiError, ErrorKind};

@@ -85,13 +85,17 @@ impl<'a> PromptSource<'a> {
     /// The first parameter that is not what the API says.
     pub fn read(endpoint: Endpoint, fields: &Fields<'a>) -> Result<Self, UnreadablePrompt> {
         match endpoint {
-            Endpoint::Chat => Self::of_chat(fields),
+            Endpoint::Chat => Self::of_chat(fields, true),
             Endpoint::Completions => Self::of_text(fields, "prompt"),
+            Endpoint::Embeddings if fields.given("input").is_none() && fields.given("messages").is_some() => {
+                Self::of_chat(fields, false)
+            }
             Endpoint::Embeddings => Self::of_text(fields, "input"),
         }
     }
 
-    fn of_chat(fields: &Fields<'a>) -> Result<Self, UnreadablePrompt> {
+    /// `asks_for_answer` says whether the prompt asks the model to answer where the request does not say.
+    fn of_chat(fields: &Fields<'a>, asks_for_answer: bool) -> Result<Self, UnreadablePrompt> {
         let continue_final_message = flag(fields, "continue_final_message")?.unwrap_or(false);
         let asked_to_begin = flag(fields, "add_generation_prompt")?;
         if continue_final_message && asked_to_begin == Some(true) {
@@ -109,7 +113,7 @@ impl<'a> PromptSource<'a> {
             documents: fields.given("documents"),
             template_kwargs: fields.given("chat_template_kwargs"),
             reasoning_effort: fields.given("reasoning_effort"),
-            ending: match (continue_final_message, asked_to_begin.unwrap_or(true)) {
+            ending: match (continue_final_message, asked_to_begin.unwrap_or(asks_for_answer)) {
                 (true, _) => Ending::Continuation,
                 (false, true) => Ending::Answer,
                 (false, false) => Ending::Message,

@@ -8,6 +8,8 @@ use super::endpoint::{Dialect, Endpoint};
 use super::json_edits::{Edit, spliced};
 use super::json_fields::FieldSpans;
 use super::prompt::{Input, PromptSource, UnreadablePrompt, only_engine_knows};
+use super::request_error::RequestError;
+use crate::config::{EngineKind, Model};
 use crate::ids::Tokens;
 
 /// A request to generate: the body as it came, and what the gateway has read of it.
@@ -35,8 +37,11 @@ pub struct Generation {
     /// Every bound on output tokens that the client names, and where in the body it stands: engines differ in which of
     /// them counts.
     pub(super) bounds: Vec<(u64, Range<usize>)>,
-    /// What asks for the usage at the end of a stream.
-    pub(super) usage_edit: Option<Edit<'static>>,
+    /// The parameters that bound the answer by -1, and where in the body that stands.
+    pub(super) minus_one: Vec<(&'static str, Range<usize>)>,
+    /// What every engine is told otherwise: how many answers are wanted, without a fraction, and that the usage is wanted
+    /// at the end of a stream.
+    pub(super) edits: Vec<Edit<'static>>,
 }
 
 /// The parts of a prompt that requests of one conversation share, as slices of the body.
@@ -57,7 +62,7 @@ impl Generation {
         let params: &[&str] = match self.endpoint {
             Endpoint::Chat => &["tools", "messages"],
             Endpoint::Completions => &["prompt"],
-            Endpoint::Embeddings => &["input"],
+            Endpoint::Embeddings => &["input", "messages"],
         };
         let json = |param: &&str| self.body.get(self.spans.get(param)?);
         params.iter().filter_map(json).filter(|json| *json != b"null")
@@ -101,12 +106,34 @@ impl Generation {
         PromptSource::read(self.endpoint, &fields)
     }
 
-    /// The body for an engine: its own name of the model, the usage asked for at the end of a stream, and no bound on
-    /// output beyond the `room` that the model's context has for it. All else is as the client sent it, byte for byte.
-    pub fn body_for(&self, served_name: &str, room: Tokens) -> Bytes {
+    /// Whether what is asked for means something to the engines that serve the model.
+    ///
+    /// # Errors
+    /// When an answer is bounded by -1, and not all of them take that for no bound.
+    pub fn check_for(&self, model: &Model) -> Result<(), RequestError> {
+        let all_know = || {
+            let mut engines = model.serving.iter().map(|serving| serving.cluster.engine);
+            engines.all(EngineKind::takes_minus_one_for_no_bound)
+        };
+        match self.minus_one.first() {
+            Some((param, _)) if !all_know() => Err(RequestError::WrongType {
+                param,
+                expected: BOUND_EXPECTED,
+            }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The body for an engine: its own name of the model, the usage asked for at the end of a stream, counts without a
+    /// fraction, and no bound on output beyond the `room` that the model's context has for it. All else is as the client
+    /// sent it, byte for byte; but a bound of -1 is left out for engines that know none, which a lower tier may come to.
+    pub fn body_for(&self, served_name: &str, engine: EngineKind, room: Tokens) -> Bytes {
         let renamed = (served_name != self.model).then(|| (self.model_span.clone(), quoted(served_name).into()));
-        let mut edits: Vec<_> = renamed.into_iter().chain(self.usage_edit.clone()).collect();
+        let mut edits: Vec<_> = renamed.into_iter().chain(self.edits.iter().cloned()).collect();
         edits.extend(self.bounds_cut_to(room));
+        if !engine.takes_minus_one_for_no_bound() {
+            edits.extend(self.minus_one.iter().map(|(_, span)| (span.clone(), "null".into())));
+        }
         if edits.is_empty() {
             return self.body.clone();
         }
@@ -115,12 +142,18 @@ impl Generation {
     }
 
     fn bounds_cut_to(&self, room: Tokens) -> impl Iterator<Item = Edit<'static>> {
-        let beyond = move |(bound, _): &&(u64, Range<usize>)| *bound > room.0;
         let generates = self.endpoint.generates();
-        let bounds = self.bounds.iter().filter(move |_| generates).filter(beyond);
-        bounds.map(move |(_, span)| (span.clone(), room.to_string().into()))
+        let bounds = self.bounds.iter().filter(move |_| generates);
+        bounds.filter_map(move |(bound, span)| {
+            let told = room.0.min(*bound).to_string();
+            let is_written_so = self.body.get(span.clone()) == Some(told.as_bytes());
+            (!is_written_so).then(|| (span.clone(), told.into()))
+        })
     }
 }
+
+/// What a bound on output tokens must be.
+pub(super) const BOUND_EXPECTED: &str = "a whole number, at least 0";
 
 /// `text` as a JSON string.
 pub(super) fn quoted(text: &str) -> String {

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::excerpt::Excerpt;
 use crate::ids::Tokens;
 
-/// What is wrong with a request.
+/// What is wrong with a request. What its sender wrote is quoted as an [`Excerpt`].
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum RequestError {
     /// No key came with it.
@@ -16,7 +17,10 @@ pub enum RequestError {
     #[error("the API key is not known here: check it, or ask the operator for another")]
     UnknownKey,
     /// A header that tries to steer what clients may not.
-    #[error("the header `{name}` is not for clients: the gateway alone chooses what serves a request")]
+    #[error(
+        "the header `{}` is not for clients: the gateway alone chooses what serves a request",
+        Excerpt(name)
+    )]
     ReservedHeader {
         /// The header.
         name: String,
@@ -24,6 +28,21 @@ pub enum RequestError {
     /// No such path.
     #[error("there is nothing at this path: see GET /v1/models for what can be asked, below /v1/")]
     NoSuchPath,
+    /// The Responses API, which OpenAI's SDKs offer first, and which is not served yet.
+    #[error(
+        "the Responses API is not served here yet: send conversations to POST /v1/chat/completions, \
+         `client.chat.completions.create` in OpenAI's SDKs"
+    )]
+    NoResponses,
+    /// A page of another origin, which may not read what is answered here.
+    #[error(
+        "pages of the origin `{}` may not ask here: `allow_origins` in gateway.toml lists those that may",
+        Excerpt(origin)
+    )]
+    ForeignOrigin {
+        /// As the browser names it.
+        origin: String,
+    },
     /// The path has other methods.
     #[error("this path takes {allowed} only")]
     WrongMethod {
@@ -39,8 +58,33 @@ pub enum RequestError {
         /// The limit.
         limit: usize,
     },
+    /// The body is over the limit once it is decoded.
+    #[error("the body is larger than {limit} bytes: {sent} bytes of {coding} grew to more than that")]
+    TooLargeDecoded {
+        /// The limit.
+        limit: usize,
+        /// Its length as it was sent.
+        sent: usize,
+        /// Its content coding.
+        coding: &'static str,
+    },
+    /// A content coding that is not read here, or several.
+    #[error(
+        "a body with `content-encoding: {}` is not read here: send gzip, deflate, br or zstd, one of them, or none",
+        Excerpt(coding)
+    )]
+    UnknownCoding {
+        /// As the client names it.
+        coding: String,
+    },
+    /// The body is not coded as its headers say, or is cut off.
+    #[error("the body is not what `content-encoding: {coding}` says")]
+    NotCoded {
+        /// Its content coding.
+        coding: &'static str,
+    },
     /// The body broke off.
-    #[error("the body broke off: {detail}")]
+    #[error("the body broke off: {}", Excerpt(detail))]
     Incomplete {
         /// What the runtime says.
         detail: String,
@@ -52,7 +96,7 @@ pub enum RequestError {
         limit: Duration,
     },
     /// The body is not a JSON object.
-    #[error("the body is not a JSON object: {detail}")]
+    #[error("the body is not a JSON object: {}", Excerpt(detail))]
     NotJson {
         /// What the parser says, with line and column.
         detail: String,
@@ -86,7 +130,10 @@ pub enum RequestError {
         param: &'static str,
     },
     /// No such model, or not for this tenant; which of the two is not told.
-    #[error("the model `{model}` does not exist or is not open to this key: see GET /v1/models")]
+    #[error(
+        "the model `{}` does not exist or is not open to this key: see GET /v1/models",
+        Excerpt(model)
+    )]
     UnknownModel {
         /// As the client named it.
         model: String,
@@ -108,19 +155,22 @@ pub enum RequestError {
         param: &'static str,
     },
     /// The model's chat template says that the conversation is wrong.
-    #[error("the model's chat template refuses the conversation: {message}")]
+    #[error("the model's chat template refuses the conversation: {}", Excerpt(message))]
     Template {
         /// In its own words.
         message: String,
     },
     /// No such budget.
-    #[error("there is no budget `{asked}`: see GET /admin/budgets")]
+    #[error("there is no budget `{}`: see GET /admin/budgets", Excerpt(asked))]
     UnknownBudget {
         /// As the operator named it.
         asked: String,
     },
     /// Limits for a budget that make no sense.
-    #[error("these limits are wrong: {detail}; they are JSON with the keys of a budget in gateway.toml")]
+    #[error(
+        "these limits are wrong: {}; they are JSON with the keys of a budget in gateway.toml",
+        Excerpt(detail)
+    )]
     WrongLimits {
         /// What is wrong.
         detail: String,
@@ -152,4 +202,29 @@ fn context_message(context: Tokens, prompt: PromptLength, param: &str) -> String
         "This model's maximum context length is {context} tokens. However, your {param} resulted in {hedge}{prompt} tokens. \
          Please reduce the length of the {param}."
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_error_says_more_than_the_beginning_of_what_was_sent() {
+        let sent = || "x".repeat(3_000_000);
+        for error in [
+            RequestError::ReservedHeader { name: sent() },
+            RequestError::ForeignOrigin { origin: sent() },
+            RequestError::UnknownCoding { coding: sent() },
+            RequestError::Incomplete { detail: sent() },
+            RequestError::NotJson { detail: sent() },
+            RequestError::UnknownModel { model: sent() },
+            RequestError::Template { message: sent() },
+            RequestError::UnknownBudget { asked: sent() },
+            RequestError::WrongLimits { detail: sent() },
+        ] {
+            let told = error.to_string();
+            let quoted = told.matches('x').count();
+            assert!((200..220).contains(&quoted) && told.contains('…'), "{quoted}: {told}");
+        }
+    }
 }

@@ -48,6 +48,7 @@ pub(super) fn check(root: &Root, tables: Option<&[&str]>, version: String, repor
         breaker: settings::breaker(root)?,
         leases: settings::leases(root)?,
         headroom: settings::headroom(root)?,
+        cors: settings::cors(root)?,
         refresh: settings::refresh(root)?,
     })
 }

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::digest::DigestError;
 use super::url::UrlError;
+use crate::excerpt::Excerpt;
 
 /// All that is wrong with one configuration, in the order of its lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Error)]
@@ -56,7 +57,7 @@ const MOST_ERRORS: usize = 1_000;
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("gateway.toml:{line}: {key}: {problem}; {expected}")]
+#[error("gateway.toml:{line}: {}: {problem}; {expected}", Excerpt(key))]
 pub struct ConfigError {
     /// The key, such as `clusters[1].replicas[0]`; entries count from 0.
     pub key: String,
@@ -72,7 +73,7 @@ pub struct ConfigError {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Problem {
     /// The text cannot be read as TOML.
-    #[error("not TOML: {0}")]
+    #[error("not TOML: {}", Excerpt(_0))]
     Syntax(String),
     /// The text is longer than any sensible configuration.
     #[error("{bytes} bytes are too much")]
@@ -96,7 +97,7 @@ pub enum Problem {
         found: &'static str,
     },
     /// A number beyond its bounds.
-    #[error("{found} is out of range")]
+    #[error("{} is out of range", Excerpt(found))]
     OutOfRange {
         /// The number as written.
         found: String,
@@ -126,7 +127,7 @@ pub enum Problem {
     #[error(transparent)]
     Url(#[from] UrlError),
     /// Something that may be there once only.
-    #[error("{what} `{name}` is already in line {line}")]
+    #[error("{what} `{}` is already in line {line}", Excerpt(name))]
     Duplicate {
         /// What there would be twice.
         what: &'static str,
@@ -136,7 +137,7 @@ pub enum Problem {
         line: usize,
     },
     /// A name that nothing has.
-    #[error("there is no {what} `{name}`")]
+    #[error("there is no {what} `{}`", Excerpt(name))]
     UnknownName {
         /// What was looked for.
         what: &'static str,

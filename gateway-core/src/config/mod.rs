@@ -8,6 +8,7 @@ mod error;
 mod kinds;
 mod models;
 mod names;
+mod origin;
 mod read;
 mod report;
 #[cfg(any(test, feature = "schema"))]
@@ -28,7 +29,7 @@ pub use digest::{DigestError, KeyDigest};
 pub use error::{ConfigError, ConfigErrors, Problem};
 #[cfg(any(test, feature = "schema"))]
 pub use schema::json_schema;
-pub use settings::{Estimates, Headroom, Leases, Load, Permits, Refresh, Retries, Sizes, Streams, Timeouts};
+pub use settings::{Cors, Estimates, Headroom, Leases, Load, Permits, Refresh, Retries, Sizes, Streams, Timeouts};
 pub use url::UrlError;
 pub use validated::{
     Admin, Budget, CannedTier, Cluster, Config, EngineKind, Ladder, Model, PartTokens, Priority, Region, Replica,

@@ -90,7 +90,8 @@ fn check_table(model: &written::Model, tables: Option<&[&str]>, report: &mut Rep
     };
     let problem = Problem::NoTable { name: name.clone() };
     let expected = match tables {
-        [] => "it carries none: leave `tokens` out, and prompts are counted by estimate".to_owned(),
+        [] => "it carries none: `tidegate tokens compile` makes one; leave `tokens` out, and prompts are counted by estimate"
+            .to_owned(),
         tables => format!("it carries {}", one_of(tables.iter().copied())),
     };
     report.add(at.place, problem, expected);

@@ -5,6 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use super::kinds::{Decimal, Flag, Limit, List, Whole};
+use super::origin::Origin;
 use super::read::Kind;
 use super::report::{Place, Report};
 use super::texts::{Digest, Engine, ModelId, Pattern, Priority, ReplicaUrl, Text};
@@ -111,6 +112,12 @@ impl<const MAX: usize> Describe for Text<MAX> {
 impl Describe for ReplicaUrl {
     fn schema() -> Value {
         json!({ "type": "string", "pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s/?#@][^\s?#@]*$" })
+    }
+}
+
+impl Describe for Origin {
+    fn schema() -> Value {
+        json!({ "type": "string", "pattern": r"^(\*|[a-z][a-z0-9+.-]*://[a-zA-Z0-9[][a-z0-9._:\[\]-]*)$" })
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::Uri;
 
 use super::digest::KeyDigest;
-use super::settings::{Estimates, Headroom, Leases, Load, Permits, Refresh, Retries, Sizes, Streams, Timeouts};
+use super::settings::{Cors, Estimates, Headroom, Leases, Load, Permits, Refresh, Retries, Sizes, Streams, Timeouts};
 use crate::budget::{BudgetLimits, Rate};
 use crate::cluster::BreakerPolicy;
 use crate::cluster::{ClusterPolicy, PolicyDigest};
@@ -52,6 +52,8 @@ pub struct Config {
     pub leases: Leases,
     /// What is left for requests of higher priority.
     pub headroom: Headroom,
+    /// Which web pages may ask.
+    pub cors: Cors,
     /// How often what is stored is read anew.
     pub refresh: Refresh,
 }
@@ -140,6 +142,15 @@ impl EngineKind {
             Self::Tgi => "tgi",
             Self::TensorrtLlm => "tensorrt-llm",
             Self::LlamaCpp => "llama.cpp",
+        }
+    }
+
+    /// Whether a bound of -1 output tokens means none to it: llama.cpp's server counts `n_predict` so, and reads
+    /// `max_tokens` as that. The others refuse it.
+    pub fn takes_minus_one_for_no_bound(self) -> bool {
+        match self {
+            Self::LlamaCpp => true,
+            Self::Vllm | Self::Sglang | Self::Tgi | Self::TensorrtLlm => false,
         }
     }
 }

@@ -8,7 +8,7 @@ use super::report::At;
 use super::report::Report;
 use super::section::section;
 use super::settings::written::{
-    Breaker, Estimates, Headroom, Leases, Load, Permits, Refresh, Retries, Sizes, Streams, Timeouts,
+    Breaker, Cors, Estimates, Headroom, Leases, Load, Permits, Refresh, Retries, Sizes, Streams, Timeouts,
 };
 use super::texts::{Digest, Engine, ModelId, Name, Priority, ReplicaUrl, Secret, Text};
 use crate::budget::{MOST_PER_DAY, Rate};
@@ -49,6 +49,8 @@ section! {
         leases: Leases,
         /// The shares of budgets, and of clusters' room, that are left for requests of higher priority.
         headroom: Headroom,
+        /// Which web pages may ask, and read what is answered.
+        cors: Cors,
         /// How often what is stored is read anew.
         refresh: Refresh,
     }

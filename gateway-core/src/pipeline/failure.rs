@@ -86,13 +86,20 @@ fn of_request(error: &RequestError, message: String) -> ApiError {
             invalid(StatusCode::UNAUTHORIZED).code("invalid_api_key")
         }
         RequestError::ReservedHeader { .. } => invalid(StatusCode::BAD_REQUEST).code("reserved_header"),
-        RequestError::NoSuchPath => invalid(StatusCode::NOT_FOUND).code("not_found"),
+        RequestError::NoSuchPath | RequestError::NoResponses => invalid(StatusCode::NOT_FOUND).code("not_found"),
+        RequestError::ForeignOrigin { .. } => {
+            new(StatusCode::FORBIDDEN, ErrorKind::Permission).code("origin_not_allowed")
+        }
         RequestError::WrongMethod { allowed } => ApiError {
             allow: Some(allowed),
             ..invalid(StatusCode::METHOD_NOT_ALLOWED).code("method_not_allowed")
         },
         RequestError::WrongContentType => invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE).code("unsupported_media_type"),
-        RequestError::TooLarge { .. } => invalid(StatusCode::PAYLOAD_TOO_LARGE).code("request_too_large"),
+        RequestError::UnknownCoding { .. } => invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE).code("unsupported_encoding"),
+        RequestError::NotCoded { .. } => invalid(StatusCode::BAD_REQUEST).code("invalid_encoding"),
+        RequestError::TooLarge { .. } | RequestError::TooLargeDecoded { .. } => {
+            invalid(StatusCode::PAYLOAD_TOO_LARGE).code("request_too_large")
+        }
         RequestError::Incomplete { .. } => invalid(StatusCode::BAD_REQUEST).code("incomplete_body"),
         RequestError::TooSlow { .. } => invalid(StatusCode::REQUEST_TIMEOUT).code("body_timeout"),
         RequestError::NotJson { .. } => invalid(StatusCode::BAD_REQUEST).code("invalid_json"),

@@ -11,6 +11,7 @@
 //! - `intake/`: what a request is, takes and may spend, until it can be dispatched.
 //! - `leases/`: what a request holds of its tenant's budgets.
 //! - `maintain/`: what goes on behind requests' backs.
+//! - `cors.rs`: which web pages may ask, and read what is answered.
 //! - `context.rs`: what every stage may look at.
 //! - `state/`: what is kept between requests.
 
@@ -18,6 +19,7 @@ mod answer;
 mod body;
 mod collect;
 mod context;
+mod cors;
 mod delivery;
 mod dispatch;
 mod endpoints;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 
 use super::body::Body;
@@ -68,6 +68,14 @@ pub(super) fn event_stream(body: Body) -> Response<Body> {
         .headers_mut()
         .insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
+}
+
+/// Leaves the body out of the answer to a HEAD request, and says how long it would be. What is answered so is never a
+/// stream.
+pub(super) fn leave_body_out(response: &mut Response<Body>) {
+    if let Body::Full(body) = std::mem::replace(response.body_mut(), Body::Full(Bytes::new())) {
+        response.headers_mut().insert(CONTENT_LENGTH, body.len().into());
+    }
 }
 
 /// What every response carries: the request's id, and the milliseconds that it took until here.

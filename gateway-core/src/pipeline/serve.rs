@@ -5,14 +5,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::Stream;
+use futures::{Stream, StreamExt};
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 
 use super::body::Body;
 use super::context::Exchange;
+use super::cors;
 use super::endpoints::{budgets, config, generate, models, probes, tokenize};
 use super::failure::Failure;
+use super::intake::pass_over;
 use super::maintain;
 use super::response;
 use super::state::Gateway;
@@ -78,11 +80,21 @@ impl<P: Platform> Exchange<P> {
         B: Stream<Item = Result<Bytes, E>> + Unpin,
         E: Display,
     {
-        let result = match unknown {
-            Some(unknown) if *route != Route::Readyz => Err(unknown),
-            Some(_) | None => self.route(route, head, body).await,
+        let mut body = body.fuse();
+        let result = match (cors::preflight(&self.config.cors, head), unknown) {
+            (Some(answer), _) => answer.map_err(Failure::from),
+            (None, Some(unknown)) if *route != Route::Readyz => Err(unknown),
+            (None, Some(_) | None) => self.route(route, head, &mut body).await,
         };
+        if result.is_err() && !body.is_done() {
+            let passed_over = pass_over(&self.platform, &head.headers, &mut body);
+            self.within(self.config.timeouts.request_body, passed_over).await;
+        }
         let mut response = result.unwrap_or_else(|failure| response::error(route.dialect(), &ApiError::from(failure)));
+        if head.method == Method::HEAD {
+            response::leave_body_out(&mut response);
+        }
+        cors::share(&self.config.cors, &head.headers, response.headers_mut());
         let after = self.platform.now().since(self.arrived);
         response::sign(&mut response, &self.id, after);
         if let Some(rates) = self.rates.get() {
@@ -115,6 +127,7 @@ impl<P: Platform> Exchange<P> {
             Route::Budget(asked) => budgets::change(self, asked, head, body).await,
             Route::WriteConfig => config::write(self, head, body).await,
             Route::MethodNotAllowed(allowed) => Err(RequestError::WrongMethod { allowed }.into()),
+            Route::Responses => Err(RequestError::NoResponses.into()),
             Route::NotFound => Err(RequestError::NoSuchPath.into()),
         }
     }

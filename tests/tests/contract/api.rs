@@ -178,6 +178,34 @@ fn health_and_readiness_need_no_key() {
 }
 
 #[test]
+fn what_can_be_read_can_be_asked_for_by_its_head() {
+    for target in ["/healthz", "/readyz", "/v1/models", "/v1/models/tide-solo"] {
+        let get = SHARED.send(&Request::get(target).key(&key("everyone")));
+        let mut connection = connect(SHARED.gateway.address());
+        let request = Request::new("HEAD", target).key(&key("everyone"));
+        connection
+            .write_all(&request.to_bytes(SHARED.gateway.address()))
+            .expect("the request is sent");
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).expect("it is answered");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        assert_eq!(body, "", "{target}");
+        let head = head.to_ascii_lowercase();
+        assert!(head.starts_with("http/1.1 200"), "{target}: {head}");
+        for name in ["content-type", "content-length"] {
+            let line = format!("{name}: {}", get.header(name).unwrap_or_default());
+            assert!(
+                head.lines().any(|other| other == line),
+                "{target}: {line:?} is not in {head}"
+            );
+        }
+        assert!(head.contains("x-request-id: req_"), "{head}");
+    }
+    let no_key = SHARED.send(&Request::get("/v1/models"));
+    assert_eq!(no_key.status, 401);
+}
+
+#[test]
 fn an_answer_is_labelled_with_what_served_it() {
     for body in [chat("tide-solo", "labels"), chat_stream("tide-solo", "labels")] {
         let response = ask(&body);

@@ -3,9 +3,11 @@
 
 mod api;
 mod bad_input;
+mod browsers;
 mod budgets;
 mod clients_leave;
 mod config;
+mod encodings;
 mod faults;
 mod keys;
 mod ladder;

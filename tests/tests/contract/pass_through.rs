@@ -46,6 +46,47 @@ fn a_streamed_request_gets_usage_asked_for_and_nothing_else() {
 }
 
 #[test]
+fn counts_that_are_written_as_fractions_reach_the_engine_as_whole_numbers() {
+    let sent = with(
+        chat("tide-scripted", "written-as-fractions"),
+        json!({"max_tokens": 16.0, "n": 1.0, "temperature": 1.0, "top_k": 5.0}),
+    );
+    let sent = sent.to_string();
+    assert!(sent.contains("16.0") && sent.contains("\"n\":1.0"), "{sent}");
+    let seen = seen_by_upstream("written-as-fractions", &sent, Script::json(ANSWER));
+    let expected = sent
+        .replacen("\"tide-scripted\"", "\"scripted-upstream-name\"", 1)
+        .replacen("16.0", "16", 1)
+        .replacen("\"n\":1.0", "\"n\":1", 1);
+    assert_eq!(String::from_utf8_lossy(&seen.body), expected);
+}
+
+#[test]
+fn a_bound_of_minus_one_reaches_engines_that_take_it_for_none() {
+    let llama = SHARED.scripted("llama");
+    llama.on("bound-of-minus-one", Script::json(ANSWER));
+    let asked = with(chat("tide-llama", "bound-of-minus-one"), json!({"max_tokens": -1})).to_string();
+    let response = SHARED.send(&post_chat(&asked));
+    assert_eq!(response.status, 200, "{}", response.text());
+    let seen = llama.seen("bound-of-minus-one");
+    assert_eq!(String::from_utf8_lossy(&seen[0].body), asked);
+}
+
+#[test]
+fn embeddings_of_messages_pass() {
+    let sent = r#"{"model":"tide-scripted","messages":[{"role":"user","content":[{"type":"text","text":"embed-messages"},{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}]}],"encoding_format":"float"}"#;
+    let answer = r#"{"object":"list","model":"m","data":[{"object":"embedding","index":0,"embedding":[0.5]}],"usage":{"prompt_tokens":7,"total_tokens":7}}"#;
+    scripted().on("embed-messages", Script::json(answer));
+    let response = SHARED.send(&post("/v1/embeddings", sent));
+    assert_eq!(response.text(), answer.replacen("\"m\"", "\"tide-scripted\"", 1));
+    let seen = scripted().seen("embed-messages");
+    assert_eq!(
+        String::from_utf8_lossy(&seen[0].body),
+        sent.replace("tide-scripted", "scripted-upstream-name")
+    );
+}
+
+#[test]
 fn options_of_a_stream_stay_beside_the_usage_that_is_asked_for() {
     for (marker, options) in [
         (

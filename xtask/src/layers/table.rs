@@ -12,7 +12,7 @@ const GATEWAY_CORE: Area = Area {
     source: "gateway-core/src",
     module: &[],
     layers: &[
-        &["geo", "ids", "sleeps", "time"],
+        &["excerpt", "geo", "ids", "sleeps", "time"],
         &["budget", "cluster"],
         &["config", "route"],
         &["api"],
@@ -33,7 +33,7 @@ const PIPELINE: Area = Area {
     layers: &[
         // What bodies, failures and responses are made of.
         &["body", "collect", "failure"],
-        &["response"],
+        &["cors", "response"],
         // What is kept between requests, and what every stage of one may look at.
         &["state"],
         &["context"],

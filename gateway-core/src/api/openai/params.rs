@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::api::json_cursor::{JsonCursor, string};
 use crate::api::json_fields::Fields;
+use crate::api::request::BOUND_EXPECTED;
 use crate::api::request_error::RequestError;
 
 /// Typed access to fields. `null` counts as absent, as it does for OpenAI.
@@ -54,11 +55,18 @@ impl<'a> Params<'_, 'a> {
     }
 
     /// Every bound on output tokens, and as it was written.
-    pub fn output_bounds(&self) -> Result<Vec<(u64, &'a str)>, RequestError> {
-        let mut bounds = Vec::new();
-        for bound in ["max_tokens", "max_completion_tokens", "max_output_tokens"] {
-            let number = self.optional::<u64>(bound, "a whole number, at least 0")?;
-            bounds.extend(number.zip(self.fields.given(bound)));
+    pub fn output_bounds(&self) -> Result<OutputBounds<'a>, RequestError> {
+        let mut bounds = OutputBounds::default();
+        for param in OUTPUT_BOUNDS {
+            let Some(json) = self.fields.given(param) else { continue };
+            match Whole::read(json) {
+                Some(Whole::Count(count)) => bounds.counts.push((count, json)),
+                Some(Whole::MinusOne) => bounds.minus_one.push((param, json)),
+                None => {
+                    let expected = BOUND_EXPECTED;
+                    return Err(RequestError::WrongType { param, expected });
+                }
+            }
         }
         Ok(bounds)
     }
@@ -66,11 +74,10 @@ impl<'a> Params<'_, 'a> {
     /// How many answers are wanted.
     pub fn choices(&self) -> Result<u64, RequestError> {
         let (param, expected) = ("n", "a whole number from 1 to 16384");
-        let choices = self.optional::<u64>(param, expected)?.unwrap_or(1);
-        if (1..=MOST_CHOICES).contains(&choices) {
-            Ok(choices)
-        } else {
-            Err(RequestError::WrongType { param, expected })
+        match self.fields.given(param).map(Whole::read) {
+            None => Ok(1),
+            Some(Some(Whole::Count(choices))) if (1..=MOST_CHOICES).contains(&choices) => Ok(choices),
+            Some(Some(Whole::Count(_) | Whole::MinusOne) | None) => Err(RequestError::WrongType { param, expected }),
         }
     }
 
@@ -103,6 +110,37 @@ impl<'a> Params<'_, 'a> {
     }
 }
 
+/// What a request says of how long an answer may be.
+#[derive(Debug, Default)]
+pub(in crate::api) struct OutputBounds<'a> {
+    /// Every number of tokens, and as it is written.
+    pub counts: Vec<(u64, &'a str)>,
+    /// Parameters that say -1, as they are written.
+    pub minus_one: Vec<(&'static str, &'a str)>,
+}
+
+/// A whole number as JSON has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whole {
+    Count(u64),
+    MinusOne,
+}
+
+impl Whole {
+    /// Reads an integer, or a number whose fraction is zero.
+    fn read(json: &str) -> Option<Self> {
+        if let Ok(count) = json.parse() {
+            return Some(Self::Count(count));
+        }
+        let number = serde_json::from_str::<f64>(json).ok()?;
+        if number == -1.0 {
+            return Some(Self::MinusOne);
+        }
+        let is_count = number.fract() == 0.0 && (0.0..=LARGEST_WHOLE).contains(&number);
+        is_count.then_some(Self::Count(number as u64))
+    }
+}
+
 /// Passes a message, and gives its role, if it is an object that has just one.
 fn role<'a>(cursor: &mut JsonCursor<'a>) -> Option<Cow<'a, str>> {
     if !cursor.enter(b'{') {
@@ -119,5 +157,9 @@ fn role<'a>(cursor: &mut JsonCursor<'a>) -> Option<Cow<'a, str>> {
     role.filter(|_| count == 1)
 }
 
+/// The parameters that bound an answer's tokens.
+const OUTPUT_BOUNDS: [&str; 3] = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
+/// The largest number up to which a double holds every whole one: 2^53.
+const LARGEST_WHOLE: f64 = 9_007_199_254_740_992.0;
 /// What vLLM takes unless it is told otherwise (`VLLM_MAX_N_SEQUENCES`); OpenAI takes 128.
 const MOST_CHOICES: u64 = 16_384;

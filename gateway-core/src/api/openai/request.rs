@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::params::Params;
+use super::params::{OutputBounds, Params};
 use crate::api::endpoint::Endpoint;
 use crate::api::json_cursor::nests_deeper_than;
 use crate::api::json_edits::{Edit, appended};
@@ -25,12 +25,16 @@ pub fn decode(endpoint: Endpoint, body: Bytes, nesting: usize) -> Result<Generat
         Some(options) => Params { fields: options }.optional::<bool>("include_usage", "a boolean")?,
         None => None,
     };
-    let bounds = params.output_bounds()?;
+    let OutputBounds { counts, minus_one } = params.output_bounds()?;
     let choices = params.choices()?;
     let model = params.required::<String>("model", "a string")?;
     let stream = params.optional::<bool>("stream", "a boolean")?.unwrap_or(false) && endpoint != Endpoint::Embeddings;
     let prompt = read_prompt(endpoint, &params, &body)?;
     let usage_edit = stream.then(|| usage_edit(text, &fields, options.as_ref()));
+    let edits = choices_edit(text, &fields, choices)
+        .into_iter()
+        .chain(usage_edit)
+        .collect();
     let spans = fields.spans(text, PROMPT_PARAMS);
     let model_span = fields.get("model").map(|json| span_within(text, json));
     Ok(Generation {
@@ -38,8 +42,12 @@ pub fn decode(endpoint: Endpoint, body: Bytes, nesting: usize) -> Result<Generat
         model,
         stream,
         include_usage: include_usage.unwrap_or(false),
-        max_output: bounds.iter().map(|(bound, _)| *bound).max(),
-        bounds: bounds
+        max_output: counts
+            .iter()
+            .map(|(bound, _)| *bound)
+            .max()
+            .filter(|_| minus_one.is_empty()),
+        bounds: counts
             .into_iter()
             .map(|(bound, json)| (bound, span_within(text, json)))
             .collect(),
@@ -47,7 +55,11 @@ pub fn decode(endpoint: Endpoint, body: Bytes, nesting: usize) -> Result<Generat
         prompt,
         spans,
         model_span: model_span.unwrap_or_default(),
-        usage_edit,
+        minus_one: minus_one
+            .into_iter()
+            .map(|(param, json)| (param, span_within(text, json)))
+            .collect(),
+        edits,
         body,
     })
 }
@@ -71,6 +83,14 @@ pub fn read_fields<'a>(
         Some(param) => Err(RequestError::Duplicate { param }),
         None => Ok((text, fields)),
     }
+}
+
+/// What makes a whole number of the answers that are wanted where it is written otherwise, such as `1.0`: engines that read
+/// requests with Pydantic take both, others do not.
+fn choices_edit(text: &str, fields: &Fields<'_>, choices: u64) -> Option<Edit<'static>> {
+    let written = fields.given("n")?;
+    let whole = choices.to_string();
+    (written != whole).then(|| (span_within(text, written), whole.into()))
 }
 
 /// What asks for the usage at the end of a stream. `options` are the fields of `stream_options`, where it is an object.
@@ -102,7 +122,12 @@ fn read_prompt(endpoint: Endpoint, params: &Params<'_, '_>, body: &Bytes) -> Res
             Ok(Prompt { head: vec![head] })
         }
         Endpoint::Embeddings => {
-            params.string_or_array("input")?;
+            // vLLM embeds conversations too, with their images.
+            if params.fields.given("input").is_none() && params.fields.given("messages").is_some() {
+                params.messages(|_, _| ())?;
+            } else {
+                params.string_or_array("input")?;
+            }
             Ok(Prompt::default())
         }
     }
@@ -142,18 +167,25 @@ const PROMPT_HEAD_BYTES: usize = 4_096;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::EngineKind;
     use crate::ids::Tokens;
 
     fn chat(body: &str) -> Result<Generation, RequestError> {
         decode(Endpoint::Chat, Bytes::copy_from_slice(body.as_bytes()), 32)
     }
 
+    fn sent_to(engine: EngineKind, body: &str) -> String {
+        let request = chat(body).unwrap();
+        String::from_utf8(request.body_for("served", engine, Tokens(u64::MAX)).to_vec()).unwrap()
+    }
+
     fn sent(body: &str) -> String {
-        sent_with_room(body, Tokens(u64::MAX))
+        sent_to(EngineKind::Vllm, body)
     }
 
     fn sent_with_room(body: &str, room: Tokens) -> String {
-        String::from_utf8(chat(body).unwrap().body_for("served", room).to_vec()).unwrap()
+        let request = chat(body).unwrap();
+        String::from_utf8(request.body_for("served", EngineKind::Vllm, room).to_vec()).unwrap()
     }
 
     const MESSAGES: &str = r#""messages":[{"role":"user","content":"hi"}]"#;
@@ -183,6 +215,51 @@ mod tests {
                 sent(&body),
                 format!(r#"{{"model":"served",{MESSAGES},"stream":true{after}}}"#)
             );
+        }
+    }
+
+    #[test]
+    fn counts_with_a_fraction_of_zero_are_sent_without_it() {
+        let body =
+            format!(r#"{{"model":"served",{MESSAGES},"max_tokens":16.0,"temperature":1.0,"n": 2e0,"stream":false}}"#);
+        let request = chat(&body).unwrap();
+        assert_eq!((request.max_output, request.choices), (Some(16), 2));
+        let expected = body.replace("16.0", "16").replace("2e0", "2");
+        assert_eq!(sent(&body), expected);
+        for wrong in ["16.5", "-2", "-0.5", "1e300", "\"16\"", "true", "[16]"] {
+            let error = chat(&body.replace("16.0", wrong)).unwrap_err().to_string();
+            assert!(error.contains("`max_tokens`"), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_bound_of_minus_one_is_none_and_goes_to_engines_that_know_it() {
+        for written in ["-1", "-1.0"] {
+            let body = format!(r#"{{"model":"served",{MESSAGES},"max_tokens":{written},"max_completion_tokens":9}}"#);
+            let request = chat(&body).unwrap();
+            assert_eq!(request.max_output, None);
+            assert_eq!(sent_to(EngineKind::LlamaCpp, &body), body);
+            assert_eq!(sent(&body), body.replace(written, "null"));
+        }
+    }
+
+    #[test]
+    fn embeddings_are_of_an_input_or_of_messages() {
+        let embed = |body: &str| decode(Endpoint::Embeddings, Bytes::copy_from_slice(body.as_bytes()), 32);
+        let request = embed(&format!(r#"{{"model":"m",{MESSAGES}}}"#)).unwrap();
+        assert_eq!(
+            request.prompt_json().collect::<Vec<_>>(),
+            [br#"[{"role":"user","content":"hi"}]"#]
+        );
+        assert!(embed(r#"{"model":"m","input":["a"]}"#).is_ok());
+        for (body, expected) in [
+            (r#"{"model":"m"}"#, "`input`"),
+            (r#"{"model":"m","input":7}"#, "`input`"),
+            (r#"{"model":"m","messages":[]}"#, "`messages`"),
+            (r#"{"model":"m","messages":["a"]}"#, "`messages`"),
+        ] {
+            let error = embed(body).unwrap_err().to_string();
+            assert!(error.contains(expected), "{body}: {error}");
         }
     }
 
@@ -239,9 +316,10 @@ mod tests {
                 "`stream`",
             ),
             (
-                r#"{"model":"m","messages":[{"role":"user"}],"max_tokens":-1}"#,
+                r#"{"model":"m","messages":[{"role":"user"}],"max_tokens":-2}"#,
                 "`max_tokens`",
             ),
+            (r#"{"model":"m","messages":[{"role":"user"}],"n":-1}"#, "`n`"),
             (r#"{"model":"m","messages":[{"role":"user"}],"n":0}"#, "`n`"),
             (r#"{"model":"m","messages":[{"role":"user"}],"n":16385}"#, "`n`"),
             (

@@ -6,11 +6,12 @@ mod validated;
 pub(super) mod written;
 
 pub(super) use moved::refuse_moved;
-pub use validated::{Estimates, Headroom, Leases, Load, Permits, Refresh, Retries, Sizes, Streams, Timeouts};
+pub use validated::{Cors, Estimates, Headroom, Leases, Load, Permits, Refresh, Retries, Sizes, Streams, Timeouts};
 
 use std::time::Duration;
 
 use super::error::Problem;
+use super::origin;
 use super::read::value;
 use super::report::{At, Report};
 use super::written::Root;
@@ -132,6 +133,15 @@ pub(super) fn headroom(root: &Root) -> Option<Headroom> {
     Some(Headroom {
         for_high_percent: *value(&written.for_high_percent)?,
         for_normal_percent: *value(&written.for_normal_percent)?,
+    })
+}
+
+/// `[cors]`.
+pub(super) fn cors(root: &Root) -> Option<Cors> {
+    let listed = value(&value(&root.cors)?.allow_origins)?.as_ref();
+    let origins: Option<Vec<String>> = listed.map(|origins| origins.iter().map(|at| at.value.clone()).collect());
+    Some(Cors {
+        allow_origins: origins.filter(|origins| origins.iter().all(|origin| origin != origin::ANY)),
     })
 }
 

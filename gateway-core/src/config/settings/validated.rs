@@ -100,6 +100,13 @@ impl Headroom {
     }
 }
 
+/// Which web pages may ask, and read what is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cors {
+    /// The origins of those pages; `None` for all of them.
+    pub allow_origins: Option<Vec<String>>,
+}
+
 /// How often what is stored is read anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refresh {

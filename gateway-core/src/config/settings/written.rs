@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::config::kinds::{Flag, Limit};
+use crate::config::kinds::{Flag, Limit, List};
+use crate::config::origin::Origin;
 use crate::config::section::section;
 use crate::ids::Tokens;
 
@@ -109,6 +110,16 @@ section! {
         for_high_percent: Limit<u8, 0, 0, 90>,
         /// The share, beyond that, that requests of normal and high priority alone may use, in percent.
         for_normal_percent: Limit<u8, 25, 0, 90>,
+    }
+}
+
+section! {
+    /// Which web pages may ask, and read what is answered. Browsers keep others from both; whatever is no browser needs
+    /// no leave.
+    Cors {
+        /// The origins of those pages, as browsers send them; `*` for all, as when left out; an empty list for none.
+        /// Keys are what counts: browsers send no cookies along.
+        allow_origins: Option<List<Origin, 0>>,
     }
 }
 

@@ -95,7 +95,10 @@ fn a_table_that_the_deployment_does_not_carry_is_refused_with_those_it_has() {
     let refusal = "gateway.toml:28: models[1].tokens: this deployment carries no table `qwen3`; it carries ";
     for (tables, rest) in [
         (&["gpt-oss", "llama"][..], "one of `gpt-oss`, `llama`"),
-        (&[], "none: leave `tokens` out, and prompts are counted by estimate"),
+        (
+            &[],
+            "none: `tidegate tokens compile` makes one; leave `tokens` out, and prompts are counted by estimate",
+        ),
     ] {
         assert_eq!(read(tables).unwrap_err(), format!("{refusal}{rest}"));
     }
@@ -103,6 +106,20 @@ fn a_table_that_the_deployment_does_not_carry_is_refused_with_those_it_has() {
         Config::parse(&text, None).is_ok(),
         "where it is not known which there are"
     );
+}
+
+#[test]
+fn pages_of_any_origin_may_ask_where_none_are_listed() {
+    let allowed = |origins: &str| {
+        let text = format!("{SOUND}\n[cors]\n{origins}");
+        let config = Config::parse(&text, None).unwrap_or_else(|errors| panic!("{errors}"));
+        config.cors.allow_origins
+    };
+    assert_eq!(allowed(""), None);
+    assert_eq!(allowed("allow_origins = [\"https://a.example\", \"*\"]"), None);
+    assert_eq!(allowed("allow_origins = []"), Some(Vec::new()));
+    let listed = Some(vec!["https://a.example".to_owned()]);
+    assert_eq!(allowed("allow_origins = [\"https://a.example\"]"), listed);
 }
 
 #[test]

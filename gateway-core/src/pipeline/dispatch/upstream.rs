@@ -26,7 +26,9 @@ pub(in crate::pipeline) fn upstream_request<P: Platform>(
 ) -> Result<UpstreamRequest, AttemptError> {
     let Order { exchange, request, .. } = order;
     let accept = request.dialect().content_type(request.stream);
-    let mut upstream = Request::new(request.body_for(&target.serving.served_name, target.count.room));
+    let (serving, room) = (target.serving, target.count.room);
+    let body = request.body_for(&serving.served_name, serving.cluster.engine, room);
+    let mut upstream = Request::new(body);
     *upstream.method_mut() = Method::POST;
     *upstream.uri_mut() =
         url_at(&replica.url, request.endpoint).map_err(|error| SendError::Connect(error.to_string()))?;

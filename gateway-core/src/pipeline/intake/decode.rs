@@ -43,7 +43,7 @@ pub(in crate::pipeline) fn check_headers(headers: &HeaderMap) -> Result<Option<&
 /// Reads the body, and finds the model that it asks for.
 ///
 /// # Errors
-/// When the body is not what the API says, or the caller may use no such model.
+/// When the body is not what the API says, or not what the model's engines know, or the caller may use no such model.
 pub(in crate::pipeline) fn decode<P: Platform>(
     exchange: &Exchange<P>,
     endpoint: Endpoint,
@@ -56,11 +56,14 @@ pub(in crate::pipeline) fn decode<P: Platform>(
         .model(&request.model)
         .filter(|model| caller.tenant.may_use(&model.name))
     {
-        Some(model) => Ok(Decoded {
-            caller,
-            model: Arc::clone(model),
-            request,
-        }),
+        Some(model) => {
+            request.check_for(model)?;
+            Ok(Decoded {
+                caller,
+                model: Arc::clone(model),
+                request,
+            })
+        }
         None => Err(RequestError::UnknownModel { model: request.model }),
     }
 }

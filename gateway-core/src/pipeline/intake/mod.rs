@@ -13,5 +13,5 @@ pub(super) use decode::{Decoded, check_headers, decode};
 pub(super) use estimates::correction_in_cell;
 pub(super) use order::Order;
 pub(super) use plan::{Planned, Target, plan};
-pub(super) use receive::receive;
+pub(super) use receive::{pass_over, receive};
 pub(super) use reserve::reserve;
