@@ -1,14 +1,14 @@
 //! What both edge adapters bundle: the configuration, which is the file that `TIDEGATE_CONFIG` names or else the
 //! workspace's `gateway.toml`; and for Spin the token tables in the folder that `TIDEGATE_TOKENS` names. `cargo xtask
 //! build` always names one, and then the configuration must be sound with the tables that are there, and they with
-//! themselves: what is wrong is found now, and not by the first request.
+//! themselves: what is wrong is found now, and not by the first request, and told as `tidegate check` tells it.
 
 use std::error::Error;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use tidegate_core::config::Config;
+use tidegate_core::config::{Config, ConfigErrors, Problem};
 use tidegate_core::tokens::{TABLE_EXTENSION, Table};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -23,7 +23,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         .transpose()?;
     if let Some(tables) = &tables {
         let names: Vec<&str> = tables.iter().map(|(name, _)| name.as_str()).collect();
-        Config::parse(&text, Some(&names)).map_err(|errors| format!("{} is wrong:\n{errors}", config.display()))?;
+        if let Err(errors) = Config::parse(&text, Some(&names)) {
+            tell(&config, &errors);
+            return Ok(());
+        }
     }
     let mut elements = String::new();
     for (name, path) in tables.unwrap_or_default() {
@@ -33,6 +36,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("gateway.toml"), text)?;
     fs::write(out.join("tables.rs"), format!("&[{elements}]"))?;
     Ok(())
+}
+
+/// Has cargo show what is wrong, line by line, and fail. An error of this program would be shown with all that it
+/// printed.
+fn tell(config: &Path, errors: &ConfigErrors) {
+    let listed = errors.to_string();
+    let lines = listed.lines();
+    println!("cargo::error={} cannot be bundled", config.display());
+    lines.for_each(|line| println!("cargo::error={line}"));
+    let lacks_table = |problem: &Problem| matches!(problem, Problem::NoTable { .. });
+    if errors.as_slice().iter().any(|error| lacks_table(&error.problem)) {
+        let folder = env::var_os(TOKENS_VARIABLE).map(PathBuf::from).unwrap_or_default();
+        println!("cargo::error=tables belong into {}. {MAKING_TABLES}", folder.display());
+    }
 }
 
 /// The sound tables in a folder, with their names; none when there is no such folder.
@@ -61,5 +78,7 @@ fn about(path: &Path, error: &dyn Error) -> String {
     format!("{}: {error}", path.display())
 }
 
+const MAKING_TABLES: &str = "`cargo xtask tokens` makes those of qwen3, deepseek-v3 and gpt-oss, target/tokens/NAME.tokens; \
+    `tidegate tokens compile` makes one of any tokenizer";
 const CONFIG_VARIABLE: &str = "TIDEGATE_CONFIG";
 const TOKENS_VARIABLE: &str = "TIDEGATE_TOKENS";
