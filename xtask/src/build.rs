@@ -7,7 +7,7 @@ use crate::cli::BuildOptions;
 use crate::command::Run;
 use crate::component::componentize;
 use crate::error::TaskError;
-use crate::packages::{self, SPIN_HOST, SPIN_HOST_PROFILE, selected};
+use crate::packages::{self, selected};
 use crate::runtime::Runtime;
 use crate::setup::{WASM_TARGET, WasmToolchain, wasm_toolchain};
 use crate::wasm_opt::optimize;
@@ -85,6 +85,7 @@ pub fn cloudflare(wasm: &WasmToolchain, purpose: Purpose, tables: &Path) -> Resu
         Purpose::Deployment => workspace::work_folder("cloudflare")?,
         Purpose::Conformance => workspace::work_folder("conformance/cloudflare")?,
     };
+    compile("tidegate-cloudflare", wasm, features(purpose), Some(tables))?;
     worker("edge-cloudflare", &out, wasm, features(purpose), Some(tables))?;
     carried::into_worker(tables, &out)?;
     Ok(out)
@@ -114,14 +115,6 @@ pub fn bare_spin(wasm: &WasmToolchain) -> Result<PathBuf, TaskError> {
     Ok(out)
 }
 
-/// The program that runs Spin components.
-pub fn spin_host() -> Result<PathBuf, TaskError> {
-    Run::cargo()
-        .args(["build", "--package", SPIN_HOST, "--profile", SPIN_HOST_PROFILE])
-        .shown()?;
-    Ok(workspace::target().join(SPIN_HOST_PROFILE).join(SPIN_HOST))
-}
-
 fn features(purpose: Purpose) -> &'static [&'static str] {
     match purpose {
         Purpose::Deployment => &[],
@@ -139,6 +132,17 @@ fn environment(wasm: &WasmToolchain, tables: Option<&Path>) -> Vec<(&'static str
         .chain(config.map(|path| (CONFIG, path.into_os_string())))
         .chain(tables.map(|folder| (carried::TOKENS, folder.as_os_str().to_owned())))
         .collect()
+}
+
+/// Compiles an adapter. `worker-build` would do the same for a Worker, and then finds it done; but what cargo says of a
+/// wrong configuration would be lost in what it says itself.
+fn compile(package: &str, wasm: &WasmToolchain, features: &[&str], tables: Option<&Path>) -> Result<(), TaskError> {
+    let build = Run::cargo().args(["build", "--lib", "--profile", "edge", "--target", WASM_TARGET]);
+    build
+        .args(["--package", package, "--features", &features.join(",")])
+        .env("WASM_BINDGEN_USE_JS_SYS", "1") // As `worker-build` does, for the macros of wasm-bindgen.
+        .envs(environment(wasm, tables))
+        .shown()
 }
 
 fn worker(
@@ -165,19 +169,7 @@ fn component(
     features: &[&str],
     tables: Option<&Path>,
 ) -> Result<(), TaskError> {
-    Run::cargo()
-        .args([
-            "build",
-            "--profile",
-            "edge",
-            "--target",
-            WASM_TARGET,
-            "--package",
-            package,
-        ])
-        .args(["--features", &features.join(",")])
-        .envs(environment(wasm, tables))
-        .shown()?;
+    compile(package, wasm, features, tables)?;
     let module = workspace::target()
         .join(WASM_TARGET)
         .join("edge")

@@ -18,6 +18,7 @@ mod processes;
 mod runtime;
 mod setup;
 mod size;
+mod spin;
 mod steps;
 mod terminal;
 mod test;

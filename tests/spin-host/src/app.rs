@@ -39,7 +39,7 @@ impl App {
     ///
     /// # Errors
     /// When a variable is missing or unknown, or an allowed outbound host is not understood.
-    pub(crate) fn new(manifest: &Manifest, set: &[(String, String)], state: &Path, nodelay: bool) -> Result<Self> {
+    pub(crate) fn new(manifest: &Manifest, set: &[(String, String)], state: &Path) -> Result<Self> {
         let values = template::values(&manifest.variables, set, |name| std::env::var(name).ok())?;
         let component = &manifest.component;
         let resolve = |template: &String| template::resolve(template, &values);
@@ -55,7 +55,7 @@ impl App {
         Ok(Self {
             variables: component.variables.iter().map(variable).collect::<Result<_>>()?,
             hosts: Arc::new(OutboundHosts::parse(&hosts)?),
-            client: Client::new(nodelay),
+            client: Client::new(),
             stores: component.key_value_stores.iter().cloned().collect(),
             key_values: KeyValues::open(&state.join("key_value.db"))?,
             databases: component.sqlite_databases.iter().cloned().collect(),

@@ -6,7 +6,8 @@
 //! along; a client that leaves shows as a failed write of the body, and before the head was sent not at all;
 //! variables with templates, allowed outbound hosts, key-value stores, SQLite databases and Redis as spin.toml grants
 //! them;
-//! outbound connections are pooled; accepted and outbound connections have no TCP_NODELAY (`--nodelay` sets it).
+//! outbound connections are pooled; accepted and outbound connections have no TCP_NODELAY; a request
+//! whose absolute address and `host` header name different authorities gets no answer.
 //!
 //! What it leaves out: TLS, CIDR ranges and service chaining among the allowed hosts, self requests, redirects to
 //! other components, libSQL, and the denial of `ATTACH`.
@@ -59,9 +60,6 @@ struct Arguments {
     /// Where databases are kept; without it, in a folder that is removed at the end.
     #[arg(long)]
     state: Option<PathBuf>,
-    /// Sets TCP_NODELAY on accepted and outbound connections, which Spin does not.
-    #[arg(long)]
-    nodelay: bool,
     /// Tells `perf` the names of the component's functions, if it still has them, in /tmp/perf-PID.map.
     #[arg(long)]
     perf_map: bool,
@@ -91,12 +89,7 @@ async fn run(arguments: Arguments) -> wasmtime::Result<()> {
     let manifest = Manifest::read(&arguments.manifest)?;
     let component = arguments.component.clone().unwrap_or_else(|| manifest.component_path());
     let state = StateFolder::new(arguments.state.as_deref())?;
-    let app = Arc::new(App::new(
-        &manifest,
-        &arguments.variables,
-        &state.path,
-        arguments.nodelay,
-    )?);
+    let app = Arc::new(App::new(&manifest, &arguments.variables, &state.path)?);
     for (key, value) in &arguments.key_values {
         app.key_values.seed(key, &value_or_file(value)?)?;
     }
@@ -111,7 +104,7 @@ async fn run(arguments: Arguments) -> wasmtime::Result<()> {
         .with_context(|| format!("cannot listen on {}", arguments.listen))?;
     println!("ready url=http://{}", listener.local_addr()?);
     tokio::select! {
-        result = server::serve(listener, handler, arguments.nodelay) => result,
+        result = server::serve(listener, handler) => result,
         result = asked_to_stop() => result,
     }
 }

@@ -35,8 +35,8 @@ type Sent = Result<(http::Response<WasiBody>, Io), Error>;
 
 impl Client {
     /// A client without connections.
-    pub(crate) fn new(nodelay: bool) -> Self {
-        Self(legacy::Client::builder(TokioExecutor::new()).build(Connector { nodelay }))
+    pub(crate) fn new() -> Self {
+        Self(legacy::Client::builder(TokioExecutor::new()).build(Connector))
     }
 
     async fn send(&self, mut request: http::Request<WasiBody>, options: RequestOptions) -> Sent {
@@ -93,9 +93,7 @@ impl WasiHttpHooks for Outbound {
 
 /// Opens connections within the time that the request which wants one allows.
 #[derive(Clone)]
-struct Connector {
-    nodelay: bool,
-}
+struct Connector;
 
 impl tower_service::Service<http::Uri> for Connector {
     type Response = TokioIo<TcpStream>;
@@ -107,13 +105,11 @@ impl tower_service::Service<http::Uri> for Connector {
     }
 
     fn call(&mut self, uri: http::Uri) -> Self::Future {
-        let nodelay = self.nodelay;
         let limit = CONNECT_TIMEOUT.try_with(|limit| *limit).unwrap_or(DEFAULT_TIMEOUT);
         Box::pin(async move {
             let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
             let connect = TcpStream::connect((host, uri.port_u16().unwrap_or(80)));
             let stream = timeout(limit, connect).await.map_err(|_| io::ErrorKind::TimedOut)??;
-            stream.set_nodelay(nodelay)?;
             Ok(TokioIo::new(stream))
         })
     }

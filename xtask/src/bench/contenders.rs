@@ -56,7 +56,7 @@ pub fn gateway(bench: &Bench, gateway: &Gateway, threads: Threads) -> Result<Chi
         (Gateway::Native { .. }, Threads::One) => ("tidegate-native", &["--threads", "1"]),
         (Gateway::Native { .. }, Threads::Default) => ("tidegate-native-threads", &[]),
         (Gateway::Cloudflare { .. }, Threads::One | Threads::Default) => ("tidegate-cloudflare", &["--direct"]),
-        (Gateway::Spin { .. }, Threads::One | Threads::Default) => ("tidegate-spin", &["--nodelay"]),
+        (Gateway::Spin { .. }, Threads::One | Threads::Default) => ("tidegate-spin", &[]),
     };
     Child::start(name, &bench.meter.server(command.args(more)), &bench.folder)
 }
@@ -81,11 +81,8 @@ pub fn bare(bench: &Bench, name: &str, bare: &Bare) -> Result<Child, TaskError> 
         }
         Bare::Component { component, host } => {
             let mut command = Command::new(host);
-            command
-                .arg("--component")
-                .arg(component)
-                .arg("--nodelay")
-                .args(["--listen", "127.0.0.1:0"]);
+            command.arg("--component").arg(component);
+            command.args(["--listen", "127.0.0.1:0"]);
             command
                 .arg("--manifest")
                 .arg(workspace::root().join("tests/bare/spin/spin.toml"));

@@ -26,7 +26,7 @@ use crate::error::TaskError;
 use crate::packages::{self, selected};
 use crate::runtime::Runtime;
 use crate::setup::{node_modules, tested_tables, wasm_toolchain};
-use crate::{terminal, workspace};
+use crate::{spin, terminal, workspace};
 
 use contenders::{Bare, Threads, bare, config, gateway};
 use measure::{Meter, Mode, Server};
@@ -147,7 +147,7 @@ impl Bench {
 
     fn spin(&self) -> Result<Vec<Row>, TaskError> {
         let (tidegate, component) = terminal::step("build and start two Spin components", || {
-            let host = build::spin_host()?;
+            let host = spin::host()?;
             let tidegate = gateway(self, &build_of(Runtime::Spin, self)?, Threads::Default)?;
             let component = build::bare_spin(&wasm_toolchain()?)?;
             Ok((tidegate, bare(self, "bare-spin", &Bare::Component { component, host })?))

@@ -8,7 +8,7 @@ use crate::build::{self, Purpose};
 use crate::error::TaskError;
 use crate::runtime::Runtime;
 use crate::setup::{node_modules, wasm_toolchain};
-use crate::{terminal, workspace};
+use crate::{spin, terminal, workspace};
 
 /// A built gateway.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl Gateway {
                 let component = build::spin(&wasm_toolchain()?, Purpose::Deployment, tables)?;
                 Ok(Self::Spin {
                     component,
-                    host: build::spin_host()?,
+                    host: spin::host()?,
                 })
             }),
         }

@@ -13,7 +13,7 @@ use crate::packages::{self, CONTRACT, selected};
 use crate::runtime::Runtime;
 use crate::setup::{WasmToolchain, node_modules, python_with, redis_server, tested_tables, tokenizers, wasm_toolchain};
 use crate::steps::{Outcome, Steps};
-use crate::{check, size, workspace};
+use crate::{check, size, spin, workspace};
 
 /// What the suites need: the binary, the SDKs that act as clients, and what the runtimes run.
 pub struct Suite {
@@ -76,7 +76,7 @@ impl Suite {
             component: steps.run("build spin", || {
                 build::spin(wasm.get()?, Purpose::Deployment, tables.get()?)
             }),
-            host: steps.run("build the Spin host", build::spin_host),
+            host: steps.run("Spin, or the tests' host for it", spin::host),
         });
         if let (Some(cloudflare), Some(spin)) = (&cloudflare, &spin) {
             steps.run("sizes", || size::check(cloudflare.worker.get()?, spin.component.get()?));
