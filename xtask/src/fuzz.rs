@@ -16,17 +16,25 @@ pub fn run(options: &FuzzOptions) -> Result<(), TaskError> {
         version: CARGO_FUZZ,
         arguments: &["--locked"],
     })?;
-    let tables = terminal::step("token tables", || {
-        token_tables(&build::native(Profile::Debug, Purpose::Deployment)?)
-    })?;
-    for target in TARGETS
-        .iter()
-        .filter(|target| options.target.as_ref().is_none_or(|only| only == *target))
-    {
+    let chosen = |target: &&&str| options.target.as_ref().is_none_or(|only| only == **target);
+    let targets: Vec<&str> = TARGETS.iter().filter(chosen).copied().collect();
+    let tables = targets.contains(&ENCODER).then(|| {
+        terminal::step("token tables", || {
+            token_tables(&build::native(Profile::Debug, Purpose::Deployment)?)
+        })
+    });
+    let tables = tables.transpose()?.unwrap_or_default();
+    for target in targets {
         terminal::step(&format!("fuzz {target}"), || {
+            let folder = workspace::root().join("fuzz");
+            let found = workspace::made(folder.join("corpus").join(target))?;
+            let seeds = folder.join("seeds").join(target);
             Run::new(&fuzz)
                 // The code has nothing unsafe that a sanitizer would watch, and without one any compiler will do.
-                .args(["fuzz", "run", "--sanitizer", "none", target, "--"])
+                .args(["fuzz", "run", "--sanitizer", "none", target])
+                .arg(found)
+                .args(seeds.is_dir().then_some(seeds))
+                .arg("--")
                 .arg(format!("-max_total_time={}", options.seconds))
                 .arg(format!("-max_len={MAX_BYTES}"))
                 .arg(format!("-timeout={TIMEOUT_S}"))
@@ -43,7 +51,9 @@ pub fn run(options: &FuzzOptions) -> Result<(), TaskError> {
 }
 
 /// Also the files in `fuzz/fuzz_targets/`.
-pub const TARGETS: [&str; 2] = ["table", "encoder"];
+pub const TARGETS: [&str; 6] = ["table", ENCODER, "sse", "answer", "request", "walker"];
+/// The one that needs the models' tables.
+const ENCODER: &str = "encoder";
 const CARGO_FUZZ: &str = "0.13.2";
 /// Long enough for windows and parts of pieces to end.
 const MAX_BYTES: u32 = 20_000;

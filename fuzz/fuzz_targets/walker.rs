@@ -1,0 +1,87 @@
+//! Any text as the messages of a chat: the walker, which goes through JSON without reading it, finds the messages that
+//! serde_json finds, and how deep they nest.
+
+#![no_main]
+
+use bytes::Bytes;
+use libfuzzer_sys::fuzz_target;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tidegate_core::api::{Dialect, Endpoint, RequestError};
+
+#[derive(Deserialize)]
+struct Body<'a> {
+    #[serde(borrow)]
+    messages: &'a RawValue,
+}
+
+fuzz_target!(|text: &str| {
+    for body in [
+        format!(r#"{{"model":"m","messages":[{text}]}}"#),
+        format!(
+            r#"{{"model":"m","messages":[{{"role":"assistant","content":{text}}},{{"role":"user"}},{{"role":"x"}}]}}"#
+        ),
+    ] {
+        // One with two lists of messages is refused for that.
+        let Ok(read) = serde_json::from_str::<Body<'_>>(&body) else {
+            continue;
+        };
+        match Dialect::decode(Endpoint::Chat, Bytes::from(body.clone()), MOST_NESTING) {
+            Ok(request) => {
+                assert!(depth(&body) <= MOST_NESTING);
+                let found: Vec<_> = request.prompt.head.iter().map(Bytes::as_ref).collect();
+                assert_eq!(found, head(read.messages).expect("it was taken"), "{body}");
+            }
+            Err(RequestError::TooDeep { .. }) => assert!(depth(&body) > MOST_NESTING, "{body}"),
+            Err(RequestError::Duplicate { .. }) => {}
+            Err(error) => assert_eq!(head(read.messages), None, "{body}: {error}"),
+        }
+    }
+});
+
+/// The messages up to the first user's; `None` where they are not what a chat takes.
+fn head(messages: &RawValue) -> Option<Vec<&[u8]>> {
+    let messages: Vec<&RawValue> = serde_json::from_str(messages.get()).ok()?;
+    let mut head = Vec::new();
+    let mut seen_user = false;
+    for message in &messages {
+        let role = role(message)?;
+        if !seen_user {
+            head.push(message.get().as_bytes());
+        }
+        seen_user |= role == "user";
+    }
+    (!messages.is_empty()).then_some(head)
+}
+
+/// The role in a message that has just one.
+fn role(message: &RawValue) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Message {
+        role: String,
+    }
+    // An array could stand for the struct, too.
+    let object = Some(message.get()).filter(|json| json.starts_with('{'))?;
+    let message: Message = serde_json::from_str(object).ok()?;
+    Some(message.role)
+}
+
+/// How deep arrays and objects nest in `json`, which is JSON.
+fn depth(json: &str) -> usize {
+    let (mut depth, mut most, mut in_string, mut is_escaped) = (0, 0, false, false);
+    for character in json.chars() {
+        match character {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = true,
+            '"' => in_string = !in_string,
+            '[' | '{' if !in_string => depth += 1,
+            ']' | '}' if !in_string => depth -= 1,
+            _ => {}
+        }
+        most = most.max(depth);
+    }
+    most
+}
+
+/// Less than serde_json's own bound.
+const MOST_NESTING: usize = 32;
