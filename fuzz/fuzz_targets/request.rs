@@ -7,6 +7,7 @@ use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use tidegate_core::api::{Dialect, Endpoint};
+use tidegate_core::config::EngineKind;
 use tidegate_core::ids::Tokens;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -30,8 +31,8 @@ fuzz_target!(|bytes: &[u8]| {
             request.prompt_lengths(),
             request.truncation(),
         );
-        for room in [Tokens(7), Tokens(u64::MAX)] {
-            let sent = request.body_for("served", room);
+        for (engine, room) in [(EngineKind::Vllm, Tokens(7)), (EngineKind::LlamaCpp, Tokens(u64::MAX))] {
+            let sent = request.body_for("served", engine, room);
             let sent: Value = serde_json::from_slice(&sent).expect("what is sent is JSON");
             assert_eq!(sent["model"], "served");
             assert_eq!(unchanged(sent), unchanged(came.clone()));
