@@ -11,7 +11,7 @@ pub(crate) fn tables() -> Tables {
     let mut tables = Tables::default();
     for name in glue::table_names().lines() {
         let file = name.to_owned();
-        tables.add(name, move || Bytes::from(glue::table(&file)));
+        tables.add_bundled(name, move || Bytes::from(glue::table(&file)));
     }
     tables
 }

@@ -67,7 +67,7 @@ impl Instance {
 fn tables() -> Tables {
     let mut tables = Tables::default();
     for (name, file) in BUNDLED_TABLES {
-        tables.add(name, || Bytes::from_static(file));
+        tables.add_bundled(name, || Bytes::from_static(file));
     }
     tables
 }

@@ -16,9 +16,12 @@ pub struct Tables(BTreeMap<String, Arc<Entry>>);
 
 /// A table, opened when a request first needs it: an isolate or instance that counts nothing pays nothing for it.
 struct Entry {
-    file: Box<dyn Fn() -> Bytes + Send + Sync>,
+    file: File,
+    open: fn(Bytes) -> Result<Table, TableError>,
     opened: OnceLock<Result<Tokenizer, TableError>>,
 }
+
+type File = Box<dyn Fn() -> Bytes + Send + Sync>;
 
 /// An opened table with its chat template.
 pub struct Tokenizer {
@@ -31,8 +34,18 @@ impl Tables {
     /// Adds a table under `name`, in place of one that has the name already. `file` is asked once for its content,
     /// when the table is first needed.
     pub fn add(&mut self, name: &str, file: impl Fn() -> Bytes + Send + Sync + 'static) {
+        self.insert(name, Box::new(file), Table::open);
+    }
+
+    /// The same for a file that was checked when the gateway was built.
+    pub fn add_bundled(&mut self, name: &str, file: impl Fn() -> Bytes + Send + Sync + 'static) {
+        self.insert(name, Box::new(file), Table::open_bundled);
+    }
+
+    fn insert(&mut self, name: &str, file: File, open: fn(Bytes) -> Result<Table, TableError>) {
         let entry = Entry {
-            file: Box::new(file),
+            file,
+            open,
             opened: OnceLock::new(),
         };
         self.0.insert(name.to_owned(), Arc::new(entry));
@@ -48,8 +61,8 @@ impl Tables {
     /// # Errors
     /// When the file is no sound table.
     pub fn get(&self, name: &str) -> Option<Result<&Tokenizer, &TableError>> {
-        let Entry { file, opened } = &**self.0.get(name)?;
-        let open = || Tokenizer::open(file());
+        let Entry { file, open, opened } = &**self.0.get(name)?;
+        let open = || open(file()).map(Tokenizer::of);
         Some(opened.get_or_init(open).as_ref())
     }
 }
@@ -66,10 +79,14 @@ impl Tokenizer {
     /// # Errors
     /// When it is no sound table.
     pub fn open(file: impl Into<Bytes>) -> Result<Self, TableError> {
-        Ok(Self {
-            table: Table::open(file)?,
+        Table::open(file).map(Self::of)
+    }
+
+    fn of(table: Table) -> Self {
+        Self {
+            table,
             template: OnceLock::new(),
-        })
+        }
     }
 
     /// The table.

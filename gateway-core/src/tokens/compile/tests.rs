@@ -116,6 +116,17 @@ fn a_file_that_is_no_table_is_told_from_one_that_is_damaged() {
 }
 
 #[test]
+fn a_bundled_file_is_opened_without_being_read_through_and_only_whole() {
+    let mut file = toy::file(&toy::tokenizer());
+    let cut = file[..file.len() - 1].to_vec();
+    assert!(matches!(Table::open_bundled(cut), Err(TableError::Damaged { .. })));
+    let last = file.len() - 1;
+    file[last] ^= 1;
+    assert!(Table::open(file.clone()).is_err());
+    assert!(Table::open_bundled(file).is_ok());
+}
+
+#[test]
 fn what_a_table_cannot_represent_is_refused_with_the_reason() {
     for (pointer, value, expected) in [
         ("/model/type", json!("Unigram"), "`model` is Unigram"),

@@ -27,6 +27,12 @@ pub(in crate::tokens) struct Memory {
 }
 
 impl Memory {
+    /// Remembers pieces and merges from here on, in 160 KiB. What that takes is worth it for long texts, and for the texts
+    /// after the first.
+    pub fn make_room(&mut self) {
+        self.workshop.make_room();
+    }
+
     /// Whether it is worth keeping.
     pub fn is_small(&self) -> bool {
         self.scratch.window_bytes() <= WINDOW_BYTES

@@ -51,6 +51,11 @@ struct Symbol {
 }
 
 impl Merger {
+    /// Keeps merges from here on.
+    pub fn make_room(&mut self) {
+        self.merge_cache.make_room();
+    }
+
     /// How many tokens `piece` is.
     pub fn count(&mut self, piece: Piece<'_>) -> u64 {
         if piece.length > PART_BYTES.start {

@@ -5,8 +5,9 @@ use std::ops::Range;
 
 use crate::tokens::table::{Merged, Vocabulary, cache_slot, two_words};
 
-/// Two tables of fixed size, in which each few bytes have one slot, and take it from those before.
-#[derive(Debug)]
+/// Two tables of fixed size, in which each few bytes have one slot, and take it from those before. Without room for
+/// them, as at first, nothing is kept.
+#[derive(Debug, Default)]
 pub(super) struct MergeCache {
     /// Up to four bytes, padded with zeros; above them what they merge to, and their length, which is 0 in an empty
     /// slot only.
@@ -16,6 +17,16 @@ pub(super) struct MergeCache {
 }
 
 impl MergeCache {
+    /// Keeps merges from here on.
+    pub fn make_room(&mut self) {
+        if self.short.is_empty() {
+            *self = Self {
+                short: vec![0; 1 << SHORT_BITS],
+                longer: vec![[0; 2]; 1 << LONGER_BITS],
+            };
+        }
+    }
+
     /// What merges make of this piece of `text`.
     #[inline]
     pub fn merged(&mut self, vocabulary: &Vocabulary<'_>, text: &[u8], piece: Range<usize>) -> Merged {
@@ -43,15 +54,6 @@ impl MergeCache {
             *kept = [key[0], key[1] | look_up(vocabulary, text, piece)];
         }
         Merged::from_bits((kept[1] >> 32) as u32)
-    }
-}
-
-impl Default for MergeCache {
-    fn default() -> Self {
-        Self {
-            short: vec![0; 1 << SHORT_BITS],
-            longer: vec![[0; 2]; 1 << LONGER_BITS],
-        }
     }
 }
 

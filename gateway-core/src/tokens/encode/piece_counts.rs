@@ -4,8 +4,8 @@
 use crate::tokens::table::{cache_slot, two_words};
 
 /// Two tables of fixed size, for short pieces and for longer ones, in which each piece has one slot, and takes it from
-/// the piece before.
-#[derive(Debug)]
+/// the piece before. Without room for them, as at first, nothing is kept.
+#[derive(Debug, Default)]
 pub(super) struct PieceCounts {
     short: Vec<[u64; 2]>,
     longer: Vec<[u64; 4]>,
@@ -45,6 +45,16 @@ impl Key {
 }
 
 impl PieceCounts {
+    /// Keeps pieces from here on.
+    pub fn make_room(&mut self) {
+        if self.short.is_empty() {
+            *self = Self {
+                short: vec![[0; 2]; 1 << SHORT_BITS],
+                longer: vec![[0; 4]; 1 << LONGER_BITS],
+            };
+        }
+    }
+
     /// How many tokens the piece is, if that is known.
     #[inline]
     pub fn get(&self, key: Key) -> Option<u64> {
@@ -79,15 +89,6 @@ impl PieceCounts {
     }
 }
 
-impl Default for PieceCounts {
-    fn default() -> Self {
-        Self {
-            short: vec![[0; 2]; 1 << SHORT_BITS],
-            longer: vec![[0; 4]; 1 << LONGER_BITS],
-        }
-    }
-}
-
 #[inline]
 fn slot_of_longer(key: [u64; 4]) -> usize {
     cache_slot(
@@ -112,6 +113,7 @@ mod tests {
     #[test]
     fn a_piece_is_never_taken_for_another() {
         let mut counts = PieceCounts::default();
+        counts.make_room();
         // Of each two, one is the other with a zero byte behind it; lengths go over what is kept.
         let pieces: Vec<String> = (0..20_000_usize)
             .map(|n| format!("{:x}{}{}", n / 2, "-".repeat(n / 2 % 29), "\0".repeat(n % 2)))

@@ -30,6 +30,14 @@ pub(in crate::tokens) struct Workshop {
     piece_counts: PieceCounts,
 }
 
+impl Workshop {
+    /// Remembers pieces and merges from here on.
+    pub fn make_room(&mut self) {
+        self.merger.make_room();
+        self.piece_counts.make_room();
+    }
+}
+
 /// Counts them.
 #[derive(Debug, Default)]
 pub(in crate::tokens) struct Counter(pub u64);

@@ -77,25 +77,9 @@ pub(super) struct Parts<'a> {
     pub vocabulary_at: usize,
 }
 
-/// Checks the header and the checksum.
+/// Reads the header.
 pub(super) fn parts(file: &[u8]) -> Result<Parts<'_>, TableError> {
-    let header = file.first_chunk::<HEADER_BYTES>().ok_or(TableError::NoTable)?;
-    if header[..8] != MAGIC {
-        return Err(TableError::NoTable);
-    }
-    let version = u32_at(header, 8);
-    if version != VERSION {
-        return Err(TableError::OtherVersion {
-            found: version,
-            known: VERSION,
-        });
-    }
-    let body = &file[HEADER_BYTES..];
-    if u64::from(u32_at(header, 16)) | u64::from(u32_at(header, 20)) << 32 != checksum(body) {
-        return Err(TableError::Damaged {
-            what: "its checksum is another",
-        });
-    }
+    let (header, body) = split(file)?;
     let details = usize::try_from(u32_at(header, 12))
         .ok()
         .and_then(|length| body.get(..length));
@@ -106,6 +90,29 @@ pub(super) fn parts(file: &[u8]) -> Result<Parts<'_>, TableError> {
         details,
         vocabulary_at: HEADER_BYTES + details.len(),
     })
+}
+
+/// Compares the checksum, for which it reads all of the file.
+pub(super) fn check(file: &[u8]) -> Result<(), TableError> {
+    let (header, body) = split(file)?;
+    if u64::from(u32_at(header, 16)) | u64::from(u32_at(header, 20)) << 32 == checksum(body) {
+        return Ok(());
+    }
+    Err(TableError::Damaged {
+        what: "its checksum is another",
+    })
+}
+
+/// The header, of a version that is read here, and all that follows.
+fn split(file: &[u8]) -> Result<(&[u8; HEADER_BYTES], &[u8]), TableError> {
+    let (header, body) = file.split_first_chunk().ok_or(TableError::NoTable)?;
+    if header[..8] != MAGIC {
+        return Err(TableError::NoTable);
+    }
+    match u32_at(header, 8) {
+        VERSION => Ok((header, body)),
+        found => Err(TableError::OtherVersion { found, known: VERSION }),
+    }
 }
 
 /// Puts a file together. The details are far shorter than 4 GiB.

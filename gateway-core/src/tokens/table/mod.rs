@@ -84,6 +84,17 @@ impl Table {
     /// When it is no table, one of another format, or damaged.
     pub fn open(file: impl Into<Bytes>) -> Result<Self, TableError> {
         let file = file.into();
+        layout::check(&file)?;
+        Self::open_bundled(file)
+    }
+
+    /// Opens a file that has been opened before, when it was bundled, and is as it was: its checksum, for which all of it
+    /// would be read, is not compared again.
+    ///
+    /// # Errors
+    /// When it is no table, or one of another format; where it is damaged, perhaps.
+    pub fn open_bundled(file: impl Into<Bytes>) -> Result<Self, TableError> {
+        let file = file.into();
         let damaged = |what| TableError::Damaged { what };
         let parts = layout::parts(&file)?;
         let details: Details =
@@ -151,7 +162,12 @@ impl Table {
     fn encode_into<S: Sink>(&self, text: &str, sink: &mut S) {
         let opened = &*self.opened;
         let Some(vocabulary) = self.vocabulary() else { return };
-        let mut memory = opened.memories().pop().unwrap_or_default();
+        let kept = opened.memories().pop();
+        let is_first = kept.is_none();
+        let mut memory = kept.unwrap_or_default();
+        if !is_first || text.len() > SHORT_TEXT_BYTES {
+            memory.make_room();
+        }
         let encoder = Encoder {
             vocabulary,
             normalizer: opened.details.normalizer,
@@ -172,5 +188,7 @@ impl Opened {
     }
 }
 
+/// A first text of up to so many bytes is encoded without memory of its pieces.
+const SHORT_TEXT_BYTES: usize = 8 << 10;
 /// How many texts at once find memory ready: more than threads count at the same time. On Workers and Spin one does.
 const KEPT_MEMORIES: usize = 8;
