@@ -60,7 +60,15 @@ impl Log for Sqlite {
 impl Sqlite {
     /// The state before the entry `number`, as far as the snapshot is not later.
     async fn load_before(&self, id: &CellId, number: i64) -> Result<ReplayedCell, CellError> {
-        let row = self.run(LOAD, [key(id), Value::Integer(number)]).await?;
+        let load = || self.run(LOAD, [key(id), Value::Integer(number)]);
+        let row = match load().await {
+            Ok(row) => row,
+            // In a new database. Asking first whether it is one would cost every instance a statement.
+            Err(_) => {
+                self.make_tables().await?;
+                load().await?
+            }
+        };
         let (mut cell, entries) = match row.as_deref() {
             Some([Value::Integer(number), Value::Blob(record), entries]) => {
                 (ReplayedCell::from_snapshot(number.cast_unsigned(), record)?, entries)
@@ -81,6 +89,15 @@ impl Sqlite {
         self.run(SNAPSHOT, [key(id), integer(number), Value::Blob(record), now])
             .await?;
         self.run(CUT, [key(id), integer(number.saturating_sub(KEPT))]).await?;
+        Ok(())
+    }
+
+    async fn make_tables(&self) -> Result<(), CellError> {
+        // A database elsewhere may not know of journals, and does without.
+        let _ = self.run(JOURNAL, []).await;
+        for table in TABLES {
+            self.run(table, []).await?;
+        }
         Ok(())
     }
 
@@ -126,20 +143,14 @@ fn decode(hex: &str) -> Option<Entry> {
     entry
 }
 
-/// Opens the database, and makes the tables if there are none.
+/// Opens the database.
 async fn open() -> Result<Connection, Error> {
     let connection = Connection::open_default().await?;
-    if execute(&connection, LOOK, []).await.is_err() {
-        // A database elsewhere may not know of journals, and does without.
-        let _ = execute(&connection, JOURNAL, []).await;
-        for table in TABLES {
-            execute(&connection, table, []).await?;
-        }
-    }
     let _ = execute(&connection, DO_NOT_SYNC, []).await;
     if get_random_u64().is_multiple_of(FORGETS_ONE_IN) {
         let forgotten = clock::now() - FORGOTTEN_AFTER;
-        execute(&connection, FORGET, [Value::Integer(forgotten.as_secs().cast_signed())]).await?;
+        // A new database has no tables yet, and nothing to forget.
+        let _ = execute(&connection, FORGET, [Value::Integer(forgotten.as_secs().cast_signed())]).await;
     }
     Ok(connection)
 }
@@ -186,8 +197,6 @@ fn unreachable(error: Error) -> CellError {
     CellError::Unreachable(error.to_string())
 }
 
-/// Fails where there are no tables.
-const LOOK: &str = "SELECT 1 FROM tidegate_snapshots LIMIT 0";
 /// Kept in the file. Writers then append, and a crash of the process leaves a sound database behind.
 const JOURNAL: &str = "PRAGMA journal_mode = WAL";
 /// A cell holds figures of the moment, which heal: no write waits for the disk.
