@@ -1,7 +1,8 @@
 //! What both edge adapters bundle: the configuration, which is the file that `TIDEGATE_CONFIG` names or else the
-//! workspace's `gateway.toml`; and for Spin the token tables in the folder that `TIDEGATE_TOKENS` names. `cargo xtask
-//! build` always names one, and then the configuration must be sound with the tables that are there, and they with
-//! themselves: what is wrong is found now, and not by the first request, and told as `tidegate check` tells it.
+//! workspace's `gateway.toml`, as its text and as it was read; and for Spin the token tables in the folder that
+//! `TIDEGATE_TOKENS` names. `cargo xtask build` always names one, and then the configuration must be sound with the tables
+//! that are there, and they with themselves: what is wrong is found now, and not by the first request, and told as
+//! `tidegate check` tells it.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -21,19 +22,23 @@ fn main() -> Result<(), Box<dyn Error>> {
     let tables = env::var_os(TOKENS_VARIABLE)
         .map(|folder| tables(Path::new(&folder)))
         .transpose()?;
-    if let Some(tables) = &tables {
-        let names: Vec<&str> = tables.iter().map(|(name, _)| name.as_str()).collect();
-        if let Err(errors) = Config::parse(&text, Some(&names)) {
+    let names: Option<Vec<&str>> = tables
+        .as_ref()
+        .map(|tables| tables.iter().map(|(name, _)| name.as_str()).collect());
+    let parsed = match Config::parse(&text, names.as_deref()) {
+        Ok(parsed) => parsed,
+        Err(errors) => {
             tell(&config, &errors);
             return Ok(());
         }
-    }
+    };
     let mut elements = String::new();
     for (name, path) in tables.unwrap_or_default() {
         write!(elements, "({name:?}, include_bytes!({path:?})),")?;
     }
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("gateway.toml"), text)?;
+    fs::write(out.join("gateway.bundle"), parsed.to_bundle()?)?;
     fs::write(out.join("tables.rs"), format!("&[{elements}]"))?;
     Ok(())
 }

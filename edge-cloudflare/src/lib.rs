@@ -79,22 +79,23 @@ async fn serve(
     gateway.serve(platform, location, request).await
 }
 
-/// The isolate's gateway; `None` where the bundled configuration is wrong, which is told once.
+/// The isolate's gateway; `None` where the bundled configuration is damaged, which is told once.
 fn gateway() -> Option<&'static Arc<Gateway>> {
     static GATEWAY: OnceLock<Option<Arc<Gateway>>> = OnceLock::new();
-    let make = || match Gateway::new(BUNDLED_CONFIG, tables::tables()) {
+    let make = || match Gateway::bundled(BUNDLED_CONFIG, BUNDLED_TEXT, tables::tables()) {
         Ok(gateway) => {
             // What failed. The course of things is in the metrics: a line for each request would cost more time than the
             // request's way through the core.
             gateway.set_sink(Sink::new(Level::Warn, |record| console_warn!("{record}")));
             Some(gateway)
         }
-        Err(errors) => {
-            console_error!("the bundled configuration is wrong:\n{errors}");
+        Err(error) => {
+            console_error!("the configuration cannot be used: {error}");
             None
         }
     };
     GATEWAY.get_or_init(make).as_ref()
 }
 
-const BUNDLED_CONFIG: &str = include_str!(concat!(env!("OUT_DIR"), "/gateway.toml"));
+const BUNDLED_CONFIG: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/gateway.bundle"));
+const BUNDLED_TEXT: &str = include_str!(concat!(env!("OUT_DIR"), "/gateway.toml"));

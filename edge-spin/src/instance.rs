@@ -32,16 +32,16 @@ impl Instance {
         INSTANCE.with(Rc::clone)
     }
 
-    /// The gateway, made of the bundled configuration for the first request; `None` where that is wrong, which is
+    /// The gateway, made of the bundled configuration for the first request; `None` where that is damaged, which is
     /// logged once.
     pub(crate) fn gateway(&self) -> Option<&Arc<Gateway>> {
-        let make = || match Gateway::new(BUNDLED_CONFIG, tables()) {
+        let make = || match Gateway::bundled(BUNDLED_CONFIG, BUNDLED_TEXT, tables()) {
             Ok(gateway) => {
                 gateway.set_sink(Sink::new(Level::Warn, log::on_record));
                 Some(gateway)
             }
-            Err(errors) => {
-                log::warn(&format!("the bundled configuration is wrong:\n{errors}"));
+            Err(error) => {
+                log::warn(&format!("the configuration cannot be used: {error}"));
                 None
             }
         };
@@ -72,7 +72,8 @@ fn tables() -> Tables {
     tables
 }
 
-const BUNDLED_CONFIG: &str = include_str!(concat!(env!("OUT_DIR"), "/gateway.toml"));
+const BUNDLED_CONFIG: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/gateway.bundle"));
+const BUNDLED_TEXT: &str = include_str!(concat!(env!("OUT_DIR"), "/gateway.toml"));
 const BUNDLED_TABLES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/tables.rs"));
 
 thread_local! {

@@ -80,7 +80,7 @@ name!(
 );
 
 /// A budget among all budgets.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct BudgetId {
     /// Whose it is.
     pub tenant: TenantName,

@@ -150,7 +150,7 @@ fn edited(folder: &Path, name: &str, old: &str, new: &str) -> PathBuf {
     copy
 }
 
-/// Copies a wasm file with `wrong` in place of `sound`, which stands in it as text.
+/// Copies a wasm file with `wrong` in place of `sound`, which stands in it as it is.
 fn patch(from: &Path, to: &Path, sound: &str, wrong: &str) {
     let mut code = fs::read(from).expect("the code can be read");
     let places = code.windows(sound.len()).enumerate();

@@ -2,6 +2,7 @@
 //! value of [`Config`] is sound: every name it mentions exists, every figure is within its range. An unsound text gives
 //! all of its errors at once; one that is no TOML gives those of its syntax only.
 
+mod bundle;
 mod check;
 mod digest;
 mod error;
@@ -25,6 +26,7 @@ mod written;
 #[cfg(test)]
 mod tests;
 
+pub use bundle::BundleError;
 pub use digest::{DigestError, KeyDigest};
 pub use error::{ConfigError, ConfigErrors, Problem};
 #[cfg(any(test, feature = "schema"))]

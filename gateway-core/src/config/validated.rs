@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::Uri;
+use serde::{Deserialize, Serialize};
 
+use super::bundle;
 use super::digest::KeyDigest;
 use super::settings::{Cors, Estimates, Headroom, Leases, Load, Permits, Refresh, Retries, Sizes, Streams, Timeouts};
 use crate::budget::{BudgetLimits, Rate};
@@ -15,8 +17,9 @@ use crate::ids::{
     BudgetId, ClusterName, Jurisdiction, ModelName, RegionName, ReplicaName, SecretName, TableName, TenantName, Tokens,
 };
 
-/// A sound configuration. It is made by [`Config::parse`](Self::parse) only.
-#[derive(Clone, Debug, PartialEq)]
+/// A sound configuration. [`Config::parse`](Self::parse) makes it, and [`Config::from_bundle`](Self::from_bundle) of what
+/// that has made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Config {
     /// What tells this configuration from others: the first 16 hexadecimal digits of its text's SHA-256.
     pub version: String,
@@ -74,7 +77,7 @@ impl Config {
 }
 
 /// A place with clusters.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Region {
     /// Its name.
     pub name: RegionName,
@@ -85,7 +88,7 @@ pub struct Region {
 }
 
 /// Replicas of one engine in one region.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cluster {
     /// Its name.
     pub name: ClusterName,
@@ -107,16 +110,17 @@ pub struct Cluster {
 }
 
 /// One engine process.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replica {
     /// Its base URL without a trailing slash, such as `http://10.0.0.7:8000`; paths such as `/v1/models` follow it.
     pub name: ReplicaName,
     /// The same, taken apart.
+    #[serde(with = "bundle::url")]
     pub url: Uri,
 }
 
 /// The engines whose ways the gateway knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EngineKind {
     /// vLLM.
     Vllm,
@@ -156,7 +160,7 @@ impl EngineKind {
 }
 
 /// What a client can ask for by name.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Model {
     /// Its name.
     pub name: ModelName,
@@ -177,7 +181,7 @@ pub struct Model {
 }
 
 /// How many tokens one part of a prompt that is not text is counted as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartTokens {
     /// An image.
     pub image: Tokens,
@@ -188,7 +192,7 @@ pub struct PartTokens {
 }
 
 /// A cluster that serves a model.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Serving {
     /// The cluster.
     pub cluster: Arc<Cluster>,
@@ -197,14 +201,14 @@ pub struct Serving {
 }
 
 /// The tiers that a request goes down. Never empty; a canned tier can only be the last.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ladder {
     /// In order, best first.
     pub tiers: Vec<Tier>,
 }
 
 /// One rung of a ladder.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Tier {
     /// A model by name; it exists in [`Config::models`].
     Model(ModelName),
@@ -213,14 +217,14 @@ pub enum Tier {
 }
 
 /// A fixed answer for when nothing else can answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CannedTier {
     /// What it says; not empty.
     pub text: String,
 }
 
 /// Who sends requests.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tenant {
     /// Its name.
     pub name: TenantName,
@@ -235,7 +239,7 @@ pub struct Tenant {
 }
 
 /// An API key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TenantKey {
     /// Its SHA-256 digest.
     pub digest: KeyDigest,
@@ -244,7 +248,7 @@ pub struct TenantKey {
 }
 
 /// How much a request matters where not all can be served, in the order in which they are refused.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Priority {
     /// Refused while there is still room for others.
     Low,
@@ -270,7 +274,7 @@ impl Priority {
 }
 
 /// What a tenant may use of all models or of a group of them.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Budget {
     /// Whose it is, and its name.
     pub id: BudgetId,
@@ -289,7 +293,7 @@ pub struct Budget {
 }
 
 /// Operators' own access.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Admin {
     /// SHA-256 digests of admin keys. Without any, `/admin/…` is closed and `/metrics` is open.
     pub keys: Vec<KeyDigest>,

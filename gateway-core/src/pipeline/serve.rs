@@ -53,10 +53,10 @@ impl Gateway {
         exchange.answer(&route, &head, body, unknown).await
     }
 
-    /// What a platform answers to every request where the configuration that it carries is wrong, so that there is no
+    /// What a platform answers to every request where the configuration that it carries is damaged, so that there is no
     /// gateway: status 503. What is wrong belongs into its log; anybody may read this.
     pub fn misconfigured() -> Response<Body> {
-        let message = "the gateway's configuration is wrong; its log says what is".to_owned();
+        let message = "the gateway's configuration cannot be used; its log says why".to_owned();
         let error = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Server, message);
         response::error(Dialect::default(), &error.code("invalid_configuration"))
     }

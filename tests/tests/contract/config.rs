@@ -145,11 +145,11 @@ fn a_wrong_configuration_in_the_store_is_reported_and_the_bundled_one_serves() {
     assert_error(&response, invalid_request(401, None, Some("invalid_api_key")));
 }
 
-/// Whoever asks is told no more than that it is wrong: the configuration's names are for its operators.
+/// A build refuses a wrong one. Whoever asks is told no more than that it cannot be used.
 #[test]
-fn a_wrong_bundled_configuration_is_told_to_clients_without_details() {
+fn a_damaged_bundled_configuration_is_told_to_clients_without_details() {
     let folder = folder("wrong-bundle");
-    let Some(gateway) = gateway::start_misbundled(&folder, "latitude = 50.11", "latitude = 95.11") else {
+    let Some(gateway) = gateway::start_misbundled(&folder, "tidegate bundle\n\x10", "tidegate bundle\n\x7f") else {
         return;
     };
     for request in [Request::get("/healthz"), post_chat("{}")] {
@@ -163,10 +163,10 @@ fn a_wrong_bundled_configuration_is_told_to_clients_without_details() {
             (&error["type"], &error["code"]),
             (&json!("server_error"), &json!("invalid_configuration"))
         );
-        assert!(!response.text().contains("latitude"), "{error}");
+        assert!(!response.text().contains("damaged"), "{error}");
     }
     eventually("operators read what is wrong", || {
-        gateway.log_text().contains("regions[0].latitude: 95.11")
+        gateway.log_text().contains("of another build, or damaged")
     });
 }
 

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::validated::Priority;
 use crate::ids::Tokens;
 
 /// How large what comes in may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sizes {
     /// Largest request body, in bytes.
     pub request_body_bytes: usize,
@@ -19,7 +21,7 @@ pub struct Sizes {
 }
 
 /// How long a request, and each step of it, may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timeouts {
     /// Most time for a client to deliver its request body.
     pub request_body: Duration,
@@ -37,14 +39,14 @@ pub struct Timeouts {
 }
 
 /// How often a request is tried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retries {
     /// Most attempts at replicas that one request may take, over all tiers; at least 1.
     pub attempts: u32,
 }
 
 /// What a client sees of a stream while nothing comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Streams {
     /// Time after which a stream is opened towards the client although no engine has answered yet.
     pub early_commit: Duration,
@@ -53,35 +55,35 @@ pub struct Streams {
 }
 
 /// What is expected where nothing is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Estimates {
     /// Output tokens to expect of a request that sets no bound; at least 1.
     pub output: Tokens,
 }
 
 /// Permits: who runs on which replica, as clusters' cells count it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Permits {
     /// Time after which a permit that nobody renewed is free again; it is renewed three times as often.
     pub ttl: Duration,
 }
 
 /// How busy clusters are, as edge locations know it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Load {
     /// Time after which a cluster's figures count as unknown.
     pub ttl: Duration,
 }
 
 /// Leases: what budgets lend to edge locations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leases {
     /// Time for which what was lent of a budget may be spent.
     pub ttl: Duration,
 }
 
 /// The shares of budgets, and of clusters' room, that are left for requests of higher priority.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Headroom {
     /// The share that requests of high priority alone may use, in percent; 90 at most.
     pub for_high_percent: u8,
@@ -101,14 +103,14 @@ impl Headroom {
 }
 
 /// Which web pages may ask, and read what is answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cors {
     /// The origins of those pages; `None` for all of them.
     pub allow_origins: Option<Vec<String>>,
 }
 
 /// How often what is stored is read anew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refresh {
     /// Time between two looks into the store for a newer configuration; 60 s at most.
     pub config: Duration,

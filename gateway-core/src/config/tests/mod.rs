@@ -79,6 +79,20 @@ fn the_example_is_sound() {
 }
 
 #[test]
+fn a_bundled_configuration_is_the_one_that_was_read_or_refused() {
+    for text in [EXAMPLE, SOUND] {
+        let config = Config::parse(text, None).unwrap();
+        let bundle = config.to_bundle().unwrap();
+        assert_eq!(Config::from_bundle(&bundle), Ok(config));
+        assert_eq!(Config::from_bundle(&bundle[1..]), Err(BundleError::NoBundle));
+        for length in 16..bundle.len() {
+            let cut = Config::from_bundle(&bundle[..length]);
+            assert!(matches!(cut, Err(BundleError::Encoding(_))), "{length} bytes");
+        }
+    }
+}
+
+#[test]
 fn a_table_that_the_deployment_does_not_carry_is_refused_with_those_it_has() {
     let text = SOUND.replace(
         "name = \"small\"\n",

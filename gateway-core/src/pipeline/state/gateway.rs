@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::{ActiveConfig, Estimates, LeaseCaches, PermitCaches, Shutdown};
 use crate::budget::LeaseAccount;
 use crate::cluster::Capacity;
-use crate::config::{Config, ConfigErrors};
+use crate::config::{BundleError, Config, ConfigErrors};
 use crate::ids::{BudgetId, ClusterName, ReplicaName, RequestId};
 use crate::observe::{Event, Metrics, Sink};
 use crate::route::LoadSnapshot;
@@ -30,18 +30,28 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway that starts with the configuration `bundled` and counts with these tables. No configuration may name
-    /// others, also none that comes later.
+    /// A gateway that starts with the configuration `text` and counts with these tables. No configuration may name others,
+    /// also none that comes later.
     ///
     /// # Errors
     /// All that is wrong with the configuration.
-    pub fn new(bundled: &str, tables: Tables) -> Result<Arc<Self>, ConfigErrors> {
-        let config = Arc::new(Config::parse(bundled, Some(&tables.names()))?);
+    pub fn new(text: &str, tables: Tables) -> Result<Arc<Self>, ConfigErrors> {
+        let config = Arc::new(Config::parse(text, Some(&tables.names()))?);
         Ok(Self::with_config(
             config,
-            Bytes::copy_from_slice(bundled.as_bytes()),
+            Bytes::copy_from_slice(text.as_bytes()),
             tables,
         ))
+    }
+
+    /// A gateway that starts with a configuration which its build has read from `text` and written down as `bundle`, with
+    /// the names of these tables.
+    ///
+    /// # Errors
+    /// When the bundle is damaged.
+    pub fn bundled(bundle: &[u8], text: &'static str, tables: Tables) -> Result<Arc<Self>, BundleError> {
+        let config = Arc::new(Config::from_bundle(bundle)?);
+        Ok(Self::with_config(config, Bytes::from_static(text.as_bytes()), tables))
     }
 
     /// A gateway that starts with a configuration which has been read from `text`, with the names of these tables. Where
