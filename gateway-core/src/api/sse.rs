@@ -1,5 +1,7 @@
 //! Server-sent events: bytes that may be split anywhere into events, and events into bytes.
-//! Source: WHATWG HTML, "9.2.6 Interpreting an event stream".
+//! Source: WHATWG HTML, "9.2.6 Interpreting an event stream". Beyond it, as engines need it: `error:` lines are data of
+//! an event of that name (llama.cpp through 2025), empty data is a sign of life and no event, and the last event needs
+//! no empty line behind it.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -7,8 +9,8 @@ use std::ops::Range;
 use bytes::Bytes;
 use thiserror::Error;
 
-/// Puts events together from bytes as they arrive. Lines end with LF, CRLF or CR. `retry:` lines are passed over: nobody
-/// connects again here.
+/// Puts events together from bytes as they arrive. Lines end with LF, CRLF or CR. A byte order mark before the first one
+/// and `retry:` lines are passed over: nobody connects again here.
 #[derive(Debug, Default)]
 pub struct Decoder {
     /// What has arrived last, with the line before it that had no end yet.
@@ -25,6 +27,8 @@ pub struct Decoder {
     last_id: Vec<u8>,
     /// The last line ended with CR: a line feed right behind belongs to it.
     skip_line_feed: bool,
+    /// A line has been read.
+    has_begun: bool,
     /// Largest event, in bytes; largest name and id too.
     limit: usize,
 }
@@ -74,7 +78,7 @@ impl Decoder {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The next whole event that has data.
+    /// The next whole event that has data, or the name of an error.
     ///
     /// # Errors
     /// When it is over the limit; the stream cannot be read any further then.
@@ -85,7 +89,9 @@ impl Decoder {
                 continue;
             }
             let name = self.name.take();
-            if let Some(data) = self.data.take() {
+            let data = self.data.take().filter(|data| !data.is_empty());
+            let is_error = || name.as_ref().is_some_and(|name| name.is(ERROR, &self.bytes));
+            if let Some(data) = data.or_else(|| is_error().then_some(Value::Line(0..0))) {
                 return Ok(Some(SseEvent {
                     name: name.map(|name| name.within(&self.bytes)),
                     id: (!self.last_id.is_empty()).then_some(&self.last_id),
@@ -100,10 +106,31 @@ impl Decoder {
         }
     }
 
+    /// The bytes have come to their end in good order: the event that they ended in the middle of, if they did. It may be
+    /// one of which more was to come.
+    ///
+    /// # Errors
+    /// When it is over the limit.
+    pub fn finish(&mut self) -> Result<Option<SseEvent<'_>>, EventTooLarge> {
+        self.push(b"\n\n");
+        self.next_event()
+    }
+
     fn on_line(&mut self, line: Range<usize>) -> Result<(), EventTooLarge> {
-        let text = &self.bytes[line.clone()];
+        let mut text = &self.bytes[line.clone()];
+        if !self.has_begun {
+            self.has_begun = true;
+            text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+        }
         let at = |value: &[u8]| line.end - value.len()..line.end;
-        let length = if let Some(value) = field_value(text, b"data") {
+        let mut data = field_value(text, b"data");
+        if data.is_none() {
+            data = field_value(text, ERROR);
+            if data.is_some() {
+                self.name = Some(Value::Copied(ERROR.to_vec()));
+            }
+        }
+        let length = if let Some(value) = data {
             let (data, length) = match self.data.take() {
                 None => (Value::Line(at(value)), value.len()),
                 Some(data) => data.and_line(value, &self.bytes),
@@ -146,7 +173,37 @@ impl Decoder {
     }
 }
 
+impl SseEvent<'_> {
+    /// It, with what is not UTF-8 in its data replaced.
+    pub fn repaired(&self) -> SseEvent<'_> {
+        SseEvent {
+            name: self.name.as_deref().map(Cow::Borrowed),
+            id: self.id,
+            data: String::from_utf8_lossy(&self.data).into_owned().into_bytes().into(),
+        }
+    }
+
+    /// Whether its name says that it tells of an error.
+    pub fn is_named_error(&self) -> bool {
+        self.name.as_deref() == Some(ERROR)
+    }
+}
+
 impl Value {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Line(line) => line.is_empty(),
+            Self::Copied(lines) => lines.is_empty(),
+        }
+    }
+
+    fn is(&self, text: &[u8], bytes: &[u8]) -> bool {
+        match self {
+            Self::Line(line) => bytes[line.clone()] == *text,
+            Self::Copied(lines) => lines == text,
+        }
+    }
+
     /// Keeps it when `bytes`, which it stands in, go.
     fn copy_from(&mut self, bytes: &[u8]) {
         if let Self::Line(line) = self {
@@ -199,6 +256,10 @@ pub(super) fn event_of(parts: &[&str], out: &mut Vec<u8>) {
 pub fn comment(text: &str) -> Bytes {
     format!(": {text}\n\n").into()
 }
+
+/// The name of events that tell of an error, and of the lines that do.
+const ERROR: &[u8] = b"error";
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 #[cfg(test)]
 mod tests {
@@ -274,6 +335,59 @@ mod tests {
     }
 
     #[test]
+    fn errors_are_told_by_the_name_of_the_event_or_of_the_line() {
+        for (stream, data) in [
+            ("event: error\ndata: a\n\n", "a"),
+            ("error: a\n\n", "a"),
+            ("error: a\ndata: b\n\n", "a\nb"),
+            ("event: error\n\n", ""),
+            (": why\nevent: error\ndata:\n\n", ""),
+        ] {
+            for size in [1, 2, stream.len()] {
+                let events = decode_all(stream.as_bytes().chunks(size));
+                assert_eq!(
+                    events,
+                    [(Some("error".to_owned()), None, data.to_owned())],
+                    "{stream:?} by {size}"
+                );
+            }
+        }
+        assert_eq!(decode([&b"event: errors\n\nerrors: a\n\n"[..]]), [""; 0]);
+    }
+
+    #[test]
+    fn empty_data_and_a_byte_order_mark_are_passed_over() {
+        let stream = b"\xef\xbb\xbfdata: a\n\ndata:\n\ndata\n\nevent: x\ndata: \n\n\xef\xbb\xbfdata: no\n\ndata: b\n\n";
+        for size in [1, 2, stream.len()] {
+            assert_eq!(decode(stream.chunks(size)), ["a", "b"], "by {size}");
+        }
+    }
+
+    #[test]
+    fn the_last_event_needs_no_empty_line() {
+        for (stream, last) in [
+            ("data: a\n\ndata: b", Some("b")),
+            ("data: a\n\ndata: b\n", Some("b")),
+            ("data: a\n\ndata: b\r", Some("b")),
+            ("data: a\n\ndata: b\n  ", Some("b")),
+            ("data: a\n\nerror: b", Some("b")),
+            ("data: a\n\n", None),
+            ("data: a\n\n  \n ", None),
+            ("", None),
+        ] {
+            let mut decoder = Decoder::new(100);
+            decoder.push(stream.as_bytes());
+            while decoder.next_event().unwrap().is_some() {}
+            let found = decoder.finish().unwrap();
+            assert_eq!(
+                found.map(|event| event.data.into_owned()),
+                last.map(Vec::from),
+                "{stream:?}"
+            );
+        }
+    }
+
+    #[test]
     fn an_event_goes_out_with_the_byte_that_completes_it() {
         let mut decoder = Decoder::new(100);
         decoder.push(b"data: a\r\n\r");
@@ -317,7 +431,9 @@ mod tests {
                 stream.extend(id.iter().map(|id| format!("id: {id}{end}")));
                 stream.push_str(&format!("data: {data}{end}{end}"));
                 last_id = id.or(last_id);
-                expected.push((name, last_id.clone(), data));
+                if !data.is_empty() || name.as_deref() == Some("error") {
+                    expected.push((name, last_id.clone(), data));
+                }
             }
             let bytes = stream.as_bytes();
             let mut cuts: Vec<_> = splits.drain(..).map(|index| index.index(bytes.len() + 1)).collect();
@@ -340,7 +456,7 @@ mod tests {
         fn what_is_written_is_read_back(data in "[^\r\n]{0,40}") {
             let mut out = Vec::new();
             data_event(&data, &mut out);
-            prop_assert_eq!(decode([&out[..]]), [data]);
+            prop_assert_eq!(decode([&out[..]]).concat(), data);
         }
     }
 }
