@@ -5,16 +5,17 @@ use std::ops::Deref;
 use bytes::Bytes;
 use thiserror::Error;
 
+use super::engine_error::EngineError;
 use super::output_delta::OutputDelta;
 
 /// Tokens that an engine reports to have read and written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Read, those found in its prefix cache included.
+    /// Read, those found in its prefix cache included; 0 where it does not say.
     pub prompt_tokens: u64,
     /// Of those, found in its prefix cache, as far as it tells.
     pub cached_tokens: u64,
-    /// Written, over all choices.
+    /// Written, over all choices; 0 where it does not say.
     pub completion_tokens: u64,
 }
 
@@ -36,6 +37,8 @@ pub struct EventOutcome<'a> {
     pub usage: Option<Usage>,
     /// What the model says in it.
     pub deltas: Deltas<'a>,
+    /// Whether the answer has begun: with it or before, something was said other than whose turn it is.
+    pub has_begun: bool,
     /// Whether it is the stream's proper end.
     pub is_end: bool,
 }
@@ -50,20 +53,24 @@ pub enum Deltas<'a> {
 }
 
 /// What came is no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum NoAnswer {
     /// An error, reported inside what should have been an answer.
     #[error("the engine reported an error")]
-    Error,
+    Error(#[source] EngineError),
     /// Not a JSON object.
     #[error("not a JSON object")]
     NotJson,
+    /// Not UTF-8, such as half a character: [`SseEvent::repaired`](super::SseEvent::repaired) mends it.
+    #[error("not UTF-8")]
+    NotUtf8,
 }
 
 impl Usage {
-    /// The report, unless it claims more tokens than any request takes: then it counts as missing.
+    /// The report, unless it has no figures, or claims more tokens than any request takes: then it counts as missing.
     pub(super) fn if_credible(self) -> Option<Self> {
-        let is_credible = self.prompt_tokens.max(self.completion_tokens) <= MOST_TOKENS;
+        let most = self.prompt_tokens.max(self.completion_tokens);
+        let is_credible = (1..=MOST_TOKENS).contains(&most);
         is_credible.then_some(Self {
             cached_tokens: self.cached_tokens.min(self.prompt_tokens),
             ..self
@@ -76,6 +83,7 @@ impl EventOutcome<'_> {
     pub(super) const END: Self = Self {
         usage: None,
         deltas: Deltas::Many(Vec::new()),
+        has_begun: true,
         is_end: true,
     };
 }

@@ -91,10 +91,11 @@ impl AnswerRewriter {
         }
     }
 
-    /// Rewrites the next event of a stream: adds to `out` what the client is to see of it, which may be nothing.
+    /// Rewrites the next event of a stream: adds to `out` what the client is to see of it, which may be nothing, behind
+    /// what was held back of the events before it.
     ///
     /// # Errors
-    /// When it is no part of an answer; nothing is added then.
+    /// When it is no part of an answer; nothing of it is added then.
     pub fn rewrite_event<'a>(
         &mut self,
         event: &'a SseEvent<'_>,
@@ -102,6 +103,21 @@ impl AnswerRewriter {
     ) -> Result<EventOutcome<'a>, NoAnswer> {
         match &mut self.0 {
             Family::OpenAi(rewriter) => rewriter.rewrite_event(event, out),
+        }
+    }
+
+    /// The engine's stream has ended in good order, without an event that says so: adds the end where the answer is complete
+    /// by what it says, and tells whether it is.
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> bool {
+        match &mut self.0 {
+            Family::OpenAi(rewriter) => rewriter.finish(out),
+        }
+    }
+
+    /// Adds what is held back: nothing more comes.
+    pub fn flush(&mut self, out: &mut Vec<u8>) {
+        match &mut self.0 {
+            Family::OpenAi(rewriter) => rewriter.flush(out),
         }
     }
 }

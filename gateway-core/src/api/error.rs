@@ -5,6 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 
+use super::engine_error::EngineError;
+
 /// An error as clients see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiError {
@@ -61,13 +63,19 @@ impl ApiError {
         }
     }
 
-    /// An engine's own words about the request, which it rejected with that status.
+    /// An engine's own words about the request, which it rejected with that status. That the prompt is too long for it is
+    /// told as the gateway tells it, by the code that clients look for.
     pub fn rejected(status: u16, body: Bytes) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-        let message = engine_message(&body);
+        let error = EngineError::read(&body);
+        let message = ["the engine rejected the request: ", error.words()].concat();
+        let rejected = Self::new(status, ErrorKind::InvalidRequest, message);
+        if error.is_overflow() {
+            return rejected.code("context_length_exceeded");
+        }
         Self {
             verbatim: Some(body),
-            ..Self::new(status, ErrorKind::InvalidRequest, message).code("rejected_by_engine")
+            ..rejected.code("rejected_by_engine")
         }
     }
 
@@ -86,21 +94,4 @@ impl ApiError {
             ..self
         }
     }
-}
-
-/// What an engine says in another shape, cut to a length that an error may have.
-fn engine_message(body: &[u8]) -> String {
-    #[derive(serde::Deserialize)]
-    struct Flat {
-        #[serde(alias = "detail", alias = "error")]
-        message: String,
-    }
-    let text = match serde_json::from_slice::<Flat>(body) {
-        Ok(Flat { message }) => message,
-        Err(_) => String::from_utf8_lossy(body).into_owned(),
-    };
-    format!(
-        "the engine rejected the request: {}",
-        text.chars().take(1_000).collect::<String>()
-    )
 }

@@ -31,6 +31,11 @@ impl<'a> Fields<'a> {
         self.get(name).filter(|json| *json != "null")
     }
 
+    /// All of them, with their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &'a str)> {
+        self.0.iter().map(|(name, value)| (name.as_ref(), *value))
+    }
+
     /// A name among `names` that stands more than once.
     pub fn duplicate<'n>(&self, names: &[&'n str]) -> Option<&'n str> {
         names

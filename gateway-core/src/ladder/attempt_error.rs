@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use thiserror::Error;
 
+use crate::api::{EngineError, NoAnswer};
 use crate::cells::CellError;
 use crate::cluster::PassedOver;
 use crate::platform::SendError;
@@ -84,9 +85,9 @@ pub enum AttemptError {
     },
     /// The engine reported an error inside an answer of status 200.
     #[error("the engine reported an error inside its answer")]
-    InBand,
+    InBand(#[source] EngineError),
     /// What the engine sent is no answer.
-    #[error("the engine's answer is not understood: {0}")]
+    #[error("the engine's answer is not understood")]
     Garbage(#[from] Garbage),
     /// The gateway is going down.
     #[error("the gateway is shutting down")]
@@ -94,7 +95,7 @@ pub enum AttemptError {
 }
 
 /// In which way an engine's answer is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Garbage {
     /// The body of an answer, or the data of an event, is not the JSON that it should be.
     #[error("not the JSON of an answer")]
@@ -106,8 +107,26 @@ pub enum Garbage {
     #[error("empty")]
     Empty,
     /// Another content type than the one asked for.
-    #[error("unexpected content type")]
-    ContentType,
+    #[error("unexpected content type `{found}`")]
+    ContentType {
+        /// The beginning of it; empty where there is none.
+        found: String,
+    },
+}
+
+impl From<NoAnswer> for AttemptError {
+    fn from(no_answer: NoAnswer) -> Self {
+        match no_answer {
+            NoAnswer::Error(error) => match error.clients_fault() {
+                Some(status) => Self::Rejected {
+                    status,
+                    body: error.into_told(),
+                },
+                None => Self::InBand(error),
+            },
+            NoAnswer::NotJson | NoAnswer::NotUtf8 => Garbage::NotJson.into(),
+        }
+    }
 }
 
 impl AttemptError {
@@ -123,7 +142,7 @@ impl AttemptError {
             | Self::BetweenBytesTimeout
             | Self::Deadline
             | Self::Status { .. }
-            | Self::InBand
+            | Self::InBand(_)
             | Self::Garbage(_) => Fault::Upstream,
         }
     }
@@ -144,7 +163,7 @@ impl AttemptError {
             | Self::FirstByteTimeout
             | Self::BetweenBytesTimeout
             | Self::Status { .. }
-            | Self::InBand
+            | Self::InBand(_)
             | Self::Garbage(_) => Remedy::AnotherReplica,
         }
     }
@@ -161,7 +180,7 @@ impl AttemptError {
             | Self::BetweenBytesTimeout
             | Self::Deadline
             | Self::Rejected { .. }
-            | Self::InBand
+            | Self::InBand(_)
             | Self::Garbage(_)
             | Self::Stopping => None,
         }
@@ -181,7 +200,7 @@ impl AttemptError {
             Self::Deadline => "deadline",
             Self::Rejected { .. } => "rejected",
             Self::Status { .. } => "status",
-            Self::InBand => "in_band",
+            Self::InBand(_) => "in_band",
             Self::Garbage(_) => "garbage",
             Self::Stopping => "stopping",
         }

@@ -7,7 +7,7 @@ use http::StatusCode;
 
 use super::budgeting::Budgeting;
 use super::counting::Counting;
-use crate::api::Usage;
+use crate::api::{EngineError, Usage};
 use crate::cluster::{ChoiceReason, Outcome};
 use crate::config::ConfigErrors;
 use crate::ids::{ClusterName, ModelName, ReplicaName, Tokens};
@@ -260,6 +260,9 @@ fn write_error(f: &mut fmt::Formatter<'_>, error: &AttemptError) -> fmt::Result 
     write!(f, " error={}: {error}", error.label())?;
     if let AttemptError::NoRoom { passed_over, .. } = error {
         write!(f, " ({passed_over})")?;
+    }
+    if let AttemptError::Rejected { body, .. } = error {
+        write!(f, " ({})", EngineError::read(body))?;
     }
     match std::error::Error::source(error) {
         Some(source) => write!(f, " ({source})"),

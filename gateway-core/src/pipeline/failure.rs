@@ -158,7 +158,7 @@ fn of_attempt(error: AttemptError, message: String) -> ApiError {
             new(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout")
         }
         AttemptError::Send(_) => new(StatusCode::BAD_GATEWAY, "upstream_unreachable"),
-        AttemptError::Status { .. } | AttemptError::InBand => new(StatusCode::BAD_GATEWAY, "upstream_error"),
+        AttemptError::Status { .. } | AttemptError::InBand(_) => new(StatusCode::BAD_GATEWAY, "upstream_error"),
         AttemptError::Garbage(_) => new(StatusCode::BAD_GATEWAY, "upstream_garbage"),
         AttemptError::Rejected { status, body } => ApiError::rejected(status, body),
     }

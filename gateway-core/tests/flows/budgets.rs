@@ -33,11 +33,13 @@ pub fn ask(prompt: usize, output: u64) -> String {
     json!({"model": "big", "prompt": vec![7; prompt], "max_tokens": output}).to_string()
 }
 
-fn post(world: &mut World, body: &str) -> Response<Body> {
+/// The response to a completion that the payer asks for.
+pub fn post(world: &mut World, body: &str) -> Response<Body> {
     world.post_as("key-of-payer", "/v1/completions", body)
 }
 
-fn usage(world: &mut World) -> Value {
+/// How the payer's budget stands.
+pub fn usage(world: &mut World) -> Value {
     let get = Request::get("/v1/usage").header("authorization", "Bearer key-of-payer");
     let serving = world.serving(get, "");
     let response = world.run(serving);

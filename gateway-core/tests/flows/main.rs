@@ -3,7 +3,9 @@
 mod world;
 
 mod budgets;
+mod charging;
 mod config;
+mod engine_errors;
 mod event_log;
 mod ladder;
 mod leaving;

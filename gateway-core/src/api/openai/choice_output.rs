@@ -18,10 +18,10 @@ pub(super) struct ChoiceOutput<'a> {
 }
 
 impl<'a> ChoiceOutput<'a> {
-    /// Reads a choice's index, its message or the piece of it, and its text.
-    pub fn read(index: Option<&RawValue>, message: Option<&'a RawValue>, text: Option<&'a RawValue>) -> Self {
+    /// Reads a choice's message or the piece of it, and its text.
+    pub fn read(index: u64, message: Option<&'a RawValue>, text: Option<&'a RawValue>) -> Self {
         Self {
-            index: index.and_then(|index| index.get().parse().ok()).unwrap_or_default(),
+            index,
             text,
             message: match message {
                 Some(message) => serde_json::from_str(message.get()).ok(),
@@ -114,7 +114,7 @@ mod tests {
 
     fn read<'a>(message: Option<&'a str>, text: Option<&'a str>) -> ChoiceOutput<'a> {
         let raw = |json: Option<&'a str>| json.map(|json| serde_json::from_str(json).unwrap());
-        ChoiceOutput::read(raw(Some("2")), raw(message.filter(|json| *json != "null")), raw(text))
+        ChoiceOutput::read(2, raw(message.filter(|json| *json != "null")), raw(text))
     }
 
     fn texts(deltas: &[OutputDelta<'_>]) -> Vec<(u64, Part, String)> {

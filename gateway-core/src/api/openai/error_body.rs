@@ -1,10 +1,10 @@
 //! Errors in OpenAI's shape: `{"error":{…}}`, as a body or as the last event of a stream.
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::Serialize;
 
 use crate::api::error::{ApiError, ErrorKind};
+use crate::api::json_fields::Fields;
 use crate::api::sse::data_event;
 
 /// The body: an engine's own words about a request that it rejected, where they have the shape already, or else what the
@@ -37,17 +37,15 @@ pub fn error_event(error: &ApiError) -> Bytes {
     event.into()
 }
 
-/// Whether `body` is an error in this shape.
+/// Whether `body` is an error in this shape: clients read its message and type, and do without the rest.
 fn has_error_object(body: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Shape<'a> {
-        #[serde(borrow)]
-        error: &'a RawValue,
-    }
-    std::str::from_utf8(body)
-        .ok()
-        .and_then(|text| serde_json::from_str::<Shape<'_>>(text).ok())
-        .is_some_and(|shape| shape.error.get().starts_with('{'))
+    let is_shaped = |text| {
+        let body = Fields::parse(text).ok()?;
+        let error = Fields::parse(body.get("error")?).ok()?;
+        let is_text = |name| error.get(name).is_some_and(|json| json.starts_with('"'));
+        Some(is_text("message") && is_text("type"))
+    };
+    std::str::from_utf8(body).ok().and_then(is_shaped).unwrap_or(false)
 }
 
 fn kind(kind: ErrorKind) -> &'static str {
@@ -81,8 +79,8 @@ mod tests {
 
     #[test]
     fn an_event_of_an_error_is_one_line() {
-        let body = Bytes::from_static(b"{\"error\":\n{\"message\":\"a\\nb\"}}");
+        let body = Bytes::from_static(b"{\"error\":\n{\"message\":\"a\\nb\",\"type\":\"x\"}}");
         let event = error_event(&ApiError::rejected(400, body));
-        assert_eq!(event, "data: {\"error\": {\"message\":\"a\\nb\"}}\n\n");
+        assert_eq!(event, "data: {\"error\": {\"message\":\"a\\nb\",\"type\":\"x\"}}\n\n");
     }
 }

@@ -4,6 +4,7 @@
 mod canned;
 mod choice_output;
 mod error_body;
+mod finish_reason;
 mod key;
 mod params;
 mod parsed_answer;
@@ -11,6 +12,7 @@ mod request;
 mod rewriter;
 mod stream_end;
 mod templated_chunk;
+mod usage;
 
 pub(super) use canned::canned;
 pub(super) use error_body::{error_body, error_event};

@@ -4,7 +4,11 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::choice_output::ChoiceOutput;
+use super::finish_reason::Finish;
+use super::usage::read_usage;
 use crate::api::answer::{NoAnswer, Usage};
+use crate::api::engine_error::EngineError;
+use crate::api::json_fields::Fields;
 
 /// An answer, as far as it is read.
 #[derive(Deserialize)]
@@ -15,8 +19,18 @@ pub(super) struct ParsedAnswer<'a> {
     /// What [`usage`](Self::usage) is read from.
     #[serde(borrow, default, deserialize_with = "present")]
     pub usage: Option<&'a RawValue>,
+    /// Which of its versions the engine says to be.
+    #[serde(borrow, default, deserialize_with = "present")]
+    pub system_fingerprint: Option<&'a RawValue>,
+    /// How far llama.cpp has come with reading the prompt, for clients that want to know.
+    #[serde(borrow, default)]
+    prompt_progress: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     error: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    object: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    detail: Option<&'a RawValue>,
     #[serde(borrow, default)]
     choices: Option<Vec<Choice<'a>>>,
 }
@@ -26,8 +40,10 @@ pub(super) struct ParsedAnswer<'a> {
 pub(super) struct Choice<'a> {
     #[serde(borrow, default)]
     index: Option<&'a RawValue>,
-    #[serde(borrow, default, alias = "message")]
+    #[serde(borrow, default)]
     delta: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    message: Option<&'a RawValue>,
     #[serde(borrow, default)]
     text: Option<&'a RawValue>,
     /// Why it is complete, as JSON.
@@ -39,63 +55,103 @@ impl<'a> ParsedAnswer<'a> {
     /// Reads an answer.
     ///
     /// # Errors
-    /// When it is none.
+    /// When it is none, or one that the engine gave up on.
     pub fn of(text: &'a str) -> Result<Self, NoAnswer> {
         // serde would read a struct from an array as well.
         if !text.trim_start().starts_with('{') {
             return Err(NoAnswer::NotJson);
         }
         let parsed: Self = serde_json::from_str(text).map_err(|_| NoAnswer::NotJson)?;
-        if parsed.error.is_some_and(is_truthy) {
-            return Err(NoAnswer::Error);
+        if parsed.is_error() {
+            return Err(NoAnswer::Error(EngineError::read(text.as_bytes())));
         }
-        Ok(parsed)
+        let given_up = parsed.choices().iter().find(|choice| choice.finish() == Finish::GaveUp);
+        match given_up.and_then(|choice| choice.finish_reason) {
+            Some(reason) => Err(NoAnswer::Error(EngineError::finished(reason.get()))),
+            None => Ok(parsed),
+        }
     }
 
     /// The usage that it reports. One that no request can have counts as missing.
     pub fn usage(&self) -> Option<Usage> {
-        let usage = serde_json::from_str::<Option<UsageJson>>(self.usage?.get());
-        let UsageJson {
-            prompt_tokens,
-            completion_tokens,
-            prompt_tokens_details,
-        } = usage.ok().flatten()?;
-        let cached = prompt_tokens_details.and_then(|details| details.cached_tokens);
-        Usage {
-            prompt_tokens,
-            cached_tokens: cached.unwrap_or(0),
-            completion_tokens,
-        }
-        .if_credible()
+        read_usage(self.usage?.get())
+    }
+
+    /// Whether it is a chunk that is only about the usage, whatever that says.
+    pub fn is_about_usage(&self) -> bool {
+        self.choices().is_empty() && self.usage.is_some_and(|usage| usage.get() != "null")
+    }
+
+    /// Whether it says anything other than whose turn it is.
+    pub fn says_something(&self, usage: Option<Usage>) -> bool {
+        let is_used = usage.is_some_and(|usage| usage.completion_tokens > 0);
+        is_used
+            || self.is_about_usage()
+            || self.prompt_progress.is_some()
+            || !self.choices().iter().all(Choice::is_silent)
     }
 
     /// The answers, or their pieces.
     pub fn choices(&self) -> &[Choice<'a>] {
         self.choices.as_deref().unwrap_or_default()
     }
-}
 
-impl<'a> Choice<'a> {
-    /// What it says.
-    pub fn output(&self) -> ChoiceOutput<'a> {
-        ChoiceOutput::read(self.index, self.delta, self.text)
+    fn is_error(&self) -> bool {
+        let is_other_shape = || {
+            let is_named = self.object.is_some_and(|object| object.get() == "\"error\"");
+            is_named || (self.detail.is_some() && self.choices.is_none())
+        };
+        self.error.is_some_and(is_truthy) || is_other_shape()
     }
 }
 
-#[derive(Deserialize)]
-struct UsageJson {
-    #[serde(default)]
-    prompt_tokens: u64,
-    #[serde(default)]
-    completion_tokens: u64,
-    #[serde(default)]
-    prompt_tokens_details: Option<PromptDetails>,
+impl<'a> Choice<'a> {
+    /// Which of several answers it is.
+    pub fn index(&self) -> u64 {
+        self.index
+            .and_then(|index| index.get().parse().ok())
+            .unwrap_or_default()
+    }
+
+    /// What it says.
+    pub fn output(&self) -> ChoiceOutput<'a> {
+        // Engines that give both leave one of them empty.
+        let message = match (self.delta, self.message) {
+            (Some(delta), Some(message)) if is_silent(delta) => Some(message),
+            (delta, message) => delta.or(message),
+        };
+        ChoiceOutput::read(self.index(), message, self.text)
+    }
+
+    /// Whether it is complete.
+    pub fn finish(&self) -> Finish {
+        self.finish_reason
+            .map_or(Finish::Open, |reason| Finish::of(reason.get()))
+    }
+
+    /// Whether it says no more than whose turn it is.
+    fn is_silent(&self) -> bool {
+        let parts = [self.delta, self.message];
+        self.finish() == Finish::Open && self.text.is_none_or(is_empty) && parts.into_iter().flatten().all(is_silent)
+    }
 }
 
-#[derive(Deserialize)]
-struct PromptDetails {
-    #[serde(default)]
-    cached_tokens: Option<u64>,
+/// Whether a message, or the piece of one, names a role at most.
+fn is_silent(message: &RawValue) -> bool {
+    let fields = Fields::parse(message.get());
+    fields.is_ok_and(|fields| {
+        fields
+            .iter()
+            .all(|(name, value)| name == "role" || is_empty_json(value))
+    })
+}
+
+fn is_empty(value: &RawValue) -> bool {
+    is_empty_json(value.get())
+}
+
+fn is_empty_json(json: &str) -> bool {
+    matches!(json, "null" | "\"\"" | "[]" | "{}")
 }
 
 /// A value that is there, also when it is null: it may have to be edited.

@@ -5,11 +5,14 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::parsed_answer::ParsedAnswer;
+use super::finish_reason::{Finish, StreamedChoices, known_reason};
+use super::parsed_answer::{Choice, ParsedAnswer};
 use super::stream_end::{is_end, write_end};
 use super::templated_chunk::ChunkTemplate;
-use crate::api::answer::{Deltas, EventOutcome, NoAnswer, RewrittenAnswer};
-use crate::api::json_edits::Edits;
+use crate::api::answer::{Deltas, EventOutcome, NoAnswer, RewrittenAnswer, Usage};
+use crate::api::engine_error::EngineError;
+use crate::api::json_edits::{Edits, appended, spliced};
+use crate::api::output_delta::OutputDelta;
 use crate::api::request::quoted;
 use crate::api::sse::{SseEvent, data_event};
 
@@ -22,6 +25,12 @@ pub struct Rewriter {
     keep_usage: bool,
     /// The stream's last chunk that was read in full.
     last: Option<ChunkTemplate>,
+    /// Something was said other than whose turn it is.
+    has_begun: bool,
+    choices: StreamedChoices,
+    /// The chunk that completes a choice, edited, while the fingerprint that belongs into it may still come with a usage
+    /// that nobody asked for.
+    held: Option<String>,
 }
 
 impl Rewriter {
@@ -31,6 +40,9 @@ impl Rewriter {
             model: quoted(model),
             keep_usage,
             last: None,
+            has_begun: false,
+            choices: StreamedChoices::default(),
+            held: None,
         }
     }
 
@@ -39,7 +51,7 @@ impl Rewriter {
     /// # Errors
     /// When it is none.
     pub fn rewrite_whole<'a>(&self, body: &'a Bytes) -> Result<RewrittenAnswer<'a>, NoAnswer> {
-        let text = std::str::from_utf8(body).map_err(|_| NoAnswer::NotJson)?;
+        let text = std::str::from_utf8(body).map_err(|_| NoAnswer::NotUtf8)?;
         let parsed = ParsedAnswer::of(text)?;
         let edits = self.edits(text, &parsed, true);
         Ok(RewrittenAnswer {
@@ -67,48 +79,102 @@ impl Rewriter {
         out: &mut Vec<u8>,
     ) -> Result<EventOutcome<'a>, NoAnswer> {
         let data = event.data.as_ref();
-        if is_end(data) {
-            write_end(out);
-            return Ok(EventOutcome::END);
+        if event.is_named_error() {
+            self.release(None, out);
+            return Err(NoAnswer::Error(EngineError::read(data)));
         }
         if let Some(chunk) = self.last.as_ref().and_then(|last| last.of(data)) {
             chunk.write_event(out);
             return Ok(EventOutcome {
                 usage: chunk.usage(),
                 deltas: Deltas::One(chunk.delta()),
+                has_begun: true,
                 is_end: false,
             });
         }
-        let text = std::str::from_utf8(data).map_err(|_| NoAnswer::NotJson)?;
+        if is_end(data) {
+            self.release(None, out);
+            write_end(out);
+            return Ok(EventOutcome::END);
+        }
+        let text = std::str::from_utf8(data).map_err(|_| NoAnswer::NotUtf8)?;
         self.rewrite_chunk(text, out)
     }
 
-    fn rewrite_chunk<'a>(&mut self, text: &'a str, out: &mut Vec<u8>) -> Result<EventOutcome<'a>, NoAnswer> {
-        let parsed = ParsedAnswer::of(text)?;
-        let usage = parsed.usage();
-        let mut deltas = Deltas::Many(Vec::new());
-        // A chunk that is only about the usage is for those who asked for it.
-        if self.keep_usage || usage.is_none() || !parsed.choices().is_empty() {
-            let edits = self.edits(text, &parsed, self.keep_usage);
-            write_event(text, &edits, out);
-            let single;
-            (deltas, single) = match parsed.choices() {
-                [choice] => {
-                    let output = choice.output();
-                    (Deltas::Many(output.deltas()), output.single())
-                }
-                choices => {
-                    let all = choices.iter().flat_map(|choice| choice.output().deltas());
-                    (Deltas::Many(all.collect()), None)
-                }
-            };
-            self.last = single.and_then(|single| ChunkTemplate::new(&edits, single, usage));
+    /// The engine's stream has ended without saying so: writes the end where the answer is complete, and tells whether it
+    /// is.
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> bool {
+        self.flush(out);
+        let is_complete = self.choices.are_complete();
+        if is_complete {
+            write_end(out);
         }
+        is_complete
+    }
+
+    /// Writes what is held back, if anything is.
+    pub fn flush(&mut self, out: &mut Vec<u8>) {
+        self.release(None, out);
+    }
+
+    fn rewrite_chunk<'a>(&mut self, text: &'a str, out: &mut Vec<u8>) -> Result<EventOutcome<'a>, NoAnswer> {
+        let parsed = ParsedAnswer::of(text);
+        self.release(parsed.as_ref().ok(), out);
+        let parsed = parsed?;
+        let usage = parsed.usage();
+        self.has_begun = self.has_begun || parsed.says_something(usage);
+        for choice in parsed.choices() {
+            self.choices.on_piece(choice.index(), choice.finish());
+        }
+        let deltas = if self.keep_usage || !parsed.is_about_usage() {
+            self.pass(text, &parsed, usage, out)
+        } else {
+            Vec::new()
+        };
         Ok(EventOutcome {
             usage,
-            deltas,
+            deltas: Deltas::Many(deltas),
+            has_begun: self.has_begun,
             is_end: false,
         })
+    }
+
+    /// Edits a chunk and writes it, or holds it back; gives what it says.
+    fn pass<'a>(
+        &mut self,
+        text: &'a str,
+        parsed: &ParsedAnswer<'a>,
+        usage: Option<Usage>,
+        out: &mut Vec<u8>,
+    ) -> Vec<OutputDelta<'a>> {
+        let edits = self.edits(text, parsed, self.keep_usage);
+        let (deltas, single) = said(parsed.choices());
+        let template = single.and_then(|single| ChunkTemplate::new(&edits, single, usage));
+        let edited = one_line(text, &edits);
+        let is_last = parsed
+            .choices()
+            .iter()
+            .any(|choice| choice.finish() == Finish::Complete);
+        let is_held = is_last && !self.keep_usage && usage.is_none() && parsed.system_fingerprint.is_none();
+        if is_held {
+            self.held = Some(edited.into_owned());
+        } else {
+            data_event(&edited, out);
+        }
+        self.last = template.filter(|_| self.has_begun && !is_held);
+        deltas
+    }
+
+    /// Writes what is held back, with the fingerprint that `next` carries where the client will not see that one.
+    fn release(&mut self, next: Option<&ParsedAnswer<'_>>, out: &mut Vec<u8>) {
+        let Some(held) = self.held.take() else { return };
+        let next = next.filter(|next| next.is_about_usage());
+        let edit = next.and_then(|next| next.system_fingerprint).map(|fingerprint| {
+            let member = ["\"system_fingerprint\":", fingerprint.get()].concat();
+            appended(&held, &held, &member, false)
+        });
+        let chunk = spliced(held.as_bytes(), edit.as_slice());
+        data_event(&String::from_utf8_lossy(&chunk), out);
     }
 
     fn edits<'a>(&'a self, text: &'a str, parsed: &ParsedAnswer<'_>, keep_usage: bool) -> Edits<'a> {
@@ -128,30 +194,31 @@ impl Rewriter {
     }
 }
 
-/// Writes `text`, with the edits made, as an event. Valid JSON may hold line ends between its tokens, where several data
-/// lines made one event: they become spaces.
-fn write_event(text: &str, edits: &Edits<'_>, out: &mut Vec<u8>) {
+/// All that choices say; and the one text of it, where that is all.
+fn said<'a>(choices: &[Choice<'a>]) -> (Vec<OutputDelta<'a>>, Option<OutputDelta<'a>>) {
+    match choices {
+        [choice] => {
+            let output = choice.output();
+            (output.deltas(), output.single())
+        }
+        choices => (
+            choices.iter().flat_map(|choice| choice.output().deltas()).collect(),
+            None,
+        ),
+    }
+}
+
+/// `text` with the edits made. Valid JSON may hold line ends between its tokens, where several data lines made one event:
+/// they become spaces.
+fn one_line<'a>(text: &'a str, edits: &Edits<'_>) -> Cow<'a, str> {
     let edited = if edits.is_empty() {
         Cow::Borrowed(text)
     } else {
         Cow::Owned(edits.apply())
     };
-    if memchr::memchr(b'\n', edited.as_bytes()).is_some() {
-        data_event(&edited.replace('\n', " "), out);
-    } else {
-        data_event(&edited, out);
-    }
-}
-
-/// The reason that clients know for one that an engine made up; `None` where it can stay.
-fn known_reason(reason: &str) -> Option<&'static str> {
-    match reason.trim_matches('"') {
-        "stop" | "length" | "tool_calls" | "content_filter" | "function_call" | "null" => None,
-        // TGI's and others' words for the answer's bound.
-        "max_tokens" | "max_length" | "model_length" => Some("\"length\""),
-        "tool_call" | "tool_use" => Some("\"tool_calls\""),
-        // `eos_token`, `stop_sequence`, `end_turn`, `abort` and what will come.
-        _ => Some("\"stop\""),
+    match memchr::memchr(b'\n', edited.as_bytes()) {
+        Some(_) => Cow::Owned(edited.replace('\n', " ")),
+        None => edited,
     }
 }
 
@@ -170,6 +237,7 @@ mod tests {
     fn next(rewriter: &mut Rewriter, chunk: &str) -> Result<SeenChunk, NoAnswer> {
         let (event, mut out) = (event(chunk), Vec::new());
         let outcome = rewriter.rewrite_event(&event, &mut out)?;
+        rewriter.flush(&mut out);
         assert!(!outcome.is_end, "{chunk}");
         let out = String::from_utf8(out).unwrap();
         let data = out.strip_prefix("data: ").and_then(|out| out.strip_suffix("\n\n"));
@@ -246,11 +314,18 @@ mod tests {
     #[test]
     fn errors_and_garbage_are_no_answers() {
         let mut rewriter = Rewriter::new("public", false);
-        assert_eq!(
-            next(&mut rewriter, r#"{"error":{"message":"out of memory"}}"#),
-            Err(NoAnswer::Error)
-        );
-        assert_eq!(next(&mut rewriter, r#"{"error":"boom"}"#), Err(NoAnswer::Error));
+        for error in [
+            r#"{"error":{"message":"out of memory"}}"#,
+            r#"{"error":"out of memory"}"#,
+            r#"{"object":"error","message":"out of memory"}"#,
+            r#"{"detail":"out of memory"}"#,
+        ] {
+            let error = next(&mut rewriter, error);
+            assert!(
+                matches!(&error, Err(NoAnswer::Error(error)) if error.words() == "out of memory"),
+                "{error:?}"
+            );
+        }
         assert!(next(&mut rewriter, r#"{"error":null,"choices":[]}"#).is_ok());
         for garbage in ["", "hello", "[1]", "{\"a\":", "\"x\"", "{\"choices\":7}"] {
             let body = Bytes::copy_from_slice(garbage.as_bytes());
@@ -313,6 +388,74 @@ mod tests {
         assert!(template.of(&like.replace("\\n", "\u{e9}").into_bytes()[..40]).is_none());
         assert!(next(&mut rewriter, &chunk("\"a\"").replace(',', "\n,")).is_ok());
         assert!(rewriter.last.is_none(), "a chunk of several lines is no template");
+    }
+
+    /// What the client sees of these events, with the end where it is written for the engine.
+    fn seen(keep_usage: bool, events: &[&str]) -> String {
+        let (mut rewriter, mut out) = (Rewriter::new("public", keep_usage), Vec::new());
+        for data in events {
+            assert!(rewriter.rewrite_event(&event(data), &mut out).is_ok(), "{data}");
+        }
+        rewriter.finish(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_fingerprint_that_comes_with_the_usage_stands_where_it_would_without() {
+        let finish = r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#;
+        let usage = r#"{"choices":[],"usage":{},"system_fingerprint":"fp"}"#;
+        let whole = format!("data: {finish}\n\ndata: {usage}\n\ndata: [DONE]\n\n");
+        assert_eq!(seen(true, &[finish, usage]), whole);
+        let with = finish.replace("}]}", "}],\"system_fingerprint\":\"fp\"}");
+        assert_eq!(
+            seen(false, &[finish, usage]),
+            format!("data: {with}\n\ndata: [DONE]\n\n")
+        );
+        let bare = usage.replace("system_fingerprint", "x");
+        for events in [&[finish][..], &[finish, &bare]] {
+            assert_eq!(seen(false, events), format!("data: {finish}\n\ndata: [DONE]\n\n"));
+        }
+        let progress = r#"{"choices":[],"x":1}"#;
+        let between = format!("data: {finish}\n\ndata: {progress}\n\ndata: [DONE]\n\n");
+        assert_eq!(seen(false, &[finish, progress, usage]), between);
+    }
+
+    #[test]
+    fn an_answer_has_begun_when_something_was_said() {
+        for (chunk, begins) in [
+            (
+                r#"{"choices":[{"delta":{"role":"assistant","content":""},"finish_reason":null}]}"#,
+                false,
+            ),
+            (
+                r#"{"choices":[{"delta":{"role":"assistant","tool_calls":[]},"finish_reason":""}],"usage":null}"#,
+                false,
+            ),
+            (
+                r#"{"choices":[{"delta":{"content":null},"message":{"content":""}}],"usage":{"prompt_tokens":9}}"#,
+                false,
+            ),
+            (r#"{"choices":[{"text":""}]}"#, false),
+            (r#"{"choices":[],"system_fingerprint":"x"}"#, false),
+            (r#"{"choices":[{"delta":{"role":"assistant","content":" "}}]}"#, true),
+            (r#"{"choices":[{"delta":{"tool_calls":[{"index":0}]}}]}"#, true),
+            (r#"{"choices":[{"delta":{"audio":{"id":"a"}}}]}"#, true),
+            (r#"{"choices":[{"text":"a"}]}"#, true),
+            (r#"{"choices":[{"delta":{},"finish_reason":"length"}]}"#, true),
+            (r#"{"choices":[],"usage":{}}"#, true),
+            (r#"{"choices":[],"prompt_progress":{"total":9}}"#, true),
+            (
+                r#"{"choices":[{"delta":{"content":""}}],"usage":{"completion_tokens":1}}"#,
+                true,
+            ),
+        ] {
+            let (mut rewriter, mut out) = (Rewriter::new("public", false), Vec::new());
+            let event = event(chunk);
+            for _ in 0..2 {
+                let outcome = rewriter.rewrite_event(&event, &mut out).unwrap();
+                assert_eq!(outcome.has_begun, begins, "{chunk}");
+            }
+        }
     }
 
     #[test]

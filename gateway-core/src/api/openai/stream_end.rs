@@ -2,9 +2,9 @@
 
 use crate::api::sse::data_event;
 
-/// Whether an event with that data is the end.
+/// Whether an event with that data is the end, also with white space around it.
 pub fn is_end(data: &[u8]) -> bool {
-    data == DONE.as_bytes()
+    data.trim_ascii() == DONE.as_bytes()
 }
 
 /// Writes the end. No other place does.

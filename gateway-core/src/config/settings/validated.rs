@@ -31,7 +31,7 @@ pub struct Timeouts {
     pub first_byte: Duration,
     /// Most time for a whole answer that is not streamed, in one attempt.
     pub whole_answer: Duration,
-    /// Most time between two pieces of a streamed answer.
+    /// Most time between two events of a streamed answer; comments are none.
     pub between_bytes: Duration,
     /// Most time for the whole ladder until the first event of a stream; no attempt at an answer that is not
     /// streamed begins after it.

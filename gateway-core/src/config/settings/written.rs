@@ -33,7 +33,7 @@ section! {
         first_byte_ms: Limit<Duration, 60_000, MIN_MS, HOUR_MS>,
         /// Most time for a whole answer that is not streamed in one attempt, in milliseconds.
         whole_answer_ms: Limit<Duration, 600_000, MIN_MS, HOUR_MS>,
-        /// Most time between two pieces of a streamed answer, in milliseconds.
+        /// Most time between two events of a streamed answer, in milliseconds; comments are none.
         between_bytes_ms: Limit<Duration, 30_000, MIN_MS, HOUR_MS>,
         /// Most time for the whole ladder until the first event of a stream, in milliseconds; no attempt at an answer
         /// that is not streamed begins after it.

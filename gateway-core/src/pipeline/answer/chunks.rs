@@ -18,9 +18,11 @@ pub(in crate::pipeline) struct Chunks<P: Platform> {
     platform: P,
     decoder: Decoder,
     read: Read<P>,
-    last_byte: Timestamp,
-    /// What came first, until it is handed out.
+    last_event: Timestamp,
+    /// What came until the first good event, until it is handed out.
     begun: Option<Bytes>,
+    /// The most that is held back until then, in bytes.
+    most_held: usize,
 }
 
 /// What has been read of the stream.
@@ -29,6 +31,8 @@ struct Read<P: Platform> {
     rewriter: AnswerRewriter,
     listeners: Listeners<P>,
     chunks: u64,
+    /// Something was said other than whose turn it is.
+    has_begun: bool,
     /// What ended the stream, after the chunks before it have been handed out.
     end: Option<Result<(), AttemptError>>,
 }
@@ -44,23 +48,40 @@ impl<P: Platform> Chunks<P> {
                 rewriter,
                 listeners,
                 chunks: 0,
+                has_begun: false,
                 end: None,
             },
-            last_byte: exchange.platform.now(),
+            last_event: exchange.platform.now(),
             begun: None,
+            most_held: exchange.config.sizes.event_bytes,
         }
     }
 
-    /// Waits for the first good event.
+    /// Waits for the first good event. Chunks before it that say nothing are held back, as an error may stand behind them.
     ///
     /// # Errors
     /// When none comes.
     pub async fn begin(&mut self) -> Result<(), AttemptError> {
-        self.begun = Some(self.next().await?);
+        let mut begun = self.next().await?;
+        if !self.has_begun() {
+            let mut held = Vec::from(begun);
+            while !self.has_begun() {
+                if held.len() > self.most_held {
+                    return Err(Garbage::TooLarge.into());
+                }
+                held.extend_from_slice(&self.next().await?);
+            }
+            begun = held.into();
+        }
+        self.begun = Some(begun);
         if self.read.chunks == 0 {
             return Err(Garbage::Empty.into());
         }
         Ok(())
+    }
+
+    fn has_begun(&self) -> bool {
+        self.read.has_begun || self.is_done()
     }
 
     /// The next chunks; empty when the stream has come to its proper end. Dropping the future loses nothing.
@@ -77,18 +98,25 @@ impl<P: Platform> Chunks<P> {
                 Some(Err(error)) => return Err(error.clone()),
                 None => {}
             }
-            match self.upstream.next().await {
-                Some(Ok(bytes)) => {
-                    self.last_byte = self.platform.now();
-                    let out = self.on_bytes(&bytes);
-                    if !out.is_empty() {
-                        return Ok(out.into());
-                    }
+            let out = match self.upstream.next().await {
+                Some(Ok(bytes)) => self.on_bytes(&bytes),
+                Some(Err(error)) => {
+                    self.read.end = Some(Err(error.into()));
+                    continue;
                 }
-                Some(Err(error)) => self.read.end = Some(Err(error.into())),
-                None => self.read.end = Some(Err(SendError::Broken("ended before its last event".to_owned()).into())),
+                None => self.on_end_of_body(),
+            };
+            if !out.is_empty() {
+                return Ok(out.into());
             }
         }
+    }
+
+    /// What is held back of a stream that breaks off.
+    pub fn flush(&mut self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.read.rewriter.flush(&mut out);
+        out
     }
 
     /// Whether the stream has come to its proper end.
@@ -101,20 +129,42 @@ impl<P: Platform> Chunks<P> {
         &self.read.listeners.meter
     }
 
-    /// When the engine last sent anything.
-    pub fn last_byte(&self) -> Timestamp {
-        self.last_byte
+    /// When the engine last sent an event. Comments are none: an engine can send them though its model is stuck.
+    pub fn last_event(&self) -> Timestamp {
+        self.last_event
     }
 
     fn on_bytes(&mut self, bytes: &[u8]) -> Vec<u8> {
         self.decoder.push(bytes);
         let mut out = Vec::with_capacity(bytes.len() + OUT_SPARE_BYTES);
+        let mut has_event = false;
         while self.read.end.is_none() {
             match self.decoder.next_event() {
-                Ok(Some(event)) => self.read.on_event(&event, &mut out),
+                Ok(Some(event)) => {
+                    has_event = true;
+                    self.read.on_event(&event, &mut out);
+                }
                 Ok(None) => break,
                 Err(_) => self.read.end = Some(Err(Garbage::TooLarge.into())),
             }
+        }
+        if has_event {
+            self.last_event = self.platform.now();
+        }
+        out
+    }
+
+    /// The body has ended in good order. Some engines leave out the empty line behind their last event, or that event.
+    fn on_end_of_body(&mut self) -> Vec<u8> {
+        let mut out = Vec::new();
+        if let Ok(Some(event)) = self.decoder.finish() {
+            self.read.on_event(&event, &mut out);
+        }
+        let is_cut = matches!(self.read.end, None | Some(Err(AttemptError::Garbage(_))));
+        if is_cut {
+            let is_complete = self.read.rewriter.finish(&mut out);
+            let broken = || SendError::Broken("ended before its last event".to_owned());
+            self.read.end = Some(if is_complete { Ok(()) } else { Err(broken().into()) });
         }
         out
     }
@@ -126,10 +176,11 @@ impl<P: Platform> Read<P> {
             Ok(outcome) if outcome.is_end => self.end = Some(Ok(())),
             Ok(outcome) => {
                 self.chunks += 1;
+                self.has_begun = outcome.has_begun;
                 self.listeners.on_deltas(&outcome.deltas, outcome.usage);
             }
-            Err(NoAnswer::Error) => self.end = Some(Err(AttemptError::InBand)),
-            Err(NoAnswer::NotJson) => self.end = Some(Err(Garbage::NotJson.into())),
+            Err(NoAnswer::NotUtf8) => self.on_event(&event.repaired(), out),
+            Err(error @ (NoAnswer::Error(_) | NoAnswer::NotJson)) => self.end = Some(Err(error.into())),
         }
     }
 }

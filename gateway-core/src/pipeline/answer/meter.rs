@@ -25,6 +25,8 @@ pub(in crate::pipeline) struct UsageMeter<P: Platform> {
     /// What has been written, as far as it passed here.
     written: OutputCounter,
     reported: Option<Usage>,
+    /// Whether more has been written since the engine reported.
+    is_outgrown: bool,
 }
 
 impl<P: Platform> UsageMeter<P> {
@@ -43,17 +45,25 @@ impl<P: Platform> UsageMeter<P> {
             uncorrected: is_estimate.then(|| *order.counts.uncorrected(&order.request)),
             written: OutputCounter::new(table),
             reported: None,
+            is_outgrown: false,
         }
     }
 
     /// The model says something.
     pub fn on_deltas(&mut self, deltas: &[OutputDelta<'_>]) {
         self.written.on_deltas(deltas);
+        self.is_outgrown |= !deltas.is_empty();
     }
 
-    /// The engine reports what the answer has taken so far, if it does.
+    /// The engine reports what the answer has taken so far, if it does. What it does not say stays as it said before.
     pub fn on_usage(&mut self, reported: Option<Usage>) {
-        self.reported = reported.or(self.reported);
+        let Some(mut usage) = reported else { return };
+        if let Some(before) = self.reported.filter(|_| usage.prompt_tokens == 0) {
+            usage.prompt_tokens = before.prompt_tokens;
+            usage.cached_tokens = before.cached_tokens;
+        }
+        self.reported = Some(usage);
+        self.is_outgrown = false;
     }
 
     /// A piece of the answer has passed.
@@ -62,11 +72,13 @@ impl<P: Platform> UsageMeter<P> {
         reservation.on_chunk(self.count.prompt, || self.completion());
     }
 
-    /// Settles by what the answer took, which has ended, however it did.
-    pub fn close(&self) {
+    /// Settles by what the answer took, which has ended, and is whole or was cut off. What the engine reports of a whole one
+    /// stands; of any other, and where more was written since, no less is charged than what was counted here.
+    pub fn close(&self, is_whole: bool) {
         let usage = match self.reported {
-            Some(usage) => {
-                self.on_reported(usage);
+            Some(reported) => {
+                let usage = self.completed(reported, is_whole);
+                self.on_reported(reported, usage);
                 usage
             }
             None => {
@@ -86,6 +98,29 @@ impl<P: Platform> UsageMeter<P> {
         self.order.reservation.settle(usage, self.count.answers);
     }
 
+    /// A report, with what it does not say as it was counted here.
+    fn completed(&self, reported: Usage, is_whole: bool) -> Usage {
+        let Usage {
+            prompt_tokens,
+            cached_tokens,
+            completion_tokens,
+        } = reported;
+        let is_all = is_whole && !self.is_outgrown && completion_tokens > 0;
+        Usage {
+            prompt_tokens: if prompt_tokens == 0 {
+                self.count.prompt.0
+            } else {
+                prompt_tokens
+            },
+            cached_tokens,
+            completion_tokens: if is_all {
+                completion_tokens
+            } else {
+                completion_tokens.max(self.completion().0)
+            },
+        }
+    }
+
     /// What has been written, as it is counted here.
     fn completion(&self) -> Tokens {
         let factor = match self.uncorrected {
@@ -95,11 +130,15 @@ impl<P: Platform> UsageMeter<P> {
         self.written.count(factor)
     }
 
-    fn on_reported(&self, usage: Usage) {
+    /// The engine has reported that much, which is taken for `usage`.
+    fn on_reported(&self, reported: Usage, usage: Usage) {
         let exchange = &self.order.exchange;
         let model = &self.model.name;
         exchange.tell(&Event::Used { model, usage });
-        let reported = Tokens(usage.prompt_tokens);
+        let reported = Tokens(reported.prompt_tokens);
+        if reported == Tokens(0) {
+            return;
+        }
         if let Some(uncorrected) = &self.uncorrected {
             exchange.on_prompt_reported(&self.model, uncorrected, reported);
         }

@@ -16,7 +16,7 @@ use crate::ladder::AttemptError;
 use crate::pipeline::answer::Chunks;
 use crate::pipeline::body::Body;
 use crate::pipeline::context::Paused;
-use crate::pipeline::dispatch::{Answered, UpstreamAnswer};
+use crate::pipeline::dispatch::{Answered, UpstreamAnswer, outcome};
 use crate::pipeline::failure::Failure;
 use crate::platform::Platform;
 use crate::time::Timestamp;
@@ -42,7 +42,7 @@ enum Stage<P: Platform> {
 /// An answer that passes.
 struct Relay<P: Platform> {
     chunks: Box<Chunks<P>>,
-    /// Since when the engine has been silent, moved on by the time that the client took to come for the next piece:
+    /// Since when no event has come of the engine, moved on by the time that the client took to come for the next piece:
     /// meanwhile nothing is read from the engine.
     silent_since: Timestamp,
 }
@@ -183,15 +183,18 @@ impl<P: Platform> ClientStream<P> {
     /// The answer breaks off.
     fn break_off(&mut self, error: AttemptError) -> Bytes {
         self.upkeep.walk.permit.on_stream_failed(&error);
-        let is_stopping = error == AttemptError::Stopping;
-        self.end(if is_stopping { Outcome::Unknown } else { Outcome::Failed });
-        self.fail(Failure::BrokenOff(error))
+        let held = match &mut self.stage {
+            Stage::Relaying(relay) => relay.chunks.flush(),
+            Stage::Descending(_) | Stage::Ended => Vec::new(),
+        };
+        self.end(outcome(&error));
+        [held.into(), self.fail(Failure::BrokenOff(error))].concat().into()
     }
 
     /// What passed is settled, and the replica free.
     fn end(&mut self, outcome: Outcome) {
         if let Stage::Relaying(relay) = &self.stage {
-            relay.chunks.meter().close();
+            relay.chunks.meter().close(relay.chunks.is_done());
             self.upkeep.walk.permit.release(outcome);
             self.stage = Stage::Ended;
         }
@@ -224,7 +227,7 @@ impl<P: Platform> Relay<P> {
     }
 
     fn silent_since(&self) -> Timestamp {
-        self.silent_since.max(self.chunks.last_byte())
+        self.silent_since.max(self.chunks.last_event())
     }
 
     fn on_client_ready(&mut self, upkeep: &Upkeep<P>) {

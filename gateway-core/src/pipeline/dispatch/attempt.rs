@@ -12,7 +12,7 @@ use crate::api::{AnswerRewriter, NoAnswer};
 use crate::cluster::Outcome;
 use crate::config::Replica;
 use crate::ids::ReplicaName;
-use crate::ladder::{AttemptError, Fault, Garbage, Remedy};
+use crate::ladder::{AttemptError, Fault, Remedy};
 use crate::observe::Event;
 use crate::pipeline::answer::{Chunks, Listeners, UsageMeter};
 use crate::pipeline::intake::{Order, Target};
@@ -112,8 +112,8 @@ fn wanted<P: Platform>(order: &Order<P>, target: &Target<'_>) -> Wanted {
     }
 }
 
-/// What an attempt's failure says about the replica.
-fn outcome(error: &AttemptError) -> Outcome {
+/// What the failure of an attempt, or of a stream that had begun, says about the replica.
+pub(in crate::pipeline) fn outcome(error: &AttemptError) -> Outcome {
     match (error.fault(), error.remedy()) {
         (Fault::Client, _) => Outcome::Served,
         (Fault::Upstream, Remedy::AnotherReplica) => Outcome::Failed,
@@ -143,23 +143,29 @@ async fn open<P: Platform>(
         return Ok(UpstreamAnswer::Stream(Box::new(chunks)));
     }
     let body = whole::<P>(body, exchange.config.sizes.response_body_bytes).await?;
-    read_whole(&body, &rewriter, meter).map(UpstreamAnswer::Whole)
+    read_whole(body, &rewriter, meter).map(UpstreamAnswer::Whole)
 }
 
 /// A whole answer as the client is to see it.
 fn read_whole<P: Platform>(
-    body: &Bytes,
+    body: Bytes,
     rewriter: &AnswerRewriter,
     mut meter: UsageMeter<P>,
 ) -> Result<Bytes, AttemptError> {
-    let answer = rewriter.rewrite_whole(body).map_err(|error| match error {
-        NoAnswer::Error => AttemptError::InBand,
-        NoAnswer::NotJson => Garbage::NotJson.into(),
-    })?;
-    if answer.usage.is_none() {
+    let answer = match rewriter.rewrite_whole(&body) {
+        Ok(answer) => answer,
+        Err(NoAnswer::NotUtf8) => return read_whole(repaired(&body), rewriter, meter),
+        Err(error @ (NoAnswer::Error(_) | NoAnswer::NotJson)) => return Err(error.into()),
+    };
+    if answer.usage.is_none_or(|usage| usage.completion_tokens == 0) {
         meter.on_deltas(&answer.deltas);
     }
     meter.on_usage(answer.usage);
-    meter.close();
+    meter.close(true);
     Ok(answer.body)
+}
+
+/// What is not UTF-8 in it, such as half a character, replaced.
+fn repaired(body: &[u8]) -> Bytes {
+    String::from_utf8_lossy(body).into_owned().into()
 }

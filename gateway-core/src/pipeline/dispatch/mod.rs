@@ -8,7 +8,7 @@ mod slot;
 mod upstream;
 mod walk;
 
-pub(super) use attempt::UpstreamAnswer;
+pub(super) use attempt::{UpstreamAnswer, outcome};
 pub(super) use cluster_client::{ClusterClient, address};
 pub(super) use permit::{Permit, Wanted};
 pub(super) use served_by::ServedBy;

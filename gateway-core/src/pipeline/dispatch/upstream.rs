@@ -79,7 +79,7 @@ pub(in crate::pipeline) async fn refusal<P: Platform>(
     }
 }
 
-/// Whether the answer has the type that was asked for.
+/// Whether the answer has the type that was asked for, with whichever parameters.
 ///
 /// # Errors
 /// When it has another.
@@ -88,11 +88,13 @@ pub(in crate::pipeline) fn expect_content_type(headers: &HeaderMap, expected: &s
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    if found.starts_with(expected) {
-        Ok(())
-    } else {
-        Err(Garbage::ContentType)
+    let essence = found.split(';').next().unwrap_or_default();
+    if essence.trim().eq_ignore_ascii_case(expected) {
+        return Ok(());
     }
+    Err(Garbage::ContentType {
+        found: found.chars().take(CONTENT_TYPE_CHARS).collect(),
+    })
 }
 
 /// All of a body, of at most `limit` bytes.
@@ -108,10 +110,32 @@ pub(in crate::pipeline) async fn whole<P: Platform>(body: P::Body, limit: usize)
 
 /// What an engine may say about a request that it rejects, in bytes.
 const REFUSAL_BYTES: usize = 64 << 10;
+/// How much of an unexpected content type is told.
+const CONTENT_TYPE_CHARS: usize = 100;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_content_type_is_known_in_any_case_and_with_parameters() {
+        for (found, is_expected) in [
+            ("text/event-stream", true),
+            ("Text/Event-Stream; charset=utf-8", true),
+            ("text/event-stream ;x", true),
+            ("text/event-streams", false),
+            ("text/html", false),
+            ("", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(found));
+            assert_eq!(
+                expect_content_type(&headers, "text/event-stream").is_ok(),
+                is_expected,
+                "{found}"
+            );
+        }
+    }
 
     #[test]
     fn an_endpoint_stands_below_the_base_url() {

@@ -1,0 +1,117 @@
+//! What answers are charged where engines report little of what they took, or nothing.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::budgets::{limited, post, usage};
+use crate::world::{Piece, Reaction, World};
+use crate::{done, event, sse, streaming};
+
+/// A prompt of so many tokens, of which the gateway is sure.
+const PROMPT: u64 = 150;
+/// What the engine says, and how the gateway counts it without a table.
+const TEXT: &str = "ten words that are written by an engine in stream";
+
+fn report(usage: &str) -> Piece {
+    Piece::Bytes(format!("data: {{\"choices\":[],\"usage\":{usage}}}\n\n"))
+}
+
+fn ask(stream: bool) -> String {
+    json!({"model": "big", "prompt": vec![7; 150], "max_tokens": 20, "stream": stream}).to_string()
+}
+
+fn spent(world: &mut World) -> u64 {
+    world.pass(Duration::from_secs(2));
+    usage(world)["tokens"]["spent"].as_u64().unwrap()
+}
+
+/// What is charged for an answer whose stream has these pieces.
+fn charged(pieces: Vec<Piece>) -> u64 {
+    let mut world = World::new(&limited("tokens_per_minute = 100_000"), move |_| sse(pieces.clone()));
+    let response = post(&mut world, &ask(true));
+    world.rest(response.into_body());
+    spent(&mut world)
+}
+
+/// What the gateway itself counts of prompt and text.
+fn counted() -> u64 {
+    charged(vec![event(TEXT), done()])
+}
+
+#[test]
+fn a_report_without_figures_is_none() {
+    let counted = counted();
+    assert!((PROMPT + 8..PROMPT + 15).contains(&counted), "{counted}");
+    for usage in [
+        "{}",
+        "null",
+        r#"{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}"#,
+        r#"{"prompt_tokens":150}"#,
+        r#"{"prompt_tokens":150,"completion_tokens":0,"total_tokens":150}"#,
+        r#"{"prompt_tokens":"many","completion_tokens":7e300}"#,
+    ] {
+        assert_eq!(charged(vec![event(TEXT), report(usage), done()]), counted, "{usage}");
+    }
+}
+
+#[test]
+fn a_report_is_believed_under_every_name() {
+    for usage in [
+        r#"{"prompt_tokens":150,"completion_tokens":5}"#,
+        r#"{"input_tokens":150,"output_tokens":5}"#,
+        r#"{"prompt_tokens":150,"total_tokens":155}"#,
+        r#"{"prompt_tokens":150.0,"completion_tokens":5.0}"#,
+        r#"{"completion_tokens":5}"#,
+    ] {
+        let pieces = vec![event(TEXT), report(usage), done()];
+        assert_eq!(charged(pieces), PROMPT + 5, "{usage}");
+    }
+}
+
+#[test]
+fn a_report_at_the_beginning_is_not_all_of_it() {
+    let first = || report(r#"{"prompt_tokens":150,"completion_tokens":0}"#);
+    assert_eq!(charged(vec![first(), event(TEXT), done()]), counted());
+    let early = report(r#"{"prompt_tokens":150,"completion_tokens":2}"#);
+    assert_eq!(charged(vec![early, event(TEXT), done()]), counted());
+    let last = report(r#"{"completion_tokens":5}"#);
+    assert_eq!(charged(vec![first(), event(TEXT), last, done()]), PROMPT + 5);
+}
+
+#[test]
+fn a_client_that_leaves_is_charged_what_was_counted_where_the_report_so_far_says_less() {
+    for (completion, expected) in [(2, counted()), (400, PROMPT + 400)] {
+        let chunk = format!(
+            r#"{{"choices":[{{"text":"{TEXT}"}}],"usage":{{"prompt_tokens":150,"completion_tokens":{completion}}}}}"#
+        );
+        let mut world = World::new(&limited("tokens_per_minute = 100_000"), move |_| {
+            sse(vec![
+                Piece::Bytes(format!("data: {chunk}\n\n")),
+                Piece::Wait(Duration::from_secs(20)),
+                done(),
+            ])
+        });
+        let mut body = streaming(post(&mut world, &ask(true)));
+        assert!(world.next(&mut body).is_some_and(|piece| piece.contains("ten words")));
+        drop(body);
+        assert_eq!(spent(&mut world), expected, "{completion}");
+    }
+}
+
+#[test]
+fn whole_answers_without_figures_are_counted() {
+    let charged = |usage: &str| {
+        let body = format!(r#"{{"choices":[{{"text":"{TEXT}"}}],"usage":{usage}}}"#);
+        let mut world = World::new(&limited("tokens_per_minute = 100_000"), move |_| {
+            Reaction::Answer(200, "application/json", vec![Piece::Bytes(body.clone())])
+        });
+        let response = post(&mut world, &ask(false));
+        assert_eq!(response.status(), 200);
+        spent(&mut world)
+    };
+    for usage in ["{}", "null", r#"{"prompt_tokens":150,"completion_tokens":0}"#] {
+        assert_eq!(charged(usage), counted(), "{usage}");
+    }
+    assert_eq!(charged(r#"{"prompt_tokens":150,"total_tokens":155}"#), PROMPT + 5);
+}
