@@ -34,6 +34,8 @@ pub enum Fault {
     StreamError(u32),
     /// Sends an event that is not JSON after so many good ones.
     Malformed(u32),
+    /// Ends answers for this reason.
+    FinishReason(&'static str),
     /// Runs out of memory.
     OutOfMemory,
     /// Takes so many milliseconds for each token.
@@ -130,6 +132,7 @@ impl Fault {
             Self::EndEarly(after) => json!({"kind": "end_early", "after": after}),
             Self::StreamError(after) => json!({"kind": "stream_error", "after": after}),
             Self::Malformed(after) => json!({"kind": "malformed", "after": after}),
+            Self::FinishReason(reason) => json!({"kind": "finish_reason", "reason": reason}),
             Self::OutOfMemory => json!({"kind": "out_of_memory"}),
             Self::Slow(factor) => json!({"kind": "slow", "factor": factor}),
             Self::UnusualFraming(split) => json!({

@@ -8,6 +8,7 @@ mod budgets;
 mod clients_leave;
 mod config;
 mod encodings;
+mod engine_errors;
 mod faults;
 mod keys;
 mod ladder;
