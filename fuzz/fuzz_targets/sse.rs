@@ -1,5 +1,5 @@
 //! Any bytes as a stream, cut anywhere: its events are those that a reader finds who has all of it, and reads it line by
-//! line as WHATWG HTML says ("9.2.6 Interpreting an event stream").
+//! line as WHATWG HTML says ("9.2.6 Interpreting an event stream"), and as engines want it beyond that.
 
 #![no_main]
 
@@ -39,18 +39,27 @@ fn decoded(pieces: &[&[u8]]) -> Vec<Event> {
 
 fn read(bytes: &[u8]) -> Vec<Event> {
     let (mut events, mut name, mut id, mut data) = (Vec::new(), None, None, None::<Vec<u8>>);
-    for line in lines(bytes) {
+    let mut has_begun = false;
+    for mut line in lines(bytes) {
         if line.is_empty() {
-            let name = name.take();
-            events.extend(data.take().map(|data| (name, id.clone(), data)));
+            let name: Option<Vec<u8>> = name.take();
+            let empty = (name.as_deref() == Some(b"error")).then(Vec::new);
+            let data = data.take().filter(|data| !data.is_empty()).or(empty);
+            events.extend(data.map(|data| (name, id.clone(), data)));
             continue;
+        }
+        if !std::mem::replace(&mut has_begun, true) {
+            line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
         }
         let colon = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
         let (field, value) = line.split_at(colon);
         let value = value.strip_prefix(b":").unwrap_or(value);
         let value = value.strip_prefix(b" ").unwrap_or(value).to_vec();
         match field {
-            b"data" => {
+            b"data" | b"error" => {
+                if field == b"error" {
+                    name = Some(field.to_vec());
+                }
                 data = Some(match data.take() {
                     Some(lines) => [&lines[..], b"\n", &value].concat(),
                     None => value,
