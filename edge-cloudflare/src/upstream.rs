@@ -35,7 +35,7 @@ pub(crate) async fn send(env: &Env, request: UpstreamRequest) -> Result<http::Re
     let head = head::text(&format!("{}\n{}", head.method, head.uri), &head.headers);
     let sent = glue::send(&head, &body, &signal);
     let response = JsFuture::from(sent.map_err(|error| connect_error(&error))?).await;
-    let response: Response = response.map_err(|error| broken(&error))?.unchecked_into();
+    let response: Response = response.map_err(|error| lost(&error))?.unchecked_into();
     response_in(&response, canceller)
 }
 
@@ -115,7 +115,20 @@ fn connect_error(error: &JsValue) -> SendError {
     SendError::Connect(error_text(error))
 }
 
-/// The runtime does not tell a refused connection from one that broke: the engine may have seen the request.
+/// No head has come. The runtime tells neither a refused connection nor a kept one that was closed from one that broke.
+fn lost(error: &JsValue) -> SendError {
+    let text = error_text(error);
+    if text.starts_with(CONNECTION_LOST) {
+        SendError::Lost(text)
+    } else {
+        SendError::Broken(text)
+    }
+}
+
+/// The engine has seen the request.
 fn broken(error: &JsValue) -> SendError {
     SendError::Broken(error_text(error))
 }
+
+/// What workerd says of any connection that is gone (developers.cloudflare.com/workers/observability/errors).
+const CONNECTION_LOST: &str = "Network connection lost";

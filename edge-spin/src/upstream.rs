@@ -101,8 +101,16 @@ fn send_error(error: ErrorCode) -> SendError {
             | ErrorCode::TlsAlertReceived(_)
             | ErrorCode::HttpRequestDenied
     );
+    // Hosts keep connections, and do not say whether one of them was used; hyper's word for one that was closed before an
+    // answer is that the protocol was broken.
+    let was_lost = matches!(
+        error,
+        ErrorCode::ConnectionTerminated | ErrorCode::HttpResponseIncomplete | ErrorCode::HttpProtocolError
+    );
     if never_connected {
         SendError::Connect(detail)
+    } else if was_lost {
+        SendError::Lost(detail)
     } else {
         SendError::Broken(detail)
     }

@@ -20,6 +20,8 @@ pub enum Reaction {
     Answer(u16, &'static str, Vec<Piece>),
     /// No connection.
     Refuse,
+    /// The kept connection is closed before anything comes.
+    Lose,
     /// Never answers.
     Hang,
 }
@@ -72,6 +74,10 @@ impl Script {
             Reaction::Refuse => {
                 open.end();
                 future::ready(Err(SendError::Connect("refused".to_owned()))).boxed_local()
+            }
+            Reaction::Lose => {
+                open.end();
+                future::ready(Err(SendError::Lost("closed".to_owned()))).boxed_local()
             }
             Reaction::Hang => async move {
                 let _open = open;

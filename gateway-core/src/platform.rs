@@ -90,6 +90,10 @@ pub enum SendError {
     /// The connection broke, before the head or within the body.
     #[error("connection broken: {0}")]
     Broken(String),
+    /// A kept connection was gone before a byte of the answer came, most likely closed as the request went out. Where a
+    /// runtime does not tell kept connections from new ones, any that was lost before the head.
+    #[error("connection lost: {0}")]
+    Lost(String),
     /// The platform has no value for the secret that the cluster names.
     #[error("secret `{0}` is not set on this platform")]
     NoSecret(SecretName),

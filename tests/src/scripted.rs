@@ -40,6 +40,7 @@ enum Step {
     Send(Vec<u8>),
     Wait(Duration),
     Close,
+    SwallowNext,
 }
 
 impl Script {
@@ -75,6 +76,12 @@ impl Script {
     /// Waits before going on.
     pub fn wait(mut self, millis: u64) -> Self {
         self.steps.push(Step::Wait(Duration::from_millis(millis)));
+        self
+    }
+
+    /// Waits for another request over the same connection, reads it, and closes without an answer.
+    pub fn swallow_next(mut self) -> Self {
+        self.steps.push(Step::SwallowNext);
         self
     }
 
@@ -140,6 +147,10 @@ impl Scripted {
             let here = match step {
                 Step::Send(bytes) => connection.write_all(&bytes).is_ok(),
                 Step::Wait(duration) => !leaves_within(&mut connection, duration),
+                Step::SwallowNext => {
+                    let _ = connection.set_read_timeout(Some(PATIENCE));
+                    read_request(&mut connection).is_some()
+                }
                 Step::Close => {
                     connection.shutdown(Shutdown::Write).is_ok() && !leaves_within(&mut connection, PATIENCE)
                 }

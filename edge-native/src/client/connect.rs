@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::uri::{Authority, Scheme, Uri};
-use hyper_util::rt::TokioIo;
 use tidegate_core::platform::SendError;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -94,9 +93,9 @@ async fn open(origin: &Origin, client: &Client, deadline: Instant) -> Result<Con
     socket.set_nodelay(true).map_err(|error| error.to_string())?;
     let socket = client.outbox.wrap(socket);
     let started = if origin.tls {
-        Connection::start(TokioIo::new(client.tls.wrap(origin.host(), socket).await?)).await
+        Connection::start(client.tls.wrap(origin.host(), socket).await?).await
     } else {
-        Connection::start(TokioIo::new(socket)).await
+        Connection::start(socket).await
     };
     started.map_err(|error| with_causes(&error))
 }

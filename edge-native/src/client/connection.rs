@@ -6,13 +6,16 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, SendRequest};
-use hyper::rt::{Read, Write};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::listening::{Heard, Listening};
 use crate::http::WholeBody;
 
 /// A connection that is free, or that carries the exchange whose body holds it.
@@ -20,6 +23,9 @@ pub struct Connection {
     sender: SendRequest<WholeBody>,
     /// `None` when the connection has ended.
     driver: Option<Driver>,
+    /// Whether anything has come since the last request was sent.
+    heard: Heard,
+    since: Instant,
 }
 
 /// hyper's connection, whatever it runs over.
@@ -30,7 +36,9 @@ type Driver = Pin<Box<dyn Future<Output = Result<(), hyper::Error>>>>;
 pub enum Unanswered {
     /// The connection was closed and the request never left; here it is again.
     Unsent(Box<Request<Bytes>>),
-    /// The engine may have got the request.
+    /// The engine may have got the request; not a byte of an answer came.
+    Unheard(hyper::Error),
+    /// The answer broke off within its head.
     Broken(hyper::Error),
 }
 
@@ -39,12 +47,21 @@ impl Connection {
     ///
     /// # Errors
     /// When hyper refuses the connection.
-    pub async fn start(io: impl Read + Write + Unpin + 'static) -> Result<Self, hyper::Error> {
+    pub async fn start(io: impl AsyncRead + AsyncWrite + Unpin + 'static) -> Result<Self, hyper::Error> {
+        let heard = Heard::default();
+        let io = TokioIo::new(Listening::new(io, heard.clone()));
         let (sender, connection) = Builder::new().max_header_size(MAX_HEAD_BYTES).handshake(io).await?;
         Ok(Self {
             sender,
             driver: Some(Box::pin(connection)),
+            heard,
+            since: Instant::now(),
         })
+    }
+
+    /// Whether it is too old for another exchange.
+    pub fn is_aged(&self) -> bool {
+        self.since.elapsed() >= LONGEST_AGE
     }
 
     /// Sends a request in origin form and waits for the response head.
@@ -59,6 +76,7 @@ impl Connection {
         if ready.await.is_err() {
             return Err(Unanswered::Unsent(Box::new(request)));
         }
+        self.heard.forget();
         let mut answered = pin!(self.sender.try_send_request(request.map(WholeBody)));
         let answered = poll_fn(|cx| {
             self.drive(cx);
@@ -68,7 +86,8 @@ impl Connection {
             Ok(response) => Ok((response, self)),
             Err(mut error) => Err(match error.take_message() {
                 Some(request) => Unanswered::Unsent(Box::new(request.map(|WholeBody(bytes)| bytes))),
-                None => Unanswered::Broken(error.into_error()),
+                None if self.heard.anything() => Unanswered::Broken(error.into_error()),
+                None => Unanswered::Unheard(error.into_error()),
             }),
         }
     }
@@ -91,5 +110,8 @@ impl fmt::Debug for Connection {
     }
 }
 
+/// A connection takes no exchange after this, so that a name which leads elsewhere by now is looked up again, also where
+/// there is never a pause: twice the time that cluster DNS lets names be remembered (CoreDNS: 30 s).
+const LONGEST_AGE: Duration = Duration::from_secs(60);
 /// Largest response head that is read from an engine.
 const MAX_HEAD_BYTES: usize = 64 << 10;

@@ -4,6 +4,7 @@
 mod body;
 mod connect;
 mod connection;
+mod listening;
 mod pool;
 #[cfg(test)]
 mod tests;
@@ -50,7 +51,8 @@ impl Client {
     /// engine is never sent twice.
     ///
     /// # Errors
-    /// `Connect` when no connection came about within `connect_timeout`, `Broken` when it broke after that.
+    /// `Connect` when no connection came about within `connect_timeout`, `Lost` when a kept one was gone before anything
+    /// came back, after which the next request has a fresh one; `Broken` when a connection broke otherwise.
     pub async fn send(
         &self,
         request: Request<Bytes>,
@@ -63,6 +65,10 @@ impl Client {
             match connection.send(request).await {
                 Ok(exchange) => return Ok(respond(exchange, kept)),
                 Err(Unanswered::Unsent(unsent)) => request = *unsent,
+                Err(Unanswered::Unheard(error)) => {
+                    kept.clear();
+                    return Err(SendError::Lost(with_causes(&error)));
+                }
                 Err(Unanswered::Broken(error)) => return Err(broken(&error)),
             }
         }
@@ -71,7 +77,7 @@ impl Client {
         match connection.send(request).await {
             Ok(exchange) => Ok(respond(exchange, kept)),
             Err(Unanswered::Unsent(_)) => Err(SendError::Broken("closed before it took the request".into())),
-            Err(Unanswered::Broken(error)) => Err(broken(&error)),
+            Err(Unanswered::Unheard(error) | Unanswered::Broken(error)) => Err(broken(&error)),
         }
     }
 

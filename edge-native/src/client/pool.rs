@@ -64,19 +64,26 @@ impl FreeConnections {
     /// A connection that was open when it was used last.
     pub fn take(&self) -> Option<Connection> {
         let mut stack = self.stack.borrow_mut();
-        let Free { connection, since } = stack.pop()?;
-        if since.elapsed() < IDLE_TIMEOUT {
-            return Some(connection);
+        while let Some(Free { connection, since }) = stack.pop() {
+            if since.elapsed() >= IDLE_TIMEOUT {
+                // All below it have been idle for longer still.
+                stack.clear();
+            } else if !connection.is_aged() {
+                return Some(connection);
+            }
         }
-        // All below it are older still.
-        stack.clear();
         None
+    }
+
+    /// Closes all of them: the engine has closed one, and most likely has been started anew.
+    pub fn clear(&self) {
+        self.stack.borrow_mut().clear();
     }
 
     /// Keeps a connection whose exchange is complete.
     pub fn put(&self, connection: Connection) {
         let mut stack = self.stack.borrow_mut();
-        if stack.len() < MAX_FREE {
+        if stack.len() < MAX_FREE && !connection.is_aged() {
             stack.push(Free {
                 connection,
                 since: Instant::now(),

@@ -63,6 +63,11 @@ impl EngineError {
         }
     }
 
+    /// The status that it would have had outside of an answer, where it says one: 400 to 599.
+    pub fn status(&self) -> Option<u16> {
+        self.status
+    }
+
     /// What the engine says, for whoever sent the request.
     pub fn words(&self) -> &str {
         &self.words

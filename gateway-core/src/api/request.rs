@@ -57,6 +57,11 @@ impl Generation {
         self.endpoint.dialect()
     }
 
+    /// The body as the client sent it.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
     /// The JSON that the prompt is made of: messages and tools, or prompt, or input.
     pub fn prompt_json(&self) -> impl Iterator<Item = &[u8]> {
         let params: &[&str] = match self.endpoint {

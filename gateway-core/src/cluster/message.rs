@@ -123,6 +123,28 @@ impl Release {
             outcome,
         }
     }
+
+    /// The room that a permit has is free; how its request ended is to follow.
+    pub fn of_room(permit: PermitId, replica: ReplicaName) -> Self {
+        Self {
+            left: Some(Capacity::default()),
+            ..Self::of_all(permit, Some(replica), Outcome::Unknown)
+        }
+    }
+
+    /// A request failed whose part of a permit went back before.
+    pub fn late(permit: PermitId, replica: ReplicaName, served_before: bool) -> Self {
+        Self {
+            left: Some(Capacity::MOST),
+            served_before,
+            ..Self::of_all(permit, Some(replica), Outcome::Failed)
+        }
+    }
+
+    /// Whether it tells how a request ended. What goes back of a permit while requests run under it says nothing of them.
+    pub fn tells_outcome(&self) -> bool {
+        self.left.is_none() || self.served_before || self.outcome != Outcome::Unknown
+    }
 }
 
 /// What a cluster cell replies.

@@ -23,6 +23,12 @@ pub struct Capacity {
 }
 
 impl Capacity {
+    /// More than any permit has.
+    pub const MOST: Self = Self {
+        requests: u32::MAX,
+        kv_tokens: Tokens(u64::MAX),
+    };
+
     /// What one request takes.
     pub fn of_one(kv_tokens: Tokens) -> Self {
         Self { requests: 1, kv_tokens }

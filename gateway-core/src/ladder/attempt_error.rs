@@ -75,13 +75,31 @@ pub enum AttemptError {
         /// Its words.
         body: Bytes,
     },
-    /// The engine answered with an error that is not the client's.
+    /// The engine's model does not do what the endpoint is for, whichever replica is asked.
+    #[error("the model does not serve this endpoint")]
+    NotServed {
+        /// What the engine answered: 404 or 501.
+        status: u16,
+        /// What it said.
+        words: String,
+    },
+    /// Two engines failed at the request alike: the failure is the request's own.
+    #[error("engines fail at this request")]
+    Blamed {
+        /// The status that they answered with.
+        status: u16,
+        /// What the second of them said.
+        words: String,
+    },
+    /// The engine answered with an error that is not the client's, as far as one answer tells.
     #[error("the engine answered with status {status}")]
     Status {
         /// Its status.
         status: u16,
         /// Until it wants to be asked again.
         retry_after: Option<Duration>,
+        /// What it said. It may be about the operator's secrets, so that clients see it as part of [`Self::Blamed`] only.
+        words: String,
     },
     /// The engine reported an error inside an answer of status 200.
     #[error("the engine reported an error inside its answer")]
@@ -133,11 +151,11 @@ impl AttemptError {
     /// Whose fault it is.
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Rejected { .. } => Fault::Client,
+            Self::Rejected { .. } | Self::NotServed { .. } | Self::Blamed { .. } => Fault::Client,
             Self::Cell(_) | Self::Stopping | Self::Unfit => Fault::Gateway,
             Self::Send(SendError::NoSecret(_)) => Fault::Gateway,
             Self::NoRoom { .. }
-            | Self::Send(SendError::Connect(_) | SendError::Broken(_))
+            | Self::Send(SendError::Connect(_) | SendError::Broken(_) | SendError::Lost(_))
             | Self::FirstByteTimeout
             | Self::BetweenBytesTimeout
             | Self::Deadline
@@ -150,7 +168,7 @@ impl AttemptError {
     /// What may help.
     pub fn remedy(&self) -> Remedy {
         match self {
-            Self::Rejected { .. } | Self::Stopping => Remedy::Never,
+            Self::Rejected { .. } | Self::NotServed { .. } | Self::Blamed { .. } | Self::Stopping => Remedy::Never,
             Self::Deadline => Remedy::Canned,
             Self::Unfit => Remedy::AnotherTier,
             Self::NoRoom { .. } | Self::Cell(_) | Self::Send(SendError::NoSecret(_)) => Remedy::AnotherCluster,
@@ -159,7 +177,7 @@ impl AttemptError {
                 status: 401 | 403 | 404,
                 ..
             } => Remedy::AnotherCluster,
-            Self::Send(SendError::Connect(_) | SendError::Broken(_))
+            Self::Send(SendError::Connect(_) | SendError::Broken(_) | SendError::Lost(_))
             | Self::FirstByteTimeout
             | Self::BetweenBytesTimeout
             | Self::Status { .. }
@@ -180,10 +198,34 @@ impl AttemptError {
             | Self::BetweenBytesTimeout
             | Self::Deadline
             | Self::Rejected { .. }
+            | Self::NotServed { .. }
+            | Self::Blamed { .. }
             | Self::InBand(_)
             | Self::Garbage(_)
             | Self::Stopping => None,
         }
+    }
+
+    /// The status and the engine's words, where it failed at what it was doing and the request may be what made it fail.
+    /// Not where it says that it has no time (503), nor where something before it cannot reach it (502, 504).
+    pub fn failed_with(&self) -> Option<(u16, &str)> {
+        let failure = match self {
+            Self::Status { status, words, .. } => Some((*status, words.as_str())),
+            Self::InBand(error) => error.status().map(|status| (status, error.words())),
+            Self::NoRoom { .. }
+            | Self::Unfit
+            | Self::Cell(_)
+            | Self::Send(_)
+            | Self::FirstByteTimeout
+            | Self::BetweenBytesTimeout
+            | Self::Deadline
+            | Self::Rejected { .. }
+            | Self::NotServed { .. }
+            | Self::Blamed { .. }
+            | Self::Garbage(_)
+            | Self::Stopping => None,
+        };
+        failure.filter(|(status, _)| matches!(status, 500 | 505..=599))
     }
 
     /// One word for metrics.
@@ -193,12 +235,14 @@ impl AttemptError {
             Self::Unfit => "unfit",
             Self::Cell(_) => "cell",
             Self::Send(SendError::Connect(_)) => "connect",
-            Self::Send(SendError::Broken(_)) => "broken",
+            Self::Send(SendError::Broken(_) | SendError::Lost(_)) => "broken",
             Self::Send(SendError::NoSecret(_)) => "no_secret",
             Self::FirstByteTimeout => "first_byte_timeout",
             Self::BetweenBytesTimeout => "between_bytes_timeout",
             Self::Deadline => "deadline",
             Self::Rejected { .. } => "rejected",
+            Self::NotServed { .. } => "not_served",
+            Self::Blamed { .. } => "blamed",
             Self::Status { .. } => "status",
             Self::InBand(_) => "in_band",
             Self::Garbage(_) => "garbage",

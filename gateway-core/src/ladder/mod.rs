@@ -1,7 +1,14 @@
-//! Down the ladder: which cluster of which tier is tried next, given why the last attempt failed.
+//! Down the ladder: which cluster of which tier is tried next, given why the last attempt failed, and whether the
+//! request itself makes engines fail.
 
 mod attempt_error;
+mod blame;
+mod blamed_requests;
 mod descent;
+mod telling;
 
 pub use attempt_error::{AttemptError, Fault, Garbage, Remedy};
+pub use blame::{Blame, Verdict};
+pub use blamed_requests::{BlamedRequests, RequestDigest};
 pub use descent::{Descent, Step};
+pub use telling::more_telling;

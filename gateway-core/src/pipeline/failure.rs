@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::api::{ApiError, ErrorKind, RequestError};
 use crate::budget::{BudgetError, Shortage};
-use crate::ladder::{AttemptError, Fault};
+use crate::ladder::AttemptError;
 use crate::platform::StoreError;
 
 /// Everything that a request can end with, other than an answer.
@@ -148,7 +148,6 @@ fn of_budget(error: &BudgetError, message: String) -> ApiError {
 
 fn of_attempt(error: AttemptError, message: String) -> ApiError {
     let new = |status, code| ApiError::new(status, ErrorKind::Server, message.clone()).code(code);
-    debug_assert!(error.fault() != Fault::Client || matches!(error, AttemptError::Rejected { .. }));
     match error {
         AttemptError::NoRoom { .. } | AttemptError::Unfit => new(StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
         AttemptError::Status { status: 429 | 503, .. } => new(StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
@@ -161,6 +160,28 @@ fn of_attempt(error: AttemptError, message: String) -> ApiError {
         AttemptError::Status { .. } | AttemptError::InBand(_) => new(StatusCode::BAD_GATEWAY, "upstream_error"),
         AttemptError::Garbage(_) => new(StatusCode::BAD_GATEWAY, "upstream_garbage"),
         AttemptError::Rejected { status, body } => ApiError::rejected(status, body),
+        AttemptError::NotServed { status, ref words } => {
+            let status = match status {
+                404 => StatusCode::NOT_FOUND,
+                _ => StatusCode::BAD_REQUEST,
+            };
+            hopeless(status, "not_served", format!("{error}: {words}"))
+        }
+        AttemptError::Blamed { ref words, .. } if words.is_empty() => {
+            hopeless(StatusCode::BAD_REQUEST, "rejected_by_engine", error.to_string())
+        }
+        AttemptError::Blamed { ref words, .. } => {
+            let message = format!("{error}: {words}");
+            hopeless(StatusCode::BAD_REQUEST, "rejected_by_engine", message)
+        }
+    }
+}
+
+/// The client's own mistake, though the engine did not say so: the request will not do any better.
+fn hopeless(status: StatusCode, code: &'static str, message: String) -> ApiError {
+    ApiError {
+        is_final: true,
+        ..ApiError::new(status, ErrorKind::InvalidRequest, message).code(code)
     }
 }
 

@@ -2,9 +2,11 @@
 
 mod world;
 
+mod blame;
 mod budgets;
 mod charging;
 mod config;
+mod connections;
 mod engine_errors;
 mod event_log;
 mod ladder;

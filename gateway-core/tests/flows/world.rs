@@ -11,7 +11,7 @@ use futures::StreamExt;
 use futures::stream::{self, LocalBoxStream};
 use http::{Request, Response};
 use tidegate_core::cells::{CellCall, CellId, CellState};
-use tidegate_core::cluster::ReadReplicas;
+use tidegate_core::cluster::{ReadReplicas, ReplicaStatus};
 use tidegate_core::time::Timestamp;
 use tidegate_core::tokens::Tables;
 use tidegate_core::{Body, Gateway};
@@ -126,13 +126,17 @@ impl World {
 
     /// Requests in flight at all replicas of a cluster, once everything that is due has been done.
     pub fn in_flight(&mut self, cluster: &str) -> u32 {
+        self.replicas(cluster).iter().map(|replica| replica.running).sum()
+    }
+
+    /// What a cluster's cell knows of its replicas, once everything that is due has been done.
+    pub fn replicas(&mut self, cluster: &str) -> Vec<ReplicaStatus> {
         self.world.settle();
         let now = self.world.now();
         let applied = self.world.with_cell(&CellId::Cluster(cluster.into()), |cell| {
             cell.apply(now, ReadReplicas.into_command())
         });
-        let status = ReadReplicas::read(applied.reply).expect("a status");
-        status.iter().map(|replica| replica.running).sum()
+        ReadReplicas::read(applied.reply).expect("a status")
     }
 
     /// The cluster's cell begins anew, knowing nothing.

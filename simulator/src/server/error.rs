@@ -98,11 +98,18 @@ impl ApiError {
     }
 
     pub fn reply(&self) -> Reply {
-        // vLLM's authentication layer has a shape of its own.
-        let body = if *self == Self::Unauthorized {
-            br#"{"error":"Unauthorized"}"#.to_vec()
-        } else {
-            self.json()
+        // vLLM's authentication layer has a shape of its own, and so has the framework that finds its paths.
+        let body = match self {
+            Self::Unauthorized => br#"{"error":"Unauthorized"}"#.to_vec(),
+            Self::NoSuchPath | Self::MethodNotAllowed { .. } => format!(r#"{{"detail":"{self}"}}"#).into_bytes(),
+            Self::TooLarge { .. }
+            | Self::NotJson
+            | Self::Malformed { .. }
+            | Self::NoSuchModel { .. }
+            | Self::Invalid { .. }
+            | Self::ContextLength { .. }
+            | Self::Engine(_)
+            | Self::Simulated { .. } => self.json(),
         };
         let mut reply = json_reply(self.status(), body);
         if let Self::MethodNotAllowed { allow } = self {

@@ -147,7 +147,7 @@ async fn wrong_paths_and_methods() {
         (answer.status.as_u16(), answer.headers["allow"].to_str().unwrap()),
         (405, "POST")
     );
-    assert_eq!(answer.json()["error"]["message"], "Method Not Allowed");
-    assert_eq!(engine.get("/v1/nothing").await.json()["error"]["code"], 404);
+    assert_eq!(answer.json(), json!({ "detail": "Method Not Allowed" }));
+    assert_eq!(engine.get("/v1/nothing").await.json(), json!({ "detail": "Not Found" }));
     assert_eq!(engine.get("/sim/faults/x").await.status, 404);
 }

@@ -3,6 +3,7 @@
 
 mod api;
 mod bad_input;
+mod blame;
 mod browsers;
 mod budgets;
 mod clients_leave;

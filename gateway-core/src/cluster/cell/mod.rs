@@ -152,6 +152,9 @@ impl ClusterCell {
             Some(left) => self.permits.shrink(permit, left),
             None => self.permits.free(permit),
         };
+        if !release.tells_outcome() {
+            return;
+        }
         // A permit that expired meanwhile still tells how its replica did.
         if let Some(replica) = held_at.as_ref().or(release.replica.as_ref()) {
             self.replicas.with_breaker(replica, |breaker| {

@@ -141,6 +141,38 @@ fn a_failing_replica_is_left_out_and_tells_when_it_recovers() {
 }
 
 #[test]
+fn a_probe_whose_room_went_back_is_awaited_until_it_is_known_how_it_ended() {
+    let mut cell = ClusterCell::default();
+    let only_a = |permit| Acquire {
+        tried: vec!["http://b".into()],
+        ..acquire(permit)
+    };
+    assert!(granted(&mut cell, at(0), only_a(1)).is_some());
+    cell.apply(at(0), release(1, None, Outcome::Failed));
+    assert!(granted(&mut cell, at(5), only_a(2)).is_some(), "the probe");
+    let tell = |release| {
+        ClusterCommand::Release(Releases {
+            releases: vec![release],
+            breaker: POLICY,
+        })
+    };
+    let a = ReplicaName::from("http://a");
+    cell.apply(at(6), tell(Release::of_room(PermitId(2), a.clone())));
+    assert_eq!(running(&mut cell, at(6)), 0, "its room is free");
+    assert_eq!(granted(&mut cell, at(7), only_a(3)), None, "no other probe meanwhile");
+    cell.apply(at(8), release(2, Some(a.clone()), Outcome::Failed));
+    assert_eq!(
+        granted(&mut cell, at(12), only_a(4)),
+        None,
+        "open from when it was told"
+    );
+    assert!(granted(&mut cell, at(13), only_a(5)).is_some());
+    cell.apply(at(13), tell(Release::late(PermitId(5), a, false)));
+    assert_eq!(running(&mut cell, at(13)), 1, "a late word takes nothing back");
+    assert_eq!(granted(&mut cell, at(17), only_a(6)), None);
+}
+
+#[test]
 fn what_was_tried_is_not_tried_again() {
     let mut cell = ClusterCell::default();
     let first = granted(&mut cell, at(0), acquire(1)).unwrap();

@@ -156,6 +156,20 @@ impl PermitCache {
         returned
     }
 
+    /// A request under such a permit had failed when it ended, as is known only now; gives what the cell is to hear.
+    pub fn on_failed_before(&mut self, now: Timestamp, replica: &ReplicaName, permit: PermitId) -> Vec<Release> {
+        let mut returned = Vec::new();
+        let mut has_served = false;
+        if let Some(at_replica) = self.replicas.get_mut(replica) {
+            at_replica.close();
+            at_replica.give_back_beyond(now, u32::MAX, replica, &mut returned);
+            has_served = std::mem::take(&mut at_replica.has_served);
+        }
+        self.forget_empty();
+        returned.push(Release::late(permit, replica.clone(), has_served));
+        returned
+    }
+
     /// The cell has said whether it goes on lending; gives what it is to hear.
     pub fn on_extended(&mut self, now: Timestamp, replica: &ReplicaName, lends: bool, ttl: Duration) -> Vec<Release> {
         let mut returned = Vec::new();

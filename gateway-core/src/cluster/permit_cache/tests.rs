@@ -46,6 +46,20 @@ fn the_next_request_takes_the_place_of_the_one_before() {
 }
 
 #[test]
+fn a_failure_that_is_known_late_is_told_and_closes_the_cache() {
+    let mut cache = lent(2);
+    assert_eq!(end(&mut cache, at(1), Outcome::Unknown), [], "its place is kept");
+    take(&mut cache, at(2)).unwrap();
+    assert_eq!(end(&mut cache, at(3), Outcome::Served), []);
+    let returned = cache.on_failed_before(at(4), &name(), PERMIT);
+    assert_eq!(returned[0].left, None, "all of it goes back");
+    assert_eq!(returned[1], Release::late(PERMIT, name(), true));
+    assert_eq!(take(&mut cache, at(5)), None);
+    let known_no_more = cache.on_failed_before(at(6), &name(), PERMIT);
+    assert_eq!(known_no_more, [Release::late(PERMIT, name(), false)]);
+}
+
+#[test]
 fn a_request_that_does_not_fit_or_is_of_low_priority_has_to_ask() {
     let mut cache = lent(1);
     assert_eq!(cache.take(at(0), 1, &replicas(), Tokens(KV.0 + 1), 0), None);

@@ -6,13 +6,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::upstream::{expect_content_type, refusal, upstream_request, whole};
+use super::refusal::refusal;
+use super::upstream::{expect_content_type, send, whole};
 use super::{ClusterClient, Permit, PermitSlot, Wanted};
 use crate::api::{AnswerRewriter, NoAnswer};
 use crate::cluster::Outcome;
 use crate::config::Replica;
 use crate::ids::ReplicaName;
-use crate::ladder::{AttemptError, Fault, Remedy};
+use crate::ladder::AttemptError;
 use crate::observe::Event;
 use crate::pipeline::answer::{Chunks, Listeners, UsageMeter};
 use crate::pipeline::intake::{Order, Target};
@@ -35,7 +36,7 @@ pub(in crate::pipeline) struct Failed {
 }
 
 /// Asks one replica of the target that is none of those that were `tried`. The permit is in the slot while a replica works
-/// on the order: with a stream, also afterwards.
+/// on the order: with a stream, also afterwards, and after a failure until that is judged.
 ///
 /// # Errors
 /// Why there is no answer.
@@ -61,7 +62,6 @@ pub(in crate::pipeline) async fn attempt<P: Platform>(
             Ok(answer)
         }
         Err(error) => {
-            slot.release(outcome(&error));
             let replica = Some(index);
             Err(Failed { replica, error })
         }
@@ -112,25 +112,15 @@ fn wanted<P: Platform>(order: &Order<P>, target: &Target<'_>) -> Wanted {
     }
 }
 
-/// What the failure of an attempt, or of a stream that had begun, says about the replica.
-pub(in crate::pipeline) fn outcome(error: &AttemptError) -> Outcome {
-    match (error.fault(), error.remedy()) {
-        (Fault::Client, _) => Outcome::Served,
-        (Fault::Upstream, Remedy::AnotherReplica) => Outcome::Failed,
-        (Fault::Upstream | Fault::Gateway, _) => Outcome::Unknown,
-    }
-}
-
 async fn open<P: Platform>(
     order: &Rc<Order<P>>,
     target: &Target<'_>,
     replica: &Replica,
 ) -> Result<UpstreamAnswer<P>, AttemptError> {
     let Order { exchange, request, .. } = &**order;
-    let upstream = upstream_request(order, target, replica)?;
-    let (head, body) = exchange.platform.send(upstream).await?.into_parts();
+    let (head, body) = send(order, target, replica).await?.into_parts();
     if head.status != StatusCode::OK {
-        return Err(refusal::<P>(head.status, &head.headers, body).await);
+        return Err(refusal(exchange, &head, body).await);
     }
     expect_content_type(&head.headers, request.dialect().content_type(request.stream))?;
     let rewriter = request

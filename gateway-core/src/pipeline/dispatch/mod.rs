@@ -2,14 +2,17 @@
 
 mod attempt;
 mod cluster_client;
+mod judge;
 mod permit;
+mod refusal;
 mod served_by;
 mod slot;
 mod upstream;
 mod walk;
 
-pub(super) use attempt::{UpstreamAnswer, outcome};
+pub(super) use attempt::UpstreamAnswer;
 pub(super) use cluster_client::{ClusterClient, address};
+pub(super) use judge::outcome;
 pub(super) use permit::{Permit, Wanted};
 pub(super) use served_by::ServedBy;
 pub(super) use slot::PermitSlot;

@@ -29,6 +29,8 @@ pub(in crate::pipeline) struct Permit<P: Platform> {
     replica: usize,
     /// Why there; `None` where the cell does not tell.
     choice: Option<ChoiceReason>,
+    /// Whether its room went back already.
+    is_suspended: bool,
     outcome: Outcome,
 }
 
@@ -87,6 +89,7 @@ impl<P: Platform> Permit<P> {
             is_kept: true,
             replica: taken.replica,
             choice: Some(taken.choice),
+            is_suspended: false,
             outcome: Outcome::Unknown,
         })
     }
@@ -131,6 +134,24 @@ impl<P: Platform> Permit<P> {
         self.replica
     }
 
+    /// Gives back the room that the request had. How it ended there is told when the permit ends.
+    pub fn suspend(&mut self) {
+        self.is_suspended = true;
+        if self.is_kept {
+            self.give_back_kept(Outcome::Unknown);
+        } else {
+            let room = Release::of_room(self.id, self.replica().name.clone());
+            self.client.release(vec![room]);
+        }
+    }
+
+    fn give_back_kept(&self, outcome: Outcome) {
+        let (client, replica) = (&self.client, &self.replica().name);
+        let now = client.exchange.platform.now();
+        client.release(client.with(|cache| cache.on_end(now, replica, self.id, self.capacity, outcome)));
+        client.watch();
+    }
+
     /// Gives the permit back, telling how the request ended.
     pub fn end(mut self, outcome: Outcome) {
         self.outcome = outcome;
@@ -173,12 +194,14 @@ impl<P: Platform> Drop for Permit<P> {
     fn drop(&mut self) {
         let (client, permit, outcome) = (&self.client, self.id, self.outcome);
         let replica = &self.replica().name;
-        if self.is_kept {
-            let now = client.exchange.platform.now();
-            client.release(client.with(|cache| cache.on_end(now, replica, permit, self.capacity, outcome)));
-            client.watch();
-        } else {
-            client.release(vec![Release::of_all(permit, Some(replica.clone()), outcome)]);
+        match (self.is_kept, self.is_suspended, outcome) {
+            (true, false, _) => self.give_back_kept(outcome),
+            (true, true, Outcome::Failed) => {
+                let now = client.exchange.platform.now();
+                client.release(client.with(|cache| cache.on_failed_before(now, replica, permit)));
+            }
+            (true, true, Outcome::Served | Outcome::Unknown) => {}
+            (false, ..) => client.release(vec![Release::of_all(permit, Some(replica.clone()), outcome)]),
         }
         client.on_released(outcome);
     }
@@ -231,6 +254,7 @@ impl<P: Platform> PermitCall<P> {
             is_kept: lent.is_some(),
             replica: index,
             choice,
+            is_suspended: false,
             outcome: Outcome::Unknown,
         })
     }

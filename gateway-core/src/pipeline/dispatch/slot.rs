@@ -1,4 +1,6 @@
-//! The one permit that an order holds at a time, while its walk and its delivery both look after it.
+//! The permits that an order holds, while its walk and its delivery both look after them: that of the replica which works
+//! on it, and, without its room, that of one which has failed, until it is known whose doing that was. A breaker that waits
+//! for a probe goes on waiting meanwhile.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -8,41 +10,66 @@ use crate::cluster::Outcome;
 use crate::ladder::AttemptError;
 use crate::platform::Platform;
 
-/// Where an order's permit is, while a replica works on it.
+/// Where an order's permits are.
 #[derive(Debug)]
-pub(in crate::pipeline) struct PermitSlot<P: Platform>(RefCell<Option<Permit<P>>>);
+pub(in crate::pipeline) struct PermitSlot<P: Platform> {
+    running: RefCell<Option<Permit<P>>>,
+    suspended: RefCell<Option<Permit<P>>>,
+}
 
 impl<P: Platform> Default for PermitSlot<P> {
     fn default() -> Self {
-        Self(RefCell::default())
+        Self {
+            running: RefCell::default(),
+            suspended: RefCell::default(),
+        }
     }
 }
 
 impl<P: Platform> PermitSlot<P> {
     /// A replica works on the order, under that permit.
     pub fn hold(&self, permit: Permit<P>) {
-        *self.0.borrow_mut() = Some(permit);
+        *self.running.borrow_mut() = Some(permit);
     }
 
     /// The replica's work has ended.
     pub fn release(&self, outcome: Outcome) {
-        let permit = self.0.borrow_mut().take();
-        if let Some(permit) = permit {
-            permit.end(outcome);
-        }
+        end(&self.running, outcome);
+    }
+
+    /// The replica has failed, and what the next one does will tell whose doing it was.
+    pub fn suspend(&self) {
+        let permit = self.running.borrow_mut().take();
+        *self.suspended.borrow_mut() = permit.map(|mut permit| {
+            permit.suspend();
+            permit
+        });
+    }
+
+    /// It is known whose doing it was that a replica failed, if one has.
+    pub fn settle_suspended(&self, outcome: Outcome) {
+        end(&self.suspended, outcome);
     }
 
     /// The replica's stream broke off.
     pub fn on_stream_failed(&self, error: &AttemptError) {
-        if let Some(permit) = &*self.0.borrow() {
+        if let Some(permit) = &*self.running.borrow() {
             permit.on_stream_failed(error);
         }
     }
 
-    /// Renews the permit, in the background. To be called every `period`.
+    /// Renews the permit under which a replica works, in the background. To be called every `period`. One that is
+    /// suspended has nothing that could be lost.
     pub fn renew(&self, period: Duration) {
-        if let Some(permit) = &*self.0.borrow() {
+        if let Some(permit) = &*self.running.borrow() {
             permit.renew(period);
         }
+    }
+}
+
+fn end<P: Platform>(slot: &RefCell<Option<Permit<P>>>, outcome: Outcome) {
+    let permit = slot.borrow_mut().take();
+    if let Some(permit) = permit {
+        permit.end(outcome);
     }
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ACCEPT, CONTENT_TYPE};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 
 use crate::api::Endpoint;
 use crate::api::headers::X_REQUEST_ID;
@@ -15,11 +15,32 @@ use crate::pipeline::collect::{CollectError, collect};
 use crate::pipeline::intake::{Order, Target};
 use crate::platform::{Platform, SendError, UpstreamRequest};
 
+/// Sends the request to the replica, and waits for the head of what comes back. What was lost at once with its connection
+/// goes out once more: most likely it was a kept one, which the engine had closed before it read anything. HTTP lets a
+/// POST be repeated then (RFC 9110, section 9.2.2), and one that generates changes nothing anyway.
+///
+/// # Errors
+/// When none comes.
+pub(in crate::pipeline) async fn send<P: Platform>(
+    order: &Order<P>,
+    target: &Target<'_>,
+    replica: &Replica,
+) -> Result<Response<P::Body>, AttemptError> {
+    let platform = &order.exchange.platform;
+    let begun = platform.now();
+    match platform.send(upstream_request(order, target, replica)?).await {
+        Err(SendError::Lost(_)) if platform.now().since(begun) < LOST_AT_ONCE => {
+            Ok(platform.send(upstream_request(order, target, replica)?).await?)
+        }
+        sent => Ok(sent?),
+    }
+}
+
 /// The request as the replica is to see it. None of the client's headers goes along.
 ///
 /// # Errors
 /// When the replica's URL cannot be put together.
-pub(in crate::pipeline) fn upstream_request<P: Platform>(
+fn upstream_request<P: Platform>(
     order: &Order<P>,
     target: &Target<'_>,
     replica: &Replica,
@@ -55,30 +76,6 @@ fn url_at(base: &Uri, endpoint: Endpoint) -> Result<Uri, http::Error> {
     Ok(Uri::from_parts(parts)?)
 }
 
-/// Why an engine answered with another status than 200.
-pub(in crate::pipeline) async fn refusal<P: Platform>(
-    status: StatusCode,
-    headers: &HeaderMap,
-    body: P::Body,
-) -> AttemptError {
-    let status = status.as_u16();
-    match status {
-        400 | 413 | 415 | 422 => match whole::<P>(body, REFUSAL_BYTES).await {
-            Ok(body) => AttemptError::Rejected { status, body },
-            Err(error) => error,
-        },
-        _ => {
-            let seconds = headers
-                .get(RETRY_AFTER)
-                .and_then(|value| value.to_str().ok()?.trim().parse().ok());
-            AttemptError::Status {
-                status,
-                retry_after: seconds.map(Duration::from_secs),
-            }
-        }
-    }
-}
-
 /// Whether the answer has the type that was asked for, with whichever parameters.
 ///
 /// # Errors
@@ -108,10 +105,11 @@ pub(in crate::pipeline) async fn whole<P: Platform>(body: P::Body, limit: usize)
     })
 }
 
-/// What an engine may say about a request that it rejects, in bytes.
-const REFUSAL_BYTES: usize = 64 << 10;
 /// How much of an unexpected content type is told.
 const CONTENT_TYPE_CHARS: usize = 100;
+/// Longer than a round trip around the Earth, after which it is known that a connection is closed; an engine that breaks
+/// off later has been at work.
+const LOST_AT_ONCE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

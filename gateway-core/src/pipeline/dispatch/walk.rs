@@ -6,11 +6,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::attempt::{Failed, UpstreamAnswer, attempt};
+use super::judge::{blame, known, outcome};
 use super::{PermitSlot, ServedBy};
 use crate::api::Dialect;
-use crate::cluster::PassedOver;
-use crate::ids::ReplicaName;
-use crate::ladder::{AttemptError, Descent, Step};
+use crate::cluster::{Outcome, PassedOver};
+use crate::ids::{ClusterName, ReplicaName};
+use crate::ladder::{AttemptError, Blame, Descent, Step, Verdict, more_telling};
 use crate::observe::Event;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::intake::{Order, Target};
@@ -20,7 +21,7 @@ use crate::platform::Platform;
 #[derive(Debug)]
 pub(in crate::pipeline) struct Walk<P: Platform> {
     pub order: Rc<Order<P>>,
-    /// What the order holds of a replica, while one works on it.
+    /// What the order holds of replicas.
     pub permit: PermitSlot<P>,
     progress: RefCell<Progress>,
 }
@@ -32,6 +33,8 @@ struct Progress {
     tried: Vec<ReplicaName>,
     /// Why nothing has answered so far.
     failure: Option<AttemptError>,
+    /// Whose doing that is.
+    blame: Blame,
 }
 
 /// An answer that has begun, and who gives it.
@@ -52,6 +55,7 @@ impl<P: Platform> Walk<P> {
                 descent,
                 tried: Vec::new(),
                 failure: None,
+                blame: Blame::default(),
             }),
         }
     }
@@ -61,8 +65,14 @@ impl<P: Platform> Walk<P> {
     /// # Errors
     /// When nothing on it answers.
     pub async fn descend(&self) -> Result<Answered<P>, Failure> {
+        if let Some(error) = known(&self.order) {
+            return Err(error.into());
+        }
         loop {
             let step = self.progress.borrow().descent.step();
+            if !matches!(step, Step::Attempt { .. }) {
+                self.close_blame();
+            }
             match step {
                 Step::Attempt { tier, cluster } => match self.order.target(tier, cluster) {
                     Some(target) => match self.attempt(&target).await {
@@ -80,9 +90,18 @@ impl<P: Platform> Walk<P> {
     async fn attempt(&self, target: &Target<'_>) -> Result<Answered<P>, AttemptError> {
         let tried = self.progress.borrow().tried.clone();
         match attempt(&self.order, &self.permit, target, &tried).await {
-            Ok(answer) => Ok(answered(answer, target)),
+            Ok(answer) => {
+                self.close_blame();
+                self.order
+                    .exchange
+                    .gateway
+                    .blamed
+                    .on_served(&target.serving.cluster.name);
+                Ok(answered(answer, target))
+            }
             Err(Failed { replica, error }) => {
                 let cluster = &target.serving.cluster;
+                let error = self.judge(&cluster.name, error);
                 let replica = replica.map(|index| &cluster.replicas[index].name);
                 self.progress.borrow_mut().tried.extend(replica.cloned());
                 self.order.reservation.on_attempt_failed();
@@ -95,6 +114,32 @@ impl<P: Platform> Walk<P> {
                 Err(error)
             }
         }
+    }
+
+    /// An attempt has failed at a replica of that cluster: what that says about the replica, and the one before it, is
+    /// told to their breakers. Gives the error as it is now known to be.
+    fn judge(&self, cluster: &ClusterName, error: AttemptError) -> AttemptError {
+        let verdict = self.progress.borrow_mut().blame.on_failure(&error);
+        match verdict {
+            Verdict::AsItSays => self.permit.release(outcome(&error)),
+            Verdict::Open => self.permit.suspend(),
+            Verdict::Replicas => {
+                self.permit.settle_suspended(Outcome::Failed);
+                self.permit.release(outcome(&error));
+            }
+            Verdict::Request => {
+                self.permit.settle_suspended(Outcome::Unknown);
+                self.permit.release(Outcome::Unknown);
+                return blame(&self.order, cluster, error);
+            }
+        }
+        error
+    }
+
+    /// Another replica has answered, or there is none left to ask: one that had failed did so by itself.
+    fn close_blame(&self) {
+        self.progress.borrow_mut().blame.close();
+        self.permit.settle_suspended(Outcome::Failed);
     }
 
     /// How often what the order holds has to be renewed.
@@ -159,12 +204,4 @@ fn answered<P: Platform>(answer: UpstreamAnswer<P>, target: &Target<'_>) -> Answ
         is_exact: target.count.basis.is_exact(),
     };
     Answered { served_by, answer }
-}
-
-/// That a cluster has no replica left tells less than why the replicas before it failed.
-fn more_telling(before: Option<AttemptError>, error: AttemptError) -> AttemptError {
-    match (before, error) {
-        (Some(before), AttemptError::NoRoom { .. } | AttemptError::Unfit) => before,
-        (_, error) => error,
-    }
 }

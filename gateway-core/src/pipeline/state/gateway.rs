@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 
-use super::{ActiveConfig, Estimates, LeaseCaches, PermitCaches, Shutdown};
+use super::{ActiveConfig, Blamed, Estimates, LeaseCaches, PermitCaches, Shutdown};
 use crate::budget::LeaseAccount;
 use crate::cluster::Capacity;
 use crate::config::{BundleError, Config, ConfigErrors};
@@ -23,6 +23,7 @@ pub struct Gateway {
     pub(in crate::pipeline) estimates: Estimates,
     pub(in crate::pipeline) leases: LeaseCaches,
     pub(in crate::pipeline) permits: PermitCaches,
+    pub(in crate::pipeline) blamed: Blamed,
     loads: Mutex<BTreeMap<ClusterName, LoadSnapshot>>,
     pub(in crate::pipeline) metrics: Metrics,
     sink: OnceLock<Sink>,
@@ -63,6 +64,7 @@ impl Gateway {
             estimates: Estimates::default(),
             leases: LeaseCaches::default(),
             permits: PermitCaches::default(),
+            blamed: Blamed::default(),
             loads: Mutex::default(),
             metrics: Metrics::new(),
             sink: OnceLock::new(),

@@ -1,6 +1,7 @@
 //! What a process, isolate or instance keeps between requests: data only, never I/O.
 
 mod active_config;
+mod blamed;
 mod estimates;
 mod gateway;
 mod lease_caches;
@@ -9,6 +10,7 @@ mod permit_caches;
 mod shutdown;
 
 pub(super) use active_config::ActiveConfig;
+pub(super) use blamed::Blamed;
 pub(super) use estimates::{Estimates, ModelEstimate};
 pub use gateway::Gateway;
 pub(super) use lease_caches::{LeaseCaches, SharedLeaseCache};

@@ -1,0 +1,70 @@
+//! What the failure of an attempt says about its replica, and about the request: a request at which engines fail is found
+//! out, and remembered, so that it takes no breaker along.
+
+use std::hash::Hasher;
+
+use crate::cluster::Outcome;
+use crate::ids::ClusterName;
+use crate::ladder::{AttemptError, Fault, Remedy, RequestDigest};
+use crate::pipeline::intake::Order;
+use crate::platform::Platform;
+
+/// What an attempt's failure says about the replica, where it is not the request's.
+pub(in crate::pipeline) fn outcome(error: &AttemptError) -> Outcome {
+    match (error.fault(), error.remedy()) {
+        (Fault::Client, _) => Outcome::Served,
+        (Fault::Upstream, Remedy::AnotherReplica) => Outcome::Failed,
+        (Fault::Upstream | Fault::Gateway, _) => Outcome::Unknown,
+    }
+}
+
+/// Why the order need not be tried: engines have failed at the same request.
+pub(super) fn known<P: Platform>(order: &Order<P>) -> Option<AttemptError> {
+    let blamed = &order.exchange.gateway.blamed;
+    if blamed.with(|requests| requests.is_empty()) {
+        return None;
+    }
+    let (now, digest) = (order.exchange.platform.now(), digest(order));
+    blamed.with(|requests| requests.get(now, digest).cloned())
+}
+
+/// A second replica, one of `cluster`, has failed at the order as one before it: puts that on the request, unless the
+/// cluster fails at everything.
+pub(super) fn blame<P: Platform>(order: &Order<P>, cluster: &ClusterName, error: AttemptError) -> AttemptError {
+    let Some((status, words)) = error.failed_with() else {
+        return error;
+    };
+    let blamed = AttemptError::Blamed {
+        status,
+        words: words.to_owned(),
+    };
+    let (now, digest) = (order.exchange.platform.now(), digest(order));
+    let memory = &order.exchange.gateway.blamed;
+    if memory.with(|requests| requests.blame(now, digest, cluster, blamed.clone())) {
+        blamed
+    } else {
+        error
+    }
+}
+
+/// The same for the same body at the same endpoint, of one tenant: nobody learns what others have sent.
+fn digest<P: Platform>(order: &Order<P>) -> RequestDigest {
+    let Order {
+        exchange,
+        caller,
+        request,
+        ..
+    } = order;
+    let mut hasher = exchange.gateway.blamed.hasher(&exchange.platform);
+    let parts = [
+        caller.tenant.name.as_str().as_bytes(),
+        request.endpoint.path().as_bytes(),
+        request.body().as_ref(),
+    ];
+    for part in parts {
+        // Lengths keep the parts apart.
+        hasher.write_u64(part.len() as u64);
+        hasher.write(part);
+    }
+    RequestDigest(hasher.finish())
+}
