@@ -37,7 +37,7 @@ impl Edge {
     ///
     /// # Panics
     /// When the request is none.
-    pub fn serve(&self, request: request::Builder, body: &str) -> impl Future<Output = Response<Body>> + 'static {
+    pub fn serve(&self, request: request::Builder, body: &str) -> impl Future<Output = Response<Body>> + use<> {
         let pieces: Vec<Result<Bytes, String>> = vec![Ok(Bytes::copy_from_slice(body.as_bytes()))];
         let request = request.body(stream::iter(pieces)).expect("a request");
         let Self {

@@ -7,6 +7,7 @@ mod format;
 mod id;
 pub mod log;
 pub mod redis;
+mod silent;
 mod state;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,7 @@ use thiserror::Error;
 use self::format::{decode_record, encode_record};
 pub use call::{CellCall, CellCommand, CellReply};
 pub use id::{CellAddress, CellId};
+pub use silent::SilentCells;
 pub use state::{Applied, CellState};
 
 /// Why a cell did not answer.

@@ -10,10 +10,12 @@ use std::time::Duration;
 use futures::future::{Either, select};
 
 use crate::budget::Rates;
+use crate::cells::{CellAddress, CellCall, CellError};
 use crate::config::Config;
 use crate::geo::{Coordinates, Location};
 use crate::ids::RequestId;
 use crate::observe::Event;
+use crate::pipeline::cell_time::CellTime;
 use crate::pipeline::state::Gateway;
 use crate::platform::Platform;
 use crate::time::Timestamp;
@@ -29,7 +31,18 @@ pub(super) struct Exchange<P> {
     pub arrived: Timestamp,
     /// How the tightest of the budgets stands that the request is for, once that is known.
     pub rates: Cell<Option<Rates>>,
+    /// How long the request may still wait for cells.
+    pub cell_time: CellTime,
     location: Location,
+}
+
+/// Who waits for a cell's reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waiting {
+    /// The request, which may wait only so long for cells in all.
+    Request,
+    /// Nobody.
+    Background,
 }
 
 /// Why a pause is over.
@@ -45,6 +58,7 @@ impl<P: Platform> Exchange<P> {
     pub fn new(gateway: Arc<Gateway>, platform: P, config: Arc<Config>, location: Location) -> Rc<Self> {
         let id = RequestId::from_random(platform.random(), platform.random());
         let arrived = platform.now();
+        let cell_time = CellTime::new(config.timeouts.cells);
         Rc::new(Self {
             gateway,
             platform,
@@ -52,6 +66,7 @@ impl<P: Platform> Exchange<P> {
             id,
             arrived,
             rates: Cell::new(None),
+            cell_time,
             location,
         })
     }
@@ -85,6 +100,33 @@ impl<P: Platform> Exchange<P> {
             Either::Left((done, _)) => Some(done),
             Either::Right(_) => None,
         }
+    }
+
+    /// Runs a command in a cell, and waits for its reply for at most `limit`.
+    ///
+    /// # Errors
+    /// When the cell cannot be reached, does not reply in time, or replies to something else.
+    pub async fn call_cell<C: CellCall>(
+        &self,
+        cell: &CellAddress,
+        call: C,
+        waiting: Waiting,
+        limit: Duration,
+    ) -> Result<C::Reply, CellError> {
+        let limit = match waiting {
+            Waiting::Request => limit.min(self.cell_time.left()),
+            Waiting::Background => limit,
+        };
+        let begun = self.platform.now();
+        let replied = if limit.is_zero() {
+            None
+        } else {
+            self.within(limit, self.platform.call(cell, call)).await
+        };
+        if waiting == Waiting::Request {
+            self.cell_time.on_waited(self.platform.now().since(begun));
+        }
+        replied.unwrap_or_else(|| Err(CellError::Unreachable("no reply in time".to_owned())))
     }
 
     /// Where the request came in: as the platform tells, or else as the region that has the location's name.

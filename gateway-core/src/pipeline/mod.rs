@@ -17,6 +17,7 @@
 
 mod answer;
 mod body;
+mod cell_time;
 mod collect;
 mod context;
 mod cors;

@@ -12,6 +12,7 @@ mod event_log;
 mod ladder;
 mod leaving;
 mod lending;
+mod silent_cells;
 mod streams;
 mod tokens;
 

@@ -78,7 +78,7 @@ impl World {
         path: &str,
         headers: &[(&'static str, &str)],
         body: &str,
-    ) -> impl Future<Output = Response<Body>> + 'static {
+    ) -> impl Future<Output = Response<Body>> + use<> {
         let request = Request::post(path).header("authorization", "Bearer key");
         self.serving(
             headers
@@ -89,11 +89,7 @@ impl World {
     }
 
     /// The response to any request, not yet awaited.
-    pub fn serving(
-        &self,
-        request: http::request::Builder,
-        body: &str,
-    ) -> impl Future<Output = Response<Body>> + 'static {
+    pub fn serving(&self, request: http::request::Builder, body: &str) -> impl Future<Output = Response<Body>> + use<> {
         self.edge.serve(request, body)
     }
 
@@ -167,7 +163,12 @@ impl World {
 
     /// Cuts the clusters' cells off.
     pub fn cut_clusters_off(&self) {
-        self.world.set_link(CellKind::Cluster, Link::CUT);
+        self.set_link(CellKind::Cluster, Link::CUT);
+    }
+
+    /// What happens to messages to cells of a kind from now on.
+    pub fn set_link(&self, kind: CellKind, link: Link) {
+        self.world.set_link(kind, link);
     }
 
     /// Requests come in where the platform names that place.

@@ -76,6 +76,7 @@ pub(super) fn timeouts(root: &Root) -> Option<Timeouts> {
         whole_answer: *value(&written.whole_answer_ms)?,
         between_bytes: *value(&written.between_bytes_ms)?,
         deadline: *value(&written.deadline_ms)?,
+        cells: *value(&written.cells_ms)?,
     })
 }
 

@@ -36,6 +36,8 @@ pub struct Timeouts {
     /// Most time for the whole ladder until the first event of a stream; no attempt at an answer that is not
     /// streamed begins after it.
     pub deadline: Duration,
+    /// Most time that one request waits for cells, all its calls together.
+    pub cells: Duration,
 }
 
 /// How often a request is tried.

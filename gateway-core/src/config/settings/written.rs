@@ -38,6 +38,9 @@ section! {
         /// Most time for the whole ladder until the first event of a stream, in milliseconds; no attempt at an answer
         /// that is not streamed begins after it.
         deadline_ms: Limit<Duration, 120_000, MIN_MS, HOUR_MS>,
+        /// Most time that one request waits for cells, those of its tenant's budgets and of clusters together, in
+        /// milliseconds.
+        cells_ms: Limit<Duration, 1_000, MIN_MS, HOUR_MS>,
     }
 }
 

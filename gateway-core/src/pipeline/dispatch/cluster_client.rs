@@ -13,7 +13,7 @@ use crate::cluster::{
 use crate::config::Cluster;
 use crate::ids::ReplicaName;
 use crate::observe::Event;
-use crate::pipeline::context::{Exchange, Paused};
+use crate::pipeline::context::{Exchange, Paused, Waiting};
 use crate::platform::Platform;
 use crate::route::LoadSnapshot;
 use crate::time::Timestamp;
@@ -55,12 +55,34 @@ impl<P: Platform> ClusterClient<P> {
         self.exchange.config.permits.ttl
     }
 
-    /// Asks the cell.
+    /// Asks the cell. A request does not wait for one that has been silent lately, but for one in a second that tries it.
     ///
     /// # Errors
     /// When it cannot be reached, or replies to something else.
-    pub async fn ask<C: CellCall>(&self, call: C) -> Result<C::Reply, CellError> {
-        self.exchange.platform.call(&address(&self.cluster), call).await
+    async fn ask<C: CellCall>(&self, call: C, waiting: Waiting) -> Result<C::Reply, CellError> {
+        let Exchange {
+            gateway,
+            platform,
+            cell_time,
+            ..
+        } = &*self.exchange;
+        let cell = address(&self.cluster);
+        let begun = platform.now();
+        let may_wait =
+            || !cell_time.left().is_zero() && gateway.silent_cells.with(|silent| silent.may_ask(begun, &cell.id));
+        if waiting == Waiting::Request && !may_wait() {
+            return Err(CellError::Unreachable("cells have not replied lately".to_owned()));
+        }
+        let limit = self.exchange.config.timeouts.cells;
+        let replied = self.exchange.call_cell(&cell, call, waiting, limit).await;
+        let now = platform.now();
+        gateway.silent_cells.with(|silent| match &replied {
+            Ok(_) => silent.on_reply(&cell.id),
+            Err(_) if now.since(begun) >= cell_time.kept_for_clusters() => silent.on_silence(now, &cell.id),
+            // What fails at once keeps nobody waiting.
+            Err(_) => {}
+        });
+        replied
     }
 
     /// How a command is to name the policy now.
@@ -75,11 +97,11 @@ impl<P: Platform> ClusterClient<P> {
     ///
     /// # Errors
     /// When it cannot be reached, or replies to something else.
-    pub async fn ask_under_policy<C, R>(&self, mut call: C) -> Result<R, CellError>
+    pub async fn ask_under_policy<C, R>(&self, mut call: C, waiting: Waiting) -> Result<R, CellError>
     where
         C: CellCall<Reply = Result<R, PolicyUnknown>> + UnderPolicy + Clone,
     {
-        match self.ask(call.clone()).await {
+        match self.ask(call.clone(), waiting).await {
             Ok(Ok(reply)) => return Ok(reply),
             Ok(Err(PolicyUnknown)) => {}
             Err(error) => {
@@ -89,7 +111,7 @@ impl<P: Platform> ClusterClient<P> {
             }
         }
         call.set_policy(PolicyRef::Whole(Arc::clone(&self.cluster.policy)));
-        let reply = self.ask(call).await?;
+        let reply = self.ask(call, waiting).await?;
         reply.map_err(|PolicyUnknown| CellError::Malformed("it does not know what it was told".to_owned()))
     }
 
@@ -108,7 +130,7 @@ impl<P: Platform> ClusterClient<P> {
         let client = self.clone();
         self.exchange.platform.after_response(async move {
             // A message that is lost costs a slot until the permit expires; asking again could only make it later.
-            let _ = client.ask(call).await;
+            let _ = client.ask(call, Waiting::Background).await;
         });
     }
 
@@ -140,7 +162,7 @@ impl<P: Platform> ClusterClient<P> {
         };
         self.exchange.platform.after_response(async move {
             // Without a reply what is lent ends soon, and requests ask the cell themselves.
-            if let Ok(extended) = client.ask_under_policy(extend).await {
+            if let Ok(extended) = client.ask_under_policy(extend, Waiting::Background).await {
                 let Extended {
                     lends,
                     load,

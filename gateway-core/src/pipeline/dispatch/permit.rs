@@ -14,6 +14,7 @@ use crate::config::Replica;
 use crate::ids::{ReplicaName, Tokens};
 use crate::ladder::AttemptError;
 use crate::observe::Event;
+use crate::pipeline::context::Waiting;
 use crate::platform::Platform;
 
 /// A slot at a replica. It is given back when dropped.
@@ -114,7 +115,7 @@ impl<P: Platform> Permit<P> {
             affinity,
             ttl: call.client.ttl(),
         };
-        match call.client.ask_under_policy(acquire).await? {
+        match call.client.ask_under_policy(acquire, Waiting::Request).await? {
             Acquired::Granted(grant) => call.granted(grant, Capacity::of_one(kv_tokens)),
             Acquired::Refused(Refusal {
                 load,

@@ -16,7 +16,7 @@ use crate::cells::CellCall;
 use crate::config::Budget;
 use crate::ids::{BudgetId, ModelName};
 use crate::pipeline::body::Body;
-use crate::pipeline::context::Exchange;
+use crate::pipeline::context::{Exchange, Waiting};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::intake::receive;
 use crate::pipeline::leases::address;
@@ -117,7 +117,8 @@ async fn call<P: Platform>(
     budget: &Budget,
     call: impl CellCall<Reply = BudgetStatus>,
 ) -> Result<BudgetStatus, BudgetError> {
-    let status = exchange.platform.call(&address(budget), call).await;
+    let (cell, limit) = (address(budget), exchange.config.timeouts.cells);
+    let status = exchange.call_cell(&cell, call, Waiting::Request, limit).await;
     status.map_err(|_| BudgetError::Unreachable {
         wait: std::time::Duration::from_secs(1),
     })

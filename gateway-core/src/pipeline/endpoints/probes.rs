@@ -12,7 +12,7 @@ use crate::config::Cluster;
 use crate::ids::Tokens;
 use crate::observe::CellFigures;
 use crate::pipeline::body::Body;
-use crate::pipeline::context::Exchange;
+use crate::pipeline::context::{Exchange, Waiting};
 use crate::pipeline::dispatch::address;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::intake::correction_in_cell;
@@ -84,7 +84,9 @@ async fn cell_figures<P: Platform>(exchange: &Exchange<P>) -> CellFigures {
 /// Every replica of a cluster that is configured or still holds permits; none when the cell does not answer. A cell
 /// keeps nothing of replicas that are idle and well, so what it does not know is just that.
 async fn replica_statuses<P: Platform>(exchange: &Exchange<P>, cluster: &Cluster) -> Vec<ReplicaStatus> {
-    let Ok(mut statuses) = exchange.platform.call(&address(cluster), ReadReplicas).await else {
+    let (cell, limit) = (address(cluster), exchange.config.timeouts.cells);
+    let replied = exchange.call_cell(&cell, ReadReplicas, Waiting::Request, limit);
+    let Ok(mut statuses) = replied.await else {
         return Vec::new();
     };
     for replica in &cluster.replicas {

@@ -1,13 +1,12 @@
 //! What passes between a lease cache and its cell: a request that finds its cache short asks, and waits; everything else
 //! goes on behind requests' backs.
 
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures::future::{Either, select};
+use futures::future::Either;
 
 use crate::budget::{
     BudgetError, Denied, IDLE, LONGEST_CALL, Lease, LeaseCache, Leased, MOST_WAITS, NotReserved, Upkeep,
@@ -15,7 +14,7 @@ use crate::budget::{
 use crate::cells::{CellAddress, CellError, CellId};
 use crate::config::Budget;
 use crate::observe::{Budgeting, Event};
-use crate::pipeline::context::Exchange;
+use crate::pipeline::context::{Exchange, Waiting};
 use crate::pipeline::state::SharedLeaseCache;
 use crate::platform::Platform;
 use crate::time::Timestamp;
@@ -66,11 +65,15 @@ impl LeaseClient {
                 Ok(()) => break,
                 Err(NotReserved::Ask) => {
                     let Some(lease) = lease else { continue };
-                    match self.lease(exchange, lease).await {
+                    match self.lease(exchange, lease, Waiting::Request).await {
                         Some(Ok(())) => break,
                         Some(Err(denied)) => return Err(self.denied(denied, tokens, headroom_percent)),
                         None => {}
                     }
+                }
+                Err(NotReserved::Asking) if exchange.cell_time.left_for_budgets().is_zero() => {
+                    self.reserve_cut_off(now, tokens, LONGEST_CALL)?;
+                    break;
                 }
                 Err(NotReserved::Asking) if waits < MOST_WAITS => {
                     waits += 1;
@@ -82,16 +85,22 @@ impl LeaseClient {
                 }
                 Err(NotReserved::Denied(denied)) => return Err(self.denied(denied, tokens, headroom_percent)),
                 Err(NotReserved::CutOff { wait }) => {
-                    let allowance = self.budget.unreachable;
-                    match allowance.map(|rate| self.with(|cache| cache.reserve_cut_off(now, tokens, rate))) {
-                        Some(true) => break,
-                        Some(false) | None => return Err(BudgetError::Unreachable { wait }),
-                    }
+                    self.reserve_cut_off(now, tokens, wait)?;
+                    break;
                 }
             }
         }
         self.keep_up(exchange);
         Ok(())
+    }
+
+    /// Reserves what may be had while the cell does not answer; it is asked again after `wait`.
+    fn reserve_cut_off(&self, now: Timestamp, tokens: u64, wait: Duration) -> Result<(), BudgetError> {
+        let allowance = self.budget.unreachable;
+        match allowance.map(|rate| self.with(|cache| cache.reserve_cut_off(now, tokens, rate))) {
+            Some(true) => Ok(()),
+            Some(false) | None => Err(BudgetError::Unreachable { wait }),
+        }
     }
 
     /// Does what the cache wants done, behind the request's back.
@@ -108,11 +117,14 @@ impl LeaseClient {
             match due {
                 Either::Left(lease) => {
                     // Nobody waits for it: what is denied now is asked for again when it is needed.
-                    let _ = client.lease(&background, lease).await;
+                    let _ = client.lease(&background, lease, Waiting::Background).await;
                 }
                 Either::Right(report) => {
                     // What is lost on the way the next report tells.
-                    let _ = background.platform.call(&address(&client.budget), report).await;
+                    let cell = address(&client.budget);
+                    let _ = background
+                        .call_cell(&cell, report, Waiting::Background, LONGEST_CALL)
+                        .await;
                 }
             }
         });
@@ -145,9 +157,14 @@ impl LeaseClient {
     }
 
     /// Has the cell asked, and the cache hear its reply; `None` when there is none to what was asked.
-    async fn lease<P: Platform>(&self, exchange: &Exchange<P>, lease: Lease) -> Option<Result<(), Denied>> {
+    async fn lease<P: Platform>(
+        &self,
+        exchange: &Exchange<P>,
+        lease: Lease,
+        waiting: Waiting,
+    ) -> Option<Result<(), Denied>> {
         let under_way = LeaseCall::new(self, lease.report.sequence);
-        let leased = call(&exchange.platform, &self.budget, lease).await;
+        let leased = call(exchange, &self.budget, lease, waiting).await;
         if let Err(error) = &leased {
             let budget = &self.budget.id;
             exchange.tell(&Event::Budget(Budgeting::Unreachable { budget, error }));
@@ -161,11 +178,13 @@ impl LeaseClient {
         let platform = &exchange.platform;
         let begun = platform.now();
         let _waiting = WaitingRequest::new(self, tokens);
+        let limit = LONGEST_CALL.min(exchange.cell_time.left_for_budgets());
         let mut pause = SHORTEST_PAUSE;
-        while self.with(|cache| cache.replies()) == replies && platform.now().since(begun) < LONGEST_CALL {
+        while self.with(|cache| cache.replies()) == replies && platform.now().since(begun) < limit {
             platform.sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+        exchange.cell_time.on_waited(platform.now().since(begun));
     }
 
     fn denied(&self, denied: Denied, tokens: u64, headroom_percent: u8) -> BudgetError {
@@ -245,12 +264,17 @@ impl Drop for WaitingRequest<'_> {
     }
 }
 
-async fn call<P: Platform>(platform: &P, budget: &Budget, lease: Lease) -> Result<Leased, CellError> {
-    let address = address(budget);
-    match select(pin!(platform.call(&address, lease)), pin!(platform.sleep(LONGEST_CALL))).await {
-        Either::Left((leased, _)) => leased,
-        Either::Right(_) => Err(CellError::Unreachable("no answer in time".to_owned())),
-    }
+async fn call<P: Platform>(
+    exchange: &Exchange<P>,
+    budget: &Budget,
+    lease: Lease,
+    waiting: Waiting,
+) -> Result<Leased, CellError> {
+    let limit = match waiting {
+        Waiting::Request => LONGEST_CALL.min(exchange.cell_time.left_for_budgets()),
+        Waiting::Background => LONGEST_CALL,
+    };
+    exchange.call_cell(&address(budget), lease, waiting, limit).await
 }
 
 /// The address of a budget's cell.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 
-use super::{ActiveConfig, Blamed, Estimates, LeaseCaches, PermitCaches, Shutdown};
+use super::{ActiveConfig, Blamed, Estimates, LeaseCaches, PermitCaches, SharedSilentCells, Shutdown};
 use crate::budget::LeaseAccount;
 use crate::cluster::Capacity;
 use crate::config::{BundleError, Config, ConfigErrors};
@@ -24,6 +24,7 @@ pub struct Gateway {
     pub(in crate::pipeline) leases: LeaseCaches,
     pub(in crate::pipeline) permits: PermitCaches,
     pub(in crate::pipeline) blamed: Blamed,
+    pub(in crate::pipeline) silent_cells: SharedSilentCells,
     loads: Mutex<BTreeMap<ClusterName, LoadSnapshot>>,
     pub(in crate::pipeline) metrics: Metrics,
     sink: OnceLock<Sink>,
@@ -65,6 +66,7 @@ impl Gateway {
             leases: LeaseCaches::default(),
             permits: PermitCaches::default(),
             blamed: Blamed::default(),
+            silent_cells: SharedSilentCells::default(),
             loads: Mutex::default(),
             metrics: Metrics::new(),
             sink: OnceLock::new(),

@@ -8,6 +8,7 @@ mod lease_caches;
 mod looks;
 mod permit_caches;
 mod shutdown;
+mod silent_cells;
 
 pub(super) use active_config::ActiveConfig;
 pub(super) use blamed::Blamed;
@@ -17,3 +18,4 @@ pub(super) use lease_caches::{LeaseCaches, SharedLeaseCache};
 pub(super) use looks::{LONGEST_LOOK, Look};
 pub(super) use permit_caches::PermitCaches;
 pub(super) use shutdown::Shutdown;
+pub(super) use silent_cells::SharedSilentCells;
