@@ -66,6 +66,11 @@ pub enum NoAnswer {
     NotUtf8,
 }
 
+/// An answer that is put together is over its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("an answer is larger than the limit")]
+pub struct AnswerTooLarge;
+
 impl Usage {
     /// The report, unless it has no figures, or claims more tokens than any request takes: then it counts as missing.
     pub(super) fn if_credible(self) -> Option<Self> {

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use http::HeaderMap;
 
-use super::answer::{EventOutcome, NoAnswer, RewrittenAnswer};
+use super::answer::{AnswerTooLarge, EventOutcome, NoAnswer, RewrittenAnswer};
 use super::endpoint::{Dialect, Endpoint};
 use super::error::ApiError;
 use super::openai;
@@ -37,6 +37,13 @@ impl Dialect {
     pub fn rewriter(self, model: &str, keep_usage: bool) -> AnswerRewriter {
         AnswerRewriter(match self {
             Self::OpenAi => Family::OpenAi(openai::Rewriter::new(model, keep_usage)),
+        })
+    }
+
+    /// What puts a whole answer of at most `limit` bytes together from the events of a stream.
+    pub fn assembler(self, limit: usize) -> AnswerAssembler {
+        AnswerAssembler(match self {
+            Self::OpenAi => openai::Assembler::new(limit),
         })
     }
 
@@ -119,5 +126,25 @@ impl AnswerRewriter {
         match &mut self.0 {
             Family::OpenAi(rewriter) => rewriter.flush(out),
         }
+    }
+}
+
+/// Puts a whole answer together from the events of a stream, as their rewriter writes them for a client that wants the
+/// usage.
+#[derive(Debug)]
+pub struct AnswerAssembler(openai::Assembler);
+
+impl AnswerAssembler {
+    /// Takes in some of the events, all whole.
+    ///
+    /// # Errors
+    /// When the answer is over its limit.
+    pub fn push(&mut self, events: &[u8]) -> Result<(), AnswerTooLarge> {
+        self.0.push(events)
+    }
+
+    /// The answer, as its engine would have sent it whole; `None` where the events have none.
+    pub fn finish(self) -> Option<Bytes> {
+        self.0.finish()
     }
 }

@@ -21,6 +21,8 @@ pub struct Generation {
     pub model: String,
     /// Whether the answer is to be streamed.
     pub stream: bool,
+    /// In which form engines are asked for it.
+    pub asked_as: AskedAs,
     /// Whether the client wants the usage at the end of a stream.
     pub include_usage: bool,
     /// Most output tokens that the client allows, in each choice.
@@ -39,9 +41,31 @@ pub struct Generation {
     pub(super) bounds: Vec<(u64, Range<usize>)>,
     /// The parameters that bound the answer by -1, and where in the body that stands.
     pub(super) minus_one: Vec<(&'static str, Range<usize>)>,
-    /// What every engine is told otherwise: how many answers are wanted, without a fraction, and that the usage is wanted
-    /// at the end of a stream.
+    /// What every engine is told otherwise: how many answers are wanted, without a fraction, and, where a stream is asked
+    /// for, that and the usage at its end.
     pub(super) edits: Vec<Edit<'static>>,
+}
+
+/// In which form an engine is asked for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AskedAs {
+    /// As a stream, which the client gets as such or put together.
+    Stream,
+    /// Whole.
+    Whole(WholeReason),
+}
+
+/// Why an engine is asked for a whole answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WholeReason {
+    /// It is not generated token by token.
+    NotGenerated,
+    /// The request has options for streams and wants none: engines refuse that, and say why.
+    ForStreams,
+    /// Engines refuse this parameter in streams.
+    Refused(&'static str),
+    /// What this parameter asks for is in whole answers alone, or is otherwise in streams.
+    NotInStreams(&'static str),
 }
 
 /// The parts of a prompt that requests of one conversation share, as slices of the body.
@@ -129,9 +153,10 @@ impl Generation {
         }
     }
 
-    /// The body for an engine: its own name of the model, the usage asked for at the end of a stream, counts without a
-    /// fraction, and no bound on output beyond the `room` that the model's context has for it. All else is as the client
-    /// sent it, byte for byte; but a bound of -1 is left out for engines that know none, which a lower tier may come to.
+    /// The body for an engine: its own name of the model, counts without a fraction, no bound on output beyond the `room`
+    /// that the model's context has for it and, where a stream is asked for, that and the usage at its end. All else is as
+    /// the client sent it, byte for byte; but a bound of -1 is left out for engines that know none, which a lower tier may
+    /// come to.
     pub fn body_for(&self, served_name: &str, engine: EngineKind, room: Tokens) -> Bytes {
         let renamed = (served_name != self.model).then(|| (self.model_span.clone(), quoted(served_name).into()));
         let mut edits: Vec<_> = renamed.into_iter().chain(self.edits.iter().cloned()).collect();

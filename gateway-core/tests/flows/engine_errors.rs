@@ -197,11 +197,11 @@ fn comments_are_no_progress() {
 
 #[test]
 fn a_log_tells_an_engines_error_in_its_words_and_each_reason_once() {
-    let oom = r#"{"error":{"message":"CUDA out of memory, got 'the prompt'","code":500}}"#;
+    let oom = r#"{"error":{"message":"CUDA out of memory, got 'the prompt'","code":502}}"#;
     for (reaction, expected) in [
         (
             sse(vec![data(oom)]),
-            "error=in_band: the engine reported an error inside its answer (500: CUDA out of memory, got …)",
+            "error=in_band: the engine reported an error inside its answer (502: CUDA out of memory, got …)",
         ),
         (
             Reaction::Answer(200, "text/html; charset=utf-8", vec![]),

@@ -88,6 +88,19 @@ fn whole_answer() {
 }
 
 #[test]
+fn silent_engine() {
+    let mut watched = Watched::usual(|request| match host(request) {
+        "near-a" => sse(vec![event("a"), wait(200), event("b"), wait(90_000), done()]),
+        _ => sse(vec![event("a"), wait(50), event("b"), usage(), done()]),
+    });
+    watched.ask("big", false);
+    watched.check(
+        "silent_engine",
+        "A replica falls silent in the middle of an answer that is not streamed; another one serves.",
+    );
+}
+
+#[test]
 fn stream() {
     let mut watched = Watched::usual(|_| sse(vec![wait(200), event("a"), wait(50), event("b"), usage(), done()]));
     watched.ask("big", true);

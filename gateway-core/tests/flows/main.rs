@@ -2,6 +2,7 @@
 
 mod world;
 
+mod assembly;
 mod blame;
 mod budgets;
 mod charging;

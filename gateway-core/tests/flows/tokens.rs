@@ -128,7 +128,7 @@ fn prompts_that_are_tokens_already_are_counted_exactly_also_without_a_table() {
     let cut = world.post("/v1/completions", &body(3, 8_190));
     assert_eq!(cut.status(), 200);
     let (_, sent) = world.sent().pop().unwrap();
-    assert!(sent.ends_with("\"max_tokens\":8189}"), "{sent}");
+    assert!(sent.contains("\"max_tokens\":8189,"), "{sent}");
     let refused = world.post("/v1/completions", &body(8_192, 1));
     assert_eq!(refused.status(), 400);
     let text = world.rest(refused.into_body());

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tidegate_tests::gateway::FRANKFURT;
-use tidegate_tests::http::{Exchange, Request, Response};
+use tidegate_tests::http::{Exchange, Request, Response, connect};
 use tidegate_tests::runtime;
 use tidegate_tests::scripted::Script;
 use tidegate_tests::world::{World, key};
@@ -155,6 +155,30 @@ fn a_client_that_leaves_pays_for_its_prompt() {
         (300..=310).contains(&spent)
     });
     eventually("nothing is held any more", || usage("leaving")["tokens"]["held"] == 0);
+}
+
+#[test]
+fn a_client_that_leaves_a_whole_answer_pays_for_what_was_said() {
+    // Where a client's leaving is not told, the engine comes to the end, and reports as much.
+    let usage_chunk = json!({"choices": [], "usage": {"prompt_tokens": 300, "completion_tokens": 100}});
+    let script = (0..100).fold(Script::stream(), |script, _| script.then(chunk(" tide")));
+    let end = format!("data: {usage_chunk}\n\ndata: [DONE]\n\n");
+    BUDGETS
+        .scripted("scripted")
+        .on("left whole", script.wait(3_000).then(end));
+    let mut connection = connect(BUDGETS.gateway.address());
+    let request = post("left-whole", &ask("left whole", 300, 4_000)).to_bytes("gateway");
+    std::io::Write::write_all(&mut connection, &request).expect("the request is sent");
+    eventually("all of it is said", || {
+        let seen = BUDGETS.scripted("scripted").seen("left whole");
+        seen.first().is_some_and(|seen| seen.steps_done.len() > 100)
+    });
+    drop(connection);
+    eventually("what was said is paid for, and nothing is held", || {
+        let tokens = &usage("left-whole")["tokens"];
+        let spent = tokens["spent"].as_u64().unwrap_or(0);
+        (370..=600).contains(&spent) && tokens["held"] == 0
+    });
 }
 
 #[test]

@@ -49,8 +49,8 @@ fn an_engine_is_stopped_when_the_client_leaves_before_an_answer() {
     });
     let left = Instant::now();
     drop(connection);
-    // workerd and Spin tell of a client's leaving only when something is written to it; there the limit on a whole
-    // answer, 2 s, ends the attempt.
+    // workerd and Spin tell of a client's leaving only when something is written to it; there the limit on the first
+    // event, 2 s, ends the attempt.
     let at_most = match Runtime::current() {
         Runtime::Native => 700,
         Runtime::Cloudflare | Runtime::Spin => 2_600,

@@ -21,3 +21,4 @@ mod shared;
 mod streams;
 mod support;
 mod tokens;
+mod whole_answers;

@@ -6,7 +6,9 @@ use tidegate_tests::scripted::{Script, Seen};
 use tidegate_tests::sse::Stream;
 use tidegate_tests::world::key;
 
-use crate::support::{ENGINE_KEY_EU, SHARED, ask, ask_stream, chat, chat_stream, post, post_chat, scripted, with};
+use crate::support::{
+    ENGINE_KEY_EU, SHARED, ask, ask_stream, asking_for_a_stream, chat, chat_stream, post, post_chat, scripted, with,
+};
 
 /// Numbers, escapes, spaces and an order of keys that every JSON library would write differently.
 const PECULIAR: &str = concat!(
@@ -17,9 +19,19 @@ const PECULIAR: &str = concat!(
 );
 
 #[test]
-fn a_request_reaches_the_engine_byte_for_byte_but_for_the_model() {
+fn a_request_reaches_the_engine_byte_for_byte_but_for_the_model_and_the_wish_for_a_stream() {
     let sent = PECULIAR.replace("MARKER", "pass-through-whole");
     let seen = seen_by_upstream("pass-through-whole", &sent, Script::json(ANSWER));
+    let renamed = sent.replacen("\"tide-scripted\"", "\"scripted-upstream-name\"", 1);
+    assert_eq!(String::from_utf8_lossy(&seen.body), asking_for_a_stream(&renamed));
+}
+
+#[test]
+fn a_request_that_streams_cannot_answer_reaches_the_engine_byte_for_byte_but_for_the_model() {
+    let sent = PECULIAR
+        .replace("MARKER", "pass-through-echo")
+        .replacen('{', "{\"echo\":true,", 1);
+    let seen = seen_by_upstream("pass-through-echo", &sent, Script::json(ANSWER));
     let expected = sent.replacen("\"tide-scripted\"", "\"scripted-upstream-name\"", 1);
     assert_eq!(String::from_utf8_lossy(&seen.body), expected);
 }
@@ -58,7 +70,7 @@ fn counts_that_are_written_as_fractions_reach_the_engine_as_whole_numbers() {
         .replacen("\"tide-scripted\"", "\"scripted-upstream-name\"", 1)
         .replacen("16.0", "16", 1)
         .replacen("\"n\":1.0", "\"n\":1", 1);
-    assert_eq!(String::from_utf8_lossy(&seen.body), expected);
+    assert_eq!(String::from_utf8_lossy(&seen.body), asking_for_a_stream(&expected));
 }
 
 #[test]
@@ -69,7 +81,7 @@ fn a_bound_of_minus_one_reaches_engines_that_take_it_for_none() {
     let response = SHARED.send(&post_chat(&asked));
     assert_eq!(response.status, 200, "{}", response.text());
     let seen = llama.seen("bound-of-minus-one");
-    assert_eq!(String::from_utf8_lossy(&seen[0].body), asked);
+    assert_eq!(String::from_utf8_lossy(&seen[0].body), asking_for_a_stream(&asked));
 }
 
 #[test]

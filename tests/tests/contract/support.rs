@@ -50,6 +50,12 @@ pub fn with(mut body: Value, fields: Value) -> Value {
     body
 }
 
+/// The body that an engine is sent in place of `body`, whose client wants a whole answer: it is asked for a stream.
+pub fn asking_for_a_stream(body: &str) -> String {
+    let open = body.strip_suffix('}').expect("an object");
+    format!(r#"{open},"stream":true,"stream_options":{{"include_usage":true}}}}"#)
+}
+
 /// A chat request with the key of the tenant that may do everything.
 pub fn post_chat(body: impl AsRef<str>) -> Request {
     post("/v1/chat/completions", body)

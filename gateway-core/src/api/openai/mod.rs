@@ -1,6 +1,7 @@
 //! OpenAI's API, as its clients and the engines that imitate it speak it: what a request and an answer look like, how a
 //! stream ends, how an error is told and a key presented.
 
+mod assemble;
 mod canned;
 mod choice_output;
 mod error_body;
@@ -13,7 +14,9 @@ mod rewriter;
 mod stream_end;
 mod templated_chunk;
 mod usage;
+mod whole_only;
 
+pub(super) use assemble::Assembler;
 pub(super) use canned::canned;
 pub(super) use error_body::{error_body, error_event};
 pub(super) use key::presented_key;

@@ -5,12 +5,13 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::params::{OutputBounds, Params};
+use super::whole_only::asked_as;
 use crate::api::endpoint::Endpoint;
 use crate::api::json_cursor::nests_deeper_than;
 use crate::api::json_edits::{Edit, appended};
 use crate::api::json_fields::{Fields, span_within};
 use crate::api::prompt::PROMPT_PARAMS;
-use crate::api::request::{Generation, Prompt};
+use crate::api::request::{AskedAs, Generation, Prompt};
 use crate::api::request_error::RequestError;
 
 /// Reads the body of a request to `endpoint`, whose arrays and objects nest at most `nesting` levels deep.
@@ -30,17 +31,23 @@ pub fn decode(endpoint: Endpoint, body: Bytes, nesting: usize) -> Result<Generat
     let model = params.required::<String>("model", "a string")?;
     let stream = params.optional::<bool>("stream", "a boolean")?.unwrap_or(false) && endpoint != Endpoint::Embeddings;
     let prompt = read_prompt(endpoint, &params, &body)?;
-    let usage_edit = stream.then(|| usage_edit(text, &fields, options.as_ref()));
-    let edits = choices_edit(text, &fields, choices)
-        .into_iter()
-        .chain(usage_edit)
-        .collect();
+    let asked_as = if stream {
+        AskedAs::Stream
+    } else {
+        asked_as(endpoint, &fields)
+    };
+    let mut edits = Vec::from_iter(choices_edit(text, &fields, choices));
+    match asked_as {
+        AskedAs::Stream => edits.extend(stream_edits(text, &fields, stream, options.as_ref())),
+        AskedAs::Whole(_) => {}
+    }
     let spans = fields.spans(text, PROMPT_PARAMS);
     let model_span = fields.get("model").map(|json| span_within(text, json));
     Ok(Generation {
         endpoint,
         model,
         stream,
+        asked_as,
         include_usage: include_usage.unwrap_or(false),
         max_output: counts
             .iter()
@@ -91,6 +98,20 @@ fn choices_edit(text: &str, fields: &Fields<'_>, choices: u64) -> Option<Edit<'s
     let written = fields.given("n")?;
     let whole = choices.to_string();
     (written != whole).then(|| (span_within(text, written), whole.into()))
+}
+
+/// What asks for a stream, unless `is_stream` says that the client does, and for the usage at its end. `options` are the
+/// fields of `stream_options`, where it is an object.
+fn stream_edits(text: &str, fields: &Fields<'_>, is_stream: bool, options: Option<&Fields<'_>>) -> Vec<Edit<'static>> {
+    let mut edits = Vec::new();
+    if !is_stream {
+        edits.push(match fields.get("stream") {
+            Some(json) => (span_within(text, json), Cow::Borrowed("true")),
+            None => appended(text, text, "\"stream\":true", fields.is_empty()),
+        });
+    }
+    edits.push(usage_edit(text, fields, options));
+    edits
 }
 
 /// What asks for the usage at the end of a stream. `options` are the fields of `stream_options`, where it is an object.
@@ -191,9 +212,21 @@ mod tests {
     const MESSAGES: &str = r#""messages":[{"role":"user","content":"hi"}]"#;
 
     #[test]
-    fn only_the_model_and_the_wish_for_usage_change() {
-        let plain = format!(r#"{{ "temperature":1.0e0, "model" : "m", {MESSAGES}, "x":{{"model":"m"}} }}"#);
-        assert_eq!(sent(&plain), plain.replacen("\"m\"", "\"served\"", 1));
+    fn only_the_model_and_what_asks_for_a_stream_and_its_usage_change() {
+        let plain =
+            |more: &str| format!(r#"{{ "temperature":1.0e0, "model" : "m", {MESSAGES}{more}, "x":{{"model":"m"}} }}"#);
+        let stream = |more: &str| {
+            let renamed = plain(more).replacen("\"m\"", "\"served\"", 1);
+            renamed.replacen(" }", " ,\"stream_options\":{\"include_usage\":true}}", 1)
+        };
+        let absent = stream("").replacen(" ,\"stream_options\"", " ,\"stream\":true,\"stream_options\"", 1);
+        assert_eq!(sent(&plain("")), absent);
+        for wish in ["false", "null", "true"] {
+            let asked_for = stream(r#", "stream" :true"#);
+            assert_eq!(sent(&plain(&format!(r#", "stream" :{wish}"#))), asked_for, "{wish}");
+        }
+        let whole = plain(r#","stream":false,"echo":true"#);
+        assert_eq!(sent(&whole), whole.replacen("\"m\"", "\"served\"", 1));
         for (before, after) in [
             ("", r#","stream_options":{"include_usage":true}"#),
             (
@@ -221,7 +254,7 @@ mod tests {
     #[test]
     fn counts_with_a_fraction_of_zero_are_sent_without_it() {
         let body =
-            format!(r#"{{"model":"served",{MESSAGES},"max_tokens":16.0,"temperature":1.0,"n": 2e0,"stream":false}}"#);
+            format!(r#"{{"model":"served",{MESSAGES},"max_tokens":16.0,"temperature":1.0,"n": 2e0,"echo":true}}"#);
         let request = chat(&body).unwrap();
         assert_eq!((request.max_output, request.choices), (Some(16), 2));
         let expected = body.replace("16.0", "16").replace("2e0", "2");
@@ -235,7 +268,9 @@ mod tests {
     #[test]
     fn a_bound_of_minus_one_is_none_and_goes_to_engines_that_know_it() {
         for written in ["-1", "-1.0"] {
-            let body = format!(r#"{{"model":"served",{MESSAGES},"max_tokens":{written},"max_completion_tokens":9}}"#);
+            let body = format!(
+                r#"{{"model":"served",{MESSAGES},"max_tokens":{written},"max_completion_tokens":9,"echo":true}}"#
+            );
             let request = chat(&body).unwrap();
             assert_eq!(request.max_output, None);
             assert_eq!(sent_to(EngineKind::LlamaCpp, &body), body);
@@ -275,7 +310,7 @@ mod tests {
     fn bounds_beyond_what_is_left_are_cut_to_it() {
         let body = |max_tokens: u64, max_completion_tokens: u64| {
             format!(
-                r#"{{"max_tokens" : {max_tokens},"model":"m",{MESSAGES},"max_completion_tokens":{max_completion_tokens} }}"#
+                r#"{{"max_tokens" : {max_tokens},"model":"m","echo":true,{MESSAGES},"max_completion_tokens":{max_completion_tokens} }}"#
             )
         };
         for (written, expected) in [((1, 37), (1, 37)), ((38, 37), (37, 37)), ((u64::MAX, 1_000), (37, 37))] {

@@ -12,7 +12,7 @@ use crate::ids::Tokens;
 pub struct Sizes {
     /// Largest request body, in bytes.
     pub request_body_bytes: usize,
-    /// Largest response of an engine that is not streamed, in bytes.
+    /// Largest answer that is not streamed, as its engine sends it or as it is put together, in bytes.
     pub response_body_bytes: usize,
     /// Longest single SSE event from an engine, in bytes.
     pub event_bytes: usize,
@@ -27,14 +27,14 @@ pub struct Timeouts {
     pub request_body: Duration,
     /// Most time to connect to a replica.
     pub connect: Duration,
-    /// Most time until the first event of a streamed answer, in one attempt; less than `deadline`.
+    /// Most time until the first event of an engine's stream, in one attempt; less than `deadline`.
     pub first_byte: Duration,
     /// Most time for a whole answer that is not streamed, in one attempt.
     pub whole_answer: Duration,
-    /// Most time between two events of a streamed answer; comments are none.
+    /// Most time between two events of an engine's stream; comments are none.
     pub between_bytes: Duration,
-    /// Most time for the whole ladder until the first event of a stream; no attempt at an answer that is not
-    /// streamed begins after it.
+    /// Most time for the whole ladder until the first event of an engine's stream; no attempt at an answer begins
+    /// after it.
     pub deadline: Duration,
     /// Most time that one request waits for cells, all its calls together.
     pub cells: Duration,

@@ -12,7 +12,7 @@ section! {
     Sizes {
         /// Largest request body, in bytes.
         request_body_bytes: Limit<usize, { 4 * MIB }, KIB, { 64 * MIB }>,
-        /// Largest response of an engine that is not streamed, in bytes.
+        /// Largest answer that is not streamed, as its engine sends it or as it is put together here, in bytes.
         response_body_bytes: Limit<usize, { 32 * MIB }, KIB, { 64 * MIB }>,
         /// Longest single event of an engine's stream, in bytes.
         event_bytes: Limit<usize, MIB, KIB, { 16 * MIB }>,
@@ -28,15 +28,16 @@ section! {
         request_body_ms: Limit<Duration, 30_000, MIN_MS, HOUR_MS>,
         /// Most time to connect to a replica, in milliseconds.
         connect_ms: Limit<Duration, 2_000, MIN_MS, HOUR_MS>,
-        /// Most time until the first event of a streamed answer in one attempt, in milliseconds; less than `deadline_ms`,
-        /// so that another attempt is possible.
+        /// Most time until the first event of an engine's stream in one attempt, in milliseconds; less than `deadline_ms`,
+        /// so that another attempt is possible. Answers that are not streamed to the client are asked of engines as
+        /// streams too, where those can send them so.
         first_byte_ms: Limit<Duration, 60_000, MIN_MS, HOUR_MS>,
         /// Most time for a whole answer that is not streamed in one attempt, in milliseconds.
         whole_answer_ms: Limit<Duration, 600_000, MIN_MS, HOUR_MS>,
-        /// Most time between two events of a streamed answer, in milliseconds; comments are none.
+        /// Most time between two events of an engine's stream, in milliseconds; comments are none.
         between_bytes_ms: Limit<Duration, 30_000, MIN_MS, HOUR_MS>,
-        /// Most time for the whole ladder until the first event of a stream, in milliseconds; no attempt at an answer
-        /// that is not streamed begins after it.
+        /// Most time for the whole ladder until the first event of an engine's stream, in milliseconds; no attempt at an
+        /// answer begins after it.
         deadline_ms: Limit<Duration, 120_000, MIN_MS, HOUR_MS>,
         /// Most time that one request waits for cells, those of its tenant's budgets and of clusters together, in
         /// milliseconds.

@@ -1,9 +1,11 @@
-//! What an engine sends, read, rewritten and metered.
+//! What an engine sends, read, rewritten, metered and, where its client wants it whole, put together.
 
+mod assembly;
 mod chunks;
 mod listeners;
 mod meter;
 
+pub(super) use assembly::assembled;
 pub(super) use chunks::Chunks;
 pub(super) use listeners::Listeners;
 pub(super) use meter::{UsageMeter, tokenizer};

@@ -9,15 +9,16 @@ use http::StatusCode;
 use super::refusal::refusal;
 use super::upstream::{expect_content_type, send, whole};
 use super::{ClusterClient, Permit, PermitSlot, Wanted};
-use crate::api::{AnswerRewriter, NoAnswer};
+use crate::api::{AnswerRewriter, AskedAs, NoAnswer};
 use crate::cluster::Outcome;
 use crate::config::Replica;
 use crate::ids::ReplicaName;
 use crate::ladder::AttemptError;
 use crate::observe::Event;
-use crate::pipeline::answer::{Chunks, Listeners, UsageMeter};
+use crate::pipeline::answer::{Chunks, Listeners, UsageMeter, assembled};
 use crate::pipeline::intake::{Order, Target};
 use crate::platform::Platform;
+use crate::time::Timestamp;
 
 /// What came of an attempt.
 pub(in crate::pipeline) enum UpstreamAnswer<P: Platform> {
@@ -25,6 +26,18 @@ pub(in crate::pipeline) enum UpstreamAnswer<P: Platform> {
     Whole(Bytes),
     /// A stream of which the first event is here.
     Stream(Box<Chunks<P>>),
+}
+
+/// What has begun to come from a replica.
+enum Opened<P: Platform> {
+    /// A stream of which the first event is here.
+    Stream(Box<Chunks<P>>),
+    /// The body of a whole answer.
+    Whole {
+        body: P::Body,
+        rewriter: AnswerRewriter,
+        meter: Box<UsageMeter<P>>,
+    },
 }
 
 /// An attempt that came to nothing.
@@ -52,8 +65,13 @@ pub(in crate::pipeline) async fn attempt<P: Platform>(
     slot.hold(permit);
     order.reservation.on_dispatched(target.count.prompt);
     let replica = &target.serving.cluster.replicas[index];
+    let until = order.exchange.platform.now() + order.exchange.config.timeouts.whole_answer;
     let opened = order.exchange.within(limit, open(order, target, replica)).await;
-    match opened.unwrap_or(Err(AttemptError::FirstByteTimeout)) {
+    let answered = match opened.unwrap_or(Err(AttemptError::FirstByteTimeout)) {
+        Ok(opened) => take(order, opened, until).await,
+        Err(error) => Err(error),
+    };
+    match answered {
         Ok(answer) => {
             on_answer(order, target);
             if !order.request.stream {
@@ -95,10 +113,11 @@ fn on_answer<P: Platform>(order: &Order<P>, target: &Target<'_>) {
 fn time_left<P: Platform>(order: &Order<P>) -> Result<Duration, AttemptError> {
     let timeouts = &order.exchange.config.timeouts;
     let left = order.deadline.since(order.exchange.platform.now());
-    match (left.is_zero(), order.request.stream) {
-        (true, _) => Err(AttemptError::Deadline),
-        (false, true) => Ok(timeouts.first_byte.min(left)),
-        (false, false) => Ok(timeouts.whole_answer),
+    match order.request.asked_as {
+        _ if left.is_zero() => Err(AttemptError::Deadline),
+        AskedAs::Stream if order.request.stream => Ok(timeouts.first_byte.min(left)),
+        AskedAs::Stream => Ok(timeouts.first_byte.min(left).min(timeouts.whole_answer)),
+        AskedAs::Whole(_) => Ok(timeouts.whole_answer),
     }
 }
 
@@ -112,28 +131,60 @@ fn wanted<P: Platform>(order: &Order<P>, target: &Target<'_>) -> Wanted {
     }
 }
 
+/// Sends the request, and waits until an answer begins.
 async fn open<P: Platform>(
     order: &Rc<Order<P>>,
     target: &Target<'_>,
     replica: &Replica,
-) -> Result<UpstreamAnswer<P>, AttemptError> {
+) -> Result<Opened<P>, AttemptError> {
     let Order { exchange, request, .. } = &**order;
     let (head, body) = send(order, target, replica).await?.into_parts();
     if head.status != StatusCode::OK {
         return Err(refusal(exchange, &head, body).await);
     }
-    expect_content_type(&head.headers, request.dialect().content_type(request.stream))?;
-    let rewriter = request
-        .dialect()
-        .rewriter(target.model.name.as_str(), request.include_usage);
-    let meter = UsageMeter::new(order, target);
-    if request.stream {
-        let mut chunks = Chunks::new(exchange, body, rewriter, Listeners { meter });
-        chunks.begin().await?;
-        return Ok(UpstreamAnswer::Stream(Box::new(chunks)));
+    let dialect = request.dialect();
+    let has_type = |is_stream| expect_content_type(&head.headers, dialect.content_type(is_stream));
+    let is_stream = request.asked_as == AskedAs::Stream && has_type(true).is_ok();
+    if !is_stream {
+        // What stands between here and an engine may make a whole answer of a stream.
+        has_type(request.stream)?;
     }
-    let body = whole::<P>(body, exchange.config.sizes.response_body_bytes).await?;
-    read_whole(body, &rewriter, meter).map(UpstreamAnswer::Whole)
+    // Whole answers have the usage.
+    let keep_usage = request.include_usage || !request.stream;
+    let rewriter = dialect.rewriter(target.model.name.as_str(), keep_usage);
+    let meter = UsageMeter::new(order, target);
+    if !is_stream {
+        let meter = Box::new(meter);
+        return Ok(Opened::Whole { body, rewriter, meter });
+    }
+    let mut chunks = Chunks::new(exchange, body, rewriter, Listeners { meter });
+    chunks.begin().await?;
+    Ok(Opened::Stream(Box::new(chunks)))
+}
+
+/// The answer as its client wants it: a stream once it has begun, any other when all of it is here, which must be by
+/// `until`.
+async fn take<P: Platform>(
+    order: &Order<P>,
+    opened: Opened<P>,
+    until: Timestamp,
+) -> Result<UpstreamAnswer<P>, AttemptError> {
+    let Order { exchange, request, .. } = order;
+    let limit = exchange.config.sizes.response_body_bytes;
+    match opened {
+        Opened::Stream(chunks) if request.stream => Ok(UpstreamAnswer::Stream(chunks)),
+        Opened::Stream(chunks) => {
+            let assembler = request.dialect().assembler(limit);
+            let body = assembled(exchange, chunks, assembler, until).await?;
+            Ok(UpstreamAnswer::Whole(body))
+        }
+        Opened::Whole { body, rewriter, meter } => {
+            let left = until.since(exchange.platform.now());
+            let body = exchange.within(left, whole::<P>(body, limit)).await;
+            let body = body.unwrap_or(Err(AttemptError::FirstByteTimeout))?;
+            read_whole(body, &rewriter, *meter).map(UpstreamAnswer::Whole)
+        }
+    }
 }
 
 /// A whole answer as the client is to see it.

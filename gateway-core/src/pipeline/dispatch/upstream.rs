@@ -7,8 +7,8 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 
-use crate::api::Endpoint;
 use crate::api::headers::X_REQUEST_ID;
+use crate::api::{AskedAs, Endpoint};
 use crate::config::Replica;
 use crate::ladder::{AttemptError, Garbage};
 use crate::pipeline::collect::{CollectError, collect};
@@ -46,7 +46,7 @@ fn upstream_request<P: Platform>(
     replica: &Replica,
 ) -> Result<UpstreamRequest, AttemptError> {
     let Order { exchange, request, .. } = order;
-    let accept = request.dialect().content_type(request.stream);
+    let accept = request.dialect().content_type(request.asked_as == AskedAs::Stream);
     let (serving, room) = (target.serving, target.count.room);
     let body = request.body_for(&serving.served_name, serving.cluster.engine, room);
     let mut upstream = Request::new(body);
