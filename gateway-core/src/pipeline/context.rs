@@ -11,7 +11,7 @@ use futures::future::{Either, select};
 
 use crate::budget::Rates;
 use crate::cells::{CellAddress, CellCall, CellError};
-use crate::config::Config;
+use crate::config::{Config, Model};
 use crate::geo::{Coordinates, Location};
 use crate::ids::RequestId;
 use crate::observe::Event;
@@ -19,6 +19,7 @@ use crate::pipeline::cell_time::CellTime;
 use crate::pipeline::state::Gateway;
 use crate::platform::Platform;
 use crate::time::Timestamp;
+use crate::tokens::Tokenizer;
 
 /// What belongs to one request, from its arrival to the last byte of its answer.
 #[derive(Debug)]
@@ -127,6 +128,11 @@ impl<P: Platform> Exchange<P> {
             self.cell_time.on_waited(self.platform.now().since(begun));
         }
         replied.unwrap_or_else(|| Err(CellError::Unreachable("no reply in time".to_owned())))
+    }
+
+    /// The tokenizer of that model, where there is one here.
+    pub fn tokenizer(&self, model: &Model) -> Option<&Tokenizer> {
+        self.gateway.tables.get(model.tokens.as_ref()?.as_str())?.ok()
     }
 
     /// Where the request came in: as the platform tells, or else as the region that has the location's name.

@@ -49,7 +49,7 @@ pub(in crate::pipeline) async fn assembled<P: Platform>(
     assembly.is_over = true;
     ended?;
     let answer = assembler.finish().ok_or(Garbage::Empty)?;
-    assembly.chunks.meter().close(true);
+    assembly.chunks.listeners().on_end(true);
     Ok(answer)
 }
 
@@ -72,7 +72,7 @@ impl<P: Platform> Assembly<P> {
             };
             patience.heard = platform.now();
             assembler.push(&piece).map_err(|_| Garbage::TooLarge)?;
-            self.chunks.meter().on_piece();
+            self.chunks.listeners().on_piece();
             if self.chunks.is_done() {
                 return Ok(());
             }
@@ -83,7 +83,7 @@ impl<P: Platform> Assembly<P> {
 impl<P: Platform> Drop for Assembly<P> {
     fn drop(&mut self) {
         if !self.is_over {
-            self.chunks.meter().close(false);
+            self.chunks.listeners().on_end(false);
         }
     }
 }

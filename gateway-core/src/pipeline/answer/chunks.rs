@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures::StreamExt;
 
-use super::{Listeners, UsageMeter};
+use super::Listeners;
 use crate::api::{AnswerRewriter, Decoder, NoAnswer, SseEvent};
 use crate::ladder::{AttemptError, Garbage};
 use crate::pipeline::context::Exchange;
@@ -124,9 +124,9 @@ impl<P: Platform> Chunks<P> {
         self.read.end == Some(Ok(()))
     }
 
-    /// What the answer has taken so far.
-    pub fn meter(&self) -> &UsageMeter<P> {
-        &self.read.listeners.meter
+    /// Who hears what passes.
+    pub fn listeners(&self) -> &Listeners<P> {
+        &self.read.listeners
     }
 
     /// When the engine last sent an event. Comments are none: an engine can send them though its model is stuck.

@@ -1,19 +1,44 @@
-//! Who hears what a model says while it passes.
+//! Who hears what a model says, from the first piece of an answer to its end.
+
+use std::rc::Rc;
 
 use super::UsageMeter;
-use crate::api::{OutputDelta, Usage};
+use crate::api::{OutputDelta, RewrittenAnswer, Usage};
+use crate::pipeline::intake::{Order, Target};
 use crate::platform::Platform;
 
-/// The listeners to one answer. Each hears all of it, piece by piece, and none of them changes it.
+/// The listeners to one answer. Each hears all of it, and none of them changes it.
 #[derive(Debug)]
 pub(in crate::pipeline) struct Listeners<P: Platform> {
-    pub meter: UsageMeter<P>,
+    meter: UsageMeter<P>,
 }
 
 impl<P: Platform> Listeners<P> {
-    /// A piece of the answer says that, and reports that usage.
+    /// Those to an answer from that target, of which nothing has passed yet.
+    pub fn new(order: &Rc<Order<P>>, target: &Target<'_>) -> Self {
+        Self {
+            meter: UsageMeter::new(order, target),
+        }
+    }
+
+    /// An event of the answer says that, and reports that usage.
     pub fn on_deltas(&mut self, deltas: &[OutputDelta<'_>], usage: Option<Usage>) {
         self.meter.on_deltas(deltas);
         self.meter.on_usage(usage);
+    }
+
+    /// The answer is here as a whole.
+    pub fn on_whole(&mut self, answer: &RewrittenAnswer<'_>) {
+        self.meter.on_whole(&answer.deltas, answer.usage);
+    }
+
+    /// A piece of the answer, with all of its events, has passed.
+    pub fn on_piece(&self) {
+        self.meter.on_piece();
+    }
+
+    /// The answer has ended: as a whole, or it broke off, or its client left.
+    pub fn on_end(&self, is_whole: bool) {
+        self.meter.close(is_whole);
     }
 }

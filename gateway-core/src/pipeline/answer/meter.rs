@@ -8,10 +8,9 @@ use crate::api::{OutputDelta, Usage};
 use crate::config::Model;
 use crate::ids::{ClusterName, Tokens};
 use crate::observe::{Counting, Event};
-use crate::pipeline::context::Exchange;
 use crate::pipeline::intake::{Order, Target};
 use crate::platform::Platform;
-use crate::tokens::{Basis, Count, OutputCounter, Tokenizer, Uncorrected};
+use crate::tokens::{Basis, Count, OutputCounter, Uncorrected};
 
 /// The meter of one answer.
 #[derive(Debug)]
@@ -36,7 +35,10 @@ impl<P: Platform> UsageMeter<P> {
             Basis::Estimated { .. } => true,
             Basis::Exact | Basis::Parts => false,
         };
-        let table = tokenizer(&order.exchange, target.model).map(|tokenizer| tokenizer.table().clone());
+        let table = order
+            .exchange
+            .tokenizer(target.model)
+            .map(|tokenizer| tokenizer.table().clone());
         Self {
             order: Rc::clone(order),
             cluster: target.serving.cluster.name.clone(),
@@ -64,6 +66,14 @@ impl<P: Platform> UsageMeter<P> {
         }
         self.reported = Some(usage);
         self.is_outgrown = false;
+    }
+
+    /// All of the answer is here: what it says is counted only where the engine does not tell.
+    pub fn on_whole(&mut self, deltas: &[OutputDelta<'_>], reported: Option<Usage>) {
+        if reported.is_none_or(|usage| usage.completion_tokens == 0) {
+            self.on_deltas(deltas);
+        }
+        self.on_usage(reported);
     }
 
     /// A piece of the answer has passed.
@@ -151,12 +161,4 @@ impl<P: Platform> UsageMeter<P> {
             }));
         }
     }
-}
-
-/// The tokenizer of that model, where there is one here.
-pub(in crate::pipeline) fn tokenizer<'a, P: Platform>(
-    exchange: &'a Exchange<P>,
-    model: &Model,
-) -> Option<&'a Tokenizer> {
-    exchange.gateway.tables.get(model.tokens.as_ref()?.as_str())?.ok()
 }

@@ -4,8 +4,10 @@ mod assembly;
 mod chunks;
 mod listeners;
 mod meter;
+mod whole;
 
 pub(super) use assembly::assembled;
 pub(super) use chunks::Chunks;
 pub(super) use listeners::Listeners;
-pub(super) use meter::{UsageMeter, tokenizer};
+use meter::UsageMeter;
+pub(super) use whole::read_whole;

@@ -137,7 +137,7 @@ impl<P: Platform> ClientStream<P> {
 
     fn on_piece(&mut self, piece: Bytes) -> Option<Bytes> {
         if let Stage::Relaying(relay) = &self.stage {
-            relay.chunks.meter().on_piece();
+            relay.chunks.listeners().on_piece();
             if relay.chunks.is_done() {
                 self.end(Outcome::Served);
             }
@@ -194,7 +194,7 @@ impl<P: Platform> ClientStream<P> {
     /// What passed is settled, and the replica free.
     fn end(&mut self, outcome: Outcome) {
         if let Stage::Relaying(relay) = &self.stage {
-            relay.chunks.meter().close(relay.chunks.is_done());
+            relay.chunks.listeners().on_end(relay.chunks.is_done());
             self.upkeep.walk.permit.release(outcome);
             self.stage = Stage::Ended;
         }

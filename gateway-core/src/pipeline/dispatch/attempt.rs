@@ -9,13 +9,13 @@ use http::StatusCode;
 use super::refusal::refusal;
 use super::upstream::{expect_content_type, send, whole};
 use super::{ClusterClient, Permit, PermitSlot, Wanted};
-use crate::api::{AnswerRewriter, AskedAs, NoAnswer};
+use crate::api::{AnswerRewriter, AskedAs};
 use crate::cluster::Outcome;
 use crate::config::Replica;
 use crate::ids::ReplicaName;
 use crate::ladder::AttemptError;
 use crate::observe::Event;
-use crate::pipeline::answer::{Chunks, Listeners, UsageMeter, assembled};
+use crate::pipeline::answer::{Chunks, Listeners, assembled, read_whole};
 use crate::pipeline::intake::{Order, Target};
 use crate::platform::Platform;
 use crate::time::Timestamp;
@@ -32,12 +32,15 @@ pub(in crate::pipeline) enum UpstreamAnswer<P: Platform> {
 enum Opened<P: Platform> {
     /// A stream of which the first event is here.
     Stream(Box<Chunks<P>>),
-    /// The body of a whole answer.
-    Whole {
-        body: P::Body,
-        rewriter: AnswerRewriter,
-        meter: Box<UsageMeter<P>>,
-    },
+    /// The head of a whole answer.
+    Whole(Box<OpenedWhole<P>>),
+}
+
+/// The body of a whole answer, and what reads it.
+struct OpenedWhole<P: Platform> {
+    body: P::Body,
+    rewriter: AnswerRewriter,
+    listeners: Listeners<P>,
 }
 
 /// An attempt that came to nothing.
@@ -152,12 +155,15 @@ async fn open<P: Platform>(
     // Whole answers have the usage.
     let keep_usage = request.include_usage || !request.stream;
     let rewriter = dialect.rewriter(target.model.name.as_str(), keep_usage);
-    let meter = UsageMeter::new(order, target);
+    let listeners = Listeners::new(order, target);
     if !is_stream {
-        let meter = Box::new(meter);
-        return Ok(Opened::Whole { body, rewriter, meter });
+        return Ok(Opened::Whole(Box::new(OpenedWhole {
+            body,
+            rewriter,
+            listeners,
+        })));
     }
-    let mut chunks = Chunks::new(exchange, body, rewriter, Listeners { meter });
+    let mut chunks = Chunks::new(exchange, body, rewriter, listeners);
     chunks.begin().await?;
     Ok(Opened::Stream(Box::new(chunks)))
 }
@@ -178,35 +184,16 @@ async fn take<P: Platform>(
             let body = assembled(exchange, chunks, assembler, until).await?;
             Ok(UpstreamAnswer::Whole(body))
         }
-        Opened::Whole { body, rewriter, meter } => {
+        Opened::Whole(opened) => {
+            let OpenedWhole {
+                body,
+                rewriter,
+                listeners,
+            } = *opened;
             let left = until.since(exchange.platform.now());
             let body = exchange.within(left, whole::<P>(body, limit)).await;
             let body = body.unwrap_or(Err(AttemptError::FirstByteTimeout))?;
-            read_whole(body, &rewriter, *meter).map(UpstreamAnswer::Whole)
+            read_whole(body, &rewriter, listeners).map(UpstreamAnswer::Whole)
         }
     }
-}
-
-/// A whole answer as the client is to see it.
-fn read_whole<P: Platform>(
-    body: Bytes,
-    rewriter: &AnswerRewriter,
-    mut meter: UsageMeter<P>,
-) -> Result<Bytes, AttemptError> {
-    let answer = match rewriter.rewrite_whole(&body) {
-        Ok(answer) => answer,
-        Err(NoAnswer::NotUtf8) => return read_whole(repaired(&body), rewriter, meter),
-        Err(error @ (NoAnswer::Error(_) | NoAnswer::NotJson)) => return Err(error.into()),
-    };
-    if answer.usage.is_none_or(|usage| usage.completion_tokens == 0) {
-        meter.on_deltas(&answer.deltas);
-    }
-    meter.on_usage(answer.usage);
-    meter.close(true);
-    Ok(answer.body)
-}
-
-/// What is not UTF-8 in it, such as half a character, replaced.
-fn repaired(body: &[u8]) -> Bytes {
-    String::from_utf8_lossy(body).into_owned().into()
 }

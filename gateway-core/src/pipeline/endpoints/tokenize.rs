@@ -10,7 +10,6 @@ use http::request::Parts;
 use crate::api::{Dialect, RequestError, TokenizeRequest, TokenizeResponse};
 use crate::auth::authenticate;
 use crate::config::Model;
-use crate::pipeline::answer::tokenizer;
 use crate::pipeline::body::Body;
 use crate::pipeline::context::Exchange;
 use crate::pipeline::failure::Failure;
@@ -49,7 +48,7 @@ fn answer<P: Platform>(
     model: &Model,
     request: &TokenizeRequest<'_>,
 ) -> Result<TokenizeResponse, RequestError> {
-    let tokenizer = tokenizer(exchange, model);
+    let tokenizer = exchange.tokenizer(model);
     let encoded = tokenizer.map(|tokenizer| encode(tokenizer, &request.source, exchange.arrived));
     match (tokenizer, encoded) {
         (Some(tokenizer), Some(Ok(Encoded { tokens, measured }))) => {

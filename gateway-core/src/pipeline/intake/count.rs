@@ -118,7 +118,7 @@ impl Measures {
         if measured_before.is_some() {
             return measured_before;
         }
-        let measured = measure(exchange, request, table);
+        let measured = measure(exchange, request, model);
         if let Err(reason) = &measured {
             exchange.tell(&Event::Counting(Counting::Uncounted {
                 model: &model.name,
@@ -130,14 +130,9 @@ impl Measures {
     }
 }
 
-fn measure<P: Platform>(
-    exchange: &Exchange<P>,
-    request: &Generation,
-    table: &TableName,
-) -> Result<Measured, Unmeasured> {
+fn measure<P: Platform>(exchange: &Exchange<P>, request: &Generation, model: &Model) -> Result<Measured, Unmeasured> {
     let source = request.prompt_source().map_err(|_| Unmeasured::Unreadable)?;
-    let tokenizer = exchange.gateway.tables.get(table.as_str());
-    let tokenizer = tokenizer.and_then(Result::ok).ok_or(Unmeasured::NoTable)?;
+    let tokenizer = exchange.tokenizer(model).ok_or(Unmeasured::NoTable)?;
     tokens::measure(tokenizer, &source, exchange.arrived)
 }
 
