@@ -147,7 +147,7 @@ fn what_agents_add_is_counted_as_vllm_counts_it() {
         (reasoned("reasoning"), json!({}), "69"),
         (reasoned("reasoning_content"), json!({}), "69"),
         (reasoned("hidden"), json!({}), "53"),
-        (json!([user]), json!({"chat_template_kwargs": {"tools": [tool]}}), "150"),
+        (json!([user]), json!({"chat_template_kwargs": {"tools": [tool]}}), "149"),
         (json!([user]), json!({"reasoning_effort": "none"}), "17"),
         (
             json!([user]),

@@ -59,7 +59,7 @@ fn without_nothing(value: Value) -> Value {
             said.map(|(name, value)| (name, without_nothing(value))).collect()
         }
         Value::Array(values) => values.into_iter().map(without_nothing).collect(),
-        other => other,
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => other,
     }
 }
 
