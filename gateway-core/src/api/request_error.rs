@@ -7,7 +7,7 @@ use thiserror::Error;
 use crate::excerpt::Excerpt;
 use crate::ids::Tokens;
 
-/// What is wrong with a request. What its sender wrote is quoted as an [`Excerpt`].
+/// What is wrong with a request. What its sender wrote is quoted as an excerpt.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum RequestError {
     /// No key came with it.
