@@ -31,9 +31,9 @@ struct Remembered {
 }
 
 impl BlamedRequests {
-    /// Whether nothing is remembered.
-    pub fn is_empty(&self) -> bool {
-        self.requests.is_empty()
+    /// Whether nothing is remembered any more: requests need not be hashed then.
+    pub fn is_empty(&self, now: Timestamp) -> bool {
+        self.requests.back().is_none_or(|newest| now >= newest.until)
     }
 
     /// Why that request need not be tried.
@@ -97,12 +97,13 @@ mod tests {
     #[test]
     fn a_request_is_remembered_for_a_while() {
         let mut memory = BlamedRequests::default();
-        assert!(memory.is_empty() && blame(&mut memory, at(0), 7, "near"));
+        assert!(memory.is_empty(at(0)) && blame(&mut memory, at(0), 7, "near"));
         assert!(
             matches!(memory.get(at(299), RequestDigest(7)), Some(AttemptError::Blamed { words, .. }) if words == "7")
         );
         assert_eq!(memory.get(at(299), RequestDigest(8)), None);
         assert_eq!(memory.get(at(300), RequestDigest(7)), None);
+        assert_eq!([299, 300].map(|seconds| memory.is_empty(at(seconds))), [false, true]);
     }
 
     #[test]

@@ -97,10 +97,7 @@ impl<P: Platform> Exchange<P> {
 
     /// Does `work` for at most `limit`; `None` when it took longer.
     pub async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
-        match select(pin!(work), pin!(self.platform.sleep(limit))).await {
-            Either::Left((done, _)) => Some(done),
-            Either::Right(_) => None,
-        }
+        within(&self.platform, limit, work).await
     }
 
     /// Runs a command in a cell, and waits for its reply for at most `limit`.
@@ -141,3 +138,14 @@ impl<P: Platform> Exchange<P> {
         self.location.coordinates.or_else(by_name)
     }
 }
+
+/// Does `work` for at most `limit`, also where no request brought it about; `None` when it took longer.
+pub(super) async fn within<P: Platform, T>(platform: &P, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+    match select(pin!(work), pin!(platform.sleep(limit))).await {
+        Either::Left((done, _)) => Some(done),
+        Either::Right(_) => None,
+    }
+}
+
+/// Clocks that move in steps may leave nothing to wait for and yet nothing due: no alarm is set for less.
+pub(super) const SHORTEST_ALARM: Duration = Duration::from_millis(1);

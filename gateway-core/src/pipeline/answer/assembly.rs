@@ -10,7 +10,7 @@ use futures::future::{Either, select};
 use super::Chunks;
 use crate::api::AnswerAssembler;
 use crate::ladder::{AttemptError, Garbage};
-use crate::pipeline::context::Exchange;
+use crate::pipeline::context::{Exchange, SHORTEST_ALARM};
 use crate::platform::Platform;
 use crate::time::Timestamp;
 
@@ -104,6 +104,3 @@ impl Patience {
         Ok(due.since(now).max(SHORTEST_ALARM))
     }
 }
-
-/// Clocks that move in steps may leave nothing to wait for and yet nothing due.
-const SHORTEST_ALARM: Duration = Duration::from_millis(1);

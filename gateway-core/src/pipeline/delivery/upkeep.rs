@@ -3,9 +3,8 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::time::Duration;
 
-use crate::pipeline::context::{Exchange, Paused};
+use crate::pipeline::context::{Exchange, Paused, SHORTEST_ALARM};
 use crate::pipeline::dispatch::Walk;
 use crate::platform::Platform;
 use crate::time::Timestamp;
@@ -63,6 +62,3 @@ impl<P: Platform> Upkeep<P> {
         }
     }
 }
-
-/// Clocks that move in steps may leave nothing to wait for and yet nothing due.
-const SHORTEST_ALARM: Duration = Duration::from_millis(1);

@@ -21,10 +21,11 @@ pub(in crate::pipeline) fn outcome(error: &AttemptError) -> Outcome {
 /// Why the order need not be tried: engines have failed at the same request.
 pub(super) fn known<P: Platform>(order: &Order<P>) -> Option<AttemptError> {
     let blamed = &order.exchange.gateway.blamed;
-    if blamed.with(|requests| requests.is_empty()) {
+    let now = order.exchange.platform.now();
+    if blamed.with(|requests| requests.is_empty(now)) {
         return None;
     }
-    let (now, digest) = (order.exchange.platform.now(), digest(order));
+    let digest = digest(order);
     blamed.with(|requests| requests.get(now, digest).cloned())
 }
 

@@ -1,14 +1,13 @@
 //! Looking for a newer configuration in the store, and putting one there.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::future::{Either, select};
 
 use crate::config::Config;
 use crate::observe::Event;
+use crate::pipeline::context::within;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::state::{Gateway, LONGEST_LOOK, Look};
 use crate::platform::{Platform, StoreError};
@@ -62,14 +61,9 @@ pub(in crate::pipeline) async fn refresh_config<P: Platform>(gateway: &Gateway, 
 
 /// What the store holds, if anything.
 async fn read_store<P: Platform>(platform: &P) -> Result<Option<Bytes>, StoreError> {
-    match select(
-        pin!(platform.store_read(&[STORE_KEY])),
-        pin!(platform.sleep(LONGEST_LOOK)),
-    )
-    .await
-    {
-        Either::Left((read, _)) => Ok(read?.into_iter().next().flatten()),
-        Either::Right(((), _)) => Err(StoreError("no answer in time".to_owned())),
+    match within(platform, LONGEST_LOOK, platform.store_read(&[STORE_KEY])).await {
+        Some(read) => Ok(read?.into_iter().next().flatten()),
+        None => Err(StoreError("no answer in time".to_owned())),
     }
 }
 
