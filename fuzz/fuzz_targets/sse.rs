@@ -44,7 +44,7 @@ fn read(bytes: &[u8]) -> Vec<Event> {
         if line.is_empty() {
             let name: Option<Vec<u8>> = name.take();
             let empty = (name.as_deref() == Some(b"error")).then(Vec::new);
-            let data = data.take().filter(|data| !data.is_empty()).or(empty);
+            let data = data.take().filter(|data| !matches!(&data[..], b"" | b"null")).or(empty);
             events.extend(data.map(|data| (name, id.clone(), data)));
             continue;
         }

@@ -2,7 +2,7 @@
 //! stream that began with status 200. It is read leniently, and decides whose fault it is.
 //!
 //! Shapes: `{"error":{"message","code"}}` (OpenAI, vLLM, SGLang, llama.cpp; TGI with `http_status_code`),
-//! `{"error":"…","error_type":"…"}` (TGI), `{"object":"error","message"}` (vLLM and SGLang until 2025), `{"detail":…}`
+//! `{"error":"…","error_type":"…"}` (TGI), `{"object":"error","message"}` (SGLang outside of streams; vLLM until 2025), `{"detail":…}`
 //! (FastAPI), `{"message","code"}`, and plain text.
 
 use std::borrow::Cow;
@@ -36,18 +36,14 @@ impl EngineError {
             .as_ref()
             .and_then(|outer| Fields::parse(outer.given("error")?).ok());
         let levels = Levels([inner.as_ref(), outer.as_ref()]);
-        let is_overflow = levels.names().any(|name| OVERFLOWS.contains(&name.as_str()));
+        let words = levels.words();
+        let words = words.as_deref().unwrap_or(&text).trim();
+        let is_overflow = levels.names().any(|name| OVERFLOWS.contains(&name.as_str()))
+            || OVERFLOW_WORDS.iter().any(|overflow| words.contains(overflow));
         let status = if is_overflow { Some(400) } else { levels.status() };
         Self {
             status,
-            words: levels
-                .words()
-                .as_deref()
-                .unwrap_or(&text)
-                .trim()
-                .chars()
-                .take(WORDS_CHARS)
-                .collect(),
+            words: words.chars().take(WORDS_CHARS).collect(),
             is_overflow,
             told: Bytes::copy_from_slice(told),
         }
@@ -122,12 +118,23 @@ impl<'a> Levels<'_, 'a> {
     }
 
     fn status(&self) -> Option<u16> {
+        if self.is_any_of_tgi() {
+            return None;
+        }
         let numbers = self.values(&["http_status_code", "status_code", "code", "status"]);
         let number = |json: &str| json.trim_matches('"').parse().ok();
         numbers
             .filter_map(number)
             .find(|status| (400..600).contains(status))
             .or_else(|| self.names().find_map(|name| status_named(&name)))
+    }
+
+    /// Whether it is an error within a stream of TGI's, which gives all of them status 422 and no type there, and does not
+    /// say in its first words that the request is wrong (TGI 3.3, `router/src/infer/mod.rs`).
+    fn is_any_of_tgi(&self) -> bool {
+        let has = |name: &'static str| self.values(&[name]).next().is_some();
+        let is_clients = |words: Cow<'_, str>| TGI_CLIENTS_FAULTS.iter().any(|fault| words.starts_with(fault));
+        has("http_status_code") && !has("error_type") && !self.words().is_some_and(is_clients)
     }
 
     /// The words by which programs know it, in small letters without anything between.
@@ -198,6 +205,14 @@ fn opening(text: &str) -> Option<(usize, char)> {
 /// Names of the error that a prompt is longer than the context: llama.cpp's, which has come with status 500 as well, and
 /// OpenAI's.
 const OVERFLOWS: [&str; 2] = ["exceedcontextsizeerror", "contextlengthexceeded"];
+/// What errors say of it that have no such name: those of OpenAI and vLLM, of SGLang, of TGI.
+const OVERFLOW_WORDS: [&str; 3] = [
+    "maximum context length",
+    "longer than the model's context length",
+    "`max_new_tokens` must be <=",
+];
+/// How TGI's errors begin that are the client's fault.
+const TGI_CLIENTS_FAULTS: [&str; 3] = ["Input validation error", "Template error", "Tool error"];
 /// The most that is kept of an engine's words.
 const WORDS_CHARS: usize = 1_000;
 /// The most of them that a log shows.
@@ -219,7 +234,6 @@ mod tests {
                 r#"{"error":{"object":"error","message":"long","type":"BadRequestError","code":400}}"#,
                 400,
             ),
-            (r#"{"error":{"message":"long","http_status_code":422}}"#, 422),
             (r#"{"error":{"message":"long","status":"400"}}"#, 400),
             (r#"{"error":"long","error_type":"validation"}"#, 422),
             (r#"{"error":"long","code":413}"#, 413),
@@ -245,6 +259,38 @@ mod tests {
                 (Some(status), false),
                 "{told}"
             );
+        }
+    }
+
+    #[test]
+    fn a_prompt_that_is_too_long_is_known_by_name_or_by_words() {
+        for told in [
+            r#"{"error":{"code":500,"type":"exceed_context_size_error","message":"long"}}"#,
+            r#"{"error":{"message":"This model's maximum context length is 8 tokens.","code":400}}"#,
+            r#"{"object":"error","message":"The input (9 tokens) is longer than the model's context length (8 tokens).","code":400}"#,
+            r#"{"error":"Input validation error: `inputs` tokens + `max_new_tokens` must be <= 8.","error_type":"validation"}"#,
+        ] {
+            let error = read(told);
+            assert_eq!(
+                (error.is_overflow(), error.clients_fault()),
+                (true, Some(400)),
+                "{told}"
+            );
+        }
+    }
+
+    #[test]
+    fn tgi_s_words_tell_whose_fault_an_error_in_a_stream_is() {
+        for (words, fault) in [
+            ("Input validation error: too long", Some(422)),
+            ("Template error: no system role", Some(422)),
+            ("Request failed during generation: out of memory", None),
+            ("Model is overloaded", None),
+        ] {
+            let error = read(&format!(
+                r#"{{"error":{{"message":"{words}","http_status_code":422}}}}"#
+            ));
+            assert_eq!((error.words(), error.clients_fault()), (words, fault));
         }
     }
 

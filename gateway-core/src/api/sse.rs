@@ -1,7 +1,7 @@
 //! Server-sent events: bytes that may be split anywhere into events, and events into bytes.
 //! Source: WHATWG HTML, "9.2.6 Interpreting an event stream". Beyond it, as engines need it: `error:` lines are data of
-//! an event of that name (llama.cpp through 2025), empty data is a sign of life and no event, and the last event needs
-//! no empty line behind it.
+//! an event of that name (llama.cpp through 2025), empty data and `null` (llama.cpp before completions of several prompts)
+//! are a sign of life and no event, and the last event needs no empty line behind it.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -89,7 +89,8 @@ impl Decoder {
                 continue;
             }
             let name = self.name.take();
-            let data = self.data.take().filter(|data| !data.is_empty());
+            let says_something = |data: &Value| !data.is_empty() && !data.is(NOTHING, &self.bytes);
+            let data = self.data.take().filter(says_something);
             let is_error = || name.as_ref().is_some_and(|name| name.is(ERROR, &self.bytes));
             if let Some(data) = data.or_else(|| is_error().then_some(Value::Line(0..0))) {
                 return Ok(Some(SseEvent {
@@ -259,6 +260,7 @@ pub fn comment(text: &str) -> Bytes {
 
 /// The name of events that tell of an error, and of the lines that do.
 const ERROR: &[u8] = b"error";
+const NOTHING: &[u8] = b"null";
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 #[cfg(test)]
@@ -357,7 +359,7 @@ mod tests {
 
     #[test]
     fn empty_data_and_a_byte_order_mark_are_passed_over() {
-        let stream = b"\xef\xbb\xbfdata: a\n\ndata:\n\ndata\n\nevent: x\ndata: \n\n\xef\xbb\xbfdata: no\n\ndata: b\n\n";
+        let stream = b"\xef\xbb\xbfdata: a\n\ndata:\n\ndata\n\ndata: null\n\nevent: x\ndata: \n\n\xef\xbb\xbfdata: no\n\ndata: b\n\n";
         for size in [1, 2, stream.len()] {
             assert_eq!(decode(stream.chunks(size)), ["a", "b"], "by {size}");
         }
@@ -431,7 +433,7 @@ mod tests {
                 stream.extend(id.iter().map(|id| format!("id: {id}{end}")));
                 stream.push_str(&format!("data: {data}{end}{end}"));
                 last_id = id.or(last_id);
-                if !data.is_empty() || name.as_deref() == Some("error") {
+                if !["", "null"].contains(&&*data) || name.as_deref() == Some("error") {
                     expected.push((name, last_id.clone(), data));
                 }
             }

@@ -14,7 +14,7 @@ const PROMPT: u64 = 150;
 const TEXT: &str = "ten words that are written by an engine in stream";
 
 fn report(usage: &str) -> Piece {
-    Piece::Bytes(format!("data: {{\"choices\":[],\"usage\":{usage}}}\n\n"))
+    Piece::Text(format!("data: {{\"choices\":[],\"usage\":{usage}}}\n\n"))
 }
 
 fn ask(stream: bool) -> String {
@@ -87,7 +87,7 @@ fn a_client_that_leaves_is_charged_what_was_counted_where_the_report_so_far_says
         );
         let mut world = World::new(&limited("tokens_per_minute = 100_000"), move |_| {
             sse(vec![
-                Piece::Bytes(format!("data: {chunk}\n\n")),
+                Piece::Text(format!("data: {chunk}\n\n")),
                 Piece::Wait(Duration::from_secs(20)),
                 done(),
             ])
@@ -104,7 +104,7 @@ fn whole_answers_without_figures_are_counted() {
     let charged = |usage: &str| {
         let body = format!(r#"{{"choices":[{{"text":"{TEXT}"}}],"usage":{usage}}}"#);
         let mut world = World::new(&limited("tokens_per_minute = 100_000"), move |_| {
-            Reaction::Answer(200, "application/json", vec![Piece::Bytes(body.clone())])
+            Reaction::Answer(200, "application/json", vec![Piece::Text(body.clone())])
         });
         let response = post(&mut world, &ask(false));
         assert_eq!(response.status(), 200);
@@ -114,4 +114,38 @@ fn whole_answers_without_figures_are_counted() {
         assert_eq!(charged(usage), counted(), "{usage}");
     }
     assert_eq!(charged(r#"{"prompt_tokens":150,"total_tokens":155}"#), PROMPT + 5);
+}
+
+#[test]
+fn a_report_of_one_of_several_answers_is_not_all_of_it() {
+    let pieces = |usage: &str| {
+        let choice = |index: u32| format!(r#"{{"choices":[{{"index":{index},"text":"{TEXT}"}}]}}"#);
+        let texts = [0, 1].map(|index| Piece::Text(format!("data: {}\n\n", choice(index))));
+        [&texts[..], &[report(usage), done()]].concat()
+    };
+    let charged = |body: serde_json::Value, usage: &str| {
+        let pieces = pieces(usage);
+        let mut world = World::new(&limited("tokens_per_minute = 100_000"), move |_| sse(pieces.clone()));
+        let response = post(&mut world, &body.to_string());
+        world.rest(response.into_body());
+        spent(&mut world)
+    };
+    let output = counted() - PROMPT;
+    let prompts = json!({"model": "big", "prompt": [vec![7; 75], vec![7; 75]], "max_tokens": 20, "stream": true});
+    let choices = json!({"model": "big", "prompt": vec![7; 150], "n": 2, "max_tokens": 20, "stream": true});
+    for stream in [true, false] {
+        let of = |body: &serde_json::Value| {
+            let mut body = body.clone();
+            body["stream"] = json!(stream);
+            body
+        };
+        // Two texts are rounded up together.
+        let both = PROMPT + 2 * output - 1..=PROMPT + 2 * output;
+        let of_one = charged(of(&prompts), r#"{"prompt_tokens":75,"completion_tokens":5}"#);
+        assert!(both.contains(&of_one), "{of_one}");
+        let of_one = charged(of(&choices), r#"{"prompt_tokens":150,"completion_tokens":5}"#);
+        assert!(both.contains(&of_one), "{of_one}");
+        let of_both = charged(of(&choices), r#"{"prompt_tokens":150,"completion_tokens":90}"#);
+        assert_eq!(of_both, PROMPT + 90);
+    }
 }

@@ -70,7 +70,7 @@ impl<P: Platform> UsageMeter<P> {
 
     /// All of the answer is here: what it says is counted only where the engine does not tell.
     pub fn on_whole(&mut self, deltas: &[OutputDelta<'_>], reported: Option<Usage>) {
-        if reported.is_none_or(|usage| usage.completion_tokens == 0) {
+        if self.may_be_of_one() || reported.is_none_or(|usage| usage.completion_tokens == 0) {
             self.on_deltas(deltas);
         }
         self.on_usage(reported);
@@ -115,9 +115,9 @@ impl<P: Platform> UsageMeter<P> {
             cached_tokens,
             completion_tokens,
         } = reported;
-        let is_all = is_whole && !self.is_outgrown && completion_tokens > 0;
+        let is_all = is_whole && !self.is_outgrown && completion_tokens > 0 && !self.may_be_of_one();
         Usage {
-            prompt_tokens: if prompt_tokens == 0 {
+            prompt_tokens: if prompt_tokens == 0 || self.is_of_one(prompt_tokens) {
                 self.count.prompt.0
             } else {
                 prompt_tokens
@@ -129,6 +129,23 @@ impl<P: Platform> UsageMeter<P> {
                 completion_tokens.max(self.completion().0)
             },
         }
+    }
+
+    /// Whether engines may report what one of several answers took: llama.cpp does, also of a whole answer, and TGI of
+    /// completions of several prompts.
+    fn may_be_of_one(&self) -> bool {
+        self.count.answers > 1
+    }
+
+    /// Whether a report of so many tokens is of one of several prompts.
+    fn is_of_one(&self, prompt_tokens: u64) -> bool {
+        // An estimate of all of them is hardly ever further off.
+        let least = if self.uncorrected.is_some() {
+            self.count.prompt.0 * 3 / 4
+        } else {
+            self.count.prompt.0
+        };
+        self.may_be_of_one() && prompt_tokens < least
     }
 
     /// What has been written, as it is counted here.
@@ -146,7 +163,7 @@ impl<P: Platform> UsageMeter<P> {
         let model = &self.model.name;
         exchange.tell(&Event::Used { model, usage });
         let reported = Tokens(reported.prompt_tokens);
-        if reported == Tokens(0) {
+        if reported == Tokens(0) || self.is_of_one(reported.0) {
             return;
         }
         if let Some(uncorrected) = &self.uncorrected {
