@@ -29,8 +29,10 @@ pub enum Reaction {
 /// What comes of a body.
 #[derive(Clone, Debug)]
 pub enum Piece {
-    /// These bytes.
-    Bytes(String),
+    /// This text.
+    Text(String),
+    /// These bytes, which may be half of a character.
+    Bytes(Bytes),
     /// Nothing for that long.
     Wait(Duration),
     /// The connection breaks.
@@ -114,7 +116,8 @@ impl Pieces {
         loop {
             match self.left.next() {
                 Some(Piece::Wait(duration)) => self.clock.sleep(duration).await,
-                Some(Piece::Bytes(bytes)) => return Some((Ok(bytes.into()), self)),
+                Some(Piece::Text(text)) => return Some((Ok(text.into()), self)),
+                Some(Piece::Bytes(bytes)) => return Some((Ok(bytes), self)),
                 Some(Piece::Break) => {
                     self.end();
                     return Some((Err(SendError::Broken("broken".to_owned())), self));

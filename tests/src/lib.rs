@@ -5,6 +5,7 @@ pub mod engine;
 pub mod gateway;
 pub mod http;
 pub mod process;
+pub mod recording;
 pub mod redis;
 pub mod runtime;
 pub mod scripted;

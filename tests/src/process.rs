@@ -21,19 +21,15 @@ pub struct Server {
 impl Server {
     /// Runs `command` until it prints `ready url=…`; `name` is what its log in `folder` is called.
     pub fn start(name: &str, command: &Command, folder: &Path) -> Self {
-        Self::start_saying(name, command, folder, |line| {
+        let line = ReadyLine::saying(READY_WITHIN, |line| {
             let url = line.strip_prefix("ready url=")?;
             Some(url.split(' ').next().unwrap_or_default().to_owned())
-        })
+        });
+        Self::start_saying(name, command, folder, line)
     }
 
-    /// The same for a program that says in its own words that it is ready, from which `url` makes its URL.
-    pub fn start_saying(
-        name: &str,
-        command: &Command,
-        folder: &Path,
-        url: impl Fn(&str) -> Option<String> + Send + 'static,
-    ) -> Self {
+    /// The same for a program that says in its own words that it is ready.
+    pub fn start_saying(name: &str, command: &Command, folder: &Path, line: ReadyLine) -> Self {
         let log = folder.join(format!("{name}.log"));
         let mut supervisor = supervised(command)
             .stdin(Stdio::piped())
@@ -42,7 +38,7 @@ impl Server {
             .spawn()
             .expect("a shell runs");
         let output = BufReader::new(supervisor.stdout.take().expect("standard output is piped"));
-        let url = ready_url(output, url).unwrap_or_else(|why| {
+        let url = line.wait(output).unwrap_or_else(|why| {
             let said = std::fs::read_to_string(&log).unwrap_or_default();
             panic!("{name} {why}: {command:?}\n{said}")
         });
@@ -91,25 +87,41 @@ fn supervised(command: &Command) -> Command {
     shell
 }
 
-/// The URL that the ready line tells, read by a thread that goes on reading, so that the server never blocks on its
-/// output.
-fn ready_url(
-    output: impl BufRead + Send + 'static,
-    url: impl Fn(&str) -> Option<String> + Send + 'static,
-) -> Result<String, &'static str> {
-    let (tell, told) = mpsc::channel();
-    thread::spawn(move || {
-        for line in output.lines().map_while(Result::ok) {
-            if let Some(url) = url(&line) {
-                let _ = tell.send(url);
-            }
+/// The line of a program's output that says that it is ready.
+pub struct ReadyLine {
+    within: Duration,
+    url: Box<UrlIn>,
+}
+
+/// Makes the program's URL of the line that tells it, and of no other.
+type UrlIn = dyn Fn(&str) -> Option<String> + Send;
+
+impl ReadyLine {
+    /// It comes within that time; `url` is given each line, and makes the program's URL when it is this one.
+    pub fn saying(within: Duration, url: impl Fn(&str) -> Option<String> + Send + 'static) -> Self {
+        Self {
+            within,
+            url: Box::new(url),
         }
-    });
-    told.recv_timeout(READY_WITHIN).map_err(|why| match why {
-        mpsc::RecvTimeoutError::Timeout => "printed no ready line in time",
-        mpsc::RecvTimeoutError::Disconnected => "ended before it was ready",
-    })
+    }
+
+    /// The URL, read by a thread that goes on reading, so that the server never blocks on its output.
+    fn wait(self, output: impl BufRead + Send + 'static) -> Result<String, &'static str> {
+        let Self { within, url } = self;
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                if let Some(url) = url(&line) {
+                    let _ = tell.send(url);
+                }
+            }
+        });
+        told.recv_timeout(within).map_err(|why| match why {
+            mpsc::RecvTimeoutError::Timeout => "printed no ready line in time",
+            mpsc::RecvTimeoutError::Disconnected => "ended before it was ready",
+        })
+    }
 }
 
 /// Compiling a component for the first time is the slowest start there is.
-const READY_WITHIN: Duration = Duration::from_secs(120);
+pub const READY_WITHIN: Duration = Duration::from_secs(120);

@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
-use crate::process::Server;
+use crate::process::{READY_WITHIN, ReadyLine, Server};
 use crate::runtime;
 
 /// A running Redis or Valkey.
@@ -73,8 +73,10 @@ impl Redis {
     pub fn restart(&mut self) {
         self.stop();
         let url = self.url();
-        let is_ready = move |line: &str| line.contains("eady to accept connections").then(|| url.clone());
-        self.server = Some(Server::start_saying("redis", &self.command, &self.folder, is_ready));
+        let line = ReadyLine::saying(READY_WITHIN, move |line| {
+            line.contains("eady to accept connections").then(|| url.clone())
+        });
+        self.server = Some(Server::start_saying("redis", &self.command, &self.folder, line));
     }
 
     /// Sends one command and returns the reply as it comes over the wire: `+OK`, `:3`, `$5 value` or `*2 …`, with a

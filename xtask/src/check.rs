@@ -7,7 +7,8 @@ use crate::command::Run;
 use crate::error::TaskError;
 use crate::layers;
 use crate::packages::{
-    self, CONTRACT, SPIN_HOST, SPIN_HOST_PROFILE, TOKENS, TOKENS_BENCH, TOKENS_WASMTIME, WASM, WASM_ADAPTERS, selected,
+    self, CONTRACT, ENGINES, SPIN_HOST, SPIN_HOST_PROFILE, TOKENS, TOKENS_BENCH, TOKENS_WASMTIME, WASM, WASM_ADAPTERS,
+    selected,
 };
 use crate::setup::{CargoTool, WASM_TARGET, WasmToolchain, cargo_tool, wasm_toolchain};
 use crate::steps::Steps;
@@ -36,7 +37,7 @@ pub fn format() -> Result<(), TaskError> {
 
 /// Clippy over what runs on the machine itself, tests included.
 pub fn lint_native() -> Result<(), TaskError> {
-    let every = [packages::NATIVE, &[CONTRACT, TOKENS, TOKENS_BENCH]].concat();
+    let every = [packages::NATIVE, &[CONTRACT, ENGINES, TOKENS, TOKENS_BENCH]].concat();
     Run::cargo()
         .arg("clippy")
         .args(selected(&every))

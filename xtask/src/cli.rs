@@ -30,6 +30,8 @@ pub enum Task {
     Bench(BenchOptions),
     /// Looks for inputs that break what reads bytes from elsewhere.
     Fuzz(FuzzOptions),
+    /// Records anew what real engines send, for the tests that replay it: tests/recordings/.
+    Record(RecordOptions),
     /// Format, layers, lints, documentation, licences: what needs no test run.
     Check,
 }
@@ -55,6 +57,10 @@ pub struct TestOptions {
     /// Only the tests of the contract whose names contain this.
     #[arg(long, value_name = "NAME", conflicts_with = "fast")]
     pub only: Option<String>,
+    /// Only the gateway before real engines, vLLM and llama.cpp's server, with a tiny model. They are fetched and built
+    /// first, 8 GB in half an hour.
+    #[arg(long, conflicts_with_all = ["fast", "only"])]
+    pub engines: bool,
     /// Runs no further step after one that failed.
     #[arg(long)]
     pub fail_fast: bool,
@@ -110,6 +116,13 @@ pub struct FuzzOptions {
     /// How long each target runs.
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub seconds: u64,
+}
+
+#[derive(Args, Debug)]
+pub struct RecordOptions {
+    /// Only this engine.
+    #[arg(value_parser = ["vllm", "llama.cpp"])]
+    pub engine: Option<String>,
 }
 
 #[derive(Args, Debug)]

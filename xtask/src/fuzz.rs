@@ -6,6 +6,7 @@ use crate::build::{self, Profile, Purpose};
 use crate::cli::FuzzOptions;
 use crate::command::Run;
 use crate::error::TaskError;
+use crate::packages::ENGINES;
 use crate::setup::{CargoTool, cargo_tool, token_tables};
 use crate::{terminal, workspace};
 
@@ -24,16 +25,23 @@ pub fn run(options: &FuzzOptions) -> Result<(), TaskError> {
         })
     });
     let tables = tables.transpose()?.unwrap_or_default();
+    let seeds = workspace::work_folder("fuzz-seeds")?;
+    Run::cargo()
+        .args(["run", "--quiet", "--package", ENGINES, "--", "seeds", "--out"])
+        .arg(&seeds)
+        .shown()?;
     for target in targets {
         terminal::step(&format!("fuzz {target}"), || {
             let folder = workspace::root().join("fuzz");
             let found = workspace::made(folder.join("corpus").join(target))?;
-            let seeds = folder.join("seeds").join(target);
+            let own = folder.join("seeds").join(target);
+            let recorded = recorded(target).map(|kind| seeds.join(kind));
             Run::new(&fuzz)
                 // The code has nothing unsafe that a sanitizer would watch, and without one any compiler will do.
                 .args(["fuzz", "run", "--sanitizer", "none", target])
                 .arg(found)
-                .args(seeds.is_dir().then_some(seeds))
+                .args(own.is_dir().then_some(own))
+                .args(recorded)
                 .arg("--")
                 .arg(format!("-max_total_time={}", options.seconds))
                 .arg(format!("-max_len={MAX_BYTES}"))
@@ -48,6 +56,15 @@ pub fn run(options: &FuzzOptions) -> Result<(), TaskError> {
         })?;
     }
     Ok(())
+}
+
+/// Which recordings are inputs of a target.
+fn recorded(target: &str) -> Option<&'static str> {
+    match target {
+        "sse" | "answer" => Some("answers"),
+        "request" | "walker" => Some("requests"),
+        _ => None,
+    }
 }
 
 /// Also the files in `fuzz/fuzz_targets/`.

@@ -15,6 +15,7 @@ mod http;
 mod layers;
 mod packages;
 mod processes;
+mod record;
 mod runtime;
 mod setup;
 mod size;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Task::Size => size::run(),
         Task::Bench(options) => bench::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
+        Task::Record(options) => record::run(&options),
         Task::Check => check::run(),
     };
     match done {

@@ -12,6 +12,8 @@ pub const NATIVE: &[&str] = &[
 ];
 /// The contract suite.
 pub const CONTRACT: &str = "tidegate-tests";
+/// Real engines, recorded, and with the gateway before them.
+pub const ENGINES: &str = "tidegate-engines";
 /// The tests of the token counter against the libraries that it has to agree with.
 pub const TOKENS: &str = "tidegate-tokens-tests";
 /// The token counter beside other libraries.

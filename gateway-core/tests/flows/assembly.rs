@@ -39,7 +39,7 @@ fn wait(seconds: u64) -> Piece {
 }
 
 fn keepalive() -> Piece {
-    Piece::Bytes(": keepalive\n\n".to_owned())
+    Piece::Text(": keepalive\n\n".to_owned())
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn an_engine_streams_what_its_client_gets_whole() {
 #[test]
 fn a_stream_that_comes_in_one_piece_is_put_together_too() {
     let all = format!("data: {}\n\ndata: {}\n\ndata: [DONE]\n\n", chunk("a"), chunk("b"));
-    let mut world = world(move |_| sse(vec![Piece::Bytes(all.clone())]));
+    let mut world = world(move |_| sse(vec![Piece::Text(all.clone())]));
     let (response, _) = ask(&mut world);
     let answer = body(&mut world, response);
     assert_eq!(content(&answer), "ab");
@@ -80,7 +80,7 @@ fn a_stream_that_comes_in_one_piece_is_put_together_too() {
 fn what_streams_cannot_have_is_asked_for_whole() {
     let whole = |_: &Request<Bytes>| {
         let body = r#"{"object":"list","data":[],"usage":{"prompt_tokens":1}}"#;
-        Reaction::Answer(200, "application/json", vec![wait(70), Piece::Bytes(body.to_owned())])
+        Reaction::Answer(200, "application/json", vec![wait(70), Piece::Text(body.to_owned())])
     };
     let mut world = world(whole);
     let echo = r#"{"model":"big","prompt":"hi","echo":true,"max_tokens":1}"#;
@@ -177,8 +177,8 @@ fn what_breaks_off_in_the_middle_is_answered_by_another_replica() {
     for ending in [
         vec![],
         vec![Piece::Break],
-        vec![Piece::Bytes("data: {\"error\":{\"message\":\"oom\"}}\n\n".to_owned())],
-        vec![Piece::Bytes("data: garbage\n\n".to_owned())],
+        vec![Piece::Text("data: {\"error\":{\"message\":\"oom\"}}\n\n".to_owned())],
+        vec![Piece::Text("data: garbage\n\n".to_owned())],
     ] {
         let mut world = world(move |request| match host(request) {
             "near-a" => sse([vec![event("a"), wait(1)], ending.clone()].concat()),
@@ -205,7 +205,7 @@ fn an_answer_over_its_limit_is_none() {
 #[test]
 fn a_stream_of_nothing_is_no_answer() {
     let mut world = world(|request| match host(request) {
-        "near-a" => sse(vec![Piece::Bytes("data: {}\n\n".to_owned()), done()]),
+        "near-a" => sse(vec![Piece::Text("data: {}\n\n".to_owned()), done()]),
         _ => sse(vec![event("whole"), done()]),
     });
     let (response, _) = ask(&mut world);
@@ -216,7 +216,7 @@ fn a_stream_of_nothing_is_no_answer() {
 #[test]
 fn an_engine_that_answers_whole_all_the_same_is_taken_at_its_word() {
     let whole = r#"{"model":"org/big","choices":[{"message":{"content":"whole"}}],"x":1.0}"#;
-    let mut world = world(move |_| Reaction::Answer(200, "application/json", vec![Piece::Bytes(whole.to_owned())]));
+    let mut world = world(move |_| Reaction::Answer(200, "application/json", vec![Piece::Text(whole.to_owned())]));
     let (response, _) = ask(&mut world);
     assert_eq!(world.rest(response.into_body()), whole.replace("org/big", "big"));
 }
@@ -248,7 +248,7 @@ fn spent_when_left_after(seconds: u64, engine: impl Fn(&Request<Bytes>) -> React
 
 #[test]
 fn a_client_that_leaves_a_whole_answer_pays_for_what_was_said_and_the_engine_is_cancelled() {
-    let words = || Piece::Bytes(format!("data: {}\n\n", chunk("one two three four ")));
+    let words = || Piece::Text(format!("data: {}\n\n", chunk("one two three four ")));
     let (begun, cancelled) = spent_when_left_after(5, move |_| sse(vec![words(), wait(100)]));
     assert_eq!(cancelled, 1);
     let (said, _) = spent_when_left_after(5, move |_| sse((0..100).map(|_| words()).chain([wait(100)]).collect()));

@@ -10,7 +10,7 @@ use crate::world::{Piece, Reaction, World};
 use crate::{CHAT, done, event, header, host, sse, world};
 
 fn json(status: u16, body: &str) -> Reaction {
-    Reaction::Answer(status, "application/json", vec![Piece::Bytes(body.to_owned())])
+    Reaction::Answer(status, "application/json", vec![Piece::Text(body.to_owned())])
 }
 
 /// As vLLM says it.
@@ -76,7 +76,7 @@ fn a_request_at_which_two_replicas_fail_alike_is_told_so_and_takes_no_breaker_al
 fn a_failure_that_is_told_inside_a_stream_counts_alike() {
     let mut world = world(|_| {
         let error = r#"{"error":{"message":"the grammar has no end","type":"InternalServerError","code":500}}"#;
-        sse(vec![Piece::Bytes(format!("data: {error}\n\n")), done()])
+        sse(vec![Piece::Text(format!("data: {error}\n\n")), done()])
     });
     for number in 0..4 {
         let response = world.post(CHAT, &says(&format!("bad {number}")));

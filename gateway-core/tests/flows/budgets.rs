@@ -24,7 +24,7 @@ pub fn taking(prompt: u64, cached: u64, completion: u64) -> impl Fn(&Request<byt
     );
     move |_| {
         let body = format!(r#"{{"model":"org/big","choices":[],{usage}}}"#);
-        Reaction::Answer(200, "application/json", vec![Piece::Bytes(body)])
+        Reaction::Answer(200, "application/json", vec![Piece::Text(body)])
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{CHAT, chat, done, event, header, host, sse, streaming, usage, world}
 const TOO_LONG: &str = r#"{"error":{"message":"The input is longer than the model's context","code":400}}"#;
 
 fn data(json: &str) -> Piece {
-    Piece::Bytes(format!("data: {json}\n\n"))
+    Piece::Text(format!("data: {json}\n\n"))
 }
 
 fn role() -> Piece {
@@ -116,7 +116,7 @@ fn an_answer_that_the_engine_gave_up_on_is_never_told_as_complete() {
             } else {
                 whole.replace(reason, "stop")
             };
-            Reaction::Answer(200, "application/json", vec![Piece::Bytes(body)])
+            Reaction::Answer(200, "application/json", vec![Piece::Text(body)])
         });
         for _ in 0..3 {
             let response = world.post(CHAT, &chat("big", false));
@@ -131,11 +131,8 @@ fn a_stream_that_finished_is_whole_however_it_ends() {
     for ending in [
         vec![],
         vec![usage()],
-        vec![Piece::Bytes("data: [DONE]".to_owned())],
-        vec![
-            Piece::Bytes("data: [DONE] \n".to_owned()),
-            Piece::Bytes(" \n".to_owned()),
-        ],
+        vec![Piece::Text("data: [DONE]".to_owned())],
+        vec![Piece::Text("data: [DONE] \n".to_owned()), Piece::Text(" \n".to_owned())],
     ] {
         let mut world = world(move |_| {
             let mut pieces = vec![event("a"), finish("stop")];
@@ -183,7 +180,7 @@ fn comments_are_no_progress() {
     let mut pieces = vec![event("a")];
     for _ in 0..100 {
         pieces.push(Piece::Wait(Duration::from_secs(1)));
-        pieces.push(Piece::Bytes(": keepalive\n\ndata:\n\n".to_owned()));
+        pieces.push(Piece::Text(": keepalive\n\ndata:\n\n".to_owned()));
     }
     let mut world = world(move |_| sse(pieces.clone()));
     let mut body = streaming(world.post(CHAT, &chat("big", true)));

@@ -73,7 +73,7 @@ fn whole() -> Reaction {
 }
 
 fn json(status: u16, body: &str) -> Reaction {
-    Reaction::Answer(status, "application/json", vec![Piece::Bytes(body.to_owned())])
+    Reaction::Answer(status, "application/json", vec![Piece::Text(body.to_owned())])
 }
 
 fn wait(millis: u64) -> Piece {

@@ -2,7 +2,7 @@ use crate::world::{Piece, Reaction};
 use crate::{CHAT, chat, done, event, header, host, sse, world};
 
 fn json(status: u16, body: &str) -> Reaction {
-    Reaction::Answer(status, "application/json", vec![Piece::Bytes(body.to_owned())])
+    Reaction::Answer(status, "application/json", vec![Piece::Text(body.to_owned())])
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn roomy(engines: impl Fn(&http::Request<bytes::Bytes>) -> Reaction + 'static) -
 
 fn whole() -> Reaction {
     let body = r#"{"model":"org/big","choices":[{"message":{"content":"a"}}],"usage":{"prompt_tokens":1}}"#;
-    Reaction::Answer(200, "application/json", vec![Piece::Bytes(body.to_owned())])
+    Reaction::Answer(200, "application/json", vec![Piece::Text(body.to_owned())])
 }
 
 #[test]
@@ -79,8 +79,8 @@ fn after_a_failure_the_cell_decides() {
     let mut world = roomy(
         |request| match (host(request), request.body().windows(4).any(|text| text == b"FAIL")) {
             // One fails at it, before the other there is nobody: that is not the request's fault.
-            ("near-a", true) => Reaction::Answer(500, "application/json", vec![Piece::Bytes("{}".to_owned())]),
-            ("near-b", true) => Reaction::Answer(502, "application/json", vec![Piece::Bytes("{}".to_owned())]),
+            ("near-a", true) => Reaction::Answer(500, "application/json", vec![Piece::Text("{}".to_owned())]),
+            ("near-b", true) => Reaction::Answer(502, "application/json", vec![Piece::Text("{}".to_owned())]),
             _ => whole(),
         },
     );

@@ -13,6 +13,7 @@ mod event_log;
 mod ladder;
 mod leaving;
 mod lending;
+mod recordings;
 mod silent_cells;
 mod streams;
 mod tokens;
@@ -100,7 +101,7 @@ fn sse(pieces: Vec<Piece>) -> Reaction {
 }
 
 fn event(text: &str) -> Piece {
-    Piece::Bytes(format!("data: {}\n\n", chunk(text)))
+    Piece::Text(format!("data: {}\n\n", chunk(text)))
 }
 
 fn chunk(text: &str) -> String {
@@ -108,14 +109,14 @@ fn chunk(text: &str) -> String {
 }
 
 fn usage() -> Piece {
-    Piece::Bytes(
+    Piece::Text(
         "data: {\"model\":\"org/big\",\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}\n\n"
             .to_owned(),
     )
 }
 
 fn done() -> Piece {
-    Piece::Bytes("data: [DONE]\n\n".to_owned())
+    Piece::Text("data: [DONE]\n\n".to_owned())
 }
 
 fn header<'a>(response: &'a http::Response<Body>, name: &str) -> &'a str {

@@ -26,7 +26,7 @@ fn chunks_pass_with_the_public_name_and_without_the_usage_that_nobody_asked_for(
 
 #[test]
 fn the_time_to_first_token_is_that_of_streams_alone() {
-    let whole = Piece::Bytes(r#"{"choices":[]}"#.to_owned());
+    let whole = Piece::Text(r#"{"choices":[]}"#.to_owned());
     let mut world = world(move |request| {
         if String::from_utf8_lossy(request.body()).contains("\"stream\":true") {
             sse(vec![event("a"), done()])
@@ -93,15 +93,15 @@ fn what_breaks_off_ends_with_an_error_and_no_done() {
         (vec![Piece::Break], "upstream_unreachable"),
         (vec![stall, event("b"), done()], "upstream_timeout"),
         (
-            vec![Piece::Bytes("data: {\"error\":{\"message\":\"oom\"}}\n\n".to_owned())],
+            vec![Piece::Text("data: {\"error\":{\"message\":\"oom\"}}\n\n".to_owned())],
             "upstream_error",
         ),
         (
-            vec![Piece::Bytes("data: garbage\n\n".to_owned()), done()],
+            vec![Piece::Text("data: garbage\n\n".to_owned()), done()],
             "upstream_garbage",
         ),
         (
-            vec![Piece::Bytes(format!("data: {}\n\n", "x".repeat(1 << 21)))],
+            vec![Piece::Text(format!("data: {}\n\n", "x".repeat(1 << 21)))],
             "upstream_garbage",
         ),
     ] {
@@ -125,7 +125,7 @@ fn what_breaks_off_ends_with_an_error_and_no_done() {
 #[test]
 fn good_chunks_go_out_before_the_error_that_came_with_them() {
     let mut world = world(|_| {
-        sse(vec![Piece::Bytes(format!(
+        sse(vec![Piece::Text(format!(
             "data: {}\n\ndata: {}\n\ndata: nonsense\n\n",
             chunk("a"),
             chunk("b")
@@ -160,7 +160,7 @@ fn a_client_that_reads_slowly_is_not_taken_for_a_silent_engine() {
 #[test]
 fn a_whole_answer_is_edited_like_a_chunk() {
     let answer = r#"{ "model":"org/big","usage":{"prompt_tokens":1,"completion_tokens":2}, "choices":[],"x":1.0}"#;
-    let mut world = world(move |_| Reaction::Answer(200, "application/json", vec![Piece::Bytes(answer.to_owned())]));
+    let mut world = world(move |_| Reaction::Answer(200, "application/json", vec![Piece::Text(answer.to_owned())]));
     let response = world.post(CHAT, &chat("gpt", false));
     assert_eq!(world.rest(response.into_body()), answer.replace("org/big", "big"));
     assert_eq!(world.in_flight("near"), 0);

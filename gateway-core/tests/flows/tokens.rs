@@ -9,7 +9,7 @@ fn answer(prompt_tokens: u64) -> Reaction {
     let body = format!(
         r#"{{"model":"org/big","choices":[],"usage":{{"prompt_tokens":{prompt_tokens},"completion_tokens":2}}}}"#
     );
-    Reaction::Answer(200, "application/json", vec![Piece::Bytes(body)])
+    Reaction::Answer(200, "application/json", vec![Piece::Text(body)])
 }
 
 fn long_chat(model: &str, words: usize) -> String {
@@ -193,7 +193,7 @@ fn a_lower_tier_that_cannot_hold_the_prompt_is_passed_over() {
 fn an_early_committed_stream_tells_the_count_in_its_comment() {
     let late = || Piece::Wait(Duration::from_secs(12));
     let mut world = world(move |_| {
-        let chunk = Piece::Bytes(format!("data: {}\n\n", chunk("a")));
+        let chunk = Piece::Text(format!("data: {}\n\n", chunk("a")));
         sse(vec![late(), chunk, done()])
     });
     let response = world.post("/v1/completions", r#"{"model":"big","stream":true,"prompt":[1,2,3]}"#);

@@ -59,6 +59,11 @@ impl Request {
         self
     }
 
+    /// The body; empty where there is none.
+    pub fn body_bytes(&self) -> &[u8] {
+        self.body.as_deref().unwrap_or_default()
+    }
+
     /// The bytes that go over the wire to a server at `address`.
     pub fn to_bytes(&self, address: &str) -> Vec<u8> {
         let given = |name: &str| find_header(&self.headers, name).is_some();
@@ -69,7 +74,7 @@ impl Request {
         if !given("connection") {
             head.push_str("connection: close\r\n");
         }
-        let body = self.body.as_deref().unwrap_or_default();
+        let body = self.body_bytes();
         if self.body.is_some() && !given("content-length") && !given("transfer-encoding") {
             head.push_str(&format!("content-length: {}\r\n", body.len()));
         }

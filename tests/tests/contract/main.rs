@@ -15,6 +15,7 @@ mod keys;
 mod ladder;
 mod metrics;
 mod pass_through;
+mod recordings;
 mod routing;
 mod sdk;
 mod shared;

@@ -13,7 +13,7 @@ use crate::cli::TestOptions;
 use crate::command::Run;
 use crate::error::TaskError;
 use crate::packages::{self, CONTRACT, SPIN_HOST, SPIN_HOST_PROFILE, selected};
-use crate::setup::corpus;
+use crate::setup::{corpus, engines};
 use crate::steps::{Outcome, Steps};
 use crate::{check, layers, workspace};
 
@@ -25,6 +25,9 @@ pub use target::Target;
 pub fn run(options: &TestOptions) -> Result<(), TaskError> {
     let mut steps = Steps::new(options.fail_fast);
     let scope = Scope::of(options);
+    if options.engines {
+        return before_engines(steps, &scope);
+    }
     if scope.units {
         steps.run("format", check::format);
         steps.run("changelog", check::changelog);
@@ -56,6 +59,14 @@ pub fn run(options: &TestOptions) -> Result<(), TaskError> {
     steps.conclude()
 }
 
+/// Nothing but the gateway before real engines.
+fn before_engines(mut steps: Steps, scope: &Scope) -> Result<(), TaskError> {
+    let engines = steps.run("real engines", engines);
+    let tidegate = steps.run("build tidegate", || build::native(Profile::Debug, Purpose::Deployment));
+    Suite::prepare(&mut steps, scope, tidegate).run_before(&engines, &mut steps);
+    steps.conclude()
+}
+
 /// How much is wanted.
 #[derive(Debug)]
 struct Scope {
@@ -73,9 +84,10 @@ impl Scope {
         let targets = match options.on {
             Some(target) => vec![target],
             None if options.fast => vec![Target::Native],
+            None if options.engines => vec![Target::Native, Target::Cloudflare, Target::Spin],
             None => Target::ALL.to_vec(),
         };
-        let units = options.only.is_none();
+        let units = options.only.is_none() && !options.engines;
         Self {
             targets,
             only: options.only.clone(),

@@ -9,9 +9,11 @@ use crate::build::{self, Profile, Purpose};
 use crate::command::Run;
 use crate::dev::Gateway;
 use crate::error::TaskError;
-use crate::packages::{self, CONTRACT, selected};
+use crate::packages::{self, CONTRACT, ENGINES, selected};
 use crate::runtime::Runtime;
-use crate::setup::{WasmToolchain, node_modules, python_with, redis_server, tested_tables, tokenizers, wasm_toolchain};
+use crate::setup::{
+    Engines, WasmToolchain, node_modules, python_with, redis_server, tested_tables, tokenizers, wasm_toolchain,
+};
 use crate::steps::{Outcome, Steps};
 use crate::{check, size, spin, workspace};
 
@@ -114,6 +116,33 @@ impl Suite {
     }
 
     fn contract(&self, target: Target) -> Result<(), TaskError> {
+        Run::cargo()
+            .args(["test", "--package", CONTRACT, "--test", "contract", "--"])
+            .args(&self.only)
+            .envs(self.artifacts(target)?)
+            .env("TIDEGATE_TOKENIZERS", tokenizers()?)
+            .env("TIDEGATE_NODE_MODULES", self.node_sdk.get()?)
+            .env("TIDEGATE_PYTHON", self.python_sdk.get()?)
+            .limit(CONTRACT_LIMIT)
+            .shown()
+    }
+
+    /// Puts a gateway on each target before real engines.
+    pub fn run_before(&self, engines: &Outcome<Engines>, steps: &mut Steps) {
+        for target in &self.targets {
+            steps.run(target.before_engines(), || {
+                Run::cargo()
+                    .args(["run", "--quiet", "--package", ENGINES, "--", "check"])
+                    .args(engines.get()?.arguments())
+                    .envs(self.artifacts(*target)?)
+                    .limit(ENGINES_LIMIT)
+                    .shown()
+            });
+        }
+    }
+
+    /// The variables that tell a test which gateway to start.
+    fn artifacts(&self, target: Target) -> Result<Vec<(&'static str, OsString)>, TaskError> {
         let mut artifacts = match target.runtime() {
             Runtime::Native => Vec::new(),
             Runtime::Cloudflare => {
@@ -132,18 +161,11 @@ impl Suite {
         if target.is_on_redis() {
             artifacts.push((REDIS_SERVER, self.redis.get()?));
         }
-        Run::cargo()
-            .args(["test", "--package", CONTRACT, "--test", "contract", "--"])
-            .args(&self.only)
-            .env("TIDEGATE_RUNTIME", target.runtime().name())
-            .env("TIDEGATE_BIN", self.tidegate.get()?)
-            .env("TIDEGATE_TOKENS", self.tables.get()?)
-            .env("TIDEGATE_TOKENIZERS", tokenizers()?)
-            .env("TIDEGATE_NODE_MODULES", self.node_sdk.get()?)
-            .env("TIDEGATE_PYTHON", self.python_sdk.get()?)
-            .envs(artifacts.into_iter().map(|(name, path)| (name, OsString::from(path))))
-            .limit(CONTRACT_LIMIT)
-            .shown()
+        artifacts.push(("TIDEGATE_BIN", self.tidegate.get()?));
+        artifacts.push(("TIDEGATE_TOKENS", self.tables.get()?));
+        let paths = artifacts.into_iter().map(|(name, path)| (name, OsString::from(path)));
+        let runtime = ("TIDEGATE_RUNTIME", OsString::from(target.runtime().name()));
+        Ok(paths.chain([runtime]).collect())
     }
 
     fn conformance(&self, target: Target) -> Result<(), TaskError> {
@@ -188,3 +210,5 @@ fn wanted<T>(prepared: &Option<T>) -> Result<&T, TaskError> {
 const REDIS_SERVER: &str = "TIDEGATE_REDIS_SERVER";
 /// The suite takes about a minute on a quiet machine; one that hangs should not hold up everything else.
 const CONTRACT_LIMIT: Duration = Duration::from_mins(15);
+/// Engines of two kinds are started twice each, for minutes on a busy machine.
+const ENGINES_LIMIT: Duration = Duration::from_hours(1);

@@ -38,6 +38,17 @@ impl Target {
         }
     }
 
+    /// What reports call the gateway on it before real engines.
+    pub fn before_engines(self) -> &'static str {
+        match self {
+            Self::Native => "engines, native",
+            Self::NativeRedis => "engines, native on Redis",
+            Self::Cloudflare => "engines, cloudflare",
+            Self::Spin => "engines, spin",
+            Self::SpinRedis => "engines, spin on Redis",
+        }
+    }
+
     /// What it runs on.
     pub fn runtime(self) -> Runtime {
         match self {
