@@ -82,7 +82,7 @@ pub fn native(profile: Profile, purpose: Purpose) -> Result<PathBuf, TaskError> 
 /// The folder with the Worker, which carries the token tables of the folder `tables`.
 pub fn cloudflare(wasm: &WasmToolchain, purpose: Purpose, tables: &Path) -> Result<PathBuf, TaskError> {
     let out = match purpose {
-        Purpose::Deployment => workspace::work_folder("cloudflare")?,
+        Purpose::Deployment => workspace::deployed("cloudflare")?,
         Purpose::Conformance => workspace::work_folder("conformance/cloudflare")?,
     };
     compile("tidegate-cloudflare", wasm, features(purpose), Some(tables))?;
@@ -101,7 +101,7 @@ pub fn bare_cloudflare(wasm: &WasmToolchain) -> Result<PathBuf, TaskError> {
 /// The Spin component, which carries the token tables of the folder `tables`.
 pub fn spin(wasm: &WasmToolchain, purpose: Purpose, tables: &Path) -> Result<PathBuf, TaskError> {
     let out = match purpose {
-        Purpose::Deployment => workspace::work_folder("spin")?.join("tidegate.wasm"),
+        Purpose::Deployment => workspace::deployed("spin")?.join("tidegate.wasm"),
         Purpose::Conformance => workspace::work_folder("conformance")?.join("tidegate.wasm"),
     };
     component("tidegate-spin", &out, wasm, features(purpose), Some(tables))?;

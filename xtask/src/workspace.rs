@@ -23,6 +23,12 @@ pub fn work_folder(name: &str) -> Result<PathBuf, TaskError> {
     made(target().join(name))
 }
 
+/// Where wrangler.toml and spin.toml look for what is deployed, by its runtime: in `target` beside them, wherever cargo puts
+/// what it builds.
+pub fn deployed(name: &str) -> Result<PathBuf, TaskError> {
+    made(root().join("target").join(name))
+}
+
 /// Tools that are the same for every clone of the user, kept by name and version: `$XDG_CACHE_HOME/tidegate`, or
 /// `~/.cache/tidegate`; in the target folder where there is no home.
 pub fn cache() -> Result<PathBuf, TaskError> {
