@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(TaskError::Stopped) => ExitCode::from(INTERRUPTED),
         Err(error) => {
-            eprintln!("error: {error}");
+            terminal::line(&format!("error: {error}"));
             ExitCode::FAILURE
         }
     }

@@ -1,27 +1,33 @@
 //! What the reader sees of a running task. All of it goes to standard error: standard output is for results.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::time::Instant;
 
 use crate::error::TaskError;
 
 /// Runs `work` under a headline, and says how long it took.
 pub fn step<T>(name: &str, work: impl FnOnce() -> Result<T, TaskError>) -> Result<T, TaskError> {
-    eprintln!("{} {name}", bold("==>"));
+    line(&format!("{} {name}", bold("==>")));
     let begun = Instant::now();
     let result = work();
     let seconds = begun.elapsed().as_secs_f64();
     match &result {
         Ok(_) if seconds < QUICK_S => {}
-        Ok(_) => eprintln!("{} {name} {seconds:.0} s", bold("  ✓")),
-        Err(_) => eprintln!("{} {name} after {seconds:.0} s", bold("  ✗")),
+        Ok(_) => line(&format!("{} {name} {seconds:.0} s", bold("  ✓"))),
+        Err(_) => line(&format!("{} {name} after {seconds:.0} s", bold("  ✗"))),
     }
     result
 }
 
 /// One line beside the steps.
 pub fn note(text: &str) {
-    eprintln!("    {text}");
+    line(&format!("    {text}"));
+}
+
+/// One line, written in one piece: wrangler shows each piece that a build writes as a line of its own.
+pub fn line(text: &str) {
+    // Nobody reads it where it cannot be written.
+    let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
 /// `text`, set off where the terminal can.
