@@ -8,6 +8,7 @@ use std::process::Command;
 use crate::process::Server;
 use crate::redis::{PASSWORD, Redis};
 use crate::runtime::{self, Runtime};
+use crate::worker::Worker;
 
 /// Where the gateway believes to be.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +19,19 @@ pub struct Place {
     pub latitude: f64,
     /// Degrees east.
     pub longitude: f64,
+}
+
+impl Place {
+    /// What requests say on Workers about where they came in, as JSON.
+    fn cf(self) -> String {
+        let Self {
+            code,
+            latitude,
+            longitude,
+        } = self;
+        let colo = code.to_uppercase();
+        format!(r#"{{"colo":"{colo}","latitude":"{latitude}","longitude":"{longitude}"}}"#)
+    }
 }
 
 /// Frankfurt.
@@ -62,19 +76,28 @@ pub fn start(setup: Setup) -> Server {
     } = setup;
     let file = folder.join(format!("{name}.toml"));
     fs::write(&file, config).expect("the configuration can be written");
-    let command = match (Runtime::current(), redis) {
-        (Runtime::Native, None) => native(&file, place, secrets, &["--data".into(), folder.join("data")]),
+    let run = |command: Command| Server::start(name, &command, folder);
+    match (Runtime::current(), redis) {
+        (Runtime::Native, None) => run(native(&file, place, secrets, &["--data".into(), folder.join("data")])),
         (Runtime::Native, Some(redis)) => {
             let mut command = native(&file, place, secrets, &["--redis".into(), redis.url().into()]);
             command.env("TIDEGATE_REDIS_PASSWORD", PASSWORD);
-            command
+            run(command)
         }
-        (Runtime::Cloudflare, None) => cloudflare(&file, place, secrets),
+        // The Worker carries a bundled configuration of its own; ours comes from the store, as an operator's newer one does.
+        (Runtime::Cloudflare, None) => Worker {
+            code: &runtime::worker_folder(),
+            bindings: &bindings(),
+            cf: place.cf(),
+            config: Some(&file),
+            secrets,
+        }
+        .start(name, folder),
         (Runtime::Cloudflare, Some(_)) => panic!("Workers keep nothing in Redis"),
         (Runtime::Spin, None) => {
             let mut command = spin(place, secrets);
-            command.args(["--kv", &from_file(&file)]);
-            command
+            command.args(["--kv", &format!("config=@{}", file.display())]);
+            run(command)
         }
         (Runtime::Spin, Some(redis)) => {
             redis.put_config(config);
@@ -82,18 +105,17 @@ pub fn start(setup: Setup) -> Server {
             command.args(["--variable", &format!("redis_url={}", redis.url_with_password())]);
             // The engines and the Redis, which the manifest grants by one variable.
             command.args(["--variable", "engines=*://127.0.0.1:*"]);
-            command
+            run(command)
         }
-    };
-    Server::start(name, &command, folder)
+    }
 }
 
 /// Starts a gateway whose bundled configuration has `wrong` in place of `sound`, which is as long; with nothing in its
 /// store. `None` natively, where no configuration is bundled.
 pub fn start_misbundled(folder: &Path, sound: &str, wrong: &str) -> Option<Server> {
     assert_eq!(sound.len(), wrong.len(), "the code around it stays where it is");
-    let command = match Runtime::current() {
-        Runtime::Native => return None,
+    match Runtime::current() {
+        Runtime::Native => None,
         Runtime::Cloudflare => {
             let copy = folder.join("worker");
             fs::create_dir_all(&copy).expect("a folder");
@@ -106,27 +128,25 @@ pub fn start_misbundled(folder: &Path, sound: &str, wrong: &str) -> Option<Serve
                     fs::copy(&file, &copied).expect("the Worker can be copied");
                 }
             }
-            worker(&copy, FRANKFURT)
+            Some(start_worker(&copy, &bindings(), folder))
         }
         Runtime::Spin => {
             let copy = folder.join("tidegate.wasm");
             patch(&runtime::spin_component(), &copy, sound, wrong);
-            component(&copy, &manifest(), FRANKFURT)
+            let command = component(&copy, &manifest(), FRANKFURT);
+            Some(Server::start("gateway", &command, folder))
         }
-    };
-    Some(Server::start("gateway", &command, folder))
+    }
 }
 
 /// Starts a gateway that may not use its store. `None` natively, where a gateway that cannot open its store does not
 /// start.
 pub fn start_without_store(folder: &Path) -> Option<Server> {
-    let command = match Runtime::current() {
-        Runtime::Native => return None,
+    match Runtime::current() {
+        Runtime::Native => None,
         Runtime::Cloudflare => {
-            let mut command = worker(&runtime::worker_folder(), FRANKFURT);
             let bindings = edited(folder, "wrangler.toml", "binding = \"STORE\"", "binding = \"ANOTHER\"");
-            command.arg("--wrangler").arg(bindings);
-            command
+            Some(start_worker(&runtime::worker_folder(), &bindings, folder))
         }
         Runtime::Spin => {
             let grants = edited(
@@ -135,10 +155,22 @@ pub fn start_without_store(folder: &Path) -> Option<Server> {
                 "key_value_stores = [\"default\"]",
                 "key_value_stores = []",
             );
-            component(&runtime::spin_component(), &grants, FRANKFURT)
+            let command = component(&runtime::spin_component(), &grants, FRANKFURT);
+            Some(Server::start("gateway", &command, folder))
         }
-    };
-    Some(Server::start("gateway", &command, folder))
+    }
+}
+
+/// A Worker with nothing in its store and no secrets.
+fn start_worker(code: &Path, bindings: &Path, folder: &Path) -> Server {
+    Worker {
+        code,
+        bindings,
+        cf: FRANKFURT.cf(),
+        config: None,
+        secrets: &[],
+    }
+    .start("gateway", folder)
 }
 
 /// A copy of one of the repository's files in which `new` stands in place of `old`.
@@ -179,35 +211,6 @@ fn native(config: &Path, place: Place, secrets: &[(&str, &str)], state: &[PathBu
     command
 }
 
-/// The Worker carries a bundled configuration of its own; ours comes from the store, as an operator's newer one does.
-fn cloudflare(config: &Path, place: Place, secrets: &[(&str, &str)]) -> Command {
-    let mut command = worker(&runtime::worker_folder(), place);
-    command.args(["--kv", &from_file(config)]);
-    for (name, value) in secrets {
-        command.args(["--secret", &format!("{name}={value}")]);
-    }
-    command
-}
-
-/// The Worker in that folder.
-fn worker(script: &Path, place: Place) -> Command {
-    let mut command = Command::new("node");
-    command.arg(repository().join("tests/miniflare/harness.mjs"));
-    command.arg("--script").arg(script);
-    command.args(["--port", "0"]);
-    let Place {
-        code,
-        latitude,
-        longitude,
-    } = place;
-    let colo = code.to_uppercase();
-    command.args([
-        "--cf",
-        &format!(r#"{{"colo":"{colo}","latitude":"{latitude}","longitude":"{longitude}"}}"#),
-    ]);
-    command
-}
-
 /// The component carries a bundled configuration of its own; ours comes from the store.
 fn spin(place: Place, secrets: &[(&str, &str)]) -> Command {
     let mut command = component(&runtime::spin_component(), &manifest(), place);
@@ -231,8 +234,8 @@ fn manifest() -> PathBuf {
     repository().join("spin.toml")
 }
 
-fn from_file(config: &Path) -> String {
-    format!("config=@{}", config.display())
+fn bindings() -> PathBuf {
+    repository().join("wrangler.toml")
 }
 
 fn repository() -> PathBuf {

@@ -10,4 +10,5 @@ pub mod redis;
 pub mod runtime;
 pub mod scripted;
 pub mod sse;
+mod worker;
 pub mod world;

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 pub enum Runtime {
     /// The `tidegate` binary.
     Native,
-    /// The Worker inside workerd, under Miniflare.
+    /// The Worker inside workerd, under Miniflare or `wrangler dev`.
     Cloudflare,
     /// The component inside Spin or the tests' own host for it.
     Spin,
@@ -56,6 +56,11 @@ pub fn worker_folder() -> PathBuf {
     artifact("TIDEGATE_WORKER_DIR", "the folder made by worker-build")
 }
 
+/// The program `wrangler`, where its `dev` runs the Worker.
+pub fn wrangler() -> Option<PathBuf> {
+    env::var_os(WRANGLER).map(|_| artifact(WRANGLER, "the program `wrangler`"))
+}
+
 /// The Spin component.
 pub fn spin_component() -> PathBuf {
     artifact("TIDEGATE_SPIN_COMPONENT", "the Spin component (.wasm)")
@@ -84,6 +89,8 @@ pub fn python() -> PathBuf {
     artifact("TIDEGATE_PYTHON", "a Python interpreter with the `openai` package")
 }
 
+/// Where it is set, wrangler runs the Worker.
+const WRANGLER: &str = "TIDEGATE_WRANGLER_DEV";
 /// Where it is set, state is kept in Redis.
 const REDIS_SERVER: &str = "TIDEGATE_REDIS_SERVER";
 

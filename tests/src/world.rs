@@ -167,8 +167,14 @@ fn placeholders<'a>(template: &'a str, kind: &'a str) -> impl Iterator<Item = &'
 /// failure.
 pub fn folder(world: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/contract");
-    let state = runtime::redis_server().map_or("", |_| "-redis");
-    let folder = target.join(format!("{}{state}", Runtime::current().name())).join(world);
+    let variant = match (runtime::redis_server(), runtime::wrangler()) {
+        (Some(_), _) => "-redis",
+        (None, Some(_)) => "-wrangler",
+        (None, None) => "",
+    };
+    let folder = target
+        .join(format!("{}{variant}", Runtime::current().name()))
+        .join(world);
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).expect("the target folder is writable");
     folder

@@ -26,6 +26,7 @@ mod test;
 mod wasm_opt;
 mod worker_build;
 mod workspace;
+mod wrangler;
 
 use std::process::ExitCode;
 

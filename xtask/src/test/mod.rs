@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every check of the project, on every runtime. This is what CI runs.
 
 mod conformance;
+mod deploy;
 mod suite;
 mod target;
 mod templates;

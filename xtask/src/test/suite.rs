@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Scope, Target, conformance};
+use super::{Scope, Target, conformance, deploy};
 use crate::build::{self, Profile, Purpose};
 use crate::command::Run;
 use crate::dev::Gateway;
@@ -15,7 +15,7 @@ use crate::setup::{
     Engines, WasmToolchain, node_modules, python_with, redis_server, tested_tables, tokenizers, wasm_toolchain,
 };
 use crate::steps::{Outcome, Steps};
-use crate::{check, size, spin, workspace};
+use crate::{check, size, spin, workspace, wrangler};
 
 /// What the suites need: the binary, the SDKs that act as clients, and what the runtimes run.
 pub struct Suite {
@@ -34,6 +34,7 @@ pub struct Suite {
 
 struct Cloudflare {
     miniflare: Outcome<PathBuf>,
+    wrangler: Outcome<PathBuf>,
     worker: Outcome<PathBuf>,
 }
 
@@ -68,12 +69,8 @@ impl Suite {
         if scope.everything {
             steps.run("lints, wasm", || check::lint_wasm(wasm.get()?));
         }
-        let cloudflare = runs_on(Runtime::Cloudflare).then(|| Cloudflare {
-            miniflare: steps.run("workerd", || node_modules(&tests.join("miniflare"))),
-            worker: steps.run("build cloudflare", || {
-                build::cloudflare(wasm.get()?, Purpose::Deployment, tables.get()?)
-            }),
-        });
+        let cloudflare =
+            runs_on(Runtime::Cloudflare).then(|| Cloudflare::prepare(steps, scope, &tidegate, &wasm, &tables));
         let spin = runs_on(Runtime::Spin).then(|| Spin {
             component: steps.run("build spin", || {
                 build::spin(wasm.get()?, Purpose::Deployment, tables.get()?)
@@ -100,15 +97,18 @@ impl Suite {
     /// Runs the suites.
     pub fn run(&self, steps: &mut Steps) {
         for target in &self.targets {
-            let [contract, _] = target.steps();
-            steps.run(contract, || self.contract(*target));
+            steps.run(target.contract(), || self.contract(*target));
         }
         if self.only.is_some() {
             return;
         }
+        if self.targets.contains(&Target::Wrangler) {
+            steps.run("wrangler deploy, dry run", || self.deployment());
+        }
         for target in &self.targets {
-            let [_, conformance] = target.steps();
-            steps.run(conformance, || self.conformance(*target));
+            if let Some(conformance) = target.conformance() {
+                steps.run(conformance, || self.conformance(*target));
+            }
         }
         if self.targets.contains(&Target::NativeRedis) {
             steps.run("processes that share a Redis", || self.shared());
@@ -116,13 +116,15 @@ impl Suite {
     }
 
     fn contract(&self, target: Target) -> Result<(), TaskError> {
+        let only = self.only.as_deref();
         Run::cargo()
             .args(["test", "--package", CONTRACT, "--test", "contract", "--"])
-            .args(&self.only)
+            .args(only.as_ref().map_or(target.themes(), std::slice::from_ref))
             .envs(self.artifacts(target)?)
             .env("TIDEGATE_TOKENIZERS", tokenizers()?)
             .env("TIDEGATE_NODE_MODULES", self.node_sdk.get()?)
             .env("TIDEGATE_PYTHON", self.python_sdk.get()?)
+            .envs(wrangler::quietly()?)
             .limit(CONTRACT_LIMIT)
             .shown()
     }
@@ -146,9 +148,19 @@ impl Suite {
         let mut artifacts = match target.runtime() {
             Runtime::Native => Vec::new(),
             Runtime::Cloudflare => {
-                let Cloudflare { miniflare, worker } = wanted(&self.cloudflare)?;
+                let Cloudflare {
+                    miniflare,
+                    wrangler,
+                    worker,
+                } = wanted(&self.cloudflare)?;
                 miniflare.get()?;
-                vec![("TIDEGATE_WORKER_DIR", worker.get()?)]
+                let wrangler = (target == Target::Wrangler).then(|| wrangler.get()).transpose()?;
+                let worker = ("TIDEGATE_WORKER_DIR", worker.get()?);
+                wrangler
+                    .map(|program| ("TIDEGATE_WRANGLER_DEV", program))
+                    .into_iter()
+                    .chain([worker])
+                    .collect()
             }
             Runtime::Spin => {
                 let Spin { component, host } = wanted(&self.spin)?;
@@ -166,6 +178,12 @@ impl Suite {
         let paths = artifacts.into_iter().map(|(name, path)| (name, OsString::from(path)));
         let runtime = ("TIDEGATE_RUNTIME", OsString::from(target.runtime().name()));
         Ok(paths.chain([runtime]).collect())
+    }
+
+    /// What wrangler would deploy.
+    fn deployment(&self) -> Result<(), TaskError> {
+        let Cloudflare { wrangler, worker, .. } = wanted(&self.cloudflare)?;
+        deploy::uploads_what_is_tested(wrangler.get()?, worker.get()?, self.tables.get()?)
     }
 
     fn conformance(&self, target: Target) -> Result<(), TaskError> {
@@ -198,6 +216,39 @@ impl Suite {
             .args(["--test", "redis", "--test", "shared"])
             .env(REDIS_SERVER, redis)
             .shown()
+    }
+}
+
+impl Cloudflare {
+    /// Fetches and builds it. First what wrangler tells of a table that is missing: the build that fails for it leaves
+    /// nothing for the next one to find done.
+    fn prepare(
+        steps: &mut Steps,
+        scope: &Scope,
+        tidegate: &Outcome<PathBuf>,
+        wasm: &Outcome<WasmToolchain>,
+        tables: &Outcome<PathBuf>,
+    ) -> Self {
+        let miniflare = steps.run("workerd", || node_modules(&workspace::root().join("tests/miniflare")));
+        let wrangler = if scope.targets.contains(&Target::Wrangler) {
+            steps.run("wrangler", wrangler::program)
+        } else {
+            Outcome::unwanted()
+        };
+        if scope.targets.contains(&Target::Wrangler) && scope.only.is_none() {
+            steps.run("wrangler deploy, no table", || {
+                wasm.get()?;
+                deploy::says_which_table_is_missing(wrangler.get()?, tidegate.get()?)
+            });
+        }
+        let worker = steps.run("build cloudflare", || {
+            build::cloudflare(wasm.get()?, Purpose::Deployment, tables.get()?)
+        });
+        Self {
+            miniflare,
+            wrangler,
+            worker,
+        }
     }
 }
 
