@@ -52,18 +52,28 @@ impl Cells {
         Ok(applied.reply)
     }
 
-    /// The records of cells that have changed since the last time, by their keys in the store.
+    /// The records of cells that have changed since the last time.
     ///
     /// # Errors
     /// When a state cannot be written down.
-    pub fn take_records(&self) -> Result<Vec<(String, Bytes)>, CellError> {
+    pub fn take_records(&self) -> Result<Vec<(CellId, Bytes)>, CellError> {
         let mut states = self.lock();
         let changed = std::mem::take(&mut states.changed);
         let records = changed.iter().filter_map(|id| {
             let record = states.by_id.get(id)?.to_lasting_record().transpose()?;
-            Some(record.map(|record| (store_key(id), record.into())))
+            Some(record.map(|record| (id.clone(), record.into())))
         });
         records.collect()
+    }
+
+    /// Whether there is a record to be written.
+    pub fn have_changed(&self) -> bool {
+        !self.lock().changed.is_empty()
+    }
+
+    /// The records of these cells were not written: they are out of date still.
+    pub fn put_back(&self, ids: impl Iterator<Item = CellId>) {
+        self.lock().changed.extend(ids);
     }
 
     fn lock(&self) -> MutexGuard<'_, States> {
@@ -84,7 +94,8 @@ fn begin(id: &CellId, kept: impl FnOnce(&str) -> Result<Option<Bytes>, StoreErro
     }
 }
 
-fn store_key(id: &CellId) -> String {
+/// Where the store keeps a cell's record.
+pub fn store_key(id: &CellId) -> String {
     format!("cell/{}", id.key())
 }
 
@@ -140,14 +151,14 @@ mod tests {
         let command = SetLimits(Some(set)).into_command();
         before.call(&id, now, command, nothing).expect("called");
         let records = before.take_records().expect("written down");
-        assert_eq!(records[0].0, "cell/budget/acme/all");
+        assert_eq!(store_key(&records[0].0), "cell/budget/acme/all");
         assert!(before.take_records().expect("written down").is_empty());
         let after = Cells::default();
         let status = ReadBudget {
             limits: BudgetLimits::default(),
         };
         let reply = after.call(&id, now, status.into_command(), |key| {
-            assert_eq!(key, records[0].0);
+            assert_eq!(key, store_key(&records[0].0));
             Ok(Some(records[0].1.clone()))
         });
         let status = ReadBudget::read(reply.expect("called")).expect("a status");

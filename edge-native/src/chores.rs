@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_core::Gateway;
+use tidegate_core::observe::StoreAccess;
 use tokio::sync::Notify;
-use tracing::warn;
 
+use crate::clock::now;
 use crate::config_file::ConfigFile;
 use crate::platform::NativePlatform;
 use crate::store::SWEEP_EVERY;
@@ -29,18 +30,14 @@ impl Chores {
         every(MAINTAIN_EVERY, async move || {
             maintained.maintain(maintaining.clone()).await
         });
-        let kept = platform.clone();
+        let (told, kept) = (Arc::clone(gateway), platform.clone());
         every(KEEP_EVERY, async move || {
-            if let Err(error) = kept.state().keep_cells().await {
-                warn!(%error, "what budgets have spent is not written down");
-            }
+            let done = kept.state().keep_cells().await;
+            told.on_store(now(), StoreAccess::Write, done);
         });
         let swept = platform.clone();
-        every(SWEEP_EVERY, async move || {
-            if let Err(error) = swept.state().sweep().await {
-                warn!(%error, "expired values stay in the store");
-            }
-        });
+        // What cannot be swept stays for the next time; that the store fails is told where it is noticed first.
+        every(SWEEP_EVERY, async move || drop(swept.state().sweep().await));
         drop(tokio::task::spawn_local(self.config_file.watch(
             self.reload,
             Arc::clone(gateway),
@@ -49,7 +46,8 @@ impl Chores {
     }
 }
 
-/// Time between two times that cells' records are written: what a process that is killed may forget.
+/// Time between two times that cells' records are written: what a process that is killed may forget, and how often a store
+/// that fails is tried again.
 const KEEP_EVERY: Duration = Duration::from_secs(1);
 /// Time between two calls of the core's upkeep.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(20);

@@ -58,6 +58,7 @@ impl ConfigFile {
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut seen = self.settled.clone();
+        let mut is_stuck = false;
         loop {
             let told = tokio::select! {
                 _tick = looks.tick() => false,
@@ -72,23 +73,33 @@ impl ConfigFile {
             };
             // Two looks must agree, so that a file that is half written is left alone, unless somebody says it is done.
             if text != self.settled && (told || text == seen) {
-                self.settled.clone_from(&text);
-                self.offer(&gateway, &platform).await;
+                let offered = self.offer(&text, &gateway, &platform).await;
+                match &offered {
+                    Ok(()) => self.settled.clone_from(&text),
+                    Err(error) if !is_stuck => {
+                        error!(%error, file = %self.path.display(), "the changed configuration cannot be stored yet");
+                    }
+                    Err(_) => {}
+                }
+                is_stuck = offered.is_err();
             }
             seen = text;
         }
     }
 
-    async fn offer(&self, gateway: &Arc<Gateway>, platform: &NativePlatform) {
-        let file = self.path.display();
-        if let Err(errors) = gateway.check_config(&self.settled) {
+    /// Offers a new text, of which a wrong one is dealt with by a word in the log.
+    ///
+    /// # Errors
+    /// When the store does not take it: then it is to be offered again.
+    async fn offer(&self, text: &str, gateway: &Arc<Gateway>, platform: &NativePlatform) -> Result<(), StoreError> {
+        if let Err(errors) = gateway.check_config(text) {
+            let file = self.path.display();
             error!(%file, "the changed configuration is refused, the old one stays in force:\n{errors}");
-            return;
+            return Ok(());
         }
-        match platform.state().offer_file(STORE_KEY, &self.settled).await {
-            Ok(_) => gateway.maintain(platform.clone()).await,
-            Err(error) => error!(%file, %error, "the changed configuration could not be stored"),
-        }
+        platform.state().offer_file(STORE_KEY, text).await?;
+        gateway.maintain(platform.clone()).await;
+        Ok(())
     }
 }
 

@@ -13,6 +13,9 @@ mod config_file;
 #[cfg(feature = "conformance")]
 mod conformance;
 mod connection;
+mod database;
+#[cfg(test)]
+mod disk;
 mod events;
 mod http;
 mod listener;

@@ -6,22 +6,32 @@
 //!   microseconds, which is less than a trip to another thread and back.
 //! * Writes wait for other writers and for the disk: call them on a thread that may block. What never expires is on
 //!   disk when the write returns; what expires anyway may be lost by a crash within [`SWEEP_EVERY`].
+//! * After the disk has refused something, as when it is full, every later write tries again from the file as it was
+//!   written last: what was said to be written is there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use redb::backends::InMemoryBackend;
-use redb::{Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, Table, TableDefinition};
+use redb::{
+    Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, Table, TableDefinition, TableError,
+    WriteTransaction,
+};
 use thiserror::Error;
 use tidegate_core::platform::StoreError;
 use tidegate_core::time::Timestamp;
 
+use crate::database::{Open, Reopened};
+
 /// The store of this process, shared by its threads.
 #[derive(Debug)]
 pub struct Store {
-    database: Database,
+    database: Reopened,
+    /// Whether what was asked of it last failed.
+    is_failing: AtomicBool,
 }
 
 /// Why the store could not be opened.
@@ -57,20 +67,29 @@ impl Store {
     /// # Errors
     /// When the directory or the file cannot be made, read or locked.
     pub fn open(directory: Option<&Path>) -> Result<Self, StoreOpenError> {
-        let path = directory.map_or_else(|| PathBuf::from("(in memory)"), |directory| directory.join(FILE_NAME));
-        let mut builder = Database::builder();
-        builder.set_cache_size(PAGE_CACHE_BYTES);
-        let opened = if let Some(directory) = directory {
-            fs::create_dir_all(directory).map_err(|source| StoreOpenError::Directory {
-                path: directory.to_owned(),
-                source,
-            })?;
-            builder.create(&path)
-        } else {
-            builder.create_with_backend(InMemoryBackend::new())
+        let Some(directory) = directory else {
+            let in_memory = || builder().create_with_backend(InMemoryBackend::new());
+            return Self::with(PathBuf::from("(in memory)"), Box::new(in_memory));
         };
-        let store = match opened {
-            Ok(database) => Self { database },
+        fs::create_dir_all(directory).map_err(|source| StoreOpenError::Directory {
+            path: directory.to_owned(),
+            source,
+        })?;
+        let path = directory.join(FILE_NAME);
+        let file = path.clone();
+        Self::with(path, Box::new(move || builder().create(&file)))
+    }
+
+    /// The store that `open` opens, also again; `path` is for errors.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn with(path: PathBuf, open: Box<Open>) -> Result<Self, StoreOpenError> {
+        let store = match Reopened::new(open) {
+            Ok(database) => Self {
+                database,
+                is_failing: AtomicBool::new(false),
+            },
             Err(DatabaseError::DatabaseAlreadyOpen) => return Err(StoreOpenError::InUse { path }),
             Err(error) => {
                 return Err(StoreOpenError::Database {
@@ -88,21 +107,25 @@ impl Store {
         }
     }
 
+    /// Whether the last of all reads and writes failed: what follows may, too.
+    pub fn is_failing(&self) -> bool {
+        self.is_failing.load(Ordering::Relaxed)
+    }
+
     /// The values of `keys` in order, as of one moment; `None` for what is missing or expired `now`.
     ///
     /// # Errors
     /// When the file cannot be read or holds what this code does not understand.
     pub fn read(&self, keys: &[&str], now: Timestamp) -> Result<Vec<Option<Bytes>>, StoreError> {
-        let values = || -> Result<Vec<Option<Bytes>>, redb::Error> {
-            let table = self.database.begin_read()?.open_table(VALUES)?;
+        self.look(|database| {
+            let table = database.begin_read()?.open_table(VALUES)?;
             keys.iter()
                 .map(|key| match table.get(*key)? {
                     Some(record) => live_value(record.value(), now),
                     None => Ok(None),
                 })
                 .collect()
-        };
-        values().map_err(to_store_error)
+        })
     }
 
     /// Writes one key; with `expires` it disappears then. Blocks.
@@ -110,24 +133,34 @@ impl Store {
     /// # Errors
     /// When the file cannot be written.
     pub fn write(&self, key: &str, value: &[u8], expires: Option<Timestamp>) -> Result<(), StoreError> {
-        let write = || -> Result<(), redb::Error> {
-            let mut transaction = self.database.begin_write()?;
-            let durability = if expires.is_some() {
-                Durability::None
-            } else {
-                Durability::Immediate
-            };
-            transaction.set_durability(durability)?;
+        let durability = if expires.is_some() {
+            Durability::None
+        } else {
+            Durability::Immediate
+        };
+        self.transact(durability, |transaction| {
             put(
                 &mut transaction.open_table(VALUES)?,
                 &mut transaction.open_table(BY_EXPIRY)?,
                 key,
                 value,
                 expires,
-            )?;
-            Ok(transaction.commit()?)
-        };
-        write().map_err(to_store_error)
+            )
+        })
+    }
+
+    /// Writes many keys that never disappear, all or none. Blocks.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_all(&self, records: &[(String, &Bytes)]) -> Result<(), StoreError> {
+        self.transact(Durability::Immediate, |transaction| {
+            let mut values = transaction.open_table(VALUES)?;
+            let mut by_expiry = transaction.open_table(BY_EXPIRY)?;
+            records
+                .iter()
+                .try_for_each(|(key, value)| put(&mut values, &mut by_expiry, key, value, None))
+        })
     }
 
     /// Puts the text of a file under `key` unless it is the text that was put there from the file last: what came
@@ -136,26 +169,24 @@ impl Store {
     /// # Errors
     /// When the file of the store cannot be read or written.
     pub fn offer_file(&self, key: &str, text: &[u8]) -> Result<bool, StoreError> {
-        let offer = || -> Result<bool, redb::Error> {
-            let transaction = self.database.begin_write()?;
-            {
-                let mut offered = transaction.open_table(OFFERED)?;
-                if offered.get(key)?.is_some_and(|last| last.value() == text) {
-                    return Ok(false);
-                }
-                offered.insert(key, text)?;
-                put(
-                    &mut transaction.open_table(VALUES)?,
-                    &mut transaction.open_table(BY_EXPIRY)?,
-                    key,
-                    text,
-                    None,
-                )?;
-            }
-            transaction.commit()?;
-            Ok(true)
-        };
-        offer().map_err(to_store_error)
+        let is_known = self.look(|database| {
+            let offered = database.begin_read()?.open_table(OFFERED)?;
+            Ok(offered.get(key)?.is_some_and(|last| last.value() == text))
+        })?;
+        if is_known {
+            return Ok(false);
+        }
+        self.transact(Durability::Immediate, |transaction| {
+            transaction.open_table(OFFERED)?.insert(key, text)?;
+            put(
+                &mut transaction.open_table(VALUES)?,
+                &mut transaction.open_table(BY_EXPIRY)?,
+                key,
+                text,
+                None,
+            )
+        })?;
+        Ok(true)
     }
 
     /// Removes what has expired, at most [`SWEEP_AT_ONCE`] values, and makes all earlier writes safe from a crash.
@@ -164,36 +195,84 @@ impl Store {
     /// # Errors
     /// When the file cannot be written.
     pub fn sweep(&self, now: Timestamp) -> Result<usize, StoreError> {
-        let sweep = || -> Result<usize, redb::Error> {
-            let transaction = self.database.begin_write()?;
-            let removed = {
-                let mut by_expiry = transaction.open_table(BY_EXPIRY)?;
-                let mut values = transaction.open_table(VALUES)?;
-                let mut expired: Vec<(u64, String)> = Vec::new();
-                for entry in by_expiry.range(..(now.as_micros(), ""))?.take(SWEEP_AT_ONCE) {
-                    let (key, _) = entry?;
-                    let (at, key) = key.value();
-                    expired.push((at, key.to_owned()));
-                }
-                for (at, key) in &expired {
-                    by_expiry.remove((*at, key.as_str()))?;
-                    values.remove(key.as_str())?;
-                }
-                expired.len()
-            };
-            transaction.commit()?;
-            Ok(removed)
-        };
-        sweep().map_err(to_store_error)
+        self.transact(Durability::Immediate, |transaction| {
+            let mut by_expiry = transaction.open_table(BY_EXPIRY)?;
+            let mut values = transaction.open_table(VALUES)?;
+            let mut expired: Vec<(u64, String)> = Vec::new();
+            for entry in by_expiry.range(..(now.as_micros(), ""))?.take(SWEEP_AT_ONCE) {
+                let (key, _) = entry?;
+                let (at, key) = key.value();
+                expired.push((at, key.to_owned()));
+            }
+            for (at, key) in &expired {
+                by_expiry.remove((*at, key.as_str()))?;
+                values.remove(key.as_str())?;
+            }
+            Ok(expired.len())
+        })
     }
 
-    fn create_tables(&self) -> Result<(), redb::Error> {
-        let transaction = self.database.begin_write()?;
-        transaction.open_table(VALUES)?;
-        transaction.open_table(BY_EXPIRY)?;
-        transaction.open_table(OFFERED)?;
-        Ok(transaction.commit()?)
+    /// Writes something, to learn whether the disk takes it. Blocks.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn probe(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.transact(Durability::Immediate, |transaction| {
+            transaction.open_table(PROBED)?.insert((), now.as_micros())?;
+            Ok(())
+        })
     }
+
+    fn look<T>(&self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, StoreError> {
+        let done = self.database.read(work);
+        if done.is_err() {
+            // The file may be of no use until a write opens it anew.
+            self.is_failing.store(true, Ordering::Relaxed);
+        }
+        done.map_err(to_store_error)
+    }
+
+    /// One transaction, whole or not at all.
+    fn transact<T>(
+        &self,
+        durability: Durability,
+        work: impl Fn(&WriteTransaction) -> Result<T, redb::Error>,
+    ) -> Result<T, StoreError> {
+        let done = self.database.write(|database| {
+            let mut transaction = database.begin_write()?;
+            transaction.set_durability(durability)?;
+            let done = work(&transaction)?;
+            transaction.commit()?;
+            Ok(done)
+        });
+        self.is_failing.store(done.is_err(), Ordering::Relaxed);
+        done.map_err(to_store_error)
+    }
+
+    /// Makes the tables where they are missing: a store that has them is opened also where nothing can be written.
+    fn create_tables(&self) -> Result<(), redb::Error> {
+        let are_there = self.database.read(|database| {
+            let transaction = database.begin_read()?;
+            Ok(transaction.open_table(VALUES).map(drop))
+        })?;
+        match are_there {
+            Ok(()) => Ok(()),
+            Err(TableError::TableDoesNotExist(_)) => self.database.write(|database| {
+                let transaction = database.begin_write()?;
+                transaction.open_table(VALUES)?;
+                transaction.open_table(BY_EXPIRY)?;
+                transaction.open_table(OFFERED)?;
+                Ok(transaction.commit()?)
+            }),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn builder() -> redb::Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(PAGE_CACHE_BYTES);
+    builder
 }
 
 /// Replaces the record of `key` and its place in the index.
@@ -254,10 +333,12 @@ const RECORD_VERSION: u8 = 1;
 const VALUES: TableDefinition<&str, &[u8]> = TableDefinition::new("values");
 const BY_EXPIRY: TableDefinition<(u64, &str), ()> = TableDefinition::new("by_expiry");
 const OFFERED: TableDefinition<&str, &[u8]> = TableDefinition::new("offered");
+const PROBED: TableDefinition<(), u64> = TableDefinition::new("probed");
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::Disk;
 
     const NOON: Timestamp = Timestamp::from_millis(43_200_000);
 
@@ -323,6 +404,42 @@ mod tests {
             store.read(&["config"], NOON).expect("read")[0].as_deref(),
             Some(&b"edited"[..])
         );
+    }
+
+    #[test]
+    fn after_the_disk_was_full_the_store_writes_again_and_has_all_that_was_written() {
+        let disk = Disk::default();
+        let store = disk.store();
+        store.write("before", b"1", None).expect("written");
+        disk.fill(true);
+        for _ in 0..3 {
+            let refused = store.write("lost", b"2", None).expect_err("the disk is full");
+            assert!(!refused.0.contains("re-open"), "{refused}");
+            assert!(store.is_failing());
+        }
+        disk.fill(false);
+        store.write("after", b"3", None).expect("written");
+        assert!(!store.is_failing());
+        for store in [store, disk.store()] {
+            let read = store.read(&["before", "lost", "after"], NOON).expect("read");
+            assert_eq!(
+                read,
+                [Some(Bytes::from_static(b"1")), None, Some(Bytes::from_static(b"3"))]
+            );
+        }
+    }
+
+    #[test]
+    fn a_probe_tells_that_a_store_works_again() {
+        let disk = Disk::default();
+        let store = disk.store();
+        disk.fill(true);
+        store.write("key", b"1", None).expect_err("the disk is full");
+        store.probe(NOON).expect_err("still");
+        disk.fill(false);
+        store.probe(NOON).expect("written");
+        assert!(!store.is_failing());
+        assert_eq!(store.read(&["key"], NOON).expect("read"), [None]);
     }
 
     #[test]

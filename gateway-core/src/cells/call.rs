@@ -63,6 +63,12 @@ impl CellCommand {
             }
         }
     }
+
+    /// Whether who is replied to takes it that what the cell was told outlives the process. What requests have spent is
+    /// written behind their backs.
+    pub fn must_last(&self) -> bool {
+        matches!(self, Self::Budget(BudgetCommand::SetLimits(_)))
+    }
 }
 
 /// A command that knows what is replied to it.

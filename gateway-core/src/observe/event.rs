@@ -117,11 +117,40 @@ pub enum Event<'a> {
         /// What is wrong with it.
         errors: &'a ConfigErrors,
     },
-    /// The store could not be read for the configuration.
-    StoreUnreachable {
+    /// The store does no more what is asked of it; told once until it does again.
+    StoreFailing {
+        /// What it does not do.
+        access: StoreAccess,
         /// What the platform says.
         detail: &'a str,
     },
+    /// The store does it again.
+    StoreWorks {
+        /// What it had not done.
+        access: StoreAccess,
+    },
+}
+
+/// What the store is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StoreAccess {
+    /// To be read for a newer configuration.
+    Read,
+    /// To keep what must outlive the process.
+    Write,
+}
+
+impl StoreAccess {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Read, Self::Write];
+
+    /// One word for metrics and log lines.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
 }
 
 /// How much an event matters to somebody who reads logs.
@@ -148,12 +177,12 @@ impl Event<'_> {
             | Self::Ranked { .. }
             | Self::Permitted { .. }
             | Self::Released { .. } => Level::Debug,
-            Self::ConfigApplied { .. } => Level::Info,
+            Self::ConfigApplied { .. } | Self::StoreWorks { .. } => Level::Info,
             Self::AttemptFailed { .. }
             | Self::StreamFailed { .. }
             | Self::Canned { .. }
             | Self::ConfigRefused { .. }
-            | Self::StoreUnreachable { .. } => Level::Warn,
+            | Self::StoreFailing { .. } => Level::Warn,
         }
     }
 
@@ -174,7 +203,8 @@ impl Event<'_> {
             Self::Canned { .. } => "canned answer",
             Self::ConfigApplied { .. } => "configuration applied",
             Self::ConfigRefused { .. } => "configuration in the store refused, the one before stays",
-            Self::StoreUnreachable { .. } => "store unreachable",
+            Self::StoreFailing { .. } => "store failing",
+            Self::StoreWorks { .. } => "store works again",
         }
     }
 
@@ -190,10 +220,7 @@ impl Event<'_> {
                 replica,
                 error,
             } => {
-                write!(f, " cluster={cluster}")?;
-                if let Some(replica) = replica {
-                    write!(f, " replica={replica}")?;
-                }
+                write_place(f, cluster, *replica)?;
                 write_error(f, error)
             }
             Self::FirstToken { cluster, model, after } | Self::WholeAnswer { cluster, model, after } => {
@@ -238,8 +265,17 @@ impl Event<'_> {
             Self::Canned { model } => write!(f, " model={model}"),
             Self::ConfigApplied { version } => write!(f, " version={version}"),
             Self::ConfigRefused { errors } => write!(f, ":\n{errors}"),
-            Self::StoreUnreachable { detail } => write!(f, ": {detail}"),
+            Self::StoreFailing { access, detail } => write!(f, " access={}: {detail}", access.label()),
+            Self::StoreWorks { access } => write!(f, " access={}", access.label()),
         }
+    }
+}
+
+fn write_place(f: &mut fmt::Formatter<'_>, cluster: &ClusterName, replica: Option<&ReplicaName>) -> fmt::Result {
+    write!(f, " cluster={cluster}")?;
+    match replica {
+        Some(replica) => write!(f, " replica={replica}"),
+        None => Ok(()),
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
@@ -15,7 +16,7 @@ use super::budget_metrics::BudgetMetrics;
 use super::by_labels::ByLabels;
 use super::cluster_metrics::ClusterMetrics;
 use super::counting_metrics::CountingMetrics;
-use super::event::Event;
+use super::event::{Event, StoreAccess};
 use crate::api::Usage;
 use crate::budget::BudgetStatus;
 use crate::cluster::ReplicaStatus;
@@ -49,6 +50,7 @@ pub struct Metrics {
     first_token: ByLabels<ServedLabels, Histogram>,
     whole_answer: ByLabels<ServedLabels, Histogram>,
     config_refused: Gauge,
+    store_failing: Family<AccessLabels, Gauge>,
     /// Gauges are filled and encoded under it, so that two scrapes do not mix.
     scrape: Mutex<()>,
 }
@@ -63,6 +65,11 @@ struct RequestLabels {
 struct FailureLabels {
     cluster: ClusterName,
     error: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AccessLabels {
+    access: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
@@ -116,6 +123,7 @@ impl Metrics {
             first_token: ByLabels::new(|| Histogram::new(FIRST_TOKEN_BUCKETS_S)),
             whole_answer: ByLabels::new(|| Histogram::new(WHOLE_ANSWER_BUCKETS_S)),
             config_refused: Gauge::default(),
+            store_failing: Family::default(),
             scrape: Mutex::default(),
         };
         metrics.register();
@@ -155,6 +163,14 @@ impl Metrics {
             "1 while the store holds a configuration that is wrong",
             self.config_refused.clone(),
         );
+        r.register(
+            "store_failing",
+            "1 while the store cannot be read, or cannot keep what must outlive the process",
+            self.store_failing.clone(),
+        );
+        for access in StoreAccess::ALL {
+            self.on_store(access, 0);
+        }
     }
 
     /// Counts an event.
@@ -191,8 +207,15 @@ impl Metrics {
             Event::ConfigRefused { .. } => {
                 self.config_refused.set(1);
             }
-            Event::Ranked { .. } | Event::StoreUnreachable { .. } => {}
+            Event::StoreFailing { access, .. } => self.on_store(*access, 1),
+            Event::StoreWorks { access } => self.on_store(*access, 0),
+            Event::Ranked { .. } => {}
         }
+    }
+
+    fn on_store(&self, access: StoreAccess, failing: i64) {
+        let access = access.label();
+        self.store_failing.get_or_create(&AccessLabels { access }).set(failing);
     }
 
     /// Everything in OpenMetrics' text format, with what the cells know.

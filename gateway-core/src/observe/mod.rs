@@ -13,6 +13,6 @@ mod record;
 
 pub use budgeting::Budgeting;
 pub use counting::Counting;
-pub use event::{Event, Level};
+pub use event::{Event, Level, StoreAccess};
 pub use metrics::{CellFigures, Metrics};
 pub use record::{Record, Sink};

@@ -203,5 +203,13 @@ fn an_outage_of_a_store_that_was_read_changes_nothing() {
     world.pass(Duration::from_secs(30));
     models(&mut world);
     assert!(models(&mut world).contains("tiny"));
-    assert_eq!(ask(&mut world, "/readyz").0, 200);
+    let (status, _, body) = ask(&mut world, "/readyz");
+    assert_eq!((status.as_u16(), &body["store_failing"]), (200, &"read".into()));
+    let failing = "tidegate_store_failing{access=\"read\"} ";
+    assert!(world.metrics().contains(&format!("{failing}1\n")));
+    world.fail_store(false);
+    world.pass(Duration::from_secs(30));
+    models(&mut world);
+    assert_eq!(ask(&mut world, "/readyz").2["store_failing"], Value::Null);
+    assert!(world.metrics().contains(&format!("{failing}0\n")));
 }

@@ -10,7 +10,7 @@ use crate::auth::authenticate_admin;
 use crate::cluster::{ReadReplicas, ReplicaStatus};
 use crate::config::Cluster;
 use crate::ids::Tokens;
-use crate::observe::CellFigures;
+use crate::observe::{CellFigures, StoreAccess};
 use crate::pipeline::body::Body;
 use crate::pipeline::context::{Exchange, Waiting};
 use crate::pipeline::dispatch::address;
@@ -19,7 +19,8 @@ use crate::pipeline::intake::correction_in_cell;
 use crate::pipeline::response;
 use crate::platform::Platform;
 
-/// `GET /readyz`: 503 with the reason where requests are refused, or should not come.
+/// `GET /readyz`: 503 with the reason where requests are refused, or should not come. A store that fails once it was read
+/// is told, and no reason: what requests need is in memory, and a full disk must not take every gateway out.
 pub(in crate::pipeline) fn readiness<P: Platform>(exchange: &Exchange<P>) -> Response<Body> {
     let gateway = &exchange.gateway;
     let (status, reason) = if gateway.shutdown.is_draining() {
@@ -35,6 +36,7 @@ pub(in crate::pipeline) fn readiness<P: Platform>(exchange: &Exchange<P>) -> Res
         "reason": reason,
         "config": exchange.config.version,
         "config_refused": gateway.active_config.is_refusing(),
+        "store_failing": gateway.store.failing().map(StoreAccess::label),
         "token_tables": gateway.tables.names(),
     });
     let mut response = response::json(body.to_string().into());

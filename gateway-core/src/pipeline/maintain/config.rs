@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::config::Config;
-use crate::observe::Event;
+use crate::observe::{Event, StoreAccess};
 use crate::pipeline::context::within;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::state::{Gateway, LONGEST_LOOK, Look};
@@ -54,9 +54,7 @@ pub(in crate::pipeline) async fn refresh_config<P: Platform>(gateway: &Gateway, 
         offer(gateway, now, text.clone());
     }
     gateway.active_config.on_looked(now, read.is_ok());
-    if let Err(StoreError(detail)) = read {
-        gateway.tell(now, &Event::StoreUnreachable { detail: &detail });
-    }
+    gateway.on_store(now, StoreAccess::Read, read.map(drop));
 }
 
 /// What the store holds, if anything.

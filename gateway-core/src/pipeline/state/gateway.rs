@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 
-use super::{ActiveConfig, Blamed, Estimates, LeaseCaches, PermitCaches, SharedSilentCells, Shutdown};
+use super::{ActiveConfig, Blamed, Estimates, LeaseCaches, PermitCaches, SharedSilentCells, Shutdown, StoreHealth};
 use crate::budget::LeaseAccount;
 use crate::cluster::Capacity;
 use crate::config::{BundleError, Config, ConfigErrors};
 use crate::ids::{BudgetId, ClusterName, ReplicaName, RequestId};
-use crate::observe::{Event, Metrics, Sink};
+use crate::observe::{Event, Metrics, Sink, StoreAccess};
+use crate::platform::StoreError;
 use crate::route::LoadSnapshot;
 use crate::time::Timestamp;
 use crate::tokens::Tables;
@@ -25,6 +26,7 @@ pub struct Gateway {
     pub(in crate::pipeline) permits: PermitCaches,
     pub(in crate::pipeline) blamed: Blamed,
     pub(in crate::pipeline) silent_cells: SharedSilentCells,
+    pub(in crate::pipeline) store: StoreHealth,
     loads: Mutex<BTreeMap<ClusterName, LoadSnapshot>>,
     pub(in crate::pipeline) metrics: Metrics,
     sink: OnceLock<Sink>,
@@ -67,6 +69,7 @@ impl Gateway {
             permits: PermitCaches::default(),
             blamed: Blamed::default(),
             silent_cells: SharedSilentCells::default(),
+            store: StoreHealth::default(),
             loads: Mutex::default(),
             metrics: Metrics::new(),
             sink: OnceLock::new(),
@@ -111,6 +114,21 @@ impl Gateway {
     /// Ends what runs: streams with an error event, waiting requests with a 503. The last step of a shutdown.
     pub fn stop(&self) {
         self.shutdown.stop();
+    }
+
+    /// What asking the store for that came to, which `/readyz`, metrics and the log tell from then on. Reads for the
+    /// configuration are the core's to tell; writes are a platform's that keeps cells in the store behind their backs.
+    pub fn on_store(&self, now: Timestamp, access: StoreAccess, done: Result<(), StoreError>) {
+        if !self.store.on_done(access, done.is_ok()) {
+            return;
+        }
+        match done {
+            Ok(()) => self.tell(now, &Event::StoreWorks { access }),
+            Err(StoreError(detail)) => {
+                let detail = &detail;
+                self.tell(now, &Event::StoreFailing { access, detail });
+            }
+        }
     }
 
     /// Something happened at that moment that is of no request.

@@ -9,6 +9,7 @@ mod looks;
 mod permit_caches;
 mod shutdown;
 mod silent_cells;
+mod store_health;
 
 pub(super) use active_config::ActiveConfig;
 pub(super) use blamed::Blamed;
@@ -19,3 +20,4 @@ pub(super) use looks::{LONGEST_LOOK, Look};
 pub(super) use permit_caches::PermitCaches;
 pub(super) use shutdown::Shutdown;
 pub(super) use silent_cells::SharedSilentCells;
+pub(super) use store_health::StoreHealth;
