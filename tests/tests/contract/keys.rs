@@ -57,6 +57,20 @@ fn a_wrong_key_is_as_good_as_none() {
 }
 
 #[test]
+fn two_keys_are_none() {
+    let bearer = |name: &str| format!("Bearer {}", key(name));
+    let models = Request::get("/v1/models").key(&key("everyone"));
+    assert_eq!(SHARED.send(&models).status, 200);
+    for other in [bearer("everyone"), bearer("nobody"), "Basic eDp5".to_owned()] {
+        for (first, second) in [(&bearer("everyone"), &other), (&other, &bearer("everyone"))] {
+            let request = Request::get("/v1/models").header("authorization", first);
+            let response = SHARED.send(&request.header("authorization", second));
+            assert_error(&response, invalid_request(401, None, Some("invalid_api_key")));
+        }
+    }
+}
+
+#[test]
 fn keys_are_checked_before_bodies_are_read() {
     let request = Request::new("POST", "/v1/chat/completions")
         .header("content-type", "application/json")
