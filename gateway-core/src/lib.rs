@@ -33,4 +33,4 @@ pub mod pipeline;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
-pub use pipeline::{Body, Gateway};
+pub use pipeline::{Body, Entrance, Gateway};

@@ -37,6 +37,17 @@ pub enum Route<'a> {
     NotFound,
 }
 
+/// Whom a path is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Those who ask for answers.
+    Clients,
+    /// Those who run the gateway.
+    Operators,
+    /// Whoever probes it.
+    Anybody,
+}
+
 /// What an engine answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
@@ -114,6 +125,19 @@ impl<'a> Route<'a> {
             | Self::Responses
             | Self::MethodNotAllowed(_)
             | Self::NotFound => Dialect::default(),
+        }
+    }
+
+    /// Whom it is for.
+    pub fn audience(&self) -> Audience {
+        match self {
+            Self::Generate(_) | Self::Tokenize | Self::Models | Self::Model(_) | Self::Usage | Self::Responses => {
+                Audience::Clients
+            }
+            Self::Metrics | Self::ReadConfig | Self::WriteConfig | Self::Budgets | Self::Budget(_) => {
+                Audience::Operators
+            }
+            Self::Healthz | Self::Readyz | Self::MethodNotAllowed(_) | Self::NotFound => Audience::Anybody,
         }
     }
 

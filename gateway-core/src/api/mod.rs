@@ -23,7 +23,7 @@ mod tokenize;
 pub use answer::{AnswerTooLarge, Deltas, EventOutcome, NoAnswer, RewrittenAnswer, Usage};
 pub use content_coding::ContentCoding;
 pub use dialect::{AnswerAssembler, AnswerRewriter};
-pub use endpoint::{Dialect, Endpoint, Route};
+pub use endpoint::{Audience, Dialect, Endpoint, Route};
 pub use engine_error::EngineError;
 pub use error::{ApiError, ErrorKind};
 pub use models::{model_item, model_list};

@@ -295,7 +295,7 @@ pub struct Budget {
 /// Operators' own access.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Admin {
-    /// SHA-256 digests of admin keys. Without any, `/admin/…` is closed and `/metrics` is open.
+    /// SHA-256 digests of admin keys. Without any, `/admin/…` is closed, and `/metrics` tells everybody figures without names.
     pub keys: Vec<KeyDigest>,
 }
 

@@ -274,7 +274,7 @@ section! {
 section! {
     /// Operators' own access.
     Admin {
-        /// Digests of admin keys, made as tenants' are. Without any, `/admin/…` is closed and `/metrics` is open.
+        /// Digests of admin keys, made as tenants' are. Without any, `/admin/…` is closed, and `/metrics` tells everybody figures without names.
         keys: List<Digest, 0>,
     }
 }

@@ -38,7 +38,8 @@ struct ReplicaLabels {
 }
 
 impl ClusterMetrics {
-    pub fn register(&self, r: &mut Registry) {
+    /// `named` has what tells replicas' names.
+    pub fn register(&self, r: &mut Registry, named: &mut Registry) {
         r.register(
             "permits_taken",
             "Permits by whether they were kept here or asked of the cluster's cell",
@@ -49,17 +50,17 @@ impl ClusterMetrics {
             "Permits by how their requests ended",
             self.released.family(),
         );
-        r.register(
+        named.register(
             "cluster_in_flight",
             "Requests in flight at a replica, and permits kept for the next, over all locations",
             self.in_flight.clone(),
         );
-        r.register(
+        named.register(
             "cluster_kv_tokens",
             "kv_cache held at a replica, over all locations",
             self.kv_tokens.clone(),
         );
-        r.register(
+        named.register(
             "cluster_available",
             "1 where the breaker of a replica lets requests pass",
             self.available.clone(),

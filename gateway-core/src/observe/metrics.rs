@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -39,6 +39,8 @@ pub struct CellFigures {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    /// What tells the names of tenants, budgets and replicas.
+    named: Registry,
     requests: ByLabels<RequestLabels>,
     attempts_failed: ByLabels<FailureLabels>,
     streams_failed: ByLabels<FailureLabels>,
@@ -112,6 +114,7 @@ impl Metrics {
     pub fn new() -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("tidegate"),
+            named: Registry::with_prefix("tidegate"),
             requests: ByLabels::default(),
             attempts_failed: ByLabels::default(),
             streams_failed: ByLabels::default(),
@@ -143,10 +146,10 @@ impl Metrics {
             "Streams that broke off after their first event",
             self.streams_failed.family(),
         );
-        self.clusters.register(r);
+        self.clusters.register(r, &mut self.named);
         r.register("tokens", "Tokens that engines reported", self.tokens.family());
         self.counting.register(r);
-        self.budgets.register(r);
+        self.budgets.register(&mut self.named);
         r.register("canned", "Canned answers by the model asked for", self.canned.family());
         r.register(
             "time_to_first_token_seconds",
@@ -224,13 +227,25 @@ impl Metrics {
         self.clusters.fill(&figures.clusters);
         self.counting.fill(&figures.corrections);
         self.budgets.fill(&figures.budgets);
-        let mut text = String::new();
-        if encode(&mut text, &self.registry).is_err() {
-            text.clear();
-            let _ = text.write_str("# the metrics could not be written\n# EOF\n");
-        }
-        text
+        written(&[&self.registry, &self.named])
     }
+
+    /// The same for anybody: without what tells the names of tenants, budgets and replicas, and without asking cells.
+    pub fn scrape_without_names(&self) -> String {
+        written(&[&self.registry])
+    }
+}
+
+fn written(registries: &[&Registry]) -> String {
+    let mut text = String::new();
+    let written = registries
+        .iter()
+        .try_for_each(|registry| encode_registry(&mut text, registry));
+    if written.and_then(|()| encode_eof(&mut text)).is_err() {
+        text.clear();
+        let _ = text.write_str("# the metrics could not be written\n# EOF\n");
+    }
+    text
 }
 
 pub(super) fn on_tokens(family: &ByLabels<TokenLabels>, model: &ModelName, usage: Usage) {

@@ -12,6 +12,7 @@
 //! - `leases/`: what a request holds of its tenant's budgets.
 //! - `maintain/`: what goes on behind requests' backs.
 //! - `cors.rs`: which web pages may ask, and read what is answered.
+//! - `entrance.rs`: by which address a request came in, and what is answered there.
 //! - `context.rs`: what every stage may look at.
 //! - `state/`: what is kept between requests.
 
@@ -24,6 +25,7 @@ mod cors;
 mod delivery;
 mod dispatch;
 mod endpoints;
+mod entrance;
 mod failure;
 mod intake;
 mod leases;
@@ -33,4 +35,5 @@ mod serve;
 mod state;
 
 pub use body::Body;
+pub use entrance::Entrance;
 pub use state::Gateway;

@@ -13,6 +13,7 @@ use super::body::Body;
 use super::context::Exchange;
 use super::cors;
 use super::endpoints::{budgets, config, generate, models, probes, tokenize};
+use super::entrance::Entrance;
 use super::failure::Failure;
 use super::intake::pass_over;
 use super::maintain;
@@ -38,7 +39,7 @@ impl Gateway {
         E: std::fmt::Display,
     {
         let (head, body) = request.into_parts();
-        let route = Route::of(&head.method, head.uri.path());
+        let route = Entrance::of(&head).admit(Route::of(&head.method, head.uri.path()));
         // Whether the process runs is told without the store, which may hang.
         let known = if route == Route::Healthz {
             Ok(self.active_config.current())

@@ -82,6 +82,25 @@ fn an_operator_replaces_it_and_nobody_else() {
 }
 
 #[test]
+fn the_last_admin_key_goes_only_where_that_is_meant_and_then_metrics_tell_no_names() {
+    let mut world = world(|_| Reaction::Refuse);
+    let config = config();
+    let (before, after) = config.split_once("[admin]").expect("it has a key");
+    let keys = after.lines().nth(1).expect("the key");
+    let keyless = format!("{before}{}", after.replacen(keys, "", 1));
+    for (path, status) in [("/admin/config", 422), ("/admin/config?without-admin=1", 200)] {
+        let request = Request::put(path).header("authorization", "Bearer admin-key");
+        let serving = world.serving(request, &keyless);
+        assert_eq!(world.run(serving).status(), status, "{path}");
+        let metrics = world.metrics();
+        let names = ["tidegate_cluster_available{", "replica="];
+        let is_named = names.map(|name| metrics.contains(name));
+        assert_eq!(is_named, [status == 422; 2], "{metrics}");
+        assert!(metrics.contains("tidegate_requests_total{"), "{metrics}");
+    }
+}
+
+#[test]
 fn a_request_keeps_the_configuration_that_it_came_in_with() {
     let mut world = world(|_| Reaction::Hang);
     let posting = world.posting(CHAT, &[], &chat("big", true));

@@ -105,6 +105,17 @@ fn a_wrong_configuration_is_refused_with_all_that_is_wrong() {
 }
 
 #[test]
+fn a_configuration_without_an_admin_key_has_to_be_meant() {
+    let _alone = REPLACING.lock();
+    let keyless = AWAY.config(&AWAY_CONFIG.replace("keys = [\"{key admin}\"]", ""));
+    let response = put_config(&keyless);
+    assert_error(&response, invalid_request(422, None, Some("invalid_configuration")));
+    assert!(response.text().contains("?without-admin=1"), "{}", response.text());
+    let config = AWAY.send(&Request::get("/admin/config").key(&key("admin")));
+    assert_eq!(config.status, 200, "the one before stays: {}", config.text());
+}
+
+#[test]
 fn what_is_no_configuration_at_all_is_refused() {
     let _alone = REPLACING.lock();
     for nonsense in ["", "= = =", "{}", "[[models]]\nname = 7"] {

@@ -29,7 +29,8 @@ pub(in crate::pipeline) fn read<P: Platform>(exchange: &Exchange<P>, head: &Part
 }
 
 /// `PUT /admin/config`: puts a configuration in force, everywhere within the time that `refresh.config_ms` and the
-/// store take. One that is wrong changes nothing, and everything that is wrong with it is told.
+/// store take. One that is wrong changes nothing, and everything that is wrong with it is told. One without an admin key
+/// would be the last that is taken: it has to be asked for.
 pub(in crate::pipeline) async fn write<P, B, E>(
     exchange: &Exchange<P>,
     head: &Parts,
@@ -45,7 +46,21 @@ where
     let not_text = |_| Failure::Config("the configuration is not UTF-8".to_owned());
     let gateway = &exchange.gateway;
     let config = gateway.check_config(std::str::from_utf8(&text).map_err(not_text)?);
-    let version = config.map_err(|errors| Failure::Config(errors.to_string()))?.version;
+    let config = config.map_err(|errors| Failure::Config(errors.to_string()))?;
+    if config.admin.keys.is_empty() && !is_asked_for(WITHOUT_ADMIN, head) {
+        return Err(Failure::Config(format!(
+            "this configuration has no admin key: nobody could read or replace it here, and `/metrics` would be open; if \
+             that is meant, put it to /admin/config?{WITHOUT_ADMIN}"
+        )));
+    }
     publish_config(gateway, &exchange.platform, text).await?;
-    Ok(response::json(json!({"version": version}).to_string().into()))
+    Ok(response::json(json!({"version": config.version}).to_string().into()))
 }
+
+fn is_asked_for(parameter: &str, head: &Parts) -> bool {
+    let mut parameters = head.uri.query().unwrap_or_default().split('&');
+    parameters.any(|asked| asked == parameter)
+}
+
+/// Says that a configuration is meant to have no admin key.
+const WITHOUT_ADMIN: &str = "without-admin=1";

@@ -14,6 +14,7 @@ use crate::observe::{CellFigures, StoreAccess};
 use crate::pipeline::body::Body;
 use crate::pipeline::context::{Exchange, Waiting};
 use crate::pipeline::dispatch::address;
+use crate::pipeline::entrance::Entrance;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::intake::correction_in_cell;
 use crate::pipeline::response;
@@ -46,7 +47,8 @@ pub(in crate::pipeline) fn readiness<P: Platform>(exchange: &Exchange<P>) -> Res
     response
 }
 
-/// `GET /metrics`: for admin keys where the configuration has any, else for everybody.
+/// `GET /metrics`: for admin keys where the configuration has any. Else for everybody, with the names of tenants, budgets
+/// and replicas for those alone who came in by the operators' entrance.
 pub(in crate::pipeline) async fn metrics<P: Platform>(
     exchange: &Exchange<P>,
     head: &Parts,
@@ -55,8 +57,13 @@ pub(in crate::pipeline) async fn metrics<P: Platform>(
     if !admin.keys.is_empty() {
         authenticate_admin(admin, &head.headers)?;
     }
-    let figures = cell_figures(exchange).await;
-    let text = exchange.gateway.metrics.scrape(&figures);
+    let is_open = admin.keys.is_empty() && Entrance::of(head) != Entrance::Operators;
+    let metrics = &exchange.gateway.metrics;
+    let text = if is_open {
+        metrics.scrape_without_names()
+    } else {
+        metrics.scrape(&cell_figures(exchange).await)
+    };
     Ok(response::with_type(
         text.into(),
         "application/openmetrics-text; version=1.0.0; charset=utf-8",
