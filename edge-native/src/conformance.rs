@@ -4,9 +4,10 @@
 use bytes::Bytes;
 use futures::TryStreamExt;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use tidegate_core::Body;
 use tidegate_core::conformance::{Options, run};
 
-use crate::http::{RequestBody, ResponseBody, WholeBody};
+use crate::http::RequestBody;
 use crate::platform::NativePlatform;
 
 /// Whether this is a request for the suite.
@@ -15,7 +16,7 @@ pub fn is_asked_for<B>(request: &Request<B>) -> bool {
 }
 
 /// Runs the suite.
-pub async fn answer(platform: NativePlatform, request: Request<RequestBody>) -> Response<ResponseBody> {
+pub async fn answer(platform: NativePlatform, request: Request<RequestBody>) -> Response<Body> {
     let (status, text) = match read_options(request).await {
         Ok(options) => match serde_json::to_vec(&run(platform, &options).await) {
             Ok(report) => (StatusCode::OK, report),
@@ -23,7 +24,7 @@ pub async fn answer(platform: NativePlatform, request: Request<RequestBody>) -> 
         },
         Err(error) => (StatusCode::BAD_REQUEST, error.into()),
     };
-    let mut response = Response::new(ResponseBody::Whole(WholeBody(Bytes::from(text))));
+    let mut response = Response::new(Body::Full(Bytes::from(text)));
     *response.status_mut() = status;
     response
         .headers_mut()

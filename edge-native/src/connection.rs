@@ -10,38 +10,63 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::rt::{Executor, Read, Write};
+use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use crate::clients::Client;
 use crate::clock::stopped_while_polled;
+use crate::framed::Framed;
 use crate::http::ResponseBody;
 use crate::service::Service;
 
-/// Serves every request of one connection until the client closes it or `draining` turns true and the answer of that
-/// moment is complete.
-pub async fn serve(socket: TcpStream, tls: Option<TlsAcceptor>, service: Rc<Service>, draining: watch::Receiver<bool>) {
+/// What serves a connection.
+pub struct Serving {
+    /// The server's identity, when it speaks TLS.
+    pub tls: Option<TlsAcceptor>,
+    /// What answers requests.
+    pub service: Rc<Service>,
+    /// The client as this thread knows it.
+    pub client: Rc<Client>,
+    /// Turns true when the connection shall end with the answer of that moment.
+    pub draining: watch::Receiver<bool>,
+}
+
+/// Serves every request of one connection until the client closes it, or is let go, or `draining` turns true and the
+/// answer of that moment is complete.
+pub async fn serve(socket: TcpStream, serving: Serving) {
+    let client = Rc::clone(&serving.client);
+    tokio::select! {
+        biased;
+        // Looked at before anything is read: nothing has begun that would break off.
+        () = client.let_go() => {}
+        () = serve_socket(socket, serving) => {}
+    }
+}
+
+async fn serve_socket(socket: TcpStream, serving: Serving) {
     if prepare(&socket).is_err() {
         return;
     }
-    let socket = service.outbox.wrap(socket);
-    let Some(acceptor) = tls else {
-        return serve_http1(TokioIo::new(socket), service, draining).await;
+    let socket = serving.service.outbox.wrap(socket);
+    let Some(acceptor) = serving.tls.clone() else {
+        return serve_http1(socket, serving).await;
     };
     let Ok(Ok(stream)) = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(socket)).await else {
         return;
     };
     let agreed_on_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     if agreed_on_http2 {
-        serve_http2(TokioIo::new(stream), service, draining).await;
+        serve_http2(stream, serving).await;
     } else {
-        serve_http1(TokioIo::new(stream), service, draining).await;
+        serve_http1(stream, serving).await;
     }
 }
 
@@ -53,13 +78,23 @@ fn prepare(socket: &TcpStream) -> std::io::Result<()> {
     Ok(())
 }
 
-async fn serve_http1(io: impl Read + Write + Unpin + 'static, service: Rc<Service>, draining: watch::Receiver<bool>) {
+async fn serve_http1(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, serving: Serving) {
+    let Serving {
+        service,
+        client,
+        draining,
+        ..
+    } = serving;
+    let io = TokioIo::new(Framed::new(stream, Rc::clone(&client)));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(IDLE_TIMEOUT)
         .max_header_size(MAX_HEAD_BYTES)
         .max_buf_size(MAX_BUFFER_BYTES)
-        .serve_connection(io, service_fn(move |request| answer(Rc::clone(&service), request)));
+        .serve_connection(
+            io,
+            service_fn(move |request| answer(Rc::clone(&service), Rc::clone(&client), request)),
+        );
     let mut connection = pin!(connection);
     let drained = drained(draining);
     tokio::select! {
@@ -71,13 +106,22 @@ async fn serve_http1(io: impl Read + Write + Unpin + 'static, service: Rc<Servic
     drop(connection.await);
 }
 
-async fn serve_http2(io: impl Read + Write + Unpin + 'static, service: Rc<Service>, draining: watch::Receiver<bool>) {
+async fn serve_http2(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, serving: Serving) {
+    let Serving {
+        service,
+        client,
+        draining,
+        ..
+    } = serving;
     let connection = http2::Builder::new(OnThisThread)
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_HTTP2_STREAMS)
         .max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX))
         .keep_alive_interval(HTTP2_PING_EVERY)
-        .serve_connection(io, service_fn(move |request| answer(Rc::clone(&service), request)));
+        .serve_connection(
+            TokioIo::new(stream),
+            service_fn(move |request| answer(Rc::clone(&service), Rc::clone(&client), request)),
+        );
     let mut connection = pin!(connection);
     let drained = drained(draining);
     tokio::select! {
@@ -88,8 +132,12 @@ async fn serve_http2(io: impl Read + Write + Unpin + 'static, service: Rc<Servic
     drop(connection.await);
 }
 
-async fn answer(service: Rc<Service>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
-    Ok(service.answer(request).await)
+async fn answer(
+    service: Rc<Service>,
+    client: Rc<Client>,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Infallible> {
+    Ok(service.answer(client, request).await)
 }
 
 /// Completes when `draining` turns true. It has to be polled by one task throughout: that task's waker waits already, so
@@ -121,10 +169,9 @@ impl<F: Future<Output: 'static> + 'static> Executor<F> for OnThisThread {
 
 /// Most time for a TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Most time for a request's head to arrive, counted from the end of the answer before it: so also how long an idle
-/// connection is kept. Longer than load balancers keep theirs (60 s is common), so that they, who know whether they
-/// are about to send, close first.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+/// How long an idle connection is kept: most time from the end of an answer to the end of the next head. Longer than load
+/// balancers keep theirs (60 s is common), so that they, who know whether they are about to send, close first.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// Largest request head; a larger one is answered 431.
 const MAX_HEAD_BYTES: usize = 32 << 10;
 /// Most bytes of a connection that wait in the process to be read by the core or by the client's socket.

@@ -1,12 +1,11 @@
 //! The core's events as log lines: what failed, and which configuration is in force. The course of every request is
 //! told only to those who ask for it (level debug); it is in the metrics for all others.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use tidegate_core::observe::{Level, Record, Sink};
 use tracing::{debug, info, warn};
 
 use crate::clock::now;
+use crate::line_rate::{Admission, LineRate};
 
 /// The log, as the core tells it events. Which levels are written, the log's own settings say.
 pub fn sink() -> Sink {
@@ -27,66 +26,7 @@ fn log_warning(record: &Record<'_>) {
     }
 }
 
-static WARNINGS: PerSecond = PerSecond::new();
-
-/// Admits so many lines in each second, and counts those it leaves out.
-#[derive(Debug)]
-struct PerSecond {
-    second: AtomicU64,
-    seen: AtomicU64,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Admission {
-    /// With how many were left out since the line before.
-    Admitted {
-        left_out: u64,
-    },
-    LeftOut,
-}
-
-impl PerSecond {
-    const fn new() -> Self {
-        Self {
-            second: AtomicU64::new(0),
-            seen: AtomicU64::new(0),
-        }
-    }
-
-    /// Threads that race at the turn of a second may admit a few more; the count is for reading.
-    fn admit(&self, second: u64) -> Admission {
-        if self.second.swap(second, Ordering::Relaxed) != second {
-            let seen = self.seen.swap(1, Ordering::Relaxed);
-            return Admission::Admitted {
-                left_out: seen.saturating_sub(MAX_WARNINGS_PER_SECOND),
-            };
-        }
-        let seen = self.seen.fetch_add(1, Ordering::Relaxed);
-        if seen < MAX_WARNINGS_PER_SECOND {
-            Admission::Admitted { left_out: 0 }
-        } else {
-            Admission::LeftOut
-        }
-    }
-}
+static WARNINGS: LineRate = LineRate::new(MAX_WARNINGS_PER_SECOND);
 
 /// Lines about failures in one second.
 const MAX_WARNINGS_PER_SECOND: u64 = 50;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_flood_is_cut_and_counted() {
-        let lines = PerSecond::new();
-        for _ in 0..MAX_WARNINGS_PER_SECOND {
-            assert_eq!(lines.admit(7), Admission::Admitted { left_out: 0 });
-        }
-        assert_eq!(lines.admit(7), Admission::LeftOut);
-        assert_eq!(lines.admit(7), Admission::LeftOut);
-        assert_eq!(lines.admit(8), Admission::Admitted { left_out: 2 });
-        assert_eq!(lines.admit(8), Admission::Admitted { left_out: 0 });
-        assert_eq!(lines.admit(9), Admission::Admitted { left_out: 0 });
-    }
-}

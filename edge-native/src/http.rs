@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use futures::stream::LocalBoxStream;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tidegate_core::Body;
 
+use crate::clients::Client;
 use crate::outbox::Outbox;
 
 /// A client's request body as the core reads it. Trailers are dropped.
@@ -18,12 +20,35 @@ pub struct RequestBody {
     body: Incoming,
     read: usize,
     outbox: Outbox,
+    client: Rc<Client>,
+    is_awaited: bool,
 }
 
 impl RequestBody {
-    /// The body of a request on that outbox's thread.
-    pub fn new(body: Incoming, outbox: Outbox) -> Self {
-        Self { body, read: 0, outbox }
+    /// The body of that client's request, on that outbox's thread.
+    pub fn new(body: Incoming, outbox: Outbox, client: Rc<Client>) -> Self {
+        Self {
+            body,
+            read: 0,
+            outbox,
+            client,
+            is_awaited: false,
+        }
+    }
+
+    fn on_awaited(&mut self, is_awaited: bool) {
+        match (self.is_awaited, is_awaited) {
+            (false, true) => self.client.on_body_awaited(),
+            (true, false) => self.client.on_body_here(),
+            (false, false) | (true, true) => {}
+        }
+        self.is_awaited = is_awaited;
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        self.on_awaited(false);
     }
 }
 
@@ -31,14 +56,17 @@ impl Stream for RequestBody {
     type Item = Result<Bytes, hyper::Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let piece = ready!(poll_data(&mut self.body, cx));
-        match &piece {
-            Some(Ok(piece)) => self.read += piece.len(),
-            // Now the core reads it, which takes its time when it is long: nobody's answer has to wait for that.
-            None if self.read >= LONG_BODY => self.outbox.send(),
-            Some(Err(_)) | None => {}
+        let polled = poll_data(&mut self.body, cx);
+        match &polled {
+            Poll::Pending => self.on_awaited(true),
+            Poll::Ready(Some(Ok(piece))) => self.read += piece.len(),
+            Poll::Ready(Some(Err(_)) | None) => self.on_awaited(false),
         }
-        Poll::Ready(piece)
+        // Now the core reads it, which takes its time when it is long: nobody's answer has to wait for that.
+        if matches!(polled, Poll::Ready(None)) && self.read >= LONG_BODY {
+            self.outbox.send();
+        }
+        polled
     }
 }
 
@@ -77,18 +105,46 @@ impl HttpBody for WholeBody {
 }
 
 /// The core's answer as hyper writes it. hyper drops it when the client leaves, and with it the stream's guards.
-pub enum ResponseBody {
+pub struct ResponseBody {
+    body: Content,
+    _answering: Answering,
+}
+
+enum Content {
     /// A complete body.
     Whole(WholeBody),
     /// A body as it comes, each piece flushed.
     Stream(LocalBoxStream<'static, Bytes>),
 }
 
-impl From<Body> for ResponseBody {
-    fn from(body: Body) -> Self {
-        match body {
-            Body::Full(bytes) => Self::Whole(WholeBody(bytes)),
-            Body::Stream(stream) => Self::Stream(stream),
+/// A client's request that is being answered, until it is dropped.
+#[derive(Debug)]
+pub struct Answering(Rc<Client>);
+
+impl Answering {
+    /// A request has come from that client.
+    pub fn begin(client: Rc<Client>) -> Self {
+        client.on_request();
+        Self(client)
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.on_answered();
+    }
+}
+
+impl ResponseBody {
+    /// The body of the answer to that request.
+    pub fn new(body: Body, answering: Answering) -> Self {
+        let body = match body {
+            Body::Full(bytes) => Content::Whole(WholeBody(bytes)),
+            Body::Stream(stream) => Content::Stream(stream),
+        };
+        Self {
+            body,
+            _answering: answering,
         }
     }
 }
@@ -98,25 +154,25 @@ impl HttpBody for ResponseBody {
     type Error = Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        match &mut *self {
-            Self::Whole(body) => Pin::new(body).poll_frame(cx),
-            Self::Stream(stream) => {
+        match &mut self.body {
+            Content::Whole(body) => Pin::new(body).poll_frame(cx),
+            Content::Stream(stream) => {
                 Poll::Ready(ready!(stream.as_mut().poll_next(cx)).map(|data| Ok(Frame::data(data))))
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Whole(body) => body.is_end_stream(),
-            Self::Stream(_) => false,
+        match &self.body {
+            Content::Whole(body) => body.is_end_stream(),
+            Content::Stream(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Whole(body) => body.size_hint(),
-            Self::Stream(_) => SizeHint::default(),
+        match &self.body {
+            Content::Whole(body) => body.size_hint(),
+            Content::Stream(_) => SizeHint::default(),
         }
     }
 }

@@ -5,24 +5,32 @@
 //! stays on the thread that accepted it. Threads share the gateway, the store and the cells; processes do where they
 //! are given one Redis.
 
+mod addresses;
 mod cells;
 mod chores;
 mod client;
+mod clients;
 mod clock;
 mod config_file;
 #[cfg(feature = "conformance")]
 mod conformance;
 mod connection;
 mod database;
+mod descriptors;
 #[cfg(test)]
 mod disk;
+mod door;
+mod doors;
 mod events;
+mod framed;
 mod http;
+mod line_rate;
 mod listener;
 mod outbox;
 mod platform;
 mod random;
 mod redis;
+mod requests;
 mod secrets;
 mod server;
 mod service;
@@ -35,6 +43,7 @@ mod tls;
 mod worker;
 
 pub use cells::Cells;
+pub use doors::MostConnections;
 pub use redis::{AddressError, Redis, RedisAddress, RedisOpenError, RedisStore};
 pub use server::{Keep, ServeError, ServeOptions, Server};
 pub use shutdown::Ending;

@@ -4,7 +4,7 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -20,8 +20,9 @@ use tracing::{info, warn};
 use crate::chores::Chores;
 use crate::client::ClientTls;
 use crate::config_file::ConfigFile;
+use crate::descriptors::{self, most_connections};
+use crate::doors::{Doors, MostConnections};
 use crate::events;
-use crate::listener;
 use crate::platform::Resources;
 use crate::redis::{Redis, RedisAddress, RedisOpenError};
 use crate::shutdown::{Ending, Supervisor};
@@ -41,6 +42,8 @@ pub struct ServeOptions {
     pub tokens: Option<PathBuf>,
     /// Where to listen. Port 0 lets the system choose.
     pub listen: SocketAddr,
+    /// Where operators are answered, and nobody else; `None` answers them where clients are.
+    pub admin_listen: Option<SocketAddr>,
     /// Where cells and store are.
     pub keep: Keep,
     /// The code of this edge location, such as `FRA`; empty when unknown.
@@ -51,6 +54,8 @@ pub struct ServeOptions {
     pub tls: Option<TlsFiles>,
     /// How long a shutdown waits for answers to finish before it ends them.
     pub drain_timeout: Duration,
+    /// How many clients may be connected.
+    pub connections: MostConnections,
 }
 
 /// Where a server keeps its cells and its store.
@@ -114,6 +119,7 @@ pub enum ServeError {
 /// A server that listens.
 pub struct Server {
     address: SocketAddr,
+    admin_address: Option<SocketAddr>,
     speaks_tls: bool,
     workers: Vec<Worker>,
     resources: Arc<Resources>,
@@ -127,25 +133,19 @@ impl Server {
     /// The first thing that is not as it must be.
     pub fn bind(options: ServeOptions) -> Result<Self, ServeError> {
         let ServeOptions {
-            config: path,
+            config,
             tokens,
             listen,
+            admin_listen,
             keep,
             location,
             threads,
             tls,
             drain_timeout,
+            connections,
         } = options;
-        let config_file = ConfigFile::read(path.clone()).map_err(|source| ServeError::ConfigFile {
-            path: path.clone(),
-            source,
-        })?;
-        let tables = tables::read(tokens.as_deref(), &path)?;
-        let gateway = Gateway::new(config_file.text(), tables).map_err(|errors| ServeError::Config { path, errors })?;
-        gateway.set_sink(events::sink());
-        if !location.is_empty() && !gateway.has_region_at(&location) {
-            warn!(%location, "no region of the configuration has this name: all clusters count as equally far");
-        }
+        let most = most_connections(connections.in_all, descriptors::raise_limit(), threads);
+        let (config_file, gateway) = start_gateway(config, tokens.as_deref(), &location)?;
         let acceptor = tls.as_ref().map(tls::acceptor).transpose()?;
         let resources = Arc::new(Resources {
             state: open(keep)?,
@@ -153,18 +153,16 @@ impl Server {
         });
         let supervisor = Supervisor::new(Arc::clone(&gateway), drain_timeout)?;
         supervisor.block_on(config_file.offer_at_start(&resources.state))?;
-        let to_listen_error = |source| ServeError::Listen {
-            address: listen,
-            source,
-        };
-        let listeners = listener::bind(listen, threads).map_err(to_listen_error)?;
-        let address = listeners[0].local_addr().map_err(to_listen_error)?;
+        let mut doors = Doors::bind(listen, threads, most, connections.per_address)?;
+        if let Some(address) = admin_listen {
+            doors.bind_for_operators(address)?;
+        }
         let mut chores = Some(Chores {
             config_file,
             reload: Arc::clone(&supervisor.line.reload),
         });
-        let to_worker = |listener| Worker {
-            listener,
+        let to_worker = |doors| Worker {
+            doors,
             tls: acceptor.clone(),
             gateway: Arc::clone(&gateway),
             location: Location {
@@ -176,9 +174,10 @@ impl Server {
             open: Arc::clone(&supervisor.line.open),
             chores: chores.take(),
         };
-        let workers = listeners.into_iter().map(to_worker).collect();
+        let workers = doors.of_threads.into_iter().map(to_worker).collect();
         Ok(Self {
-            address,
+            address: doors.address,
+            admin_address: doors.admin_address,
             speaks_tls: tls.is_some(),
             workers,
             resources,
@@ -188,8 +187,16 @@ impl Server {
 
     /// A URL that reaches the server from this machine.
     pub fn url(&self) -> String {
+        self.url_at(self.address)
+    }
+
+    /// The same for operators, where they have an address of their own.
+    pub fn admin_url(&self) -> Option<String> {
+        self.admin_address.map(|address| self.url_at(address))
+    }
+
+    fn url_at(&self, mut address: SocketAddr) -> String {
         let scheme = if self.speaks_tls { "https" } else { "http" };
-        let mut address = self.address;
         if address.ip().is_unspecified() {
             let loopback = if address.is_ipv4() {
                 Ipv4Addr::LOCALHOST.into()
@@ -225,6 +232,25 @@ impl Server {
         }
         Ok(ending)
     }
+}
+
+/// The gateway with its configuration and tables, and the file of the former.
+fn start_gateway(
+    path: PathBuf,
+    tokens: Option<&Path>,
+    location: &str,
+) -> Result<(ConfigFile, Arc<Gateway>), ServeError> {
+    let config_file = ConfigFile::read(path.clone()).map_err(|source| ServeError::ConfigFile {
+        path: path.clone(),
+        source,
+    })?;
+    let tables = tables::read(tokens, &path)?;
+    let gateway = Gateway::new(config_file.text(), tables).map_err(|errors| ServeError::Config { path, errors })?;
+    gateway.set_sink(events::sink());
+    if !location.is_empty() && !gateway.has_region_at(location) {
+        warn!(%location, "no region of the configuration has this name: all clusters count as equally far");
+    }
+    Ok((config_file, gateway))
 }
 
 fn open(keep: Keep) -> Result<State, ServeError> {

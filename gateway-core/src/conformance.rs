@@ -234,6 +234,7 @@ async fn send_refused<P: Platform>(platform: &P) -> Result<(), String> {
         // Some runtimes do not tell how far a request got.
         Err(SendError::Broken(_) | SendError::Lost(_)) => Ok(()),
         Err(SendError::NoSecret(name)) => Err(format!("secret {name}")),
+        Err(SendError::Local(lack)) => Err(lack),
         Ok(response) => Err(format!("status {}", response.status())),
     }
 }

@@ -94,6 +94,9 @@ pub enum SendError {
     /// runtime does not tell kept connections from new ones, any that was lost before the head.
     #[error("connection lost: {0}")]
     Lost(String),
+    /// Nobody was asked: the platform lacks what a connection takes, such as file descriptors.
+    #[error("no means for a connection here: {0}")]
+    Local(String),
     /// The platform has no value for the secret that the cluster names.
     #[error("secret `{0}` is not set on this platform")]
     NoSecret(SecretName),

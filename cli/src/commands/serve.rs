@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use tidegate_native::{Ending, Keep, RedisAddress, ServeError, ServeOptions, Server, TlsFiles};
+use tidegate_native::{Ending, Keep, MostConnections, RedisAddress, ServeError, ServeOptions, Server, TlsFiles};
 
 use crate::failure::Failure;
 use crate::log::{self, Detail};
@@ -27,6 +27,10 @@ pub struct Args {
     /// Address to listen on; port 0 lets the system choose.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    /// Another address to listen on, for operators alone: `/metrics` and `/admin/…` are answered there and nowhere else,
+    /// `/metrics` without a key where the configuration has no admin key. Let nobody else reach it.
+    #[arg(long, value_name = "ADDR:PORT")]
+    admin_listen: Option<SocketAddr>,
     /// Directory of the store, made when missing; one process at a time can use it. Without it the store is in memory
     /// and a restart forgets it.
     #[arg(long, value_name = "DIR")]
@@ -50,6 +54,14 @@ pub struct Args {
     /// Seconds that a shutdown waits for answers to finish before it ends the streams that are left.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     drain_timeout: u64,
+    /// Connections of clients at once; where there are more, those that are slow to send or idle are closed first
+    /// [default: half of the limit on open files, at most 16384 for each thread].
+    #[arg(long, value_name = "N")]
+    max_connections: Option<NonZeroUsize>,
+    /// Connections at once from one address, a /64 in IPv6; more are closed at once. For gateways that clients reach
+    /// directly: behind a load balancer all connections come from few addresses [default: no bound].
+    #[arg(long, value_name = "N")]
+    max_connections_per_address: Option<NonZeroUsize>,
     /// Log the course of every request, not only what fails. No prompt, answer or key is ever logged.
     #[arg(long)]
     log_requests: bool,
@@ -83,7 +95,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
     });
     let server = Server::bind(options(args)?).map_err(to_failure)?;
     let mut stdout = io::stdout();
-    writeln!(stdout, "ready url={}", server.url())?;
+    let admin_url = server.admin_url().map(|url| format!(" admin_url={url}"));
+    writeln!(stdout, "ready url={}{}", server.url(), admin_url.unwrap_or_default())?;
     stdout.flush()?;
     match server.run().map_err(to_failure)? {
         Ending::Finished | Ending::CutShort => Ok(()),
@@ -110,15 +123,21 @@ fn options(args: Args) -> Result<ServeOptions, Failure> {
     };
     let (config, tokens, listen, location) = (args.config, args.tokens, args.listen, args.location);
     let drain_timeout = Duration::from_secs(args.drain_timeout);
+    let connections = MostConnections {
+        in_all: args.max_connections,
+        per_address: args.max_connections_per_address,
+    };
     Ok(ServeOptions {
         config,
         tokens,
         listen,
+        admin_listen: args.admin_listen,
         keep,
         location,
         threads,
         tls,
         drain_timeout,
+        connections,
     })
 }
 
@@ -143,7 +162,9 @@ fn to_failure(error: ServeError) -> Failure {
 /// The environment variable with the password of Redis.
 const REDIS_PASSWORD: &str = "TIDEGATE_REDIS_PASSWORD";
 
-const NOTES: &str = "Prints `ready url=…` on stdout when it accepts connections.
+const NOTES: &str =
+    "Prints `ready url=…` on stdout when it accepts connections, with `admin_url=…` behind it where operators have an
+address of their own.
 
 Secrets that clusters name are environment variables of this process. So is the password of Redis,
 TIDEGATE_REDIS_PASSWORD: one in the URL shows in the list of processes. SSL_CERT_FILE names the

@@ -2,6 +2,7 @@
 //! the contract suite's concern; here it is how the process behaves.
 
 mod client;
+mod crowds;
 mod process;
 
 use std::fs;

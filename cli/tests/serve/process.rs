@@ -32,6 +32,7 @@ pub struct Gateway {
 struct Process {
     child: Child,
     url: String,
+    admin_url: Option<String>,
 }
 
 impl Bench {
@@ -108,6 +109,11 @@ impl Gateway {
         self.process.address()
     }
 
+    /// Where operators have an address of their own.
+    pub fn admin_address(&self) -> String {
+        to_address(self.process.admin_url.as_ref().expect("an address for operators"))
+    }
+
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -146,13 +152,19 @@ impl Process {
         BufReader::new(child.stdout.take().expect("piped"))
             .read_line(&mut line)
             .expect("readable");
-        let url = line.trim().strip_prefix("ready url=").map(str::to_owned);
-        let url = url.unwrap_or_else(|| panic!("not ready; its log:\n{}", fs::read_to_string(log).unwrap_or_default()));
-        Self { child, url }
+        let urls = line.trim().strip_prefix("ready url=");
+        let urls =
+            urls.unwrap_or_else(|| panic!("not ready; its log:\n{}", fs::read_to_string(log).unwrap_or_default()));
+        let (url, admin_url) = match urls.split_once(" admin_url=") {
+            Some((url, admin_url)) => (url, Some(admin_url.to_owned())),
+            None => (urls, None),
+        };
+        let url = url.to_owned();
+        Self { child, url, admin_url }
     }
 
     fn address(&self) -> String {
-        self.url.trim_start_matches("http://").to_owned()
+        to_address(&self.url)
     }
 }
 
@@ -161,6 +173,10 @@ impl Drop for Process {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+fn to_address(url: &str) -> String {
+    url.trim_start_matches("http://").to_owned()
 }
 
 /// A key and its digest.

@@ -19,6 +19,7 @@ use http::uri::{PathAndQuery, Uri};
 use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use tidegate_core::platform::SendError;
+use tracing::warn;
 
 pub use body::UpstreamBody;
 use connect::Origin;
@@ -26,6 +27,8 @@ use connection::{Connection, Unanswered};
 use pool::{FreeConnections, Pool};
 pub use tls::ClientTls;
 
+use crate::clock::now;
+use crate::line_rate::{Admission, LineRate};
 use crate::outbox::Outbox;
 
 /// One thread's client.
@@ -51,7 +54,8 @@ impl Client {
     /// engine is never sent twice.
     ///
     /// # Errors
-    /// `Connect` when no connection came about within `connect_timeout`, `Lost` when a kept one was gone before anything
+    /// `Connect` when no connection came about within `connect_timeout`, `Local` where that is for want of something here,
+    /// `Lost` when a kept one was gone before anything
     /// came back, after which the next request has a fresh one; `Broken` when a connection broke otherwise.
     pub async fn send(
         &self,
@@ -73,7 +77,7 @@ impl Client {
             }
         }
         // Apart, since connecting is rare and its future large: the request's own is moved about.
-        let connection = Box::pin(connect::connect(&origin, self, connect_timeout)).await?;
+        let connection = Box::pin(self.connect(&origin, connect_timeout)).await?;
         match connection.send(request).await {
             Ok(exchange) => Ok(respond(exchange, kept)),
             Err(Unanswered::Unsent(_)) => Err(SendError::Broken("closed before it took the request".into())),
@@ -81,11 +85,37 @@ impl Client {
         }
     }
 
+    /// A fresh connection. Where something is wanting for it, those that are kept for later go first.
+    async fn connect(&self, origin: &Origin, limit: Duration) -> Result<Connection, SendError> {
+        let connected = connect::connect(origin, self, limit).await;
+        let Err(SendError::Local(_)) = connected else {
+            return connected;
+        };
+        self.pool.clear();
+        let connected = connect::connect(origin, self, limit).await;
+        if let Err(SendError::Local(lack)) = &connected {
+            log_lack(lack);
+        }
+        connected
+    }
+
     /// Closes connections that have been idle for too long.
     pub fn sweep(&self) {
         self.pool.sweep();
     }
 }
+
+/// Says, once a second at most, that engines cannot be reached from here.
+fn log_lack(lack: &str) {
+    if let Admission::Admitted { left_out } = LACKING.admit(now().as_secs()) {
+        warn!(
+            left_out,
+            "no connection to an engine, for want of something here: {lack}"
+        );
+    }
+}
+
+static LACKING: LineRate = LineRate::new(1);
 
 fn respond(
     (response, connection): (Response<Incoming>, Connection),

@@ -42,6 +42,11 @@ impl Pool {
         Rc::clone(origins.entry(origin.clone()).or_insert(free))
     }
 
+    /// Closes all that is free.
+    pub fn clear(&self) {
+        self.origins.borrow().values().for_each(|free| free.clear());
+    }
+
     /// Closes what has been idle for too long, and forgets origins that nobody uses.
     pub fn sweep(&self) {
         self.origins.borrow_mut().retain(|_, free| {

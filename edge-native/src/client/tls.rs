@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
+use tidegate_core::platform::SendError;
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 use tokio_rustls::TlsConnector;
@@ -27,14 +28,13 @@ impl ClientTls {
     /// Speaks TLS over `socket` with `host`.
     ///
     /// # Errors
-    /// When this machine trusts nobody, or the host cannot prove who it is.
-    pub async fn wrap(&self, host: &str, socket: Posting) -> Result<TlsStream<Posting>, String> {
-        let connector = self.connector.get_or_try_init(of_machine).await?;
-        let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
-        connector
-            .connect(name, socket)
-            .await
-            .map_err(|error| with_causes(&error))
+    /// `Local` when this machine trusts nobody, `Connect` when the host cannot prove who it is.
+    pub async fn wrap(&self, host: &str, socket: Posting) -> Result<TlsStream<Posting>, SendError> {
+        let connector = self.connector.get_or_try_init(of_machine).await;
+        let connector = connector.map_err(SendError::Local)?;
+        let name = ServerName::try_from(host.to_owned()).map_err(|error| SendError::Connect(error.to_string()))?;
+        let connected = connector.connect(name, socket).await;
+        connected.map_err(|error| SendError::Connect(with_causes(&error)))
     }
 }
 

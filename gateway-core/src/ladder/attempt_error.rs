@@ -33,7 +33,7 @@ pub enum Remedy {
     AnotherCluster,
     /// Another tier: this one's model cannot take the request.
     AnotherTier,
-    /// Only what needs no engine: time is up.
+    /// Only what needs no engine: time is up, or none can be reached from here.
     Canned,
 }
 
@@ -153,7 +153,7 @@ impl AttemptError {
         match self {
             Self::Rejected { .. } | Self::NotServed { .. } | Self::Blamed { .. } => Fault::Client,
             Self::Cell(_) | Self::Stopping | Self::Unfit => Fault::Gateway,
-            Self::Send(SendError::NoSecret(_)) => Fault::Gateway,
+            Self::Send(SendError::NoSecret(_) | SendError::Local(_)) => Fault::Gateway,
             Self::NoRoom { .. }
             | Self::Send(SendError::Connect(_) | SendError::Broken(_) | SendError::Lost(_))
             | Self::FirstByteTimeout
@@ -169,7 +169,7 @@ impl AttemptError {
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Rejected { .. } | Self::NotServed { .. } | Self::Blamed { .. } | Self::Stopping => Remedy::Never,
-            Self::Deadline => Remedy::Canned,
+            Self::Deadline | Self::Send(SendError::Local(_)) => Remedy::Canned,
             Self::Unfit => Remedy::AnotherTier,
             Self::NoRoom { .. } | Self::Cell(_) | Self::Send(SendError::NoSecret(_)) => Remedy::AnotherCluster,
             // The cluster's engines want another key, or do not know the model: all of them alike.
@@ -191,9 +191,10 @@ impl AttemptError {
         match self {
             Self::NoRoom { recovery, .. } => *recovery,
             Self::Status { retry_after, .. } => *retry_after,
+            Self::Send(SendError::Local(_)) => Some(LACK_PASSES),
             Self::Cell(_)
             | Self::Unfit
-            | Self::Send(_)
+            | Self::Send(SendError::Connect(_) | SendError::Broken(_) | SendError::Lost(_) | SendError::NoSecret(_))
             | Self::FirstByteTimeout
             | Self::BetweenBytesTimeout
             | Self::Deadline
@@ -237,6 +238,7 @@ impl AttemptError {
             Self::Send(SendError::Connect(_)) => "connect",
             Self::Send(SendError::Broken(_) | SendError::Lost(_)) => "broken",
             Self::Send(SendError::NoSecret(_)) => "no_secret",
+            Self::Send(SendError::Local(_)) => "local",
             Self::FirstByteTimeout => "first_byte_timeout",
             Self::BetweenBytesTimeout => "between_bytes_timeout",
             Self::Deadline => "deadline",
@@ -250,3 +252,6 @@ impl AttemptError {
         }
     }
 }
+
+/// What the gateway lacks for a moment is there again when other requests have ended.
+const LACK_PASSES: Duration = Duration::from_secs(1);

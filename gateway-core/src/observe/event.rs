@@ -12,6 +12,7 @@ use crate::cluster::{ChoiceReason, Outcome};
 use crate::config::ConfigErrors;
 use crate::ids::{ClusterName, ModelName, ReplicaName, Tokens};
 use crate::ladder::AttemptError;
+use crate::platform::SendError;
 use crate::route::Estimate;
 
 /// Something that happened.
@@ -178,6 +179,11 @@ impl Event<'_> {
             | Self::Permitted { .. }
             | Self::Released { .. } => Level::Debug,
             Self::ConfigApplied { .. } | Self::StoreWorks { .. } => Level::Info,
+            // It befalls every request at once; the platform tells of it, in its own measure.
+            Self::AttemptFailed {
+                error: AttemptError::Send(SendError::Local(_)),
+                ..
+            } => Level::Debug,
             Self::AttemptFailed { .. }
             | Self::StreamFailed { .. }
             | Self::Canned { .. }

@@ -9,7 +9,7 @@ use thiserror::Error;
 use crate::api::{ApiError, ErrorKind, RequestError};
 use crate::budget::{BudgetError, Shortage};
 use crate::ladder::AttemptError;
-use crate::platform::StoreError;
+use crate::platform::{SendError, StoreError};
 
 /// Everything that a request can end with, other than an answer.
 #[derive(Clone, Debug, PartialEq, Error)]
@@ -156,7 +156,10 @@ fn of_attempt(error: AttemptError, message: String) -> ApiError {
         AttemptError::FirstByteTimeout | AttemptError::BetweenBytesTimeout | AttemptError::Deadline => {
             new(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout")
         }
-        AttemptError::Send(_) => new(StatusCode::BAD_GATEWAY, "upstream_unreachable"),
+        AttemptError::Send(SendError::Local(_)) => new(StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+        AttemptError::Send(
+            SendError::Connect(_) | SendError::Broken(_) | SendError::Lost(_) | SendError::NoSecret(_),
+        ) => new(StatusCode::BAD_GATEWAY, "upstream_unreachable"),
         AttemptError::Status { .. } | AttemptError::InBand(_) => new(StatusCode::BAD_GATEWAY, "upstream_error"),
         AttemptError::Garbage(_) => new(StatusCode::BAD_GATEWAY, "upstream_garbage"),
         AttemptError::Rejected { status, body } => ApiError::rejected(status, body),

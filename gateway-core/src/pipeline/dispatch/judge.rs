@@ -69,3 +69,16 @@ fn digest<P: Platform>(order: &Order<P>) -> RequestDigest {
     }
     RequestDigest(hasher.finish())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::SendError;
+
+    #[test]
+    fn what_the_gateway_lacks_says_nothing_of_a_replica() {
+        let of = |error| outcome(&AttemptError::Send(error));
+        assert_eq!(of(SendError::Local("no descriptors".to_owned())), Outcome::Unknown);
+        assert_eq!(of(SendError::Connect("refused".to_owned())), Outcome::Failed);
+    }
+}
