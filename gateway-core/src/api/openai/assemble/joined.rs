@@ -81,7 +81,7 @@ impl Members {
 impl Joined {
     fn nothing(rule: Rule) -> Self {
         match rule {
-            Rule::Last => Self::Last(NULL.to_owned()),
+            Rule::Last | Rule::LastFigure => Self::Last(NULL.to_owned()),
             Rule::Text => Self::Text(String::new()),
             Rule::List => Self::List(String::new()),
             Rule::Object(_) => Self::Object(Members::default()),
@@ -101,7 +101,8 @@ impl Joined {
 
     fn join<'c>(&mut self, rule: Rule, value: &'c str, trace: &mut Trace<'c>) {
         match (rule, &mut *self) {
-            (Rule::Last, Self::Last(last)) => join_last(last, value, trace),
+            (Rule::LastFigure, Self::Last(last)) if value == "0" && last != NULL => {}
+            (Rule::Last | Rule::LastFigure, Self::Last(last)) => join_last(last, value, trace),
             (Rule::Text, Self::Text(text)) => text.push_str(trace.on_text(value)),
             (Rule::List, Self::List(list)) => join_lists(list, value, trace),
             (Rule::Object(place), Self::Object(members)) => members.join(place, value, trace),

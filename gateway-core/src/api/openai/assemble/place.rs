@@ -10,6 +10,8 @@ pub(super) enum Place {
     Choice,
     /// The log probabilities of one.
     Logprobs,
+    /// What it took. Some engines report prompt and completion apart.
+    Usage,
     /// A chat's message.
     Message,
     /// An object within it, such as a call.
@@ -24,6 +26,8 @@ pub(super) enum Place {
 pub(super) enum Rule {
     /// The newest that says something holds.
     Last,
+    /// The newest that is not 0, which stands for what is not told.
+    LastFigure,
     /// Strings, one behind the other.
     Text,
     /// Arrays, one behind the other.
@@ -40,6 +44,8 @@ impl Place {
         let first = value.as_bytes().first();
         match (self, name, first) {
             (Self::Answer, "choices", Some(b'[')) => Rule::Indexed(Self::Choice),
+            (Self::Answer, "usage", Some(b'{')) => Rule::Object(Self::Usage),
+            (Self::Usage, _, _) => Rule::LastFigure,
             // An engine that cannot stream may send a message in place of a delta.
             (Self::Choice, "delta" | "message", Some(b'{')) => Rule::Object(Self::Message),
             (Self::Choice, "text", Some(b'"')) => Rule::Text,

@@ -206,6 +206,21 @@ fn members_that_nobody_knows_are_those_of_the_last_chunk_that_had_them() {
 }
 
 #[test]
+fn usage_that_is_reported_in_parts_is_put_together() {
+    let reported = |usage: Value| json!({"choices": [], "usage": usage});
+    let answer = assembled(&[
+        reported(json!({"prompt_tokens": 3, "completion_tokens": 0, "prompt_tokens_details": {"cached_tokens": 2}})),
+        chunk(0, json!({"content": "a"})),
+        reported(json!({"prompt_tokens": 0, "completion_tokens": 4, "prompt_tokens_details": null})),
+        reported(json!({"completion_tokens": 5, "service": "a"})),
+        reported(json!({"service": "a"})),
+    ]);
+    let expected = json!({"prompt_tokens": 3, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 2},
+        "service": "a"});
+    assert_eq!(answer["usage"], expected);
+}
+
+#[test]
 fn a_message_in_place_of_deltas_is_the_message_and_beside_them_it_says_nothing_new() {
     let whole = json!({"role": "assistant", "content": "all of it"});
     let alone = envelope(json!([{"index": 0, "message": whole, "finish_reason": "stop"}]));
