@@ -1,6 +1,7 @@
 //! OpenAI's API, as its clients and the engines that imitate it speak it: what a request and an answer look like, how a
 //! stream ends, how an error is told and a key presented.
 
+mod affixes;
 mod assemble;
 mod canned;
 mod choice_output;

@@ -3,6 +3,7 @@
 
 use serde::de::IgnoredAny;
 
+use super::affixes::Affixes;
 use crate::api::answer::Usage;
 use crate::api::json_edits::Edits;
 use crate::api::output_delta::{OutputChannel, OutputDelta};
@@ -17,13 +18,6 @@ pub(super) struct ChunkTemplate {
     usage: Option<Usage>,
     /// What the text belongs to.
     channel: OutputChannel,
-}
-
-/// What stands before and behind the text.
-#[derive(Clone, Debug)]
-struct Affixes {
-    before: String,
-    behind: String,
 }
 
 /// A chunk that is like the one before.
@@ -56,9 +50,7 @@ impl ChunkTemplate {
 
     /// `chunk`, if it is alike.
     pub fn of<'p, 'c>(&'p self, chunk: &'c [u8]) -> Option<TemplatedChunk<'p, 'c>> {
-        let Affixes { before, behind } = &self.came;
-        let text = chunk.strip_prefix(before.as_bytes())?.strip_suffix(behind.as_bytes())?;
-        let text = std::str::from_utf8(text).ok()?;
+        let text = std::str::from_utf8(self.came.strip(chunk)?).ok()?;
         let is_string = text.starts_with('"') && serde_json::from_str::<IgnoredAny>(text).is_ok();
         is_string.then_some(TemplatedChunk { template: self, text })
     }

@@ -3,12 +3,12 @@
 
 use crate::api::json_cursor::JsonCursor;
 use crate::api::json_fields::span_within;
+use crate::api::openai::affixes::Affixes;
 
 /// A chunk that was read, and the texts of those behind it that are like it.
 #[derive(Debug)]
 pub(super) struct Alike {
-    before: String,
-    behind: String,
+    around: Affixes,
     /// What stands between their quotes, one behind the other.
     texts: String,
 }
@@ -18,15 +18,17 @@ impl Alike {
     pub fn new(chunk: &str, text: &str) -> Self {
         let span = span_within(chunk, text);
         Self {
-            before: chunk[..span.start].to_owned(),
-            behind: chunk[span.end..].to_owned(),
+            around: Affixes {
+                before: chunk[..span.start].to_owned(),
+                behind: chunk[span.end..].to_owned(),
+            },
             texts: String::new(),
         }
     }
 
     /// Takes in the chunk, if it is alike; gives the length of its text in bytes.
-    pub fn add(&mut self, chunk: &str) -> Option<usize> {
-        let text = chunk.strip_prefix(&self.before)?.strip_suffix(&self.behind)?;
+    pub fn add(&mut self, chunk: &[u8]) -> Option<usize> {
+        let text = std::str::from_utf8(self.around.strip(chunk)?).ok()?;
         let inner = text.strip_prefix('"')?.strip_suffix('"')?;
         let is_one_string = JsonCursor::new(text).pass().len() == text.len();
         is_one_string.then(|| {
@@ -42,7 +44,8 @@ impl Alike {
 
     /// A chunk that says what all of them say; `None` where none came.
     pub fn into_chunk(self) -> Option<String> {
-        let Self { before, behind, texts } = self;
+        let Self { around, texts } = self;
+        let Affixes { before, behind } = around;
         (!texts.is_empty()).then(|| [&before, "\"", &texts, "\"", &behind].concat())
     }
 }

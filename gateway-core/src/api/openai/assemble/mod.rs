@@ -63,9 +63,7 @@ impl Assembler {
         for end in memchr::memchr_iter(b'\n', events) {
             let line = &events[std::mem::replace(&mut begin, end + 1)..end];
             let data = line.strip_prefix(b"data: ").filter(|data| !is_end(data));
-            let Some(chunk) = data.and_then(|data| std::str::from_utf8(data).ok()) else {
-                continue;
-            };
+            let Some(chunk) = data else { continue };
             self.on_chunk(chunk);
             if self.held > self.limit {
                 return Err(AnswerTooLarge);
@@ -80,11 +78,12 @@ impl Assembler {
         write::answer(&self.answer, self.held)
     }
 
-    fn on_chunk(&mut self, chunk: &str) {
+    fn on_chunk(&mut self, chunk: &[u8]) {
         if let Some(added) = self.alike.as_mut().and_then(|alike| alike.add(chunk)) {
             self.held += added;
             return;
         }
+        let Ok(chunk) = std::str::from_utf8(chunk) else { return };
         self.read_alike();
         let trace = self.join(chunk);
         self.alike = trace.single_text().map(|text| Alike::new(chunk, text));
