@@ -45,16 +45,16 @@ extern "C" {
     #[wasm_bindgen(catch)]
     pub(crate) fn send(head: &str, body: &[u8], signal: &AbortSignal) -> Result<Promise, JsValue>;
 
-    /// A stream, read a little ahead.
+    /// A stream that is read.
     pub(crate) type Pieces;
 
-    /// Begins to read the stream.
-    #[wasm_bindgen(constructor)]
-    pub(crate) fn new(stream: &ReadableStream) -> Pieces;
+    /// Begins to read the stream: a little ahead, or in large pieces.
+    pub(crate) fn pieces(stream: &ReadableStream, are_large: bool) -> Pieces;
 
-    /// A promise of the pieces that have come, as one array of bytes; of `undefined` at the end.
+    /// A promise of the pieces that have come, or of at least so many bytes where they are to be large, as one array of
+    /// bytes; of `undefined` at the end.
     #[wasm_bindgen(method)]
-    pub(crate) fn next(this: &Pieces) -> Promise;
+    pub(crate) fn next(this: &Pieces, least: usize) -> Promise;
 
     /// Cancels a request, unless its response ends right now.
     #[wasm_bindgen(js_name = cancelUnlessEnded)]

@@ -3,6 +3,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
@@ -21,7 +22,7 @@ use crate::relay::relay;
 /// A client's request, its body still to be read, and where it came in.
 pub(crate) fn request_in(request: &Request) -> Result<(http::Request<RequestBody>, Location), JsValue> {
     let head = RequestHead::parse(&glue::request_head(request));
-    let body = Incoming::new(request.body(), &head.headers, || request.array_buffer())?;
+    let body = Incoming::new(request.body(), &head.headers, Duration::ZERO, || request.array_buffer())?;
     let mut converted = http::Request::new(RequestBody(body));
     *converted.method_mut() = head.method;
     *converted.uri_mut() = head.uri;

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{FutureExt, Stream};
@@ -9,10 +10,12 @@ use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use js_sys::futures::JsFuture;
 use js_sys::{Promise, Uint8Array};
+use tidegate_core::pace::Pace;
 use wasm_bindgen::{JsCast, JsValue};
 use worker::web_sys::ReadableStream;
 
-use crate::glue::Pieces;
+use crate::glue::{self, Pieces};
+use crate::platform::now;
 
 /// A body as it arrives.
 pub(crate) enum Incoming {
@@ -26,14 +29,18 @@ pub(crate) enum Incoming {
         pieces: Pieces,
         /// The next of them, when it has been asked for.
         next: Option<JsFuture>,
+        /// Where they may be held back.
+        pace: Option<Pace>,
     },
 }
 
 impl Incoming {
-    /// The body that `stream` gives piece by piece and `whole` in one go; the headers say how long it is.
+    /// The body that `stream` gives piece by piece, each held back for about so long that more may come with it, and
+    /// `whole` in one go; the headers say how long it is.
     pub fn new(
         stream: Option<ReadableStream>,
         headers: &HeaderMap,
+        hold_back: Duration,
         whole: impl FnOnce() -> Result<Promise, JsValue>,
     ) -> Result<Self, JsValue> {
         let Some(stream) = stream else { return Ok(Self::Ended) };
@@ -43,8 +50,13 @@ impl Incoming {
         if announced.is_some_and(|length| length <= SHORT) {
             return Ok(Self::Short(whole()?.into()));
         }
-        let pieces = Pieces::new(&stream);
-        Ok(Self::Long { pieces, next: None })
+        let pace = Pace::new(hold_back, now());
+        let pieces = glue::pieces(&stream, pace.is_some());
+        Ok(Self::Long {
+            pieces,
+            next: None,
+            pace,
+        })
     }
 
     /// Whether nothing more comes.
@@ -64,24 +76,31 @@ impl Stream for Incoming {
                 *self = Self::Ended;
                 return Poll::Ready(Some(buffer.map(|buffer| Uint8Array::new(&buffer).to_vec().into())));
             }
-            Self::Long { pieces, next } => {
-                let piece = ready!(next.get_or_insert_with(|| pieces.next().into()).poll_unpin(context));
+            Self::Long { pieces, next, pace } => {
+                let ask = || pieces.next(pace.as_ref().map_or(1, Pace::least)).into();
+                let piece = ready!(next.get_or_insert_with(ask).poll_unpin(context));
                 *next = None;
-                piece
+                piece.map(|piece| bytes_of(piece, pace.as_mut()))
             }
         };
-        Poll::Ready(match piece {
-            Ok(piece) if piece.is_undefined() => {
-                *self = Self::Ended;
-                None
-            }
-            Ok(piece) => Some(Ok(piece.unchecked_into::<Uint8Array>().to_vec().into())),
-            Err(error) => {
-                *self = Self::Ended;
-                Some(Err(error))
-            }
-        })
+        let piece = piece.transpose();
+        if !matches!(piece, Some(Ok(_))) {
+            *self = Self::Ended;
+        }
+        Poll::Ready(piece)
     }
+}
+
+/// The bytes of a piece; `None` at the end.
+fn bytes_of(piece: JsValue, pace: Option<&mut Pace>) -> Option<Bytes> {
+    if piece.is_undefined() {
+        return None;
+    }
+    let bytes = piece.unchecked_into::<Uint8Array>().to_vec();
+    if let Some(pace) = pace {
+        pace.on_piece(bytes.len(), now());
+    }
+    Some(bytes.into())
 }
 
 /// The longest body, in bytes, that is read in one go when its length is announced.

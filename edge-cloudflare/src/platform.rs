@@ -74,6 +74,10 @@ impl Platform for CloudflarePlatform {
         upstream::send(&self.env, request).await
     }
 
+    fn on_begun(&self, body: &mut UpstreamBody) {
+        body.on_begun();
+    }
+
     fn after_response(&self, work: impl Future<Output = ()> + 'static) {
         let alive = Rc::clone(&self.alive);
         spawn_local(async move {

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
@@ -36,13 +37,22 @@ pub(crate) async fn send(env: &Env, request: UpstreamRequest) -> Result<http::Re
     let sent = glue::send(&head, &body, &signal);
     let response = JsFuture::from(sent.map_err(|error| connect_error(&error))?).await;
     let response: Response = response.map_err(|error| lost(&error))?.unchecked_into();
-    response_in(&response, canceller)
+    response_in(&response, request.hold_back, canceller)
 }
 
 /// The body of an upstream's response. Dropping it before its end cancels the request.
 pub(crate) struct UpstreamBody {
     pieces: Incoming,
     canceller: Canceller,
+}
+
+impl UpstreamBody {
+    /// The answer has begun.
+    pub(crate) fn on_begun(&mut self) {
+        if let Incoming::Long { pace: Some(pace), .. } = &mut self.pieces {
+            pace.on_begun();
+        }
+    }
 }
 
 impl Stream for UpstreamBody {
@@ -96,13 +106,17 @@ fn bearer(env: &Env, secret: SecretName) -> Result<HeaderValue, SendError> {
     }
 }
 
-fn response_in(response: &Response, canceller: Canceller) -> Result<http::Response<UpstreamBody>, SendError> {
+fn response_in(
+    response: &Response,
+    hold_back: Duration,
+    canceller: Canceller,
+) -> Result<http::Response<UpstreamBody>, SendError> {
     let (status, mut headers) = head::parse_response(&glue::response_head(response));
     if headers.remove(CONTENT_ENCODING).is_some() {
         // The runtime decodes bodies as they are read: what it says of their encoding and length is past.
         headers.remove(CONTENT_LENGTH);
     }
-    let pieces = Incoming::new(response.body(), &headers, || response.array_buffer());
+    let pieces = Incoming::new(response.body(), &headers, hold_back, || response.array_buffer());
     let pieces = pieces.map_err(|error| broken(&error))?;
     let mut converted = http::Response::new(UpstreamBody { pieces, canceller });
     *converted.status_mut() = status;

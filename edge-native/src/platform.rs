@@ -108,6 +108,8 @@ impl Platform for NativePlatform {
             mut request,
             secret,
             connect_timeout,
+            // Reading is cheap here.
+            hold_back: _,
         } = upstream;
         if let Some(name) = secret {
             let bearer = self.inner.secrets.bearer(&name).ok_or(SendError::NoSecret(name))?;

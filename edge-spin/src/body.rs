@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::LocalBoxFuture;
@@ -9,6 +10,9 @@ use futures::{Stream, StreamExt as _};
 use spin_sdk::wasip3::http::types::{ErrorCode, Request, Response, Trailers};
 use spin_sdk::wasip3::wit_bindgen::{FutureReader, FutureWriter, StreamReader, StreamResult, StreamWriter};
 use spin_sdk::wasip3::{wit_future, wit_stream};
+use tidegate_core::pace::Pace;
+
+use crate::clock;
 
 /// How a body ended: its trailers, or why there is no more of it.
 pub(crate) type End = Result<Option<Trailers>, ErrorCode>;
@@ -35,6 +39,7 @@ enum Reading {
     Unread {
         message: Message,
         length: Option<u64>,
+        pace: Option<Pace>,
     },
     /// A piece is on its way.
     Waiting(LocalBoxFuture<'static, Read>),
@@ -49,6 +54,10 @@ struct Reader {
     /// Bytes still to come, where the message told its length: with the last of them the body has ended, and the host
     /// need not be asked again.
     left: Option<u64>,
+    /// Where pieces may be held back.
+    pace: Option<Pace>,
+    /// The host has no more of them.
+    has_ended: bool,
 }
 
 enum Read {
@@ -57,13 +66,24 @@ enum Read {
 }
 
 impl IncomingBody {
-    /// The body of `message`, which has told its `length` or not.
-    pub(crate) fn new(message: Message, length: Option<u64>) -> Self {
+    /// The body of `message`, which has told its `length` or not. Its pieces may be held back for about so long.
+    pub(crate) fn new(message: Message, length: Option<u64>, hold_back: Duration) -> Self {
         Self(if length == Some(0) {
             Reading::Ended
         } else {
-            Reading::Unread { message, length }
+            let pace = Pace::new(hold_back, clock::now());
+            Reading::Unread { message, length, pace }
         })
+    }
+
+    /// From now on its pieces may be held back, if they may at all. One that is on its way is not.
+    pub(crate) fn on_begun(&mut self) {
+        match &mut self.0 {
+            Reading::Unread { pace: Some(pace), .. } => pace.on_begun(),
+            Reading::Between(Reader { pace: Some(pace), .. }) => pace.on_begun(),
+            Reading::Unread { pace: None, .. } | Reading::Between(Reader { pace: None, .. }) => {}
+            Reading::Waiting(_) | Reading::Ended => {}
+        }
     }
 }
 
@@ -75,7 +95,7 @@ impl Stream for IncomingBody {
             Reading::Ended => return Poll::Ready(None),
             Reading::Waiting(waiting) => waiting,
             Reading::Between(reader) => Box::pin(reader.read()),
-            Reading::Unread { message, length } => Box::pin(message.reader(length).read()),
+            Reading::Unread { message, length, pace } => Box::pin(message.reader(length, pace).read()),
         };
         let Poll::Ready(read) = waiting.as_mut().poll(context) else {
             self.0 = Reading::Waiting(waiting);
@@ -95,7 +115,7 @@ impl Stream for IncomingBody {
 }
 
 impl Message {
-    fn reader(self, left: Option<u64>) -> Reader {
+    fn reader(self, left: Option<u64>, pace: Option<Pace>) -> Reader {
         let (processing, processed) = wit_future::new(|| Ok(()));
         let (bytes, end) = match self {
             Self::Request(request) => Request::consume_body(request, processed),
@@ -104,24 +124,39 @@ impl Message {
         // Tells the host that this side has no complaints. Told before the host listens, the word would have to wait,
         // and its being taken would wake the request.
         drop(processing);
-        Reader { bytes, end, left }
+        Reader {
+            bytes,
+            end,
+            left,
+            pace,
+            has_ended: false,
+        }
     }
 }
 
 impl Reader {
     async fn read(mut self) -> Read {
-        let asked = self
+        let expected = self
             .left
-            .and_then(|left| usize::try_from(left).ok())
-            .unwrap_or(USUAL_PIECE);
-        let (result, piece) = self.bytes.read(Vec::with_capacity(asked.min(LARGEST_PIECE))).await;
-        match result {
-            StreamResult::Complete(_) => {
-                self.left = self.left.map(|left| left.saturating_sub(piece.len() as u64));
-                Read::Piece(piece.into(), self)
-            }
-            StreamResult::Dropped | StreamResult::Cancelled => Read::Ended(self.end.await),
+            .map_or(USUAL_PIECE, |left| usize::try_from(left).unwrap_or(LARGEST_PIECE));
+        let least = self.pace.as_ref().map_or(1, Pace::least).min(expected);
+        let mut piece = Vec::with_capacity(expected.min(LARGEST_PIECE));
+        while piece.len() < least && !self.has_ended {
+            let (result, filled) = self.bytes.read(piece).await;
+            piece = filled;
+            self.has_ended = match result {
+                StreamResult::Complete(_) => false,
+                StreamResult::Dropped | StreamResult::Cancelled => true,
+            };
         }
+        if piece.is_empty() {
+            return Read::Ended(self.end.await);
+        }
+        if let Some(pace) = &mut self.pace {
+            pace.on_piece(piece.len(), clock::now());
+        }
+        self.left = self.left.map(|left| left.saturating_sub(piece.len() as u64));
+        Read::Piece(piece.into(), self)
     }
 }
 
@@ -163,7 +198,8 @@ impl OutgoingBody {
     }
 }
 
-/// The size of pieces that are asked for when the length of a body is not known: what a socket usually gives at once.
+/// The size of pieces that are asked for when the length of a body is not known: what a socket usually gives at once, and
+/// more than is waited for.
 const USUAL_PIECE: usize = 16 << 10;
 /// The size of the largest piece that is asked for: room for it is taken before it arrives.
 const LARGEST_PIECE: usize = 256 << 10;

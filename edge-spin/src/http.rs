@@ -1,6 +1,7 @@
 //! Requests and responses between the host's types and the core's.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use ::http::header::CONTENT_LENGTH;
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
@@ -19,7 +20,7 @@ pub(crate) fn request_in(request: types::Request) -> Request<IncomingBody> {
         .and_then(|path| Uri::from_str(&path).ok())
         .unwrap_or_default();
     let headers = headers_in(&request.get_headers());
-    let body = IncomingBody::new(Message::Request(request), content_length(&headers));
+    let body = IncomingBody::new(Message::Request(request), content_length(&headers), Duration::ZERO);
     let mut converted = Request::new(body);
     *converted.method_mut() = method;
     *converted.uri_mut() = uri;

@@ -59,17 +59,16 @@ impl Platform for SpinPlatform {
         self.0.state.call_cell(&cell.id, command).await
     }
 
-    async fn send(&self, request: UpstreamRequest) -> Result<Response<UpstreamBody>, SendError> {
-        let UpstreamRequest {
-            mut request,
-            secret,
-            connect_timeout,
-        } = request;
-        if let Some(secret) = secret {
-            let authorization = self.0.secrets.authorization(&secret).await?;
-            request.headers_mut().insert(AUTHORIZATION, authorization);
+    async fn send(&self, mut upstream: UpstreamRequest) -> Result<Response<UpstreamBody>, SendError> {
+        if let Some(secret) = &upstream.secret {
+            let authorization = self.0.secrets.authorization(secret).await?;
+            upstream.request.headers_mut().insert(AUTHORIZATION, authorization);
         }
-        upstream::send(request, connect_timeout).await
+        upstream::send(upstream).await
+    }
+
+    fn on_begun(&self, body: &mut UpstreamBody) {
+        body.on_begun();
     }
 
     fn after_response(&self, work: impl Future<Output = ()> + 'static) {

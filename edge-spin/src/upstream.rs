@@ -8,10 +8,10 @@ use bytes::Bytes;
 use futures::Stream;
 use futures::future::{Either, select};
 use http::header::CONTENT_LENGTH;
-use http::{Request, Response, StatusCode};
+use http::{Response, StatusCode};
 use spin_sdk::wasip3::http::client;
 use spin_sdk::wasip3::http::types::{self, ErrorCode, RequestOptions};
-use tidegate_core::platform::SendError;
+use tidegate_core::platform::{SendError, UpstreamRequest};
 
 use crate::body::{IncomingBody, Message, OutgoingBody};
 use crate::http::{content_length, headers_in, headers_out};
@@ -19,6 +19,13 @@ use crate::tasks;
 
 /// The body of an engine's answer. Dropping it closes the connection if it has not ended.
 pub(crate) struct UpstreamBody(IncomingBody);
+
+impl UpstreamBody {
+    /// The answer has begun.
+    pub(crate) fn on_begun(&mut self) {
+        self.0.on_begun();
+    }
+}
 
 impl Stream for UpstreamBody {
     type Item = Result<Bytes, SendError>;
@@ -30,9 +37,9 @@ impl Stream for UpstreamBody {
 }
 
 /// Sends a request and waits for the head of the answer. The body is written meanwhile.
-pub(crate) async fn send(request: Request<Bytes>, connect: Duration) -> Result<Response<UpstreamBody>, SendError> {
-    let (parts, body) = request.into_parts();
-    let (outgoing, request) = request_out(parts, body.len(), connect).map_err(send_error)?;
+pub(crate) async fn send(upstream: UpstreamRequest) -> Result<Response<UpstreamBody>, SendError> {
+    let (parts, body) = upstream.request.into_parts();
+    let (outgoing, request) = request_out(parts, body.len(), upstream.connect_timeout).map_err(send_error)?;
     let answer = pin!(client::send(request));
     let response = match select(answer, Box::pin(outgoing.send(body))).await {
         Either::Left((response, writing)) => {
@@ -42,7 +49,7 @@ pub(crate) async fn send(request: Request<Bytes>, connect: Duration) -> Result<R
         }
         Either::Right(((), answer)) => answer.await,
     };
-    Ok(response_in(response.map_err(send_error)?))
+    Ok(response_in(response.map_err(send_error)?, upstream.hold_back))
 }
 
 fn request_out(
@@ -72,10 +79,10 @@ fn request_out(
     Ok((outgoing, request))
 }
 
-fn response_in(response: types::Response) -> Response<UpstreamBody> {
+fn response_in(response: types::Response, hold_back: Duration) -> Response<UpstreamBody> {
     let status = StatusCode::from_u16(response.get_status_code()).unwrap_or(StatusCode::BAD_GATEWAY);
     let headers = headers_in(&response.get_headers());
-    let body = IncomingBody::new(Message::Response(response), content_length(&headers));
+    let body = IncomingBody::new(Message::Response(response), content_length(&headers), hold_back);
     let mut converted = Response::new(UpstreamBody(body));
     *converted.status_mut() = status;
     *converted.headers_mut() = headers;

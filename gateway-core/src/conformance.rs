@@ -75,10 +75,21 @@ pub async fn run<P: Platform>(platform: P, options: &Options) -> Report {
         "a response comes with its status, headers and body",
         send_whole(platform, upstream).await,
     );
-    note("a stream arrives as it is sent", send_stream(platform, upstream).await);
+    note(
+        "a stream arrives as it is sent",
+        send_stream(platform, upstream, Duration::ZERO).await,
+    );
+    note(
+        "a stream whose pieces may be held back begins as soon as it can, and arrives whole",
+        send_stream(platform, upstream, HOLD_BACK).await,
+    );
     note(
         "dropping a response cancels it upstream",
-        send_cancel(platform, upstream).await,
+        send_cancel(platform, upstream, Duration::ZERO).await,
+    );
+    note(
+        "dropping one whose pieces may be held back does as well",
+        send_cancel(platform, upstream, HOLD_BACK).await,
     );
     note("no connection is an error of its own", send_refused(platform).await);
     note(
@@ -185,17 +196,20 @@ async fn send_whole<P: Platform>(platform: &P, upstream: &str) -> Result<(), Str
     ensure(status == 404, || format!("status {status} for what is not there"))
 }
 
-async fn send_stream<P: Platform>(platform: &P, upstream: &str) -> Result<(), String> {
+async fn send_stream<P: Platform>(platform: &P, upstream: &str, hold_back: Duration) -> Result<(), String> {
     let started = platform.now();
     let mut body = platform
-        .send(stream_request(upstream)?)
+        .send(stream_request(upstream, hold_back)?)
         .await
         .map_err(|error| error.to_string())?
         .into_body();
     let mut first = None;
     let mut text = Vec::new();
     while let Some(piece) = body.next().await {
-        first.get_or_insert_with(|| platform.now());
+        if first.is_none() {
+            first = Some(platform.now());
+            platform.on_begun(&mut body);
+        }
         text.extend_from_slice(&piece.map_err(|error| error.to_string())?);
     }
     let (first, all) = (first.unwrap_or(started).since(started), platform.now().since(started));
@@ -205,13 +219,14 @@ async fn send_stream<P: Platform>(platform: &P, upstream: &str) -> Result<(), St
     })
 }
 
-async fn send_cancel<P: Platform>(platform: &P, upstream: &str) -> Result<(), String> {
+async fn send_cancel<P: Platform>(platform: &P, upstream: &str, hold_back: Duration) -> Result<(), String> {
     let mut body = platform
-        .send(stream_request(upstream)?)
+        .send(stream_request(upstream, hold_back)?)
         .await
         .map_err(|error| error.to_string())?
         .into_body();
     let _ = body.next().await;
+    platform.on_begun(&mut body);
     drop(body);
     for _ in 0..50 {
         platform.sleep(Duration::from_millis(20)).await;
@@ -262,9 +277,10 @@ async fn get<P: Platform>(platform: &P, url: &str) -> Result<(u16, Vec<u8>), Str
     Ok((status, whole))
 }
 
-fn stream_request(upstream: &str) -> Result<UpstreamRequest, String> {
+fn stream_request(upstream: &str, hold_back: Duration) -> Result<UpstreamRequest, String> {
     let body = r#"{"model":"conformance","stream":true,"max_tokens":60,"ignore_eos":true,"messages":[{"role":"user","content":"count"}]}"#;
-    request(Method::POST, &format!("{upstream}/v1/chat/completions"), body)
+    let request = request(Method::POST, &format!("{upstream}/v1/chat/completions"), body)?;
+    Ok(UpstreamRequest { hold_back, ..request })
 }
 
 fn request(method: Method, url: &str, body: &'static str) -> Result<UpstreamRequest, String> {
@@ -279,6 +295,7 @@ fn request(method: Method, url: &str, body: &'static str) -> Result<UpstreamRequ
         request,
         secret: None,
         connect_timeout: Duration::from_secs(2),
+        hold_back: Duration::ZERO,
     })
 }
 
@@ -340,3 +357,6 @@ async fn status<P: Platform>(platform: &P, cell: &CellAddress) -> Result<Vec<Rep
 fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(otherwise()) }
 }
+
+/// As long as the core lets pieces be held back where nobody says otherwise.
+const HOLD_BACK: Duration = Duration::from_millis(234);

@@ -66,6 +66,10 @@ pub trait Platform: Clone + 'static {
     /// When no response head arrived, with how far the request got.
     async fn send(&self, request: UpstreamRequest) -> Result<http::Response<Self::Body>, SendError>;
 
+    /// An answer has begun to come: from now on the pieces of its body may be held back as long as its request lets them.
+    /// Where reading is cheap there is nothing to do.
+    fn on_begun(&self, _body: &mut Self::Body) {}
+
     /// Lets `work` run to its end even when the response is complete or the client has left.
     fn after_response(&self, work: impl Future<Output = ()> + 'static);
 }
@@ -79,6 +83,10 @@ pub struct UpstreamRequest {
     pub secret: Option<SecretName>,
     /// The longest time that connecting may take.
     pub connect_timeout: Duration,
+    /// About how long what has come of the response's body may be held back so that more comes with it, at the pace of
+    /// what came before, from [`on_begun`](Platform::on_begun) on: reading has its price wherever a runtime hands over each
+    /// piece. Zero where somebody waits for them.
+    pub hold_back: Duration,
 }
 
 /// Why an upstream gave no response head, or no more of its body.

@@ -102,6 +102,18 @@ fn reasoning_calls_and_fields_of_the_engine_s_own_are_put_together() {
 }
 
 #[test]
+fn an_engine_that_gets_slow_is_waited_for() {
+    // At the edge pieces may be held back for as long as it was fast.
+    let at_once = Script::stream().then(chunk("one ").repeat(40));
+    let slow = (0..8).fold(at_once, |script, _| script.wait(350).then(chunk("late ")));
+    scripted().on("gets-slow", slow.then("data: [DONE]\n\n"));
+    let response = ask(&chat("tide-scripted", "gets-slow"));
+    assert_eq!(response.status, 200, "{}", response.text());
+    let said = ["one ".repeat(40), "late ".repeat(8)].concat();
+    assert_eq!(response.json()["choices"][0]["message"]["content"], said.as_str());
+}
+
+#[test]
 fn an_engine_that_hangs_in_the_middle_is_noticed() {
     SHARED.engine("solo-1").fault("hangs in the middle", Fault::Stall(3));
     // A server in front of an engine's core sends comments also while that hangs.

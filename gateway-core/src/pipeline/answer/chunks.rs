@@ -77,6 +77,7 @@ impl<P: Platform> Chunks<P> {
         if self.read.chunks == 0 {
             return Err(Garbage::Empty.into());
         }
+        self.platform.on_begun(&mut self.upstream);
         Ok(())
     }
 

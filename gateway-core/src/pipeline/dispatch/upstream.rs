@@ -62,7 +62,18 @@ fn upstream_request<P: Platform>(
         request: upstream,
         secret,
         connect_timeout: exchange.config.timeouts.connect,
+        hold_back: hold_back(order),
     })
+}
+
+/// How long pieces of the answer may be held back: a client that wants it whole sees none of them. An engine has to get
+/// slower that many times over, at once and for good, to be taken for silent.
+fn hold_back<P: Platform>(order: &Order<P>) -> Duration {
+    if order.request.stream {
+        Duration::ZERO
+    } else {
+        order.exchange.config.timeouts.between_bytes / HELD_BACK_SHARE
+    }
 }
 
 /// The endpoint's URL at a replica with that base URL.
@@ -105,6 +116,9 @@ pub(in crate::pipeline) async fn whole<P: Platform>(body: P::Body, limit: usize)
     })
 }
 
+/// Of the limit between two events, which is 30 s where nobody says otherwise, so much is a quarter of a second: some
+/// events at the pace of most engines, and a client that leaves has heard that much less.
+const HELD_BACK_SHARE: u32 = 128;
 /// How much of an unexpected content type is told.
 const CONTENT_TYPE_CHARS: usize = 100;
 /// Longer than a round trip around the Earth, after which it is known that a connection is closed; an engine that breaks
