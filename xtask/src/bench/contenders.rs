@@ -17,6 +17,15 @@ pub enum Bare {
     Component { component: PathBuf, host: PathBuf },
 }
 
+/// What a bare server does with a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relays {
+    /// It passes.
+    Pieces,
+    /// It is read to its end before it is answered, as whole answers are here.
+    Whole,
+}
+
 /// A gateway's threads, natively.
 #[derive(Clone, Copy, Debug)]
 pub enum Threads {
@@ -65,8 +74,9 @@ pub fn gateway(bench: &Bench, gateway: &Gateway, threads: Threads) -> Result<Chi
 ///
 /// # Errors
 /// When it does not get ready.
-pub fn bare(bench: &Bench, name: &str, bare: &Bare) -> Result<Child, TaskError> {
+pub fn bare(bench: &Bench, name: &str, bare: &Bare, relays: Relays) -> Result<Child, TaskError> {
     let upstream = &bench.upstream.url;
+    let gathers = relays == Relays::Whole;
     let command = match bare {
         Bare::Worker { folder } => {
             let bindings = bench.folder.join("bare-wrangler.toml");
@@ -77,6 +87,9 @@ pub fn bare(bench: &Bench, name: &str, bare: &Bare) -> Result<Child, TaskError> 
                 .arg("--direct");
             command.arg("--script").arg(folder).arg("--wrangler").arg(bindings);
             command.args(["--var", &format!("UPSTREAM={upstream}")]);
+            if gathers {
+                command.args(["--var", "GATHER=1"]);
+            }
             command
         }
         Bare::Component { component, host } => {
@@ -87,6 +100,9 @@ pub fn bare(bench: &Bench, name: &str, bare: &Bare) -> Result<Child, TaskError> 
                 .arg("--manifest")
                 .arg(workspace::root().join("tests/bare/spin/spin.toml"));
             command.args(["--variable", &format!("upstream={upstream}")]);
+            if gathers {
+                command.args(["--variable", "gather=1"]);
+            }
             command
         }
     };

@@ -39,6 +39,14 @@ pub struct Server<'a> {
     group: u32,
 }
 
+/// A server, and what it is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Who.
+    pub server: Server<'a>,
+    mode: Mode,
+}
+
 /// What to ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -80,6 +88,11 @@ impl<'a> Server<'a> {
     /// The same server where it listens at `url` too.
     pub fn at(self, url: &'a str) -> Self {
         Self { url, ..self }
+    }
+
+    /// It, asked for answers of that kind.
+    pub fn asked(self, mode: Mode) -> Asked<'a> {
+        Asked { server: self, mode }
     }
 }
 
@@ -135,13 +148,13 @@ impl Meter {
     ///
     /// # Errors
     /// When an answer is no success.
-    pub fn compare(&self, base: &Server, ours: &Server, mode: Mode) -> Result<Measured<Throughput>, TaskError> {
+    pub fn compare(&self, base: Asked, ours: Asked) -> Result<Measured<Throughput>, TaskError> {
         let mut rounds = Vec::new();
         // The first round warms both up and does not count.
         for round in 0..=self.rounds {
             let pair = Measured {
-                base: self.throughput(base, mode)?,
-                ours: self.throughput(ours, mode)?,
+                base: self.throughput(&base)?,
+                ours: self.throughput(&ours)?,
             };
             if round > 0 {
                 let Measured {
@@ -150,7 +163,7 @@ impl Meter {
                 } = &pair;
                 terminal::note(&format!(
                     "{} {:.0}/s, {} {:.0}/s",
-                    base.name, theirs.per_s, ours.name, our.per_s
+                    base.server.name, theirs.per_s, ours.server.name, our.per_s
                 ));
                 rounds.push(pair);
             }
@@ -176,14 +189,15 @@ impl Meter {
         })
     }
 
-    fn throughput(&self, server: &Server, mode: Mode) -> Result<Throughput, TaskError> {
+    fn throughput(&self, asked: &Asked) -> Result<Throughput, TaskError> {
+        let Asked { server, mode } = *asked;
         let before = usage::cpu(server.group).unwrap_or_default();
         let load = Load {
             mode,
             connections: CONNECTIONS,
             rate: None,
         };
-        let report = self.run(server, &load)?;
+        let report = self.run(&server, &load)?;
         let used = usage::cpu(server.group).unwrap_or_default().saturating_sub(before);
         let (per_s, answers) = (figure(&report, "per_s")?, figure(&report, "answers")?);
         Ok(Throughput {

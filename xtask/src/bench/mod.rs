@@ -28,8 +28,8 @@ use crate::runtime::Runtime;
 use crate::setup::{node_modules, tested_tables, wasm_toolchain};
 use crate::{spin, terminal, workspace};
 
-use contenders::{Bare, Threads, bare, config, gateway};
-use measure::{Meter, Mode, Server};
+use contenders::{Bare, Relays, Threads, bare, config, gateway};
+use measure::{Asked, Meter, Mode, Server};
 use table::{Row, Target};
 
 /// Measures every runtime, or one, and prints the table; fails when a target is missed.
@@ -108,58 +108,110 @@ impl Bench {
     }
 
     fn cloudflare(&self) -> Result<Vec<Row>, TaskError> {
-        let servers = terminal::step("build and start four Workers", || {
-            node_modules(&workspace::root().join("tests/miniflare"))?;
-            let tidegate = gateway(self, &build_of(Runtime::Cloudflare, self)?, Threads::Default)?;
-            let script = |folder: &str| Bare::Worker {
-                folder: workspace::root().join("tests/bare").join(folder),
-            };
-            let javascript = bare(self, "bare-js", &script("cloudflare-js"))?;
-            let reading = bare(self, "reading-js", &script("cloudflare-js-reading"))?;
-            let folder = build::bare_cloudflare(&wasm_toolchain()?)?;
-            Ok((
-                tidegate,
-                bare(self, "bare-worker", &Bare::Worker { folder })?,
-                javascript,
-                reading,
-            ))
-        })?;
-        let ours = Server::new("tidegate", &servers.0, &self.key.key);
-        let rust = Server::new("bare Worker", &servers.1, "none");
-        let javascript = Server::new("JavaScript", &servers.2, "none");
-        let mut rows = Vec::new();
-        for (mode, what, of_js) in [
-            (Mode::Requests, "workerd, requests/s", "  bare Worker, requests/s"),
-            (Mode::Streams, "workerd, streams/s", "  bare Worker, streams/s"),
-        ] {
-            let measured = terminal::step(what, || self.meter.compare(&rust, &ours, mode))?;
-            rows.push(Row::share(what, rust.name, measured, Target::AtLeast(0.50)));
-            let measured = terminal::step(of_js.trim(), || self.meter.compare(&javascript, &rust, mode))?;
-            rows.push(Row::share(of_js, javascript.name, measured, Target::None));
-        }
+        let [tidegate, passing, gathering, javascript, reading] =
+            terminal::step("build and start five Workers", || self.workers())?;
+        let ours = Server::new("tidegate", &tidegate, &self.key.key);
+        let rust = Server::new("bare Worker", &passing, "none");
+        let gathering = Server::new("bare Worker", &gathering, "none");
+        let javascript = Server::new("JavaScript", &javascript, "none");
         // What a share of the bare Worker can be at best for whoever reads streams.
-        let reading = Server::new("JavaScript that reads", &servers.3, "none");
-        let what = "  JS that reads, streams/s";
-        let measured = terminal::step(what.trim(), || self.meter.compare(&rust, &reading, Mode::Streams))?;
-        rows.push(Row::share(what, rust.name, measured, Target::None));
-        Ok(rows)
+        let reading = Server::new("JS that reads", &reading, "none");
+        let (requests, streams) = (Mode::Requests, Mode::Streams);
+        let target = Target::AtLeast(0.50);
+        Ok(vec![
+            self.share(
+                "workerd, requests/s",
+                gathering.asked(requests),
+                ours.asked(requests),
+                target,
+            )?,
+            self.share(
+                "  one body, requests/s",
+                rust.asked(requests),
+                ours.asked(requests),
+                Target::None,
+            )?,
+            self.share(
+                "  bare Worker, requests/s",
+                javascript.asked(requests),
+                rust.asked(requests),
+                Target::None,
+            )?,
+            self.share("workerd, streams/s", rust.asked(streams), ours.asked(streams), target)?,
+            self.share(
+                "  bare Worker, streams/s",
+                javascript.asked(streams),
+                rust.asked(streams),
+                Target::None,
+            )?,
+            self.share(
+                "  JS that reads, streams/s",
+                rust.asked(streams),
+                reading.asked(streams),
+                Target::None,
+            )?,
+        ])
+    }
+
+    /// The gateway; a bare Worker that passes everything through, and one that gathers whole answers; two in JavaScript, of
+    /// which the second reads what passes.
+    fn workers(&self) -> Result<[Child; 5], TaskError> {
+        node_modules(&workspace::root().join("tests/miniflare"))?;
+        let tidegate = gateway(self, &build_of(Runtime::Cloudflare, self)?, Threads::Default)?;
+        let script = |folder: &str| Bare::Worker {
+            folder: workspace::root().join("tests/bare").join(folder),
+        };
+        let rust = Bare::Worker {
+            folder: build::bare_cloudflare(&wasm_toolchain()?)?,
+        };
+        Ok([
+            tidegate,
+            bare(self, "bare-worker", &rust, Relays::Pieces)?,
+            bare(self, "gathering-worker", &rust, Relays::Whole)?,
+            bare(self, "bare-js", &script("cloudflare-js"), Relays::Pieces)?,
+            bare(self, "reading-js", &script("cloudflare-js-reading"), Relays::Pieces)?,
+        ])
     }
 
     fn spin(&self) -> Result<Vec<Row>, TaskError> {
-        let (tidegate, component) = terminal::step("build and start two Spin components", || {
+        let [tidegate, passing, gathering] = terminal::step("build and start three Spin components", || {
             let host = spin::host()?;
             let tidegate = gateway(self, &build_of(Runtime::Spin, self)?, Threads::Default)?;
             let component = build::bare_spin(&wasm_toolchain()?)?;
-            Ok((tidegate, bare(self, "bare-spin", &Bare::Component { component, host })?))
+            let component = Bare::Component { component, host };
+            let passing = bare(self, "bare-spin", &component, Relays::Pieces)?;
+            Ok([
+                tidegate,
+                passing,
+                bare(self, "gathering-spin", &component, Relays::Whole)?,
+            ])
         })?;
         let ours = Server::new("tidegate", &tidegate, &self.key.key);
-        let bare = Server::new("bare component", &component, "none");
-        let modes = [(Mode::Requests, "Spin, requests/s"), (Mode::Streams, "Spin, streams/s")];
-        let compare = |(mode, what)| {
-            let measured = terminal::step(what, || self.meter.compare(&bare, &ours, mode))?;
-            Ok(Row::share(what, bare.name, measured, Target::AtLeast(0.70)))
-        };
-        modes.into_iter().map(compare).collect()
+        let passing = Server::new("bare component", &passing, "none");
+        let gathering = Server::new("bare component", &gathering, "none");
+        let (requests, streams) = (Mode::Requests, Mode::Streams);
+        let target = Target::AtLeast(0.70);
+        Ok(vec![
+            self.share(
+                "Spin, requests/s",
+                gathering.asked(requests),
+                ours.asked(requests),
+                target,
+            )?,
+            self.share(
+                "  one body, requests/s",
+                passing.asked(requests),
+                ours.asked(requests),
+                Target::None,
+            )?,
+            self.share("Spin, streams/s", passing.asked(streams), ours.asked(streams), target)?,
+        ])
+    }
+
+    /// The row of that name.
+    fn share(&self, what: &'static str, base: Asked, ours: Asked, target: Target) -> Result<Row, TaskError> {
+        let measured = terminal::step(what.trim(), || self.meter.compare(base, ours))?;
+        Ok(Row::share(what, base.server.name, measured, target))
     }
 }
 
