@@ -45,18 +45,22 @@ createInterface({ input: spin.stdout }).on('line', (line) => {
   if (url) console.log(`ready url=${url}`);
   else console.error(line);
 });
+let isStopping = false;
 spin.on('error', (error) => end(error.message));
-spin.on('exit', (status, signal) => end(`spin ended with ${status ?? signal}`));
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => end());
+spin.on('exit', (status, signal) => end(isStopping ? undefined : `spin ended with ${status ?? signal}`));
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, stop);
 
-function end(failure) {
-  if (spin.pid) {
-    try {
-      process.kill(-spin.pid, 'SIGTERM');
-    } catch {
-      // It is gone.
-    }
+function stop() {
+  isStopping = true;
+  try {
+    process.kill(-spin.pid, 'SIGTERM');
+  } catch {
+    end();
   }
+}
+
+// Spin is gone: it writes into the folder until then.
+function end(failure) {
   rmSync(folder, { recursive: true, force: true });
   if (failure) console.error(failure);
   process.exit(failure ? 1 : 0);
