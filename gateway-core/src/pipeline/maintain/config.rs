@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::observe::{Event, StoreAccess};
 use crate::pipeline::context::within;
 use crate::pipeline::failure::Failure;
-use crate::pipeline::state::{Gateway, LONGEST_LOOK, Look};
+use crate::pipeline::state::{Gateway, LONGEST_LOOK, LOOKER_IS_GONE, Look};
 use crate::platform::{Platform, StoreError};
 use crate::time::Timestamp;
 
@@ -34,7 +34,7 @@ pub(in crate::pipeline) async fn current_config<P: Platform>(
                 return Ok(config);
             }
             Look::First => refresh_config(gateway, platform).await,
-            Look::Await if now.since(arrived) < LONGEST_LOOK => platform.sleep(GLANCE_EVERY).await,
+            Look::Await if now.since(arrived) <= LOOKER_IS_GONE => platform.sleep(GLANCE_EVERY).await,
             Look::Await => return Err(Failure::ConfigUnread { wait: GLANCE_EVERY }),
             Look::Refused(wait) => return Err(Failure::ConfigUnread { wait }),
         }

@@ -102,8 +102,8 @@ impl Look {
 
 /// What a request has to do where no look has succeeded.
 fn first(now: Timestamp, began: &mut Option<Timestamp>, failed: Option<Timestamp>) -> Look {
-    // Who looks may be gone: its client has left, or its isolate was ended.
-    if began.is_some_and(|began| now.since(began) < LONGEST_LOOK) {
+    // Who looks may be gone: its client has left, or its isolate was ended. If not, it says in a moment how it went.
+    if began.is_some_and(|began| now.since(began) < LOOKER_IS_GONE) {
         return Look::Await;
     }
     let pause = failed.map_or(Duration::ZERO, |failed| LOOK_AGAIN.saturating_sub(now.since(failed)));
@@ -116,6 +116,8 @@ fn first(now: Timestamp, began: &mut Option<Timestamp>, failed: Option<Timestamp
 
 /// The longest that a look may take.
 pub(in crate::pipeline) const LONGEST_LOOK: Duration = Duration::from_secs(2);
+/// When whoever began a look has said how it went, or is gone.
+pub(in crate::pipeline) const LOOKER_IS_GONE: Duration = Duration::from_millis(2_500);
 /// Time between a first look that failed and the next.
 pub(in crate::pipeline) const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -141,10 +143,22 @@ mod tests {
         let mut looks = Looks::default();
         assert_eq!(looks.next(at(0), &REFUSING), Look::First);
         assert_eq!(looks.next(at(0), &REFUSING), Look::Await);
-        assert_eq!(looks.next(at(1_999), &REFUSING), Look::Await);
-        assert_eq!(looks.next(at(2_000), &REFUSING), Look::First, "the one before is gone");
-        looks.on_looked(at(2_010), true);
-        assert_eq!(looks.next(at(2_010), &REFUSING), Look::NotNeeded);
+        assert_eq!(looks.next(at(2_499), &REFUSING), Look::Await);
+        assert_eq!(looks.next(at(2_500), &REFUSING), Look::First, "the one before is gone");
+        looks.on_looked(at(2_510), true);
+        assert_eq!(looks.next(at(2_510), &REFUSING), Look::NotNeeded);
+    }
+
+    #[test]
+    fn who_waited_for_a_look_in_vain_does_not_look_again() {
+        let mut looks = Looks::default();
+        looks.next(at(0), &REFUSING);
+        assert_eq!(looks.next(at(2_010), &REFUSING), Look::Await);
+        looks.on_looked(at(2_020), false);
+        assert_eq!(
+            looks.next(at(2_030), &REFUSING),
+            Look::Refused(Duration::from_millis(990))
+        );
     }
 
     #[test]

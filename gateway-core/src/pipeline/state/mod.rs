@@ -16,7 +16,7 @@ pub(super) use blamed::Blamed;
 pub(super) use estimates::{Estimates, ModelEstimate};
 pub use gateway::Gateway;
 pub(super) use lease_caches::{LeaseCaches, SharedLeaseCache};
-pub(super) use looks::{LONGEST_LOOK, Look};
+pub(super) use looks::{LONGEST_LOOK, LOOKER_IS_GONE, Look};
 pub(super) use permit_caches::PermitCaches;
 pub(super) use shutdown::Shutdown;
 pub(super) use silent_cells::SharedSilentCells;
