@@ -234,6 +234,8 @@ fn operators_read_budgets_and_set_their_limits() {
         "{}",
         set.text()
     );
+    let day = admin(Request::new("PUT", path).body(r#"{"tokens_per_day": 700000}"#));
+    assert_eq!(day.json()["limits"]["tokens_per_minute"], 50, "{}", day.text());
     on("operated", 10, 1);
     assert_limited(&send("operated", &ask("operated", 60, 1)), "insufficient_quota");
     assert_eq!(of(admin(Request::new("DELETE", path)))["overridden"], false);

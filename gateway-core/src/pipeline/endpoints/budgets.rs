@@ -8,6 +8,7 @@ use futures::future::join_all;
 use http::request::Parts;
 use http::{Method, Response};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::api::{Dialect, RequestError};
 use crate::auth::{authenticate, authenticate_admin};
@@ -65,8 +66,8 @@ pub(in crate::pipeline) async fn list<P: Platform>(
     Ok(response::json(to_json(&listed)))
 }
 
-/// `GET`, `PUT` and `DELETE /admin/budgets/TENANT/NAME`: reads a budget, sets limits in place of the configuration's, or
-/// puts those back. Limits hold everywhere within a third of `leases.ttl_ms`.
+/// `GET`, `PUT` and `DELETE /admin/budgets/TENANT/NAME`: reads a budget, changes some of its limits, or puts the
+/// configuration's back. Limits hold everywhere within a third of `leases.ttl_ms`.
 pub(in crate::pipeline) async fn change<P, B, E>(
     exchange: &Exchange<P>,
     asked: &str,
@@ -89,7 +90,8 @@ where
     match head.method {
         Method::PUT => {
             let text = receive(&exchange.platform, &head.headers, body, &exchange.config).await?;
-            call(exchange, budget, SetLimits(Some(limits(&text)?))).await?;
+            let in_force = status(exchange, budget).await?.limits;
+            call(exchange, budget, SetLimits(Some(changed(in_force, &text)?))).await?;
         }
         Method::DELETE => {
             call(exchange, budget, SetLimits(None)).await?;
@@ -124,18 +126,47 @@ async fn call<P: Platform>(
     })
 }
 
-fn limits(text: &[u8]) -> Result<BudgetLimits, RequestError> {
-    let wrong = |detail: String| RequestError::WrongLimits { detail };
-    let written: LimitsJson = serde_json::from_slice(text).map_err(|error| wrong(error.to_string()))?;
+/// The limits in force, with those that `text` names in place of what they were: a JSON merge patch (RFC 7396), in which
+/// `null` takes a limit away. A burst of a minute's worth stays one where it is not named.
+fn changed(in_force: BudgetLimits, text: &[u8]) -> Result<BudgetLimits, RequestError> {
+    let wrong = |detail: &str| RequestError::WrongLimits {
+        detail: detail.to_owned(),
+    };
+    let change: Map<String, Value> = serde_json::from_slice(text).map_err(|error| wrong(&error.to_string()))?;
+    if change.is_empty() {
+        return Err(wrong("they change nothing"));
+    }
+    let mut merged = in_force_json(in_force);
+    for (rate, burst) in [
+        ("tokens_per_minute", "burst_tokens"),
+        ("requests_per_minute", "burst_requests"),
+    ] {
+        if change.contains_key(rate) && merged.get(rate) == merged.get(burst) {
+            merged.remove(burst);
+        }
+    }
+    for (name, value) in change {
+        if merged.remove(&name).is_none() || !value.is_null() {
+            merged.insert(name, value);
+        }
+    }
+    let written: LimitsJson = serde_json::from_value(merged.into()).map_err(|error| wrong(&error.to_string()))?;
     let limits = BudgetLimits::from(written);
     if written == LimitsJson::default() {
-        Err(wrong("they limit nothing".to_owned()))
+        Err(wrong(
+            "nothing would be limited: DELETE puts the configuration's limits back",
+        ))
     } else if limits.is_sound() {
         Ok(limits)
     } else {
-        Err(wrong(
-            "a figure is out of range, as docs/budgets.md tells them".to_owned(),
-        ))
+        Err(wrong("a figure is out of range, as docs/budgets.md tells them"))
+    }
+}
+
+fn in_force_json(limits: BudgetLimits) -> Map<String, Value> {
+    match serde_json::to_value(LimitsJson::from(limits)) {
+        Ok(Value::Object(members)) => members,
+        Ok(_) | Err(_) => Map::new(),
     }
 }
 
@@ -275,6 +306,91 @@ impl LeftJson {
             held,
             debt: left.min(0).unsigned_abs(),
             spent,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IN_FORCE: BudgetLimits = BudgetLimits {
+        tokens: Some(Rate {
+            per_minute: 1_000,
+            burst: 1_000,
+        }),
+        requests: Some(Rate {
+            per_minute: 60,
+            burst: 5,
+        }),
+        tokens_per_day: Some(90_000),
+        concurrent_requests: None,
+        day_starts_at_minute: 60,
+    };
+
+    fn after(change: &str) -> Result<BudgetLimits, String> {
+        changed(IN_FORCE, change.as_bytes()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn limits_that_are_not_named_stay() {
+        let tokens = |per_minute, burst| Some(Rate { per_minute, burst });
+        for (change, expected) in [
+            (
+                r#"{"tokens_per_minute":50}"#,
+                BudgetLimits {
+                    tokens: tokens(50, 50),
+                    ..IN_FORCE
+                },
+            ),
+            (
+                r#"{"burst_tokens":50}"#,
+                BudgetLimits {
+                    tokens: tokens(1_000, 50),
+                    ..IN_FORCE
+                },
+            ),
+            (
+                r#"{"requests_per_minute":30}"#,
+                BudgetLimits {
+                    requests: tokens(30, 5),
+                    ..IN_FORCE
+                },
+            ),
+            (
+                r#"{"tokens_per_day":null}"#,
+                BudgetLimits {
+                    tokens_per_day: None,
+                    ..IN_FORCE
+                },
+            ),
+            (
+                r#"{"tokens_per_minute":null,"concurrent_requests":3}"#,
+                BudgetLimits {
+                    tokens: None,
+                    concurrent_requests: Some(3),
+                    ..IN_FORCE
+                },
+            ),
+        ] {
+            assert_eq!(after(change), Ok(expected), "{change}");
+        }
+    }
+
+    #[test]
+    fn a_change_that_makes_no_sense_is_refused() {
+        let all = r#"{"tokens_per_minute":null,"requests_per_minute":null,"burst_requests":null,"tokens_per_day":null,
+            "day_starts_at_minute":null}"#;
+        for (change, why) in [
+            ("{}", "change nothing"),
+            (all, "nothing would be limited"),
+            (r#"{"tokens":5}"#, "unknown field"),
+            (r#"{"tokens":null}"#, "unknown field"),
+            (r#"{"tokens_per_minute":"5"}"#, "invalid type"),
+            ("[]", "invalid type"),
+        ] {
+            let error = after(change).expect_err(change);
+            assert!(error.contains(why), "{change}: {error}");
         }
     }
 }
