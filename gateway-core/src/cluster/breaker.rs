@@ -1,4 +1,6 @@
-//! The breaker of one replica: after failures in a row nothing is sent there for a while, then one request probes.
+//! The breaker of one replica: after failures in a row nothing is sent there for a while, then one request probes. A probe
+//! is heard of when its answer begins. One of which nothing is heard for a while holds up nobody: the next one passes, and
+//! whichever is heard of first decides.
 
 use std::time::Duration;
 
@@ -24,8 +26,16 @@ pub(super) enum Breaker {
     Closed { failures: u32 },
     /// Nothing passes before that moment, then one request may probe.
     Open { until: Timestamp },
-    /// This request is the probe; nothing else passes until it ends.
-    HalfOpen { probe: PermitId },
+    /// This request is the probe, the latest one.
+    HalfOpen {
+        probe: PermitId,
+        /// Nothing else passes before that moment. Of a version that does not tell, it has passed.
+        #[serde(default)]
+        until: Timestamp,
+        /// The first probe, where nothing has been heard of it in time.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        first: Option<PermitId>,
+    },
 }
 
 impl Default for Breaker {
@@ -39,29 +49,40 @@ impl Breaker {
     pub fn passes(self, now: Timestamp) -> bool {
         match self {
             Self::Closed { .. } => true,
-            Self::Open { until } => now >= until,
-            Self::HalfOpen { .. } => false,
+            Self::Open { until } | Self::HalfOpen { until, .. } => now >= until,
         }
     }
 
     /// How long until a request may pass, as far as that is known.
     pub fn recovery(self, now: Timestamp) -> Option<Duration> {
         match self {
-            Self::Open { until } => Some(until.since(now)),
-            Self::Closed { .. } | Self::HalfOpen { .. } => None,
+            Self::Open { until } | Self::HalfOpen { until, .. } => Some(until.since(now)),
+            Self::Closed { .. } => None,
+        }
+    }
+
+    /// Whether what becomes of this request decides what follows.
+    pub fn is_probed_by(self, permit: PermitId) -> bool {
+        match self {
+            Self::HalfOpen { probe, first, .. } => permit == probe || first == Some(permit),
+            Self::Closed { .. } | Self::Open { .. } => false,
         }
     }
 
     /// A request was let pass.
-    pub fn on_pass(&mut self, probe: PermitId) {
-        if let Self::Open { .. } = self {
-            *self = Self::HalfOpen { probe };
-        }
+    pub fn on_pass(&mut self, now: Timestamp, probe: PermitId) {
+        let first = match *self {
+            Self::Closed { .. } => return,
+            Self::Open { .. } => None,
+            Self::HalfOpen { probe, first, .. } => first.or(Some(probe)),
+        };
+        let until = now + PROBE_HOLDS;
+        *self = Self::HalfOpen { probe, until, first };
     }
 
-    /// A request ended, or its permit expired (then the outcome is unknown).
+    /// A request was answered or ended, or its permit expired (then the outcome is unknown).
     pub fn on_outcome(&mut self, now: Timestamp, permit: PermitId, outcome: Outcome, policy: BreakerPolicy) {
-        let was_probe = matches!(self, Self::HalfOpen { probe } if *probe == permit);
+        let was_probe = self.is_probed_by(permit);
         *self = match (outcome, *self) {
             (Outcome::Served, Self::Closed { .. }) => Self::default(),
             (Outcome::Served, Self::HalfOpen { .. }) if was_probe => Self::default(),
@@ -80,6 +101,10 @@ impl Breaker {
         };
     }
 }
+
+/// For how long a probe keeps others away when nothing is heard of it: about twice as long as one may take that is answered
+/// with a stream. What is answered whole says nothing until all of it is there.
+const PROBE_HOLDS: Duration = Duration::from_secs(20);
 
 #[cfg(test)]
 mod tests {
@@ -117,8 +142,9 @@ mod tests {
         let mut breaker = opened();
         assert_eq!(breaker.recovery(at(1)), Some(Duration::from_secs(4)));
         assert!(breaker.passes(at(5)));
-        breaker.on_pass(PermitId(7));
+        breaker.on_pass(at(5), PermitId(7));
         assert!(!breaker.passes(at(6)), "a probe is on its way");
+        assert_eq!(breaker.recovery(at(6)), Some(Duration::from_secs(19)));
         breaker.on_outcome(at(6), PermitId(3), Outcome::Served, POLICY);
         assert!(!breaker.passes(at(6)), "an older request's end is no probe");
         let mut closed = breaker;
@@ -131,8 +157,29 @@ mod tests {
     #[test]
     fn a_probe_that_vanished_leaves_room_for_the_next() {
         let mut breaker = opened();
-        breaker.on_pass(PermitId(7));
+        breaker.on_pass(at(5), PermitId(7));
         breaker.on_outcome(at(9), PermitId(7), Outcome::Unknown, POLICY);
         assert!(breaker.passes(at(9)));
+    }
+
+    #[test]
+    fn a_probe_of_which_nothing_is_heard_lets_others_pass_and_still_counts() {
+        let mut breaker = opened();
+        for (second, permit) in [(5, 7), (25, 8), (45, 9)] {
+            assert!(!breaker.passes(at(second - 1)));
+            assert!(breaker.passes(at(second)));
+            breaker.on_pass(at(second), PermitId(permit));
+        }
+        for (permit, outcome, passes) in [
+            (7, Outcome::Served, true),
+            (9, Outcome::Served, true),
+            (7, Outcome::Failed, false),
+            (9, Outcome::Failed, false),
+            (8, Outcome::Served, false),
+        ] {
+            let mut breaker = breaker;
+            breaker.on_outcome(at(46), PermitId(permit), outcome, POLICY);
+            assert_eq!(breaker.passes(at(46)), passes, "{permit} {outcome:?}");
+        }
     }
 }

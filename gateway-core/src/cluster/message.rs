@@ -21,7 +21,7 @@ pub enum ClusterCommand {
     Extend(Extend),
     /// Requests still run under these permits.
     Renew(Renew),
-    /// Permits have ended, or a part of them, or a request under them.
+    /// Permits have ended, or a part of them, or a request under them; or a probe was answered.
     Release(Releases),
     /// Tell what every replica holds.
     Status,
@@ -108,7 +108,7 @@ pub struct Release {
     pub replica: Option<ReplicaName>,
     /// Whether requests of this holder were served there that the cell was not told of, before the one that ended now.
     pub served_before: bool,
-    /// How the request ended.
+    /// How the request ended, or goes.
     pub outcome: Outcome,
 }
 
@@ -132,6 +132,14 @@ impl Release {
         }
     }
 
+    /// A request is being answered, and goes on. Whatever becomes of the rest, its replica is not to be taken for dead.
+    pub fn answered(permit: PermitId, replica: ReplicaName) -> Self {
+        Self {
+            left: Some(Capacity::MOST),
+            ..Self::of_all(permit, Some(replica), Outcome::Served)
+        }
+    }
+
     /// A request failed whose part of a permit went back before.
     pub fn late(permit: PermitId, replica: ReplicaName, served_before: bool) -> Self {
         Self {
@@ -141,7 +149,7 @@ impl Release {
         }
     }
 
-    /// Whether it tells how a request ended. What goes back of a permit while requests run under it says nothing of them.
+    /// Whether it tells how a request went. What goes back of a permit while requests run under it says nothing of them.
     pub fn tells_outcome(&self) -> bool {
         self.left.is_none() || self.served_before || self.outcome != Outcome::Unknown
     }
@@ -205,6 +213,10 @@ pub struct Grant {
     /// Why there; `None` where the permit was held already, and from a cell of a version that does not tell.
     #[serde(default)]
     pub choice: Option<ChoiceReason>,
+    /// Whether the replica's breaker waits for news of this request: then the cell is told once it is being answered. A cell
+    /// of a version that does not say so waits for its end.
+    #[serde(default)]
+    pub is_probe: bool,
     /// Whether the cell knows the policy by its digest from now on. A cell of a version that does not tell knows none.
     #[serde(default)]
     pub knows_policy: bool,

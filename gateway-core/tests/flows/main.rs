@@ -13,6 +13,7 @@ mod event_log;
 mod ladder;
 mod leaving;
 mod lending;
+mod probes;
 mod recordings;
 mod silent_cells;
 mod streams;

@@ -2,7 +2,7 @@
 //! what another replica can save, it saves.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tidegate_tests::engine::Fault;
@@ -11,7 +11,7 @@ use tidegate_tests::scripted::Script;
 
 use crate::support::{
     AWAY, Expected, SHARED, ask, ask_away, ask_stream, assert_error, assert_error_object, chat, chat_stream, chunk,
-    eventually, scripted, with,
+    eventually, post_chat, scripted, with,
 };
 
 #[test]
@@ -364,10 +364,19 @@ fn a_replica_that_keeps_failing_is_left_alone_until_it_has_recovered() {
         "an open breaker lets nothing through"
     );
     thread::sleep(Duration::from_secs(wait));
-    assert_eq!(ask_away("tide-fragile", "after it recovered").status, 200);
+    engine.fault("a long answer", Fault::Stall(1));
+    let probe = chat_stream("tide-fragile", "a long answer").to_string();
+    let mut probe = post_chat(probe).open(AWAY.gateway.address());
+    probe.read_until("data:");
+    let begun = Instant::now();
     eventually("the breaker is closed", || {
-        ask_away("tide-fragile", "and again").status == 200
+        ask_away("tide-fragile", "meanwhile").status == 200
     });
+    let took = begun.elapsed();
+    assert!(
+        took < Duration::from_millis(2_000),
+        "the answer ends a second after it has begun, and not well: {took:?}"
+    );
 }
 
 fn replica_that_saw(text: &str) -> &'static str {

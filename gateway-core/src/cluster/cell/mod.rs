@@ -81,6 +81,7 @@ impl ClusterCell {
                 lent: None,
                 load: self.load(now, &policy),
                 choice: None,
+                is_probe: self.replicas.breaker(replica).is_probed_by(acquire.permit),
                 knows_policy: true,
             });
         }
@@ -107,8 +108,9 @@ impl ClusterCell {
             capacity: one.times(1 + lent.unwrap_or_default()),
         };
         self.permits.hold(held, now + acquire.ttl);
-        self.replicas.on_pass(&replica, acquire.permit);
+        self.replicas.on_pass(now, &replica, acquire.permit);
         ClusterReply::Granted(Grant {
+            is_probe: self.replicas.breaker(&replica).is_probed_by(acquire.permit),
             replica,
             lent,
             load: self.load(now, &policy),

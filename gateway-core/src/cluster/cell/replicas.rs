@@ -40,13 +40,13 @@ impl Replicas {
     }
 
     /// A request is sent there.
-    pub fn on_pass(&mut self, replica: &ReplicaName, permit: PermitId) {
+    pub fn on_pass(&mut self, now: Timestamp, replica: &ReplicaName, permit: PermitId) {
         if let Some(breaker) = self.breakers.get_mut(replica) {
-            breaker.on_pass(permit);
+            breaker.on_pass(now, permit);
         }
     }
 
-    /// A request ended there, or its permit expired.
+    /// A request was answered or ended there, or its permit expired.
     pub fn with_breaker(&mut self, replica: &ReplicaName, change: impl FnOnce(&mut Breaker)) {
         let mut breaker = self.breaker(replica);
         change(&mut breaker);

@@ -173,6 +173,48 @@ fn a_probe_whose_room_went_back_is_awaited_until_it_is_known_how_it_ended() {
 }
 
 #[test]
+fn a_probe_closes_the_breaker_when_it_is_answered_and_keeps_its_room_to_its_end() {
+    let mut cell = ClusterCell::default();
+    let replica = granted(&mut cell, at(0), acquire(1));
+    let one = ReplicaName::from("http://b");
+    cell.apply(at(0), release(1, replica.clone(), Outcome::Failed));
+    let other = Acquire {
+        tried: vec![if replica.as_ref() == Some(&one) {
+            "http://a".into()
+        } else {
+            one
+        }],
+        ..acquire(2)
+    };
+    let Some(replica) = replica else { panic!("not granted") };
+    for asking in 0..2 {
+        let ClusterReply::Granted(grant) = cell.apply(at(5), ClusterCommand::Acquire(other.clone())) else {
+            panic!("not granted")
+        };
+        assert_eq!(
+            (grant.replica, grant.is_probe),
+            (replica.clone(), true),
+            "asked again: {asking}"
+        );
+    }
+    let next = |permit| Acquire {
+        permit: PermitId(permit),
+        ..other.clone()
+    };
+    assert_eq!(granted(&mut cell, at(6), next(3)), None, "a probe is on its way");
+    let answered = Releases {
+        releases: vec![Release::answered(PermitId(2), replica)],
+        breaker: POLICY,
+    };
+    cell.apply(at(7), ClusterCommand::Release(answered));
+    let ClusterReply::Granted(grant) = cell.apply(at(7), ClusterCommand::Acquire(next(4))) else {
+        panic!("not granted")
+    };
+    assert!(!grant.is_probe);
+    assert_eq!(running(&mut cell, at(7)), 2, "the probe still runs");
+}
+
+#[test]
 fn what_was_tried_is_not_tried_again() {
     let mut cell = ClusterCell::default();
     let first = granted(&mut cell, at(0), acquire(1)).unwrap();

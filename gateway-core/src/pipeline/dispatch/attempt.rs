@@ -71,7 +71,10 @@ pub(in crate::pipeline) async fn attempt<P: Platform>(
     let until = order.exchange.platform.now() + order.exchange.config.timeouts.whole_answer;
     let opened = order.exchange.within(limit, open(order, target, replica)).await;
     let answered = match opened.unwrap_or(Err(AttemptError::FirstByteTimeout)) {
-        Ok(opened) => take(order, opened, until).await,
+        Ok(opened) => {
+            slot.on_answered();
+            take(order, opened, until).await
+        }
         Err(error) => Err(error),
     };
     match answered {
@@ -98,7 +101,17 @@ async fn admit<P: Platform>(
     let limit = time_left(order)?;
     let client = ClusterClient::new(&order.exchange, &target.serving.cluster);
     let permit = Permit::acquire(client, wanted(order, target), tried).await?;
+    let limit = match order.request.asked_as {
+        AskedAs::Stream if permit.is_probe() => limit.min(PROBE_BEGINS_WITHIN + prefill(target)),
+        AskedAs::Stream | AskedAs::Whole(_) => limit,
+    };
     Ok((permit, limit))
+}
+
+/// How long the target's prompt keeps a replica that has nothing else to do.
+fn prefill(target: &Target<'_>) -> Duration {
+    let seconds = target.count.prompt.0 as f64 / target.serving.cluster.prefill_tokens_per_s;
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 
 fn on_answer<P: Platform>(order: &Order<P>, target: &Target<'_>) {
@@ -197,3 +210,7 @@ async fn take<P: Platform>(
         }
     }
 }
+
+/// A replica that is probed has had a rest: it begins a stream within this time and that of the prompt's prefill, or it has
+/// failed again, and its client need not wait as long as elsewhere for an engine that hangs.
+const PROBE_BEGINS_WITHIN: Duration = Duration::from_secs(10);

@@ -30,6 +30,8 @@ pub(in crate::pipeline) struct Permit<P: Platform> {
     replica: usize,
     /// Why there; `None` where the cell does not tell.
     choice: Option<ChoiceReason>,
+    /// Whether the replica's breaker waits to hear of the request.
+    is_probe: bool,
     /// Whether its room went back already.
     is_suspended: bool,
     outcome: Outcome,
@@ -90,6 +92,7 @@ impl<P: Platform> Permit<P> {
             is_kept: true,
             replica: taken.replica,
             choice: Some(taken.choice),
+            is_probe: false,
             is_suspended: false,
             outcome: Outcome::Unknown,
         })
@@ -133,6 +136,19 @@ impl<P: Platform> Permit<P> {
     /// Where the request may run, as an index into the cluster's replicas.
     pub fn replica_index(&self) -> usize {
         self.replica
+    }
+
+    /// Whether the replica has failed before, and is tried with this request.
+    pub fn is_probe(&self) -> bool {
+        self.is_probe
+    }
+
+    /// The replica answers: a breaker that waits for that hears of it now, and not at the answer's end.
+    pub fn on_answered(&mut self) {
+        if std::mem::take(&mut self.is_probe) {
+            let answered = Release::answered(self.id, self.replica().name.clone());
+            self.client.release(vec![answered]);
+        }
     }
 
     /// Gives back the room that the request had. How it ended there is told when the permit ends.
@@ -232,6 +248,7 @@ impl<P: Platform> PermitCall<P> {
             lent,
             load,
             choice,
+            is_probe,
             knows_policy,
         } = grant;
         let client = &self.client;
@@ -255,6 +272,7 @@ impl<P: Platform> PermitCall<P> {
             is_kept: lent.is_some(),
             replica: index,
             choice,
+            is_probe,
             is_suspended: false,
             outcome: Outcome::Unknown,
         })

@@ -32,6 +32,13 @@ impl<P: Platform> PermitSlot<P> {
         *self.running.borrow_mut() = Some(permit);
     }
 
+    /// The replica begins to answer.
+    pub fn on_answered(&self) {
+        if let Some(permit) = &mut *self.running.borrow_mut() {
+            permit.on_answered();
+        }
+    }
+
     /// The replica's work has ended.
     pub fn release(&self, outcome: Outcome) {
         end(&self.running, outcome);
