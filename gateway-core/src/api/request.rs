@@ -29,6 +29,8 @@ pub struct Generation {
     pub max_output: Option<u64>,
     /// How many answers the client wants; at least 1.
     pub choices: u64,
+    /// From how many answers an engine is to choose them; no fewer.
+    pub best_of: u64,
     /// What of the prompt tells where its prefix may be warm.
     pub prompt: Prompt,
     pub(super) body: Bytes,

@@ -264,11 +264,12 @@ pub fn count_of_estimate(estimate: Estimate, context: Tokens, request: &Generati
 }
 
 impl Count {
-    /// Output to expect of all answers. One is taken to be as long as its bound and the context allow, but no longer than
+    /// Output to expect of all answers, those included that are made only to choose from. One is taken to be as long as its bound and the context allow, but no longer than
     /// `expected` tokens: bounds are mostly set far above what comes.
     pub fn expected_output(&self, request: &Generation, expected: u64) -> Tokens {
         let each = request.max_output.unwrap_or(u64::MAX).min(expected).min(self.room.0);
-        Tokens(each.saturating_mul(self.answers))
+        let made = self.answers / request.choices * request.best_of;
+        Tokens(each.saturating_mul(made))
     }
 }
 

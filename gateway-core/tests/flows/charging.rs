@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::budgets::{limited, post, usage};
+use crate::budgets::{limited, post, taking, usage};
 use crate::world::{Piece, Reaction, World};
 use crate::{done, event, sse, streaming};
 
@@ -147,5 +147,14 @@ fn a_report_of_one_of_several_answers_is_not_all_of_it() {
         assert!(both.contains(&of_one), "{of_one}");
         let of_both = charged(of(&choices), r#"{"prompt_tokens":150,"completion_tokens":90}"#);
         assert_eq!(of_both, PROMPT + 90);
+    }
+}
+
+#[test]
+fn answers_that_are_made_to_choose_from_are_reserved_too() {
+    let mut world = World::new(&limited("tokens_per_minute = 1_000"), taking(150, 0, 20));
+    for (n, best_of, status) in [(1, 2, 200), (2, 1, 200), (1, 50, 429), (50, 1, 429)] {
+        let ask = json!({"model": "big", "prompt": vec![7; 150], "max_tokens": 20, "n": n, "best_of": best_of});
+        assert_eq!(post(&mut world, &ask.to_string()).status(), status, "{n} {best_of}");
     }
 }

@@ -71,9 +71,9 @@ impl<'a> Params<'_, 'a> {
         Ok(bounds)
     }
 
-    /// How many answers are wanted.
-    pub fn choices(&self) -> Result<u64, RequestError> {
-        let (param, expected) = ("n", "a whole number from 1 to 16384");
+    /// How many answers are wanted, or made to choose from; one where the request does not say.
+    pub fn answers(&self, param: &'static str) -> Result<u64, RequestError> {
+        let expected = "a whole number from 1 to 16384";
         match self.fields.given(param).map(Whole::read) {
             None => Ok(1),
             Some(Some(Whole::Count(choices))) if (1..=MOST_CHOICES).contains(&choices) => Ok(choices),

@@ -27,7 +27,8 @@ pub fn decode(endpoint: Endpoint, body: Bytes, nesting: usize) -> Result<Generat
         None => None,
     };
     let OutputBounds { counts, minus_one } = params.output_bounds()?;
-    let choices = params.choices()?;
+    let choices = params.answers("n")?;
+    let best_of = params.answers("best_of")?;
     let model = params.required::<String>("model", "a string")?;
     let stream = params.optional::<bool>("stream", "a boolean")?.unwrap_or(false) && endpoint != Endpoint::Embeddings;
     let prompt = read_prompt(endpoint, &params, &body)?;
@@ -59,6 +60,7 @@ pub fn decode(endpoint: Endpoint, body: Bytes, nesting: usize) -> Result<Generat
             .map(|(bound, json)| (bound, span_within(text, json)))
             .collect(),
         choices,
+        best_of: best_of.max(choices),
         prompt,
         spans,
         model_span: model_span.unwrap_or_default(),
@@ -179,6 +181,7 @@ const READ: &[&str] = &[
     "max_completion_tokens",
     "max_output_tokens",
     "n",
+    "best_of",
     "tools",
 ];
 /// How much of a plain prompt counts as its head: about 1,024 tokens, the depth at which hashing found nearly every
@@ -357,6 +360,10 @@ mod tests {
             (r#"{"model":"m","messages":[{"role":"user"}],"n":-1}"#, "`n`"),
             (r#"{"model":"m","messages":[{"role":"user"}],"n":0}"#, "`n`"),
             (r#"{"model":"m","messages":[{"role":"user"}],"n":16385}"#, "`n`"),
+            (
+                r#"{"model":"m","messages":[{"role":"user"}],"best_of":"2"}"#,
+                "`best_of`",
+            ),
             (
                 r#"{"model":"m","messages":[{"role":"user"}],"stream_options":[]}"#,
                 "`stream_options`",
