@@ -68,8 +68,11 @@ pub enum NoAnswer {
 
 /// An answer that is put together is over its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("an answer is larger than the limit")]
-pub struct AnswerTooLarge;
+#[error("an answer is larger than {limit} bytes")]
+pub struct AnswerTooLarge {
+    /// The limit, in bytes.
+    pub limit: usize,
+}
 
 impl Usage {
     /// The report, unless it has no figures, or claims more tokens than any request takes: then it counts as missing.

@@ -104,6 +104,15 @@ pub enum AttemptError {
     /// The engine reported an error inside an answer of status 200.
     #[error("the engine reported an error inside its answer")]
     InBand(#[source] EngineError),
+    /// The answer that was asked for, or one event of it, is larger than the gateway holds at once.
+    #[error(
+        "the answer takes more than the {limit} bytes that the gateway holds at once: ask for fewer or shorter answers, \
+         fewer log probabilities or fewer inputs"
+    )]
+    TooLarge {
+        /// The bound that it went beyond, in bytes.
+        limit: usize,
+    },
     /// What the engine sent is no answer.
     #[error("the engine's answer is not understood")]
     Garbage(#[from] Garbage),
@@ -118,9 +127,6 @@ pub enum Garbage {
     /// The body of an answer, or the data of an event, is not the JSON that it should be.
     #[error("not the JSON of an answer")]
     NotJson,
-    /// An answer, or a single event, is over its limit.
-    #[error("too large")]
-    TooLarge,
     /// A stream of no events.
     #[error("empty")]
     Empty,
@@ -151,7 +157,9 @@ impl AttemptError {
     /// Whose fault it is.
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Rejected { .. } | Self::NotServed { .. } | Self::Blamed { .. } => Fault::Client,
+            Self::Rejected { .. } | Self::NotServed { .. } | Self::Blamed { .. } | Self::TooLarge { .. } => {
+                Fault::Client
+            }
             Self::Cell(_) | Self::Stopping | Self::Unfit => Fault::Gateway,
             Self::Send(SendError::NoSecret(_) | SendError::Local(_)) => Fault::Gateway,
             Self::NoRoom { .. }
@@ -168,7 +176,11 @@ impl AttemptError {
     /// What may help.
     pub fn remedy(&self) -> Remedy {
         match self {
-            Self::Rejected { .. } | Self::NotServed { .. } | Self::Blamed { .. } | Self::Stopping => Remedy::Never,
+            Self::Rejected { .. }
+            | Self::NotServed { .. }
+            | Self::Blamed { .. }
+            | Self::TooLarge { .. }
+            | Self::Stopping => Remedy::Never,
             Self::Deadline | Self::Send(SendError::Local(_)) => Remedy::Canned,
             Self::Unfit => Remedy::AnotherTier,
             Self::NoRoom { .. } | Self::Cell(_) | Self::Send(SendError::NoSecret(_)) => Remedy::AnotherCluster,
@@ -201,6 +213,7 @@ impl AttemptError {
             | Self::Rejected { .. }
             | Self::NotServed { .. }
             | Self::Blamed { .. }
+            | Self::TooLarge { .. }
             | Self::InBand(_)
             | Self::Garbage(_)
             | Self::Stopping => None,
@@ -223,6 +236,7 @@ impl AttemptError {
             | Self::Rejected { .. }
             | Self::NotServed { .. }
             | Self::Blamed { .. }
+            | Self::TooLarge { .. }
             | Self::Garbage(_)
             | Self::Stopping => None,
         };
@@ -245,6 +259,7 @@ impl AttemptError {
             Self::Rejected { .. } => "rejected",
             Self::NotServed { .. } => "not_served",
             Self::Blamed { .. } => "blamed",
+            Self::TooLarge { .. } => "too_large",
             Self::Status { .. } => "status",
             Self::InBand(_) => "in_band",
             Self::Garbage(_) => "garbage",

@@ -28,6 +28,7 @@ fn rank(error: &AttemptError) -> u8 {
         AttemptError::Rejected { .. }
         | AttemptError::NotServed { .. }
         | AttemptError::Blamed { .. }
+        | AttemptError::TooLarge { .. }
         | AttemptError::Deadline
         | AttemptError::Stopping => 3,
     }

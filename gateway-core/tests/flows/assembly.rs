@@ -192,17 +192,6 @@ fn what_breaks_off_in_the_middle_is_answered_by_another_replica() {
 }
 
 #[test]
-fn an_answer_over_its_limit_is_none() {
-    let small = crate::config() + "\n[sizes]\nresponse_body_bytes = 1_024\n";
-    let mut world = World::new(&small, |_| {
-        sse((0..2_000).map(|_| event("x")).chain([done()]).collect())
-    });
-    let response = ask_no_other(&mut world);
-    assert_eq!(response.status(), 502);
-    assert!(world.rest(response.into_body()).contains("upstream_garbage"));
-}
-
-#[test]
 fn a_stream_of_nothing_is_no_answer() {
     let mut world = world(|request| match host(request) {
         "near-a" => sse(vec![Piece::Text("data: {}\n\n".to_owned()), done()]),
@@ -223,12 +212,15 @@ fn an_engine_that_answers_whole_all_the_same_is_taken_at_its_word() {
 
 /// What is spent of the payer's budget when the client leaves a request after so many seconds.
 fn spent_when_left_after(seconds: u64, engine: impl Fn(&Request<Bytes>) -> Reaction + 'static) -> (u64, usize) {
+    let ask = json!({"model": "big", "prompt": [1], "max_tokens": 4_000});
+    spent_when_left(seconds, &ask, engine)
+}
+
+/// The same for that request.
+fn spent_when_left(seconds: u64, ask: &Value, engine: impl Fn(&Request<Bytes>) -> Reaction + 'static) -> (u64, usize) {
     let mut world = World::new(&limited("tokens_per_minute = 100_000"), engine);
     let request = Request::post("/v1/completions").header("authorization", "Bearer key-of-payer");
-    let posting = world.serving(
-        request,
-        &json!({"model": "big", "prompt": [1], "max_tokens": 4_000}).to_string(),
-    );
+    let posting = world.serving(request, &ask.to_string());
     let left = world.platform.sleep(Duration::from_secs(seconds));
     world.run(async move {
         futures::future::select(Box::pin(posting), Box::pin(left)).await;
@@ -254,6 +246,12 @@ fn a_client_that_leaves_a_whole_answer_pays_for_what_was_said_and_the_engine_is_
     let (said, _) = spent_when_left_after(5, move |_| sse((0..100).map(|_| words()).chain([wait(100)]).collect()));
     assert!(begun > 1 && said > 50 * begun.min(10), "{begun} {said}");
     assert_eq!(spent_when_left_after(5, |_| Reaction::Hang).0, 1, "the prompt alone");
+}
+
+#[test]
+fn a_client_that_leaves_what_engines_say_nothing_of_pays_for_what_was_reserved() {
+    let ask = json!({"model": "big", "prompt": [1], "max_tokens": 100, "n": 3, "echo": true});
+    assert_eq!(spent_when_left(5, &ask, |_| Reaction::Hang), (301, 1));
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod recordings;
 mod silent_cells;
 mod streams;
 mod tokens;
+mod too_large;
 
 use tidegate_core::Body;
 use tidegate_core::config::KeyDigest;

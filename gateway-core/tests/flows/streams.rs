@@ -102,7 +102,7 @@ fn what_breaks_off_ends_with_an_error_and_no_done() {
         ),
         (
             vec![Piece::Text(format!("data: {}\n\n", "x".repeat(1 << 21)))],
-            "upstream_garbage",
+            "answer_too_large",
         ),
     ] {
         let mut world = world(move |_| {

@@ -11,7 +11,7 @@ use tidegate_tests::scripted::Script;
 
 use crate::support::{
     AWAY, Expected, SHARED, ask, ask_away, ask_stream, assert_error, assert_error_object, chat, chat_stream, chunk,
-    eventually, post_chat, scripted, with,
+    eventually, invalid_request, post_chat, scripted, with,
 };
 
 #[test]
@@ -206,6 +206,25 @@ fn garbage_instead_of_a_stream_is_a_bad_gateway() {
             &ask(&chat_stream("tide-scripted", marker)),
             server_error(502, "upstream_garbage"),
         );
+    }
+}
+
+#[test]
+fn an_answer_that_is_too_large_is_the_fault_of_who_asked_for_it() {
+    let text = "x".repeat(300_000);
+    let pieces = (0..10).fold(Script::stream(), |script, _| script.then(chunk(&text[..250_000])));
+    let whole = json!({"choices": [{"message": {"content": text.repeat(8)}}]}).to_string();
+    for (marker, script) in [
+        ("large-event", Script::stream().then(chunk(&text))),
+        ("large-whole", Script::json(&whole)),
+        ("large-together", pieces),
+    ] {
+        println!("{marker}");
+        scripted().on(marker, script);
+        let response = ask(&chat("tide-scripted", marker));
+        assert_error(&response, invalid_request(400, None, Some("answer_too_large")));
+        assert_eq!(response.header("x-should-retry"), Some("false"));
+        assert_eq!(scripted().seen(marker).len(), 1, "it is asked once");
     }
 }
 

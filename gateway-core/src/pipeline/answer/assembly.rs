@@ -8,13 +8,14 @@ use bytes::Bytes;
 use futures::future::{Either, select};
 
 use super::Chunks;
-use crate::api::AnswerAssembler;
+use crate::api::{AnswerAssembler, AnswerTooLarge};
 use crate::ladder::{AttemptError, Garbage};
 use crate::pipeline::context::{Exchange, SHORTEST_ALARM};
 use crate::platform::Platform;
 use crate::time::Timestamp;
 
-/// A stream that is put together. When it is dropped before its end the client has left, and pays for what was said.
+/// A stream that is put together. When it is dropped before its end, what was said is paid for: the client has left, or has
+/// asked for too much.
 struct Assembly<P: Platform> {
     chunks: Box<Chunks<P>>,
     is_over: bool,
@@ -32,7 +33,8 @@ struct Patience {
 /// Puts a stream that has begun together, which must have ended by `until`.
 ///
 /// # Errors
-/// When it does not come to its proper end: nothing is charged for it then.
+/// When it does not come to its proper end. Nothing is charged for it then, unless it is too large: what was said was
+/// asked for.
 pub(in crate::pipeline) async fn assembled<P: Platform>(
     exchange: &Exchange<P>,
     chunks: Box<Chunks<P>>,
@@ -46,7 +48,7 @@ pub(in crate::pipeline) async fn assembled<P: Platform>(
         until,
     };
     let ended = assembly.read(&exchange.platform, &mut assembler, patience).await;
-    assembly.is_over = true;
+    assembly.is_over = !matches!(ended, Err(AttemptError::TooLarge { .. }));
     ended?;
     let answer = assembler.finish().ok_or(Garbage::Empty)?;
     assembly.chunks.listeners().on_end(true);
@@ -71,7 +73,9 @@ impl<P: Platform> Assembly<P> {
                 }
             };
             patience.heard = platform.now();
-            assembler.push(&piece).map_err(|_| Garbage::TooLarge)?;
+            assembler
+                .push(&piece)
+                .map_err(|AnswerTooLarge { limit }| AttemptError::TooLarge { limit })?;
             self.chunks.listeners().on_piece();
             if self.chunks.is_done() {
                 return Ok(());

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 
 use super::Listeners;
-use crate::api::{AnswerRewriter, Decoder, NoAnswer, SseEvent};
+use crate::api::{AnswerRewriter, Decoder, EventTooLarge, NoAnswer, SseEvent};
 use crate::ladder::{AttemptError, Garbage};
 use crate::pipeline::context::Exchange;
 use crate::platform::{Platform, SendError};
@@ -21,8 +21,8 @@ pub(in crate::pipeline) struct Chunks<P: Platform> {
     last_event: Timestamp,
     /// What came until the first good event, until it is handed out.
     begun: Option<Bytes>,
-    /// The most that is held back until then, in bytes.
-    most_held: usize,
+    /// The most that an event may take, and that is held back until then, in bytes.
+    event_limit: usize,
 }
 
 /// What has been read of the stream.
@@ -53,7 +53,7 @@ impl<P: Platform> Chunks<P> {
             },
             last_event: exchange.platform.now(),
             begun: None,
-            most_held: exchange.config.sizes.event_bytes,
+            event_limit: exchange.config.sizes.event_bytes,
         }
     }
 
@@ -66,8 +66,9 @@ impl<P: Platform> Chunks<P> {
         if !self.has_begun() {
             let mut held = Vec::from(begun);
             while !self.has_begun() {
-                if held.len() > self.most_held {
-                    return Err(Garbage::TooLarge.into());
+                if held.len() > self.event_limit {
+                    let limit = self.event_limit;
+                    return Err(AttemptError::TooLarge { limit });
                 }
                 held.extend_from_slice(&self.next().await?);
             }
@@ -146,7 +147,10 @@ impl<P: Platform> Chunks<P> {
                     self.read.on_event(&event, &mut out);
                 }
                 Ok(None) => break,
-                Err(_) => self.read.end = Some(Err(Garbage::TooLarge.into())),
+                Err(EventTooLarge) => {
+                    let limit = self.event_limit;
+                    self.read.end = Some(Err(AttemptError::TooLarge { limit }));
+                }
             }
         }
         if has_event {

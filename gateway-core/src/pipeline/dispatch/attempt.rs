@@ -17,6 +17,7 @@ use crate::ladder::AttemptError;
 use crate::observe::Event;
 use crate::pipeline::answer::{Chunks, Listeners, assembled, read_whole};
 use crate::pipeline::intake::{Order, Target};
+use crate::pipeline::leases::Owed;
 use crate::platform::Platform;
 use crate::time::Timestamp;
 
@@ -66,7 +67,10 @@ pub(in crate::pipeline) async fn attempt<P: Platform>(
     let (permit, limit) = admitted.map_err(|error| Failed { replica: None, error })?;
     let index = permit.replica_index();
     slot.hold(permit);
-    order.reservation.on_dispatched(target.count.prompt);
+    order.reservation.on_dispatched(match order.request.asked_as {
+        AskedAs::Stream => Owed::Prompt(target.count.prompt),
+        AskedAs::Whole(_) => Owed::Reserved,
+    });
     let replica = &target.serving.cluster.replicas[index];
     let until = order.exchange.platform.now() + order.exchange.config.timeouts.whole_answer;
     let opened = order.exchange.within(limit, open(order, target, replica)).await;

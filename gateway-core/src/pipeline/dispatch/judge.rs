@@ -11,10 +11,12 @@ use crate::platform::Platform;
 
 /// What an attempt's failure says about the replica, where it is not the request's.
 pub(in crate::pipeline) fn outcome(error: &AttemptError) -> Outcome {
-    match (error.fault(), error.remedy()) {
-        (Fault::Client, _) => Outcome::Served,
-        (Fault::Upstream, Remedy::AnotherReplica) => Outcome::Failed,
-        (Fault::Upstream | Fault::Gateway, _) => Outcome::Unknown,
+    match (error, error.fault(), error.remedy()) {
+        // Nobody has seen the whole of it.
+        (AttemptError::TooLarge { .. }, ..) => Outcome::Unknown,
+        (_, Fault::Client, _) => Outcome::Served,
+        (_, Fault::Upstream, Remedy::AnotherReplica) => Outcome::Failed,
+        (_, Fault::Upstream | Fault::Gateway, _) => Outcome::Unknown,
     }
 }
 

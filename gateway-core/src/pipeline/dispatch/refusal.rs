@@ -2,6 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use bytes::Bytes;
 use http::header::RETRY_AFTER;
 use http::response::Parts;
 use http::{HeaderMap, StatusCode};
@@ -16,10 +17,16 @@ use crate::time::Timestamp;
 /// What an engine means that answered so.
 pub(super) async fn refusal<P: Platform>(exchange: &Exchange<P>, head: &Parts, body: P::Body) -> AttemptError {
     let status = head.status.as_u16();
+    let reason = head.status.canonical_reason().unwrap_or_default();
     let body = whole::<P>(body, REFUSAL_BYTES);
     if let 400 | 413 | 415 | 422 = status {
         return match body.await {
             Ok(body) => AttemptError::Rejected { status, body },
+            // FastAPI repeats the input that it refuses.
+            Err(AttemptError::TooLarge { .. }) => AttemptError::Rejected {
+                status,
+                body: Bytes::from_static(reason.as_bytes()),
+            },
             Err(error) => error,
         };
     }
@@ -29,7 +36,6 @@ pub(super) async fn refusal<P: Platform>(exchange: &Exchange<P>, head: &Parts, b
     };
     if is_not_served(status, words.as_deref()) {
         let words = words.filter(|words| !words.is_empty());
-        let reason = head.status.canonical_reason().unwrap_or_default();
         let words = words.unwrap_or_else(|| reason.to_owned());
         return AttemptError::NotServed { status, words };
     }

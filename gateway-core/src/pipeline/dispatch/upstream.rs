@@ -111,7 +111,7 @@ pub(in crate::pipeline) fn expect_content_type(headers: &HeaderMap, expected: &s
 /// When it is larger, or breaks off.
 pub(in crate::pipeline) async fn whole<P: Platform>(body: P::Body, limit: usize) -> Result<Bytes, AttemptError> {
     collect(body, limit).await.map_err(|error| match error {
-        CollectError::TooLarge => Garbage::TooLarge.into(),
+        CollectError::TooLarge => AttemptError::TooLarge { limit },
         CollectError::Broken(error) => error.into(),
     })
 }

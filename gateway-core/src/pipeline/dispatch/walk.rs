@@ -104,7 +104,11 @@ impl<P: Platform> Walk<P> {
                 let error = self.judge(&cluster.name, error);
                 let replica = replica.map(|index| &cluster.replicas[index].name);
                 self.progress.borrow_mut().tried.extend(replica.cloned());
-                self.order.reservation.on_attempt_failed();
+                if let AttemptError::TooLarge { .. } = error {
+                    self.order.reservation.settle_as_reserved();
+                } else {
+                    self.order.reservation.on_attempt_failed();
+                }
                 let exchange = &self.order.exchange;
                 exchange.tell(&Event::AttemptFailed {
                     cluster: &cluster.name,

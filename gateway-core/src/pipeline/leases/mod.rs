@@ -4,4 +4,4 @@ mod client;
 mod reservation;
 
 pub(super) use client::{LeaseClient, address};
-pub(super) use reservation::Reservation;
+pub(super) use reservation::{Owed, Reservation};

@@ -33,12 +33,21 @@ struct BudgetReservation {
     reserved: Cell<u64>,
 }
 
+/// What is owed for a request that an engine works on, where nobody hears how far it comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::pipeline) enum Owed {
+    /// The prompt, of so many tokens: what the engine says beyond it is heard as it says it.
+    Prompt(Tokens),
+    /// All that is reserved: the engine says nothing until all of the answer is there.
+    Reserved,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// No engine works on it: it costs nothing.
     Reserved,
-    /// An engine has been sent a prompt of so many tokens.
-    Dispatched { prompt: Tokens },
+    /// An engine works on it. When nothing more is heard of that, so much is owed.
+    Dispatched(Owed),
     /// Over.
     Settled,
 }
@@ -71,9 +80,9 @@ impl<P: Platform> Reservation<P> {
         rates.reduce(Rates::tighter)
     }
 
-    /// An engine is sent the request: from here on the prompt is paid for, also when the client leaves.
-    pub fn on_dispatched(&self, prompt: Tokens) {
-        self.state.set(State::Dispatched { prompt });
+    /// An engine is sent the request: from here on that is paid for, also when the client leaves.
+    pub fn on_dispatched(&self, owed: Owed) {
+        self.state.set(State::Dispatched(owed));
     }
 
     /// The attempt failed: nothing has come of it.
@@ -118,21 +127,28 @@ impl<P: Platform> Reservation<P> {
                 held.client.with(|cache| cache.on_output(&self.model, each));
             }
         }
-        self.settle_by(|budget| cost(budget, usage));
+        self.settle_by(|held| cost(&held.client.budget, usage));
     }
 
     /// A canned response was given.
     pub fn settle_canned(&self) {
-        self.settle_by(|budget| budget.canned_tokens);
+        self.settle_by(|held| held.client.budget.canned_tokens);
     }
 
-    fn settle_by(&self, cost: impl Fn(&Budget) -> u64) {
+    /// The request has ended, and an engine has made of the answer nobody knows how much. One that is settled already stays
+    /// as it is.
+    pub fn settle_as_reserved(&self) {
+        self.settle_by(|held| held.reserved.get());
+    }
+
+    fn settle_by(&self, cost: impl Fn(&BudgetReservation) -> u64) {
         if self.state.replace(State::Settled) == State::Settled {
             return;
         }
         let now = self.exchange.platform.now();
-        for BudgetReservation { client, reserved } in &self.held {
-            let (reserved, used) = (reserved.get(), cost(&client.budget));
+        for held in &self.held {
+            let BudgetReservation { client, reserved } = held;
+            let (reserved, used) = (reserved.get(), cost(held));
             client.with(|cache| cache.settle(now, reserved, used));
             self.exchange.tell(&Event::Budget(Budgeting::Settled {
                 budget: &client.budget.id,
@@ -147,16 +163,13 @@ impl<P: Platform> Reservation<P> {
 
 impl<P: Platform> Drop for Reservation<P> {
     fn drop(&mut self) {
-        let prompt_tokens = match self.state.get() {
-            State::Reserved => 0,
-            State::Dispatched { prompt } => prompt.0,
+        let prompt = match self.state.get() {
+            State::Reserved => Tokens(0),
+            State::Dispatched(Owed::Prompt(prompt)) => prompt,
+            State::Dispatched(Owed::Reserved) => return self.settle_as_reserved(),
             State::Settled => return,
         };
-        let usage = Usage {
-            prompt_tokens,
-            ..Usage::default()
-        };
-        self.settle_by(|budget| cost(budget, usage));
+        self.settle_by(|_| prompt.0);
     }
 }
 

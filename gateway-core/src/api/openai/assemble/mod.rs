@@ -66,7 +66,7 @@ impl Assembler {
             let Some(chunk) = data else { continue };
             self.on_chunk(chunk);
             if self.held > self.limit {
-                return Err(AnswerTooLarge);
+                return Err(AnswerTooLarge { limit: self.limit });
             }
         }
         Ok(())
