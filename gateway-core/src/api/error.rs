@@ -68,7 +68,10 @@ impl ApiError {
     pub fn rejected(status: u16, body: Bytes) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
         let error = EngineError::read(&body);
-        let message = ["the engine rejected the request: ", error.words()].concat();
+        let message = match error.words() {
+            "" => "the engine rejected the request".to_owned(),
+            words => ["the engine rejected the request: ", words].concat(),
+        };
         let rejected = Self::new(status, ErrorKind::InvalidRequest, message);
         if error.is_overflow() {
             return rejected.code("context_length_exceeded");

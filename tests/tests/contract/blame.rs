@@ -31,6 +31,17 @@ fn a_request_at_which_two_replicas_fail_alike_is_told_so_and_takes_no_breaker_al
 }
 
 #[test]
+fn a_rejection_that_quotes_all_of_a_large_request_is_the_client_s() {
+    let quoted = "x".repeat(200 << 10);
+    let body = format!(r#"{{"detail":[{{"type":"string_type","msg":"not a string","input":"{quoted}"}}]}}"#);
+    scripted().on("quoted-back", refusal("422 Unprocessable Entity", &body));
+    let response = ask("tide-scripted", "quoted-back");
+    assert_error(&response, invalid_request(422, None, Some("rejected_by_engine")));
+    assert!(response.text().contains("not a string"), "{}", response.text());
+    assert_eq!(scripted().seen("quoted-back").len(), 1);
+}
+
+#[test]
 fn what_a_model_does_not_do_is_told_in_the_engines_words_and_asked_once() {
     let unsupported = r#"{"error":{"code":501,"message":"This server does not support embeddings. Start it with `--embeddings`","type":"not_supported_error"}}"#;
     for (marker, status, body, told) in [

@@ -17,19 +17,13 @@ use crate::time::Timestamp;
 /// What an engine means that answered so.
 pub(super) async fn refusal<P: Platform>(exchange: &Exchange<P>, head: &Parts, body: P::Body) -> AttemptError {
     let status = head.status.as_u16();
-    let reason = head.status.canonical_reason().unwrap_or_default();
-    let body = whole::<P>(body, REFUSAL_BYTES);
     if let 400 | 413 | 415 | 422 = status {
-        return match body.await {
-            Ok(body) => AttemptError::Rejected { status, body },
-            // FastAPI repeats the input that it refuses.
-            Err(AttemptError::TooLarge { .. }) => AttemptError::Rejected {
-                status,
-                body: Bytes::from_static(reason.as_bytes()),
-            },
-            Err(error) => error,
-        };
+        // Some quote all that they were sent (FastAPI). Where that is too much, or breaks off, the status tells enough.
+        let body = whole::<P>(body, exchange.config.sizes.response_body_bytes).await;
+        let body = body.unwrap_or_default();
+        return AttemptError::Rejected { status, body };
     }
+    let body = whole::<P>(body, REFUSAL_BYTES);
     let words = match exchange.within(LONGEST_WAIT_FOR_WORDS, body).await {
         Some(Ok(body)) => Some(EngineError::read(&body).words().to_owned()),
         Some(Err(_)) | None => None,
@@ -69,7 +63,7 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
 
 /// What engines say of a path that they do not have: FastAPI (vLLM, SGLang, TensorRT-LLM), llama.cpp, and TGI nothing.
 const NO_SUCH_PATH: [&str; 3] = ["Not Found", "File Not Found", ""];
-/// What an engine may say about a request that it does not answer, in bytes.
+/// What an engine may say about a failure of its own, in bytes.
 const REFUSAL_BYTES: usize = 64 << 10;
 /// The status has come, and tells enough: its words, which come with it, are not waited for any longer.
 const LONGEST_WAIT_FOR_WORDS: Duration = Duration::from_secs(1);
