@@ -59,7 +59,7 @@ fn clients_faults() -> [(&'static str, u16, String); 7] {
 }
 
 /// Errors that are the engine's, in each shape.
-const ENGINES_FAULTS: [(&str, &str); 7] = [
+const ENGINES_FAULTS: [(&str, &str); 8] = [
     (
         "object",
         "data: {\"error\":{\"message\":\"CUDA error\",\"code\":500}}\n\n",
@@ -68,6 +68,10 @@ const ENGINES_FAULTS: [(&str, &str); 7] = [
     (
         "flat",
         "data: {\"object\":\"error\",\"message\":\"CUDA error\",\"code\":500}\n\n",
+    ),
+    (
+        "bare",
+        "data: {\"code\":500,\"message\":\"CUDA error\",\"type\":\"server_error\"}\n\n",
     ),
     ("fastapi", "data: {\"detail\":\"CUDA error\"}\n\n"),
     (

@@ -32,6 +32,8 @@ pub(super) struct ParsedAnswer<'a> {
     #[serde(borrow, default)]
     detail: Option<&'a RawValue>,
     #[serde(borrow, default)]
+    message: Option<&'a RawValue>,
+    #[serde(borrow, default)]
     choices: Option<Vec<Choice<'a>>>,
 }
 
@@ -99,7 +101,8 @@ impl<'a> ParsedAnswer<'a> {
     fn is_error(&self) -> bool {
         let is_other_shape = || {
             let is_named = self.object.is_some_and(|object| object.get() == "\"error\"");
-            is_named || (self.detail.is_some() && self.choices.is_none())
+            let says_why = self.detail.is_some() || self.message.is_some();
+            is_named || (says_why && self.choices.is_none())
         };
         self.error.is_some_and(is_truthy) || is_other_shape()
     }

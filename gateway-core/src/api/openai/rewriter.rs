@@ -319,6 +319,7 @@ mod tests {
             r#"{"error":"out of memory"}"#,
             r#"{"object":"error","message":"out of memory"}"#,
             r#"{"detail":"out of memory"}"#,
+            r#"{"code":500,"message":"out of memory","type":"server_error"}"#,
         ] {
             let error = next(&mut rewriter, error);
             assert!(
