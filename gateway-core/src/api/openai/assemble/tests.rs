@@ -230,6 +230,20 @@ fn a_message_in_place_of_deltas_is_the_message_and_beside_them_it_says_nothing_n
 }
 
 #[test]
+fn a_message_beside_a_delta_that_says_nothing_is_the_message_once() {
+    let whole = json!({"role": "assistant", "content": "all of it"});
+    for delta in [json!({"role": "assistant", "content": ""}), json!({}), json!(null)] {
+        let both = envelope(json!([{"index": 0, "delta": delta, "message": whole}]));
+        let mut assembler = Assembler::new(1 << 10);
+        let event = format!("data: {both}\n\n");
+        assembler.push(event.as_bytes()).unwrap();
+        let answer = String::from_utf8(assembler.finish().unwrap().to_vec()).unwrap();
+        assert_eq!(answer.matches("\"message\"").count(), 1, "{answer}");
+        assert!(answer.contains("all of it"), "{answer}");
+    }
+}
+
+#[test]
 fn a_pair_of_surrogates_may_be_spread_over_two_chunks() {
     let mut assembler = Assembler::new(1 << 10);
     for half in ["\\ud83c", "\\udf0a"] {

@@ -27,17 +27,29 @@ pub(super) fn answer(answer: &Members, bytes: usize) -> Option<Bytes> {
 fn choice(out: &mut String, Entry { index, members }: &Entry) {
     let mut object = Object::open(out);
     object.name(INDEX).push_str(itoa::Buffer::new().format(*index));
-    // Who sends both says the same in both.
-    let is_twice = |name| name == "message" && members.get("delta").is_some_and(Joined::says_something);
+    let spoken_in = spoken_in(members);
     for (name, joined) in members.iter() {
         match (name, joined) {
-            ("delta" | "message", Joined::Object(said)) if !is_twice(name) => message(object.name("message"), said),
+            ("delta" | "message", Joined::Object(said)) if name == spoken_in => message(object.name("message"), said),
             (INDEX | "delta" | "message", _) => {}
             _ => value(object.name(name), joined),
         }
     }
     object.nulls(members, &["logprobs", "finish_reason"]);
     object.close();
+}
+
+/// Which of a choice's members is the message. Who sends both says the same in both, or leaves one of them empty.
+fn spoken_in(choice: &Members) -> &'static str {
+    let names_role_at_most = |delta: &Members| {
+        let mut parts = delta.iter();
+        parts.all(|(name, joined)| name == "role" || !joined.says_something())
+    };
+    match (choice.get("delta"), choice.get("message")) {
+        (Some(Joined::Object(delta)), Some(Joined::Object(_))) if names_role_at_most(delta) => "message",
+        (Some(Joined::Object(_)), _) => "delta",
+        _ => "message",
+    }
 }
 
 fn message(out: &mut String, said: &Members) {
