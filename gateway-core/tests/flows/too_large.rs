@@ -43,7 +43,11 @@ fn assert_told(world: &mut World, response: Response<Body>) {
     assert_eq!(response.status(), 400);
     assert_eq!(response.headers()["x-should-retry"], "false");
     let told = world.rest(response.into_body());
-    for part in ["\"message\":\"the answer takes more", "\"answer_too_large\"", "invalid_request_error"] {
+    for part in [
+        "\"message\":\"the answer takes more",
+        "\"answer_too_large\"",
+        "invalid_request_error",
+    ] {
         assert!(told.contains(part), "{told}");
     }
 }

@@ -35,7 +35,7 @@ fn a_rejection_that_quotes_all_of_a_large_request_is_the_client_s() {
     let quoted = "x".repeat(200 << 10);
     let body = format!(r#"{{"detail":[{{"type":"string_type","msg":"not a string","input":"{quoted}"}}]}}"#);
     scripted().on("quoted-back", refusal("422 Unprocessable Entity", &body));
-    let response = ask("tide-scripted", "quoted-back");
+    let response = ask(&chat("tide-scripted", "quoted-back"));
     assert_error(&response, invalid_request(422, None, Some("rejected_by_engine")));
     assert!(response.text().contains("not a string"), "{}", response.text());
     assert_eq!(scripted().seen("quoted-back").len(), 1);

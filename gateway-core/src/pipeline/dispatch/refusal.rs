@@ -2,7 +2,6 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use bytes::Bytes;
 use http::header::RETRY_AFTER;
 use http::response::Parts;
 use http::{HeaderMap, StatusCode};
@@ -30,7 +29,7 @@ pub(super) async fn refusal<P: Platform>(exchange: &Exchange<P>, head: &Parts, b
     };
     if is_not_served(status, words.as_deref()) {
         let words = words.filter(|words| !words.is_empty());
-        let words = words.unwrap_or_else(|| reason.to_owned());
+        let words = words.unwrap_or_else(|| head.status.canonical_reason().unwrap_or_default().to_owned());
         return AttemptError::NotServed { status, words };
     }
     AttemptError::Status {
