@@ -20,8 +20,10 @@ pub(super) async fn collect<B, E>(mut body: B, limit: usize) -> Result<Bytes, Co
 where
     B: Stream<Item = Result<Bytes, E>> + Unpin,
 {
-    let first = body.next().await.transpose().map_err(CollectError::Broken)?;
-    let mut pieces = Pieces::One(first.unwrap_or_default());
+    let Some(first) = body.next().await.transpose().map_err(CollectError::Broken)? else {
+        return Ok(Bytes::new());
+    };
+    let mut pieces = Pieces::One(first);
     while pieces.len() <= limit {
         match body.next().await.transpose().map_err(CollectError::Broken)? {
             Some(piece) => pieces = pieces.and(&piece),
