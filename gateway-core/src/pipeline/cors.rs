@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use super::body::Body;
+use super::entrance::Entrance;
 use crate::api::RequestError;
 use crate::api::headers::EXPOSED;
 use crate::config::Cors;
@@ -18,7 +19,8 @@ use crate::config::Cors;
 /// The answer to a browser that asks whether a page may send a request, which it does without the page's key; `None` for
 /// any other request. Whether the path is there, the request itself will learn.
 pub(super) fn preflight(cors: &Cors, head: &Parts) -> Option<Result<Response<Body>, RequestError>> {
-    let origin = head.headers.get(ORIGIN).filter(|_| head.method == Method::OPTIONS)?;
+    let is_asked = head.method == Method::OPTIONS && is_for_pages(head);
+    let origin = head.headers.get(ORIGIN).filter(|_| is_asked)?;
     if !is_allowed(cors, origin) {
         let origin = String::from_utf8_lossy(origin.as_bytes()).into_owned();
         return Some(Err(RequestError::ForeignOrigin { origin }));
@@ -36,12 +38,15 @@ pub(super) fn preflight(cors: &Cors, head: &Parts) -> Option<Result<Response<Bod
 }
 
 /// Lets the page that sent the request read the response, if it may.
-pub(super) fn share(cors: &Cors, request: &HeaderMap, response: &mut HeaderMap) {
+pub(super) fn share(cors: &Cors, request: &Parts, response: &mut HeaderMap) {
+    if !is_for_pages(request) {
+        return;
+    }
     let any = cors.allow_origins.is_none();
     if !any {
         response.append(VARY, HeaderValue::from_static("origin"));
     }
-    let Some(origin) = request.get(ORIGIN).filter(|origin| is_allowed(cors, origin)) else {
+    let Some(origin) = request.headers.get(ORIGIN).filter(|origin| is_allowed(cors, origin)) else {
         return;
     };
     let told = if any {
@@ -51,6 +56,12 @@ pub(super) fn share(cors: &Cors, request: &HeaderMap, response: &mut HeaderMap) 
     };
     response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, told);
     response.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+}
+
+/// No page is let in where operators are answered without a key: it would do in an operator's browser what its own server
+/// cannot.
+fn is_for_pages(head: &Parts) -> bool {
+    Entrance::of(head) != Entrance::Operators
 }
 
 fn is_allowed(cors: &Cors, origin: &HeaderValue) -> bool {
@@ -86,7 +97,7 @@ mod tests {
 
     fn shared(cors: &Cors, origin: Option<&str>) -> [Option<String>; 3] {
         let mut response = HeaderMap::new();
-        share(cors, &asked(Method::GET, origin).headers, &mut response);
+        share(cors, &asked(Method::GET, origin), &mut response);
         [ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, VARY]
             .map(|name| Some(response.get(name)?.to_str().ok()?.to_owned()))
     }
@@ -97,6 +108,19 @@ mod tests {
         assert_eq!((origin.as_deref(), vary), (Some("*"), None));
         assert!(exposed.is_some_and(|exposed| exposed.contains("x-request-id")));
         assert_eq!(shared(&ANY, None), [None, None, None], "no browser asks");
+    }
+
+    #[test]
+    fn no_page_reads_what_operators_are_told_without_a_key() {
+        let page = Some("https://app.example.com");
+        let mut response = HeaderMap::new();
+        for method in [Method::GET, Method::OPTIONS] {
+            let mut head = asked(method, page);
+            head.extensions.insert(Entrance::Operators);
+            share(&ANY, &head, &mut response);
+            assert!(preflight(&ANY, &head).is_none());
+        }
+        assert_eq!(response, HeaderMap::new());
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl<P: Platform> Exchange<P> {
         if head.method == Method::HEAD {
             response::leave_body_out(&mut response);
         }
-        cors::share(&self.config.cors, &head.headers, response.headers_mut());
+        cors::share(&self.config.cors, head, response.headers_mut());
         let after = self.platform.now().since(self.arrived);
         response::sign(&mut response, &self.id, after);
         if let Some(rates) = self.rates.get() {
