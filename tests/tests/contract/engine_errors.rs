@@ -10,8 +10,8 @@ use crate::support::{
     scripted, with,
 };
 
-/// The engine's words about a prompt that is too long.
-const WORDS: &str = "The input (9000 tokens) is longer than the model's context length (4096 tokens).";
+/// The engine's words about what a client got wrong. TGI's begin so.
+const WORDS: &str = "Input validation error: 9000 stop sequences are more than 4.";
 
 /// Errors that are the client's own, each as an engine writes it into a stream.
 fn clients_faults() -> [(&'static str, u16, String); 7] {

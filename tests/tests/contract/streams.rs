@@ -10,7 +10,8 @@ use tidegate_tests::scripted::Script;
 use tidegate_tests::sse::Stream;
 
 use crate::support::{
-    SHARED, ask, ask_stream, assert_error_object, chat, chat_stream, chunk, open_stream, scripted, with,
+    SHARED, ask, ask_stream, assert_error, assert_error_object, chat, chat_stream, chunk, invalid_request, open_stream,
+    scripted, with,
 };
 
 #[test]
@@ -212,8 +213,7 @@ fn an_answer_without_end_is_refused() {
     }
     scripted().on("endless-answer", script);
     let response = ask(&chat("tide-scripted", "endless-answer"));
-    assert_eq!(response.status, 502, "{}", response.text());
-    assert_error_object(&response.json()["error"]);
+    assert_error(&response, invalid_request(400, None, Some("answer_too_large")));
 }
 
 /// When the piece of the body arrived that completed `text`.
