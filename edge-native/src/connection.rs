@@ -23,9 +23,10 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::clients::Client;
 use crate::clock::stopped_while_polled;
-use crate::framed::Framed;
+use crate::framing::Framing;
 use crate::http::ResponseBody;
 use crate::service::Service;
+use crate::tapped::Tapped;
 
 /// What serves a connection.
 pub struct Serving {
@@ -85,7 +86,7 @@ async fn serve_http1(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, serv
         draining,
         ..
     } = serving;
-    let io = TokioIo::new(Framed::new(stream, Rc::clone(&client)));
+    let io = TokioIo::new(Tapped::new(stream, Framing::new(Rc::clone(&client))));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE_TIMEOUT)

@@ -15,8 +15,9 @@ use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::listening::{Heard, Listening};
+use super::heard::Heard;
 use crate::http::WholeBody;
+use crate::tapped::Tapped;
 
 /// A connection that is free, or that carries the exchange whose body holds it.
 pub struct Connection {
@@ -49,7 +50,7 @@ impl Connection {
     /// When hyper refuses the connection.
     pub async fn start(io: impl AsyncRead + AsyncWrite + Unpin + 'static) -> Result<Self, hyper::Error> {
         let heard = Heard::default();
-        let io = TokioIo::new(Listening::new(io, heard.clone()));
+        let io = TokioIo::new(Tapped::new(io, heard.clone()));
         let (sender, connection) = Builder::new().max_header_size(MAX_HEAD_BYTES).handshake(io).await?;
         Ok(Self {
             sender,

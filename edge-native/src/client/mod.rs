@@ -4,7 +4,7 @@
 mod body;
 mod connect;
 mod connection;
-mod listening;
+mod heard;
 mod pool;
 #[cfg(test)]
 mod tests;

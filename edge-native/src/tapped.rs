@@ -1,56 +1,49 @@
-//! A stream of bytes that notes whether anything comes over it: it tells an engine that closed a kept connection before it
-//! read a request from one that broke off within its answer.
+//! A stream of bytes, and something that sees what is read from it before its reader does. What is written passes untouched.
 
-use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Whether anything has come.
-#[derive(Clone, Debug, Default)]
-pub struct Heard(Rc<Cell<bool>>);
+/// What sees it.
+pub trait Tap: Unpin {
+    /// Whether nothing is read any more: the reader finds an end.
+    fn has_ended(&self) -> bool {
+        false
+    }
 
-/// A stream that notes it.
+    /// `buffer` was read into; what came begins at `from`, and is empty at the stream's end.
+    fn on_read(&mut self, buffer: &mut ReadBuf<'_>, from: usize);
+}
+
+/// The stream with it.
 #[derive(Debug)]
-pub struct Listening<S> {
+pub struct Tapped<S, T> {
     stream: S,
-    heard: Heard,
+    tap: T,
 }
 
-impl Heard {
-    /// Whether anything has come since [`forget`](Self::forget).
-    pub fn anything(&self) -> bool {
-        self.0.get()
-    }
-
-    /// Begins anew.
-    pub fn forget(&self) {
-        self.0.set(false);
+impl<S, T> Tapped<S, T> {
+    /// Has `tap` see what is read from `stream`.
+    pub fn new(stream: S, tap: T) -> Self {
+        Self { stream, tap }
     }
 }
 
-impl<S> Listening<S> {
-    /// Notes in `heard` what comes over `stream`.
-    pub fn new(stream: S, heard: Heard) -> Self {
-        Self { stream, heard }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Listening<S> {
+impl<S: AsyncRead + Unpin, T: Tap> AsyncRead for Tapped<S, T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        if buffer.filled().len() > before {
-            self.heard.0.set(true);
+        if self.tap.has_ended() {
+            return Poll::Ready(Ok(()));
         }
+        let from = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        self.tap.on_read(buffer, from);
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Listening<S> {
+impl<S: AsyncWrite + Unpin, T: Tap> AsyncWrite for Tapped<S, T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
