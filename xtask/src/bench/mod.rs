@@ -117,40 +117,28 @@ impl Bench {
         // What a share of the bare Worker can be at best for whoever reads streams.
         let reading = Server::new("JS that reads", &reading, "none");
         let (requests, streams) = (Mode::Requests, Mode::Streams);
-        let target = Target::AtLeast(0.50);
-        Ok(vec![
-            self.share(
-                "workerd, requests/s",
-                gathering.asked(requests),
-                ours.asked(requests),
-                target,
-            )?,
-            self.share(
-                "  one body, requests/s",
-                rust.asked(requests),
-                ours.asked(requests),
-                Target::None,
-            )?,
-            self.share(
+        let names = ["workerd, requests/s", "  one body, requests/s", "workerd, streams/s"];
+        let mut rows = self.beside_bare(names, [ours, rust, gathering], Target::AtLeast(0.50))?;
+        for (what, base, asked) in [
+            (
                 "  bare Worker, requests/s",
                 javascript.asked(requests),
                 rust.asked(requests),
-                Target::None,
-            )?,
-            self.share("workerd, streams/s", rust.asked(streams), ours.asked(streams), target)?,
-            self.share(
+            ),
+            (
                 "  bare Worker, streams/s",
                 javascript.asked(streams),
                 rust.asked(streams),
-                Target::None,
-            )?,
-            self.share(
+            ),
+            (
                 "  JS that reads, streams/s",
                 rust.asked(streams),
                 reading.asked(streams),
-                Target::None,
-            )?,
-        ])
+            ),
+        ] {
+            rows.push(self.share(what, base, asked, Target::None)?);
+        }
+        Ok(rows)
     }
 
     /// The gateway; a bare Worker that passes everything through, and one that gathers whole answers; two in JavaScript, of
@@ -189,22 +177,23 @@ impl Bench {
         let ours = Server::new("tidegate", &tidegate, &self.key.key);
         let passing = Server::new("bare component", &passing, "none");
         let gathering = Server::new("bare component", &gathering, "none");
+        let names = ["Spin, requests/s", "  one body, requests/s", "Spin, streams/s"];
+        self.beside_bare(names, [ours, passing, gathering], Target::AtLeast(0.70))
+    }
+
+    /// The gateway beside what gathers whole answers as it does, beside what passes them on in one body, of which no share
+    /// is wanted, and beside what passes streams on.
+    fn beside_bare(
+        &self,
+        [whole, one_body, streamed]: [&'static str; 3],
+        [ours, passing, gathering]: [Server<'_>; 3],
+        target: Target,
+    ) -> Result<Vec<Row>, TaskError> {
         let (requests, streams) = (Mode::Requests, Mode::Streams);
-        let target = Target::AtLeast(0.70);
         Ok(vec![
-            self.share(
-                "Spin, requests/s",
-                gathering.asked(requests),
-                ours.asked(requests),
-                target,
-            )?,
-            self.share(
-                "  one body, requests/s",
-                passing.asked(requests),
-                ours.asked(requests),
-                Target::None,
-            )?,
-            self.share("Spin, streams/s", passing.asked(streams), ours.asked(streams), target)?,
+            self.share(whole, gathering.asked(requests), ours.asked(requests), target)?,
+            self.share(one_body, passing.asked(requests), ours.asked(requests), Target::None)?,
+            self.share(streamed, passing.asked(streams), ours.asked(streams), target)?,
         ])
     }
 
