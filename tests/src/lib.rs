@@ -10,5 +10,6 @@ pub mod redis;
 pub mod runtime;
 pub mod scripted;
 pub mod sse;
+pub mod wait;
 mod worker;
 pub mod world;

@@ -36,8 +36,8 @@ pub struct Choice {
     pub reasoning: String,
     /// Names and arguments of the tools that it calls, by their numbers.
     pub calls: BTreeMap<u64, (String, String)>,
-    /// How many tokens have their probability told.
-    pub probabilities: usize,
+    /// The tokens whose probabilities are told.
+    pub tokens: Vec<String>,
     /// Why it ended.
     pub finish_reason: Option<String>,
 }
@@ -168,7 +168,14 @@ impl Choice {
         }
         let logprobs = &choice["logprobs"];
         let tokens = logprobs["content"].as_array().or(logprobs["tokens"].as_array());
-        self.probabilities += tokens.map_or(0, Vec::len);
+        let text = |token: &Value| {
+            token["token"]
+                .as_str()
+                .or(token.as_str())
+                .unwrap_or_default()
+                .to_owned()
+        };
+        self.tokens.extend(tokens.into_iter().flatten().map(text));
         if let Some(reason) = choice["finish_reason"].as_str().filter(|reason| !reason.is_empty()) {
             self.finish_reason = Some(reason.to_owned());
         }

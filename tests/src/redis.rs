@@ -1,11 +1,11 @@
 //! A Redis of the tests' own: on a free port of loopback, with nothing on disk, ended with its handle.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 
-use crate::process::{READY_WITHIN, ReadyLine, Server};
+use crate::process::{READY_WITHIN, ReadyLine, Server, free_port};
 use crate::runtime;
 
 /// A running Redis or Valkey.
@@ -117,10 +117,4 @@ fn reply(reader: &mut impl BufRead) -> String {
         Some(b'*') => (0..count()).fold(line.clone(), |all, _| format!("{all} {}", reply(reader))),
         _ => line,
     }
-}
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
 }

@@ -33,11 +33,45 @@ pub fn long_stream() -> Case {
     chat("chat-stream-stopped", stream(json!({"max_tokens": 3_000})))
 }
 
-fn chats() -> Vec<Case> {
+/// A short chat, with more fields or others. The seed makes engines say the same again.
+pub fn body(more: Value) -> Value {
+    let body = json!({"model": SERVED_NAME, "messages": [{"role": "user", "content": "Why is the sea salty?"}],
+        "max_tokens": 8, "seed": 7});
+    with(body, more)
+}
+
+/// Fields that have the model call a tool.
+pub fn forced_call() -> Value {
     let tools = json!([{"type": "function", "function": {"name": "get_tide", "description": "When it is high water.",
         "parameters": {"type": "object", "properties": {"port": {"type": "string", "enum": ["Hamburg", "Porto"]}},
             "required": ["port"], "additionalProperties": false}}}]);
-    let tool = json!({"tools": tools, "tool_choice": "required", "max_tokens": 64});
+    json!({"tools": tools, "tool_choice": "required", "max_tokens": 64})
+}
+
+/// A prompt that is longer than the context.
+pub fn long_prompt() -> Value {
+    json!({"messages": [{"role": "user", "content": "tide ".repeat(5_000)}]})
+}
+
+/// An image, for a model that reads text.
+pub fn image() -> Value {
+    let pixel = "data:image/png;base64,\
+        iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+    json!({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": pixel}}]}]})
+}
+
+/// An answer of that schema.
+pub fn of_schema(schema: Value) -> Value {
+    json!({"response_format": {"type": "json_schema", "json_schema": {"name": "own", "schema": schema}}})
+}
+
+/// A request for what a chat model does not do.
+pub fn embeddings() -> Value {
+    json!({"model": SERVED_NAME, "input": "The sea"})
+}
+
+fn chats() -> Vec<Case> {
+    let tool = forced_call();
     let two = json!({"n": 2, "logprobs": true, "top_logprobs": 2, "max_tokens": 4});
     vec![
         chat("chat-stream", stream(json!({}))),
@@ -79,17 +113,13 @@ fn completions() -> Vec<Case> {
 }
 
 fn errors() -> Vec<Case> {
-    let recursive = json!({"type": "json_schema", "json_schema": {"name": "own", "schema": {"$ref": "#"}}});
-    let pixel = "data:image/png;base64,\
-        iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
-    let image = json!([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": pixel}}]}]);
-    let long = json!([{"role": "user", "content": "tide ".repeat(5_000)}]);
+    let recursive = of_schema(json!({"$ref": "#"}));
     vec![
-        chat("error-too-long", json!({"messages": long})),
-        chat("error-too-long-stream", stream(json!({"messages": long}))),
-        chat("error-schema", json!({"response_format": recursive})),
-        chat("error-schema-stream", stream(json!({"response_format": recursive}))),
-        chat("error-image", json!({"messages": image})),
+        chat("error-too-long", long_prompt()),
+        chat("error-too-long-stream", stream(long_prompt())),
+        chat("error-schema", recursive.clone()),
+        chat("error-schema-stream", stream(recursive)),
+        chat("error-image", image()),
         chat("error-temperature", json!({"temperature": -1})),
         chat("error-model", json!({"model": "another"})),
         Case {
@@ -98,17 +128,15 @@ fn errors() -> Vec<Case> {
         },
         Case {
             name: "error-embeddings",
-            request: post("/v1/embeddings", &json!({"model": SERVED_NAME, "input": "The sea"})),
+            request: post("/v1/embeddings", &embeddings()),
         },
     ]
 }
 
 fn chat(name: &'static str, more: Value) -> Case {
-    let body = json!({"model": SERVED_NAME, "messages": [{"role": "user", "content": "Why is the sea salty?"}],
-        "max_tokens": 8, "seed": 7});
     Case {
         name,
-        request: post("/v1/chat/completions", &with(body, more)),
+        request: post("/v1/chat/completions", &body(more)),
     }
 }
 

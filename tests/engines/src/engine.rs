@@ -2,15 +2,15 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tidegate_tests::http::Request;
-use tidegate_tests::process::{ReadyLine, Server};
+use tidegate_tests::process::{ReadyLine, Server, free_port};
+use tidegate_tests::wait::wait_until;
 
 /// Which engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,11 +126,7 @@ impl Engine {
         let pid = *pid.lock().unwrap_or_else(PoisonError::into_inner);
         self.running = Some(Running { _server: server, pid });
         // vLLM says so a moment before it listens, llama.cpp a moment before it has its model.
-        let until = Instant::now() + ANSWERS_WITHIN;
-        while !self.answers() {
-            assert!(Instant::now() < until, "{} does not answer", self.name);
-            thread::sleep(Duration::from_millis(50));
-        }
+        wait_until(&format!("{} answers", self.name), ANSWERS_WITHIN, || self.answers());
     }
 
     fn answers(&self) -> bool {
@@ -210,12 +206,6 @@ fn send(signal: &str, pids: &[u32]) {
     let mut kill = Command::new("kill");
     kill.arg(format!("-{signal}")).args(pids.iter().map(u32::to_string));
     let _ = kill.status();
-}
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
 }
 
 /// What the engines call the model.

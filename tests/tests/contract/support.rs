@@ -1,14 +1,14 @@
 //! What tests share: the common world, ways to ask it, and how answers are judged.
 
 use std::sync::LazyLock;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tidegate_tests::gateway::{FRANKFURT, WASHINGTON};
 use tidegate_tests::http::{Exchange, Request, Response};
 use tidegate_tests::scripted::Scripted;
 use tidegate_tests::sse::Stream;
+use tidegate_tests::wait::wait_until;
 use tidegate_tests::world::{World, key};
 
 /// The world of worlds/shared.toml, in Frankfurt.
@@ -151,12 +151,8 @@ pub fn invalid_request(status: u16, param: Option<&'static str>, code: Option<&'
     }
 }
 
-/// Waits until `holds`, looking often; panics with `what` when it does not come to hold in time.
+/// Waits until `holds`; panics with `what` when it does not come to hold in time.
 #[track_caller]
-pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(8);
-    while !holds() {
-        assert!(Instant::now() < until, "not in time: {what}");
-        thread::sleep(Duration::from_millis(50));
-    }
+pub fn eventually(what: &str, holds: impl FnMut() -> bool) {
+    wait_until(what, Duration::from_secs(8), holds);
 }

@@ -1,15 +1,17 @@
 //! Good answers: what a client gets is what the engine says, whole and streamed, and is charged as the engine counts.
 
 use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tidegate_tests::http::{Request, Response};
 use tidegate_tests::recording::Said;
 use tidegate_tests::sse::Stream;
+use tidegate_tests::wait::wait_until;
 use tidegate_tests::world::key;
 
-use super::setting::{CHAT, Setting, chat};
-use crate::cases::with;
+use super::setting::{CHAT, Setting};
+use crate::cases::{body as chat, forced_call, with};
 use crate::engine::Kind;
 
 /// Chats of several kinds, with seeds.
@@ -28,18 +30,15 @@ pub fn whole_as_the_engine_s_own(setting: &mut Setting) -> String {
     for body in &bodies {
         let through = setting.ask(CHAT, body);
         assert_eq!(through.status, 200, "{body}: {}", through.text());
-        let own = setting.ask_engine(CHAT, body).json();
-        assert_eq!(comparable(&through.json()), comparable(&own), "{body}");
+        let own = setting.ask_engine(CHAT, body);
+        assert_eq!(Said::of(&through.body), Said::of(&own.body), "{body}");
     }
     format!("{} of {0}", bodies.len())
 }
 
 /// A call that is cut by its bound is, whole, as far as the engine streams it: vLLM's own whole answer has it as text.
 pub fn calls(setting: &mut Setting) -> String {
-    let tool = json!({"type": "function", "function": {"name": "get_tide", "parameters": {"type": "object",
-        "properties": {"port": {"type": "string", "enum": ["Hamburg", "Porto"]}}, "required": ["port"],
-        "additionalProperties": false}}});
-    let body = chat(json!({"tools": [tool], "tool_choice": "required", "max_tokens": 64}));
+    let body = chat(forced_call());
     let streamed = setting.ask_engine(CHAT, &with(body.clone(), json!({"stream": true})));
     let own = Said::of(&streamed.body).choices;
     let whole = Said::of(&setting.ask(CHAT, &body).body).choices;
@@ -49,24 +48,6 @@ pub fn calls(setting: &mut Setting) -> String {
         .map(|(name, arguments)| format!("{name}, {} bytes of arguments", arguments.len()))
         .next()
         .unwrap_or_else(|| "the engine makes none".to_owned())
-}
-
-/// What the choices of an answer say, and what was counted.
-fn comparable(answer: &Value) -> Value {
-    let usage = &answer["usage"];
-    let choices = answer["choices"].as_array().into_iter().flatten().map(|choice| {
-        let message = &choice["message"];
-        let calls = message["tool_calls"].as_array().into_iter().flatten();
-        let tokens = choice["logprobs"]["content"].as_array().into_iter().flatten();
-        json!({
-            "content": message["content"].as_str().unwrap_or_default(),
-            "reasoning": message["reasoning"].as_str().or(message["reasoning_content"].as_str()).unwrap_or_default(),
-            "calls": calls.map(|call| call["function"].clone()).collect::<Vec<_>>(),
-            "tokens": tokens.map(|token| token["token"].clone()).collect::<Vec<_>>(),
-            "finish_reason": choice["finish_reason"],
-        })
-    });
-    json!({"choices": choices.collect::<Vec<_>>(), "prompt": usage["prompt_tokens"], "output": usage["completion_tokens"]})
 }
 
 /// The same request says the same as a stream.
@@ -122,16 +103,10 @@ pub fn charged(setting: &mut Setting) -> String {
         reported += taken(setting.kind, &response);
     }
     // Caches tell the cell what was spent within seconds.
-    let charged = (0..100).map(|_| {
-        thread::sleep(std::time::Duration::from_millis(100));
-        used() - before
+    wait_until("all is charged", Duration::from_secs(10), || {
+        used() - before >= reported
     });
-    let last = charged.scan(0, |last, charged| {
-        let is_due = *last != reported;
-        *last = charged;
-        is_due.then_some(charged)
-    });
-    assert_eq!(last.last(), Some(reported));
+    assert_eq!(used() - before, reported);
     format!("{reported} tokens")
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::setting::chat;
+use crate::cases::body as chat;
 use crate::cases::with;
 
 /// A body for each combination, each with a name that tells which.

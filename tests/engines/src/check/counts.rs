@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::conversations;
-use super::setting::{CHAT, Setting, chat};
+use super::setting::{CHAT, Setting};
+use crate::cases::body as chat;
 use crate::cases::with;
 
 /// Counts that are told as exact are what the engine counts.

@@ -1,14 +1,15 @@
 //! Clients that leave, engines that hang, engines that are told to end.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tidegate_tests::http::{Request, connect};
 use tidegate_tests::runtime::Runtime;
+use tidegate_tests::wait::wait_until;
 
 use super::mistakes::assert_told;
-use super::setting::{CHAT, Setting, chat};
+use super::setting::{CHAT, Setting};
+use crate::cases::body as chat;
 use crate::engine::{Engine, Kind};
 
 /// The engine stops when its client leaves a stream, and, where the runtime tells of it, a whole answer.
@@ -24,23 +25,15 @@ pub fn leaving(setting: &mut Setting) -> String {
     let request = Request::post(CHAT, long(false).to_string()).key(&tidegate_tests::world::key("everyone"));
     let mut connection = connect(setting.gateway.address());
     std::io::Write::write_all(&mut connection, &request.to_bytes("gateway")).expect("sent");
-    let begun = Instant::now();
-    while running(setting) == 0 && begun.elapsed() < Duration::from_secs(10) {
-        thread::sleep(Duration::from_millis(50));
-    }
+    wait_until("an engine runs", PATIENCE, || running(setting) > 0);
     drop(connection);
     let whole = stopped_within(setting);
     format!("a stream after {streamed:.1} s, a whole answer after {whole:.1} s")
 }
 
-/// How long it takes until no engine runs anything.
+/// How many seconds it takes until no engine runs anything.
 fn stopped_within(setting: &Setting) -> f64 {
-    let begun = Instant::now();
-    while running(setting) > 0 {
-        assert!(begun.elapsed() < Duration::from_secs(10), "an engine still runs");
-        thread::sleep(Duration::from_millis(50));
-    }
-    begun.elapsed().as_secs_f64()
+    wait_until("no engine runs anything", PATIENCE, || running(setting) == 0).as_secs_f64()
 }
 
 /// How many requests run at the engines.
@@ -103,14 +96,15 @@ pub fn ending(setting: &mut Setting) -> String {
     let gone = setting.ask(CHAT, &chat(json!({})));
     assert!(matches!(gone.status, 502..=504), "{} {}", gone.status, gone.text());
     setting.replicas[0].restart();
-    let begun = Instant::now();
-    while setting.ask(CHAT, &chat(json!({}))).status != 200 {
-        assert!(begun.elapsed() < Duration::from_secs(60), "it does not come back");
-        thread::sleep(Duration::from_millis(200));
-    }
+    let took = wait_until("it comes back", Duration::from_secs(60), || {
+        setting.ask(CHAT, &chat(json!({}))).status == 200
+    });
     format!(
         "{told}; then {}; {:.1} s after one is back: 200",
         gone.status,
-        begun.elapsed().as_secs_f64()
+        took.as_secs_f64()
     )
 }
+
+/// For what engines do at once.
+const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,9 +1,11 @@
 //! What clients get wrong, and engines say about it in their own ways.
 
 use serde_json::{Value, json};
+use tidegate_tests::recording::Said;
 use tidegate_tests::sse::Stream;
 
-use super::setting::{CHAT, Setting, chat};
+use super::setting::{CHAT, Setting};
+use crate::cases::{body as chat, embeddings, image, long_prompt, of_schema, with};
 
 /// A bound that is larger than what is left of the context is no mistake.
 pub fn large_bound(setting: &mut Setting) -> String {
@@ -27,10 +29,9 @@ pub fn too_long_for_the_engine(setting: &mut Setting) -> String {
 }
 
 fn refused_as_too_long(setting: &Setting, model: &str) -> String {
-    let messages = json!([{"role": "user", "content": "tide ".repeat(5_000)}]);
     let mut said = String::new();
     for stream in [false, true] {
-        let body = chat(json!({"model": model, "messages": messages, "stream": stream}));
+        let body = with(chat(long_prompt()), json!({"model": model, "stream": stream}));
         let response = setting.ask(CHAT, &body);
         assert_eq!(response.status, 400, "{}", response.text());
         let error = &response.json()["error"];
@@ -60,7 +61,7 @@ pub fn words_and_breakers(setting: &mut Setting) -> String {
                 .as_str()
                 .unwrap_or_default()
                 .to_owned();
-            let words = words(&own.json());
+            let words: String = Said::of(&own.body).error.unwrap_or_default().chars().take(40).collect();
             let tells = said.contains(&words) || path != CHAT;
             assert!(tells, "{name}: the engine says {words:?}, the client hears {said:?}");
         }
@@ -71,32 +72,14 @@ pub fn words_and_breakers(setting: &mut Setting) -> String {
 }
 
 fn mistakes() -> Vec<(&'static str, &'static str, Value)> {
-    let schema = |schema: Value| json!({"type": "json_schema", "json_schema": {"name": "own", "schema": schema}});
-    let pixel = "data:image/png;base64,\
-        iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
-    let image = json!([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": pixel}}]}]);
     let long = json!({"type": "object", "properties": {"a": {"type": "string", "pattern": "(a|b){1,5000}$"}}});
     vec![
-        (
-            "a schema of itself",
-            CHAT,
-            chat(json!({"response_format": schema(json!({"$ref": "#"}))})),
-        ),
-        ("a long pattern", CHAT, chat(json!({"response_format": schema(long)}))),
-        ("an image", CHAT, chat(json!({"messages": image}))),
+        ("a schema of itself", CHAT, chat(of_schema(json!({"$ref": "#"})))),
+        ("a long pattern", CHAT, chat(of_schema(long))),
+        ("an image", CHAT, chat(image())),
         ("a temperature of -1", CHAT, chat(json!({"temperature": -1}))),
-        (
-            "embeddings",
-            "/v1/embeddings",
-            json!({"model": "tiny", "input": "The sea"}),
-        ),
+        ("embeddings", "/v1/embeddings", embeddings()),
     ]
-}
-
-/// What an error of an engine says.
-fn words(error: &Value) -> String {
-    let message = error["error"]["message"].as_str().or(error["detail"].as_str());
-    message.unwrap_or_default().chars().take(40).collect()
 }
 
 /// A stream that ended as it should, or told why not.

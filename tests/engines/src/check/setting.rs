@@ -8,7 +8,7 @@ use tidegate_tests::redis::Redis;
 use tidegate_tests::world::{digest, key};
 
 use super::folder;
-use crate::cases::with;
+use crate::cases::body as chat;
 use crate::engine::{Engine, Kind, Programs};
 
 /// What a check has to do with.
@@ -79,11 +79,4 @@ impl Setting {
         let response = self.ask(CHAT, &chat(json!({"messages": [{"role": "user", "content": text}]})));
         assert_eq!(response.status, 200, "{text}: {}", response.text());
     }
-}
-
-/// A short chat, with more fields or others. The seed makes engines say the same again.
-pub fn chat(more: Value) -> Value {
-    let body = json!({"model": "tiny", "messages": [{"role": "user", "content": "Why is the sea salty?"}],
-        "max_tokens": 8, "seed": 7});
-    with(body, more)
 }
