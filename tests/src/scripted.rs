@@ -35,6 +35,17 @@ pub struct Seen {
     pub left_at: Option<Instant>,
 }
 
+impl Seen {
+    /// The body as text, without the salt that the gateway adds last for engines that know salts.
+    pub fn body_without_salt(&self) -> String {
+        let body = String::from_utf8_lossy(&self.body);
+        match body.split_once(r#","cache_salt":""#) {
+            Some((before, salt)) => [before, &salt[SALT_LENGTH + 1..]].concat(),
+            None => body.into_owned(),
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Send(Vec<u8>),
@@ -246,3 +257,6 @@ fn leaves_within(connection: &mut TcpStream, duration: Duration) -> bool {
 
 /// Longer than anybody keeps a connection that the other side has closed.
 const PATIENCE: Duration = Duration::from_secs(8);
+
+/// Digits of a salt.
+const SALT_LENGTH: usize = 32;

@@ -2,6 +2,7 @@
 //! gateway does not have to. What belongs to one family of API stands in a module of its own, behind [`Dialect`].
 
 mod answer;
+mod cache_salt;
 mod content_coding;
 mod dialect;
 mod endpoint;
@@ -18,9 +19,11 @@ mod prompt;
 mod request;
 mod request_error;
 mod sse;
+mod steering;
 mod tokenize;
 
 pub use answer::{AnswerTooLarge, Deltas, EventOutcome, NoAnswer, RewrittenAnswer, Usage};
+pub use cache_salt::CacheSalt;
 pub use content_coding::ContentCoding;
 pub use dialect::{AnswerAssembler, AnswerRewriter};
 pub use endpoint::{Audience, Dialect, Endpoint, Route};
@@ -32,4 +35,5 @@ pub use prompt::{Conversation, Ending, Input, PromptSource, UnreadablePrompt};
 pub use request::{AskedAs, Generation, Prompt, WholeReason};
 pub use request_error::{PromptLength, RequestError};
 pub use sse::{Decoder, EventTooLarge, SseEvent, comment};
+pub use steering::{MediaUrl, Steering};
 pub use tokenize::{TokenizeRequest, TokenizeResponse};

@@ -4,11 +4,13 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use super::cache_salt::CacheSalt;
 use super::endpoint::{Dialect, Endpoint};
 use super::json_edits::{Edit, spliced};
 use super::json_fields::FieldSpans;
 use super::prompt::{Input, PromptSource, UnreadablePrompt, only_engine_knows};
 use super::request_error::RequestError;
+use super::steering::Steering;
 use crate::config::{EngineKind, Model};
 use crate::ids::Tokens;
 
@@ -33,6 +35,10 @@ pub struct Generation {
     pub best_of: u64,
     /// What of the prompt tells where its prefix may be warm.
     pub prompt: Prompt,
+    /// What would steer engines.
+    pub steering: Steering,
+    /// What keeps its prefixes apart from those of others in engines' caches.
+    pub cache_salt: CacheSalt,
     pub(super) body: Bytes,
     /// Where in the body the parameters stand that make the prompt.
     pub(super) spans: FieldSpans,
@@ -156,13 +162,14 @@ impl Generation {
     }
 
     /// The body for an engine: its own name of the model, counts without a fraction, no bound on output beyond the `room`
-    /// that the model's context has for it and, where a stream is asked for, that and the usage at its end. All else is as
-    /// the client sent it, byte for byte; but a bound of -1 is left out for engines that know none, which a lower tier may
+    /// that the model's context has for it, the tenant's salt for prefixes where the engine knows salts and, where a stream
+    /// is asked for, that and the usage at its end. All else is as the client sent it, byte for byte; but a bound of -1 is left out for engines that know none, which a lower tier may
     /// come to.
     pub fn body_for(&self, served_name: &str, engine: EngineKind, room: Tokens) -> Bytes {
         let renamed = (served_name != self.model).then(|| (self.model_span.clone(), quoted(served_name).into()));
         let mut edits: Vec<_> = renamed.into_iter().chain(self.edits.iter().cloned()).collect();
         edits.extend(self.bounds_cut_to(room));
+        edits.extend(self.cache_salt.edit(engine, self.endpoint));
         if !engine.takes_minus_one_for_no_bound() {
             edits.extend(self.minus_one.iter().map(|(_, span)| (span.clone(), "null".into())));
         }

@@ -129,6 +129,27 @@ pub enum RequestError {
         /// The parameter.
         param: &'static str,
     },
+    /// A field by which the client would steer the engine, which is not open to its tenant.
+    #[error(
+        "`{param}` steers the engine, which this key may not: leave it out, or ask the operator to list it in the \
+         tenant's `engine_fields`"
+    )]
+    SteersEngine {
+        /// The field.
+        param: &'static str,
+    },
+    /// Something that engines may not fetch.
+    #[error(
+        "`{}` may not be fetched: name images, audio and videos by `https://` and a public host, or send them inside \
+         the request as `data:` URLs; the operator can allow more in `media.urls`",
+        Excerpt(url)
+    )]
+    MediaUrl {
+        /// The parameter that names it.
+        param: &'static str,
+        /// Its URL, or the beginning of it.
+        url: String,
+    },
     /// No such model, or not for this tenant; which of the two is not told.
     #[error(
         "the model `{}` does not exist or is not open to this key: see GET /v1/models",

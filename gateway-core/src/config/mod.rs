@@ -5,8 +5,10 @@
 mod bundle;
 mod check;
 mod digest;
+mod engine;
 mod error;
 mod kinds;
+mod media;
 mod models;
 mod names;
 mod origin;
@@ -28,14 +30,16 @@ mod tests;
 
 pub use bundle::BundleError;
 pub use digest::{DigestError, KeyDigest};
+pub use engine::EngineKind;
 pub use error::{ConfigError, ConfigErrors, Problem};
+pub use media::{MediaOrigin, MediaUrls};
 #[cfg(any(test, feature = "schema"))]
 pub use schema::json_schema;
 pub use settings::{Cors, Estimates, Headroom, Leases, Load, Permits, Refresh, Retries, Sizes, Streams, Timeouts};
 pub use url::UrlError;
 pub use validated::{
-    Admin, Budget, CannedTier, Cluster, Config, EngineKind, Ladder, Model, PartTokens, Priority, Region, Replica,
-    Serving, Tenant, TenantKey, Tier,
+    Admin, Budget, CannedTier, Cluster, Config, Ladder, Model, PartTokens, Priority, Region, Replica, Serving, Tenant,
+    TenantKey, Tier,
 };
 
 use sha2::{Digest, Sha256};

@@ -4,12 +4,14 @@
 
 use serde_json::{Map, Value, json};
 
+use super::engine::EngineKind;
 use super::kinds::{Decimal, Flag, Limit, List, Whole};
+use super::media::MediaPattern;
 use super::origin::Origin;
 use super::read::Kind;
 use super::report::{Place, Report};
 use super::texts::{Digest, Engine, ModelId, Pattern, Priority, ReplicaUrl, Text};
-use super::validated::{self, EngineKind};
+use super::validated;
 use super::written::{Canned, Key as TenantKey, KeyWithPriority, Root, Tier};
 
 /// The schema as it stands in `gateway.schema.json`: draft 7, which editors' TOML extensions understand.
@@ -112,6 +114,12 @@ impl<const MAX: usize> Describe for Text<MAX> {
 impl Describe for ReplicaUrl {
     fn schema() -> Value {
         json!({ "type": "string", "pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s/?#@][^\s?#@]*$" })
+    }
+}
+
+impl Describe for MediaPattern {
+    fn schema() -> Value {
+        json!({ "type": "string", "pattern": r"^https?://(\*|(\*\.)?[a-z0-9][a-z0-9.:-]*)$" })
     }
 }
 

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::check::{KnownNames, only_here};
+use super::engine::EngineKind;
 use super::error::Problem;
 use super::names::{Names, Once};
 use super::read::{entries, value};
 use super::report::{At, Report};
+use super::suggest::suggest;
 use super::validated::{Budget, Region, Tenant, TenantKey};
 use super::written::{self, Root};
 use crate::budget::{BudgetLimits, Rate};
@@ -30,6 +32,7 @@ pub(super) fn check(
         let models = allowed::<ModelName>(&written.models, &names.models, report);
         let jurisdictions = allowed::<Jurisdiction>(&written.jurisdictions, &names.jurisdictions, report);
         let near = near(regions, jurisdictions.as_deref());
+        let engine_fields = engine_fields(written, report);
         let budgets = budgets(written, names, near, report);
         if let Some(name) = value(&written.name) {
             tenants.push(Arc::new(Tenant {
@@ -37,6 +40,11 @@ pub(super) fn check(
                 keys,
                 models,
                 jurisdictions,
+                engine_fields,
+                cache_salt: value(&written.cache_salt)
+                    .cloned()
+                    .flatten()
+                    .unwrap_or_else(|| name.clone()),
                 budgets,
             }));
         }
@@ -68,6 +76,28 @@ fn allowed<N: for<'n> From<&'n str>>(
             .map(|name| N::from(&name.value))
             .collect(),
     )
+}
+
+/// The fields that steer engines and that the tenant may send, as far as there is an engine that has them.
+fn engine_fields(tenant: &written::Tenant, report: &mut Report) -> Vec<String> {
+    let all = EngineKind::ALL
+        .into_iter()
+        .flat_map(EngineKind::steering_fields)
+        .copied();
+    let mut known = Vec::new();
+    for At { value: name, place } in entries(&tenant.engine_fields) {
+        if all.clone().any(|field| field == name) {
+            known.push(name.clone());
+        } else {
+            let what = "field that steers engines";
+            let problem = Problem::UnknownName {
+                what,
+                name: name.clone(),
+            };
+            report.add(*place, problem, suggest(name, all.clone()));
+        }
+    }
+    known
 }
 
 /// A place among those where the tenant's data may be: that of the first region.

@@ -1,12 +1,13 @@
 //! Names and other texts as `gateway.toml` holds them, with the rules that each follows.
 
 use super::digest::KeyDigest;
+use super::engine::EngineKind;
 use super::error::Problem;
 use super::read::{Kind, Node};
 use super::report::Report;
 use super::suggest::one_of;
 use super::url::normalise;
-use super::validated::{self, EngineKind};
+use super::validated;
 
 /// A text of certain characters.
 pub(super) trait Pattern {
@@ -113,6 +114,16 @@ impl Pattern for Secret {
     fn problem(_text: &str) -> Problem {
         Problem::NotASecretName
     }
+}
+
+/// A field of a request that steers engines.
+pub(super) struct EngineField;
+
+impl Pattern for EngineField {
+    const WHAT: &'static str = "a field of a request that steers engines";
+    const FIRST: &'static str = "a-z";
+    const REST: &'static str = "a-z0-9_.";
+    const MAX: usize = 64;
 }
 
 /// Any text that says something, of at most `MAX` characters.

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::bundle;
 use super::digest::KeyDigest;
+use super::engine::EngineKind;
+use super::media::MediaUrls;
 use super::settings::{Cors, Estimates, Headroom, Leases, Load, Permits, Refresh, Retries, Sizes, Streams, Timeouts};
 use crate::budget::{BudgetLimits, Rate};
 use crate::cluster::BreakerPolicy;
@@ -57,6 +59,8 @@ pub struct Config {
     pub headroom: Headroom,
     /// Which web pages may ask.
     pub cors: Cors,
+    /// Where engines may fetch images, audio and videos.
+    pub media: MediaUrls,
     /// How often what is stored is read anew.
     pub refresh: Refresh,
 }
@@ -67,6 +71,15 @@ impl Config {
         self.models
             .get(asked)
             .or_else(|| self.models.get(self.aliases.get(asked)?))
+    }
+
+    /// The engines that a request for the model may come to, on all tiers of its ladder; some more than once.
+    pub fn engines<'c>(&'c self, model: &'c Model) -> impl Iterator<Item = EngineKind> + 'c {
+        let tiers = model.ladder.tiers.iter().filter_map(|tier| match tier {
+            Tier::Model(name) => self.models.get(name),
+            Tier::Canned(_) => None,
+        });
+        tiers.flat_map(|model| model.serving.iter().map(|serving| serving.cluster.engine))
     }
 
     /// The region of a name, which an edge location's code may be in capitals.
@@ -117,46 +130,6 @@ pub struct Replica {
     /// The same, taken apart.
     #[serde(with = "bundle::url")]
     pub url: Uri,
-}
-
-/// The engines whose ways the gateway knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum EngineKind {
-    /// vLLM.
-    Vllm,
-    /// SGLang.
-    Sglang,
-    /// Text Generation Inference.
-    Tgi,
-    /// TensorRT-LLM.
-    TensorrtLlm,
-    /// llama.cpp's server.
-    LlamaCpp,
-}
-
-impl EngineKind {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Vllm, Self::Sglang, Self::Tgi, Self::TensorrtLlm, Self::LlamaCpp];
-
-    /// Its name in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Vllm => "vllm",
-            Self::Sglang => "sglang",
-            Self::Tgi => "tgi",
-            Self::TensorrtLlm => "tensorrt-llm",
-            Self::LlamaCpp => "llama.cpp",
-        }
-    }
-
-    /// Whether a bound of -1 output tokens means none to it: llama.cpp's server counts `n_predict` so, and reads
-    /// `max_tokens` as that. The others refuse it.
-    pub fn takes_minus_one_for_no_bound(self) -> bool {
-        match self {
-            Self::LlamaCpp => true,
-            Self::Vllm | Self::Sglang | Self::Tgi | Self::TensorrtLlm => false,
-        }
-    }
 }
 
 /// What a client can ask for by name.
@@ -234,6 +207,10 @@ pub struct Tenant {
     pub models: Option<Vec<ModelName>>,
     /// Jurisdictions that may see its data; `None` for all.
     pub jurisdictions: Option<Vec<Jurisdiction>>,
+    /// Fields that steer engines, by [`EngineKind::steering_fields`], which its requests may have all the same.
+    pub engine_fields: Vec<String>,
+    /// What keeps the prefixes of its prompts apart in engines' caches; tenants with the same one share them.
+    pub cache_salt: String,
     /// What it may use.
     pub budgets: Vec<Arc<Budget>>,
 }

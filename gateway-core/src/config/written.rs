@@ -8,9 +8,9 @@ use super::report::At;
 use super::report::Report;
 use super::section::section;
 use super::settings::written::{
-    Breaker, Cors, Estimates, Headroom, Leases, Load, Permits, Refresh, Retries, Sizes, Streams, Timeouts,
+    Breaker, Cors, Estimates, Headroom, Leases, Load, Media, Permits, Refresh, Retries, Sizes, Streams, Timeouts,
 };
-use super::texts::{Digest, Engine, ModelId, Name, Priority, ReplicaUrl, Secret, Text};
+use super::texts::{Digest, Engine, EngineField, ModelId, Name, Priority, ReplicaUrl, Secret, Text};
 use crate::budget::{MOST_PER_DAY, Rate};
 use crate::ids::Tokens;
 
@@ -51,6 +51,8 @@ section! {
         headroom: Headroom,
         /// Which web pages may ask, and read what is answered.
         cors: Cors,
+        /// What prompts hold besides text.
+        media: Media,
         /// How often what is stored is read anew.
         refresh: Refresh,
     }
@@ -192,6 +194,12 @@ section! {
         /// The priority of keys that have none of their own: where something is short, requests of low priority are
         /// refused first; `normal` when left out.
         priority: Option<Priority>,
+        /// Fields that steer engines, which its requests may have all the same; none when left out. Docs name them:
+        /// `priority`, `kv_transfer_params`, `chat_template` and the like.
+        engine_fields: List<EngineField, 0>,
+        /// What keeps the prefixes of its prompts apart in engines' caches: tenants with the same one share them. The
+        /// tenant's name when left out.
+        cache_salt: Option<Name>,
         /// What it may use, one `[[tenants.budgets]]` table for each limit on all models or a group of them. A request is
         /// admitted when every budget that covers its model has room for it. Without any, it may use what there is.
         budgets: List<Budget, 0>,

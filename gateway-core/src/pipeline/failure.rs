@@ -109,6 +109,12 @@ fn of_request(error: &RequestError, message: String) -> ApiError {
         RequestError::Duplicate { param } => invalid(StatusCode::BAD_REQUEST)
             .code("duplicate_parameter")
             .param(param),
+        RequestError::SteersEngine { param } => invalid(StatusCode::BAD_REQUEST)
+            .code("parameter_not_allowed")
+            .param(param),
+        RequestError::MediaUrl { param, .. } => invalid(StatusCode::BAD_REQUEST)
+            .code("media_url_not_allowed")
+            .param(param),
         RequestError::UnknownModel { .. } => invalid(StatusCode::NOT_FOUND).code("model_not_found").param("model"),
         RequestError::UnknownTier { .. } => invalid(StatusCode::BAD_REQUEST).code("unknown_tier"),
         RequestError::ContextLength { param, .. } => invalid(StatusCode::BAD_REQUEST)

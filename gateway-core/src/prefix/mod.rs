@@ -5,16 +5,16 @@ use std::hash::Hasher;
 use siphasher::sip::SipHasher13;
 
 use crate::api::Prompt;
-use crate::ids::{ModelName, TenantName};
+use crate::ids::ModelName;
 
-/// The affinity key: a hash over tenant, model and the head of the prompt. `None` where there is no prefix to keep
-/// warm. Tenants never share one, since they must not share prefixes.
-pub fn affinity(tenant: &TenantName, model: &ModelName, prompt: &Prompt) -> Option<u64> {
+/// The affinity key: a hash over the salt, model and the head of the prompt. `None` where there is no prefix to keep
+/// warm. Requests of different salts never share one, since engines do not share their prefixes.
+pub fn affinity(salt: &str, model: &ModelName, prompt: &Prompt) -> Option<u64> {
     if prompt.head.is_empty() {
         return None;
     }
     let mut hasher = SipHasher13::new();
-    for part in [tenant.as_str(), model.as_str()]
+    for part in [salt, model.as_str()]
         .map(str::as_bytes)
         .into_iter()
         .chain(prompt.head.iter().map(AsRef::as_ref))
@@ -31,12 +31,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tenants_models_and_heads_are_told_apart() {
-        let key = |tenant: &str, model: &str, head: &[&'static str]| {
+    fn salts_models_and_heads_are_told_apart() {
+        let key = |salt: &str, model: &str, head: &[&'static str]| {
             let prompt = Prompt {
                 head: head.iter().map(|part| (*part).into()).collect(),
             };
-            affinity(&tenant.into(), &model.into(), &prompt)
+            affinity(salt, &model.into(), &prompt)
         };
         assert_eq!(key("t", "m", &["a"]), key("t", "m", &["a"]));
         for other in [

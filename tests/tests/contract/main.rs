@@ -19,6 +19,7 @@ mod recordings;
 mod routing;
 mod sdk;
 mod shared;
+mod steering;
 mod streams;
 mod support;
 mod tokens;

@@ -12,6 +12,7 @@ mod params;
 mod parsed_answer;
 mod request;
 mod rewriter;
+mod steering;
 mod stream_end;
 mod templated_chunk;
 mod usage;

@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::params::{OutputBounds, Params};
+use super::steering::steering;
 use super::whole_only::asked_as;
+use crate::api::cache_salt::CacheSalt;
 use crate::api::endpoint::Endpoint;
 use crate::api::json_cursor::nests_deeper_than;
 use crate::api::json_edits::{Edit, appended};
@@ -43,6 +45,7 @@ pub fn decode(endpoint: Endpoint, body: Bytes, nesting: usize) -> Result<Generat
         AskedAs::Whole(_) => {}
     }
     let spans = fields.spans(text, PROMPT_PARAMS);
+    let cache_salt = cache_salt(text, &params)?;
     let model_span = fields.get("model").map(|json| span_within(text, json));
     Ok(Generation {
         endpoint,
@@ -62,6 +65,8 @@ pub fn decode(endpoint: Endpoint, body: Bytes, nesting: usize) -> Result<Generat
         choices,
         best_of: best_of.max(choices),
         prompt,
+        steering: steering(&fields),
+        cache_salt,
         spans,
         model_span: model_span.unwrap_or_default(),
         minus_one: minus_one
@@ -92,6 +97,16 @@ pub fn read_fields<'a>(
         Some(param) => Err(RequestError::Duplicate { param }),
         None => Ok((text, fields)),
     }
+}
+
+/// The client's own salt, and where a tenant's belongs in its stead.
+fn cache_salt(text: &str, params: &Params<'_, '_>) -> Result<CacheSalt, RequestError> {
+    let own = params.optional::<String>("cache_salt", "a string")?.unwrap_or_default();
+    let (at, before) = match params.fields.get("cache_salt") {
+        Some(json) => (span_within(text, json), ""),
+        None => (appended(text, text, "", params.fields.is_empty()).0, ",\"cache_salt\":"),
+    };
+    Ok(CacheSalt::of_client(own, at, before))
 }
 
 /// What makes a whole number of the answers that are wanted where it is written otherwise, such as `1.0`: engines that read
@@ -183,6 +198,7 @@ const READ: &[&str] = &[
     "n",
     "best_of",
     "tools",
+    "cache_salt",
 ];
 /// How much of a plain prompt counts as its head: about 1,024 tokens, the depth at which hashing found nearly every
 /// warm prefix in the Mooncake trace, while half of it sent everything to one replica.

@@ -11,6 +11,7 @@ pub use validated::{Cors, Estimates, Headroom, Leases, Load, Permits, Refresh, R
 use std::time::Duration;
 
 use super::error::Problem;
+use super::media::{self, MediaUrls};
 use super::origin;
 use super::read::value;
 use super::report::{At, Report};
@@ -144,6 +145,13 @@ pub(super) fn cors(root: &Root) -> Option<Cors> {
     Some(Cors {
         allow_origins: origins.filter(|origins| origins.iter().all(|origin| origin != origin::ANY)),
     })
+}
+
+/// `[media]`.
+pub(super) fn media(root: &Root) -> Option<MediaUrls> {
+    let listed = value(&value(&root.media)?.urls)?.as_ref();
+    let urls = listed.map(|urls| urls.iter().map(|at| at.value.clone()).collect());
+    Some(MediaUrls::new(urls.unwrap_or_else(|| vec![media::DEFAULT.to_owned()])))
 }
 
 /// `[refresh]`.

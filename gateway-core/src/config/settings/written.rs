@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::config::kinds::{Flag, Limit, List};
+use crate::config::media::MediaPattern;
 use crate::config::origin::Origin;
 use crate::config::section::section;
 use crate::ids::Tokens;
@@ -124,6 +125,16 @@ section! {
         /// The origins of those pages, as browsers send them; `*` for all, as when left out; an empty list for none.
         /// Keys are what counts: browsers send no cookies along.
         allow_origins: Option<List<Origin, 0>>,
+    }
+}
+
+section! {
+    /// What prompts hold besides text.
+    Media {
+        /// Where engines may fetch images, audio and videos that requests name by URL: `https://*` for every public name,
+        /// as when left out, `https://*.example.com` for the names below one, or an origin such as
+        /// `http://images.internal:8080`. An empty list for nowhere; what comes inside the request (`data:`) always may.
+        urls: Option<List<MediaPattern, 0>>,
     }
 }
 

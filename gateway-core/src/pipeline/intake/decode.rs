@@ -43,27 +43,27 @@ pub(in crate::pipeline) fn check_headers(headers: &HeaderMap) -> Result<Option<&
 /// Reads the body, and finds the model that it asks for.
 ///
 /// # Errors
-/// When the body is not what the API says, or not what the model's engines know, or the caller may use no such model.
+/// When the body is not what the API says, or not what the model's engines know, or the caller may use no such model, or
+/// not steer engines as the request would.
 pub(in crate::pipeline) fn decode<P: Platform>(
     exchange: &Exchange<P>,
     endpoint: Endpoint,
     caller: Caller,
     body: Bytes,
 ) -> Result<Decoded, RequestError> {
-    let request = Dialect::decode(endpoint, body, exchange.config.sizes.nesting)?;
-    match exchange
-        .config
-        .model(&request.model)
-        .filter(|model| caller.tenant.may_use(&model.name))
-    {
-        Some(model) => {
-            request.check_for(model)?;
-            Ok(Decoded {
-                caller,
-                model: Arc::clone(model),
-                request,
-            })
-        }
-        None => Err(RequestError::UnknownModel { model: request.model }),
-    }
+    let config = &exchange.config;
+    let mut request = Dialect::decode(endpoint, body, config.sizes.nesting)?;
+    let asked_for = config.model(&request.model);
+    let Some(model) = asked_for.filter(|model| caller.tenant.may_use(&model.name)) else {
+        return Err(RequestError::UnknownModel { model: request.model });
+    };
+    request.check_for(model)?;
+    let engines: Vec<_> = config.engines(model).collect();
+    request.steering.check(&engines, &caller.tenant, &config.media)?;
+    request.cache_salt = request.cache_salt.within(&caller.tenant.cache_salt);
+    Ok(Decoded {
+        caller,
+        model: Arc::clone(model),
+        request,
+    })
 }

@@ -91,11 +91,8 @@ pub(in crate::pipeline) fn plan<P: Platform>(
             model: model.name.to_string(),
         });
     }
-    let affinity = prefix::affinity(
-        &counted.decoded.caller.tenant.name,
-        &model.name,
-        &counted.decoded.request.prompt,
-    );
+    let request = &counted.decoded.request;
+    let affinity = prefix::affinity(request.cache_salt.as_str(), &model.name, &request.prompt);
     let plan = Plan {
         affinity,
         tiers: planned_tiers,

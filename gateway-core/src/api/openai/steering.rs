@@ -1,0 +1,159 @@
+//! Where in a request of OpenAI's API stands what would steer engines: fields that engines have added to it, and parts
+//! of messages that name something to fetch.
+
+use crate::api::json_cursor::{JsonCursor, string};
+use crate::api::json_fields::Fields;
+use crate::api::steering::{MediaUrl, Steering};
+use crate::config::EngineKind;
+
+/// What of a request would steer an engine, of whichever kind.
+pub(super) fn steering(fields: &Fields<'_>) -> Steering {
+    let mut found = Found::default();
+    for param in ["messages", "input"] {
+        if let Some(json) = fields.given(param).filter(|json| json.starts_with('[')) {
+            found.messages(param, &mut JsonCursor::new(json));
+        }
+    }
+    let template_kwargs = fields
+        .given("chat_template_kwargs")
+        .and_then(|json| Fields::parse(json).ok());
+    let is_given = |field: &str| match field.split_once('.') {
+        None => fields.given(field).is_some(),
+        Some(("chat_template_kwargs", member)) => template_kwargs
+            .as_ref()
+            .is_some_and(|kwargs| kwargs.given(member).is_some()),
+        Some(_) => field == PART_IDENTIFIER && found.has_identifier,
+    };
+    let mut steering_fields: Vec<_> = EngineKind::ALL
+        .into_iter()
+        .flat_map(EngineKind::steering_fields)
+        .copied()
+        .collect();
+    steering_fields.retain(|field| is_given(field));
+    steering_fields.sort_unstable();
+    steering_fields.dedup();
+    Steering {
+        fields: steering_fields,
+        media: found.media,
+    }
+}
+
+/// What messages hold besides texts.
+#[derive(Default)]
+struct Found {
+    media: Vec<MediaUrl>,
+    has_identifier: bool,
+}
+
+impl Found {
+    /// Looks through an array of messages, or of conversations, which vLLM embeds several of at once.
+    fn messages(&mut self, param: &'static str, cursor: &mut JsonCursor<'_>) {
+        if !cursor.enter(b'[') {
+            cursor.pass();
+            return;
+        }
+        while cursor.next() {
+            if cursor.enter(b'{') {
+                self.message(param, cursor);
+            } else {
+                self.messages(param, cursor);
+            }
+        }
+    }
+
+    /// Looks through what is left of a message; only a list of parts can name anything.
+    fn message(&mut self, param: &'static str, cursor: &mut JsonCursor<'_>) {
+        while cursor.next() {
+            let is_content = cursor.name() == "content";
+            if !is_content || !cursor.enter(b'[') {
+                cursor.pass();
+                continue;
+            }
+            while cursor.next() {
+                self.part(param, cursor);
+            }
+        }
+    }
+
+    /// A part of a message names what it shows in `image_url` and the like, as a text or as the `url` of an object.
+    fn part(&mut self, param: &'static str, cursor: &mut JsonCursor<'_>) {
+        if !cursor.enter(b'{') {
+            cursor.pass();
+            return;
+        }
+        while cursor.next() {
+            let name = cursor.name();
+            let value = cursor.pass();
+            self.has_identifier |= name == "uuid" && value != "null";
+            if name.ends_with("_url") {
+                self.urls(param, value);
+            }
+        }
+    }
+
+    fn urls(&mut self, param: &'static str, value: &str) {
+        let mut cursor = JsonCursor::new(value);
+        if !cursor.enter(b'{') {
+            self.media
+                .extend(string(value).and_then(|url| MediaUrl::of(param, &url)));
+            return;
+        }
+        while cursor.next() {
+            let is_url = cursor.name() == "url";
+            let value = cursor.pass();
+            let url = string(value).filter(|_| is_url);
+            self.media.extend(url.and_then(|url| MediaUrl::of(param, &url)));
+        }
+    }
+}
+
+/// What engines may know an image by that an earlier request has sent.
+const PART_IDENTIFIER: &str = "messages.content.uuid";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(body: &str) -> (Vec<&'static str>, Vec<String>) {
+        let steering = steering(&Fields::parse(body).unwrap());
+        let media = steering.media.into_iter().map(|url| url.beginning).collect();
+        (steering.fields, media)
+    }
+
+    #[test]
+    fn fields_that_steer_some_engine_are_found_however_they_are_written() {
+        let (fields, _) = found(
+            r#"{"temperature":1,"prior\u0069ty":-100,"bootstrap_host":"10.0.0.1","rid":null,"n_predict":9,
+                "chat_template_kwargs":{"enable_thinking":false,"chat_template":"{{ x }}"}}"#,
+        );
+        let expected = [
+            "bootstrap_host",
+            "chat_template_kwargs.chat_template",
+            "n_predict",
+            "priority",
+        ];
+        assert_eq!(fields, expected);
+        assert_eq!(
+            found(r#"{"chat_template_kwargs":{"enable_thinking":false}}"#).0,
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn urls_are_found_in_all_parts_of_all_messages() {
+        let (fields, media) = found(
+            r#"{"messages":[
+                {"role":"system","content":"https://no.example"},
+                {"role":"user","name":"x","content":[{"type":"text","text":"http://no.example"},
+                    {"type":"image_url","image_url":{"url":"http://a.example","detail":"low"}},
+                    {"type":"image_url","image_url":{"url":"data:image/png;base64,AA"}},
+                    {"type":"video_url","video_url":{"url":"https://\u0062.example"}}]},
+                {"role":"user","content":[{"image_url":"file:///c"},"text",{"image\u005furl":"d","image_url":null}],
+                    "content":[{"audio_url":{"url":"e","url":"f"}}]}],
+              "input":[[{"content":[{"image_url":"g","uuid":"h"}]}],"text",[1,2]]}"#,
+        );
+        let expected = ["http://a.example", "https://b.example", "file:///c", "d", "e", "f", "g"];
+        assert_eq!(media, expected);
+        assert_eq!(fields, [PART_IDENTIFIER]);
+    }
+}
