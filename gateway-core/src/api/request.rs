@@ -35,6 +35,8 @@ pub struct Generation {
     pub best_of: u64,
     /// What of the prompt tells where its prefix may be warm.
     pub prompt: Prompt,
+    /// The client's name for the conversation, where the body has one.
+    pub session: Option<String>,
     /// What would steer engines.
     pub steering: Steering,
     /// What keeps its prefixes apart from those of others in engines' caches.

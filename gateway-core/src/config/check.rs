@@ -49,6 +49,7 @@ pub(super) fn check(root: &Root, tables: Option<&[&str]>, version: String, repor
         leases: settings::leases(root)?,
         headroom: settings::headroom(root)?,
         cors: settings::cors(root)?,
+        sessions: settings::sessions(root)?,
         media: settings::media(root)?,
         refresh: settings::refresh(root)?,
     })

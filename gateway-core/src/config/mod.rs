@@ -35,7 +35,9 @@ pub use error::{ConfigError, ConfigErrors, Problem};
 pub use media::{MediaOrigin, MediaUrls};
 #[cfg(any(test, feature = "schema"))]
 pub use schema::json_schema;
-pub use settings::{Cors, Estimates, Headroom, Leases, Load, Permits, Refresh, Retries, Sizes, Streams, Timeouts};
+pub use settings::{
+    Cors, Estimates, Headroom, Leases, Load, Permits, Refresh, Retries, Sessions, Sizes, Streams, Timeouts,
+};
 pub use url::UrlError;
 pub use validated::{
     Admin, Budget, CannedTier, Cluster, Config, Ladder, Model, PartTokens, Priority, Region, Replica, Serving, Tenant,

@@ -126,6 +126,16 @@ impl Pattern for EngineField {
     const MAX: usize = 64;
 }
 
+/// The name of a header, in lower case.
+pub(super) struct Header;
+
+impl Pattern for Header {
+    const WHAT: &'static str = "the name of a header in lower case, a text";
+    const FIRST: &'static str = "a-z0-9";
+    const REST: &'static str = "a-z0-9_-";
+    const MAX: usize = 64;
+}
+
 /// Any text that says something, of at most `MAX` characters.
 pub(super) struct Text<const MAX: usize>;
 

@@ -10,7 +10,9 @@ use super::bundle;
 use super::digest::KeyDigest;
 use super::engine::EngineKind;
 use super::media::MediaUrls;
-use super::settings::{Cors, Estimates, Headroom, Leases, Load, Permits, Refresh, Retries, Sizes, Streams, Timeouts};
+use super::settings::{
+    Cors, Estimates, Headroom, Leases, Load, Permits, Refresh, Retries, Sessions, Sizes, Streams, Timeouts,
+};
 use crate::budget::{BudgetLimits, Rate};
 use crate::cluster::BreakerPolicy;
 use crate::cluster::{ClusterPolicy, PolicyDigest};
@@ -59,6 +61,8 @@ pub struct Config {
     pub headroom: Headroom,
     /// Which web pages may ask.
     pub cors: Cors,
+    /// How clients name a conversation.
+    pub sessions: Sessions,
     /// Where engines may fetch images, audio and videos.
     pub media: MediaUrls,
     /// How often what is stored is read anew.

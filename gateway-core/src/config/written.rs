@@ -8,7 +8,8 @@ use super::report::At;
 use super::report::Report;
 use super::section::section;
 use super::settings::written::{
-    Breaker, Cors, Estimates, Headroom, Leases, Load, Media, Permits, Refresh, Retries, Sizes, Streams, Timeouts,
+    Breaker, Cors, Estimates, Headroom, Leases, Load, Media, Permits, Refresh, Retries, Sessions, Sizes, Streams,
+    Timeouts,
 };
 use super::texts::{Digest, Engine, EngineField, ModelId, Name, Priority, ReplicaUrl, Secret, Text};
 use crate::budget::{MOST_PER_DAY, Rate};
@@ -51,6 +52,8 @@ section! {
         headroom: Headroom,
         /// Which web pages may ask, and read what is answered.
         cors: Cors,
+        /// How clients name a conversation, so that all of it goes to one replica.
+        sessions: Sessions,
         /// What prompts hold besides text.
         media: Media,
         /// How often what is stored is read anew.

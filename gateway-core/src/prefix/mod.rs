@@ -13,22 +13,45 @@ pub fn affinity(salt: &str, model: &ModelName, prompt: &Prompt) -> Option<u64> {
     if prompt.head.is_empty() {
         return None;
     }
+    let head = prompt.head.iter().map(AsRef::as_ref);
+    Some(hash(
+        [&b"prompt"[..], salt.as_bytes(), model.as_str().as_bytes()]
+            .into_iter()
+            .chain(head),
+    ))
+}
+
+/// The same of a session, which its client has named: all of it belongs to one replica, whatever its prompts begin with.
+pub fn session_affinity(salt: &str, model: &ModelName, session: &[u8]) -> u64 {
+    hash([&b"session"[..], salt.as_bytes(), model.as_str().as_bytes(), session].into_iter())
+}
+
+fn hash<'p>(parts: impl Iterator<Item = &'p [u8]>) -> u64 {
     let mut hasher = SipHasher13::new();
-    for part in [salt, model.as_str()]
-        .map(str::as_bytes)
-        .into_iter()
-        .chain(prompt.head.iter().map(AsRef::as_ref))
-    {
+    for part in parts {
         // Lengths keep the parts apart: ("ab", "c") is not ("a", "bc").
         hasher.write_u64(part.len() as u64);
         hasher.write(part);
     }
-    Some(hasher.finish())
+    hasher.finish()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sessions_are_told_apart_by_their_whole_names() {
+        let key = |salt: &str, session: &str| session_affinity(salt, &"m".into(), session.as_bytes());
+        assert_eq!(key("t", "session-1"), key("t", "session-1"));
+        assert_ne!(key("t", "session-1"), key("t", "session-12"));
+        assert_ne!(key("t", "session-1"), key("u", "session-1"));
+        let head = vec!["session-1".into()];
+        assert_ne!(
+            affinity("t", &"m".into(), &Prompt { head }),
+            Some(key("t", "session-1"))
+        );
+    }
 
     #[test]
     fn salts_models_and_heads_are_told_apart() {

@@ -97,6 +97,37 @@ fn conversations_spread_over_replicas_and_each_stays_where_its_prefix_is_warm() 
 }
 
 #[test]
+fn a_session_that_its_client_names_stays_on_one_replica_and_sessions_spread() {
+    const SESSIONS: usize = 20;
+    let mut sessions_at = [0, 0];
+    for session in 0..SESSIONS {
+        let by_body = json!({"prompt_cache_key": format!("session-{session}")});
+        for text in ["begins", "goes on", "ends"] {
+            let text = format!("{text} in session {session} by its key");
+            assert_eq!(ask(&with(chat("tide-calm", &text), by_body.clone())).status, 200);
+        }
+        for (header, text) in [("x-session-id", "begins"), ("session-id", "goes on")] {
+            let body = chat("tide-calm", &format!("{text} in session {session} by its header")).to_string();
+            let request = post_chat(body).header(header, &format!("session-{session}"));
+            assert_eq!(SHARED.send(&request).status, 200);
+        }
+        let requests_at = |replica: &str| {
+            SHARED
+                .engine(replica)
+                .requests(&format!("in session {session} by"))
+                .len()
+        };
+        match ["calm-1", "calm-2"].map(requests_at) {
+            [5, 0] => sessions_at[0] += 1,
+            [0, 5] => sessions_at[1] += 1,
+            split => panic!("all of session {session} goes to one replica: {split:?}"),
+        }
+    }
+    // By chance all 20 fall to one of them once in 500,000 sets of addresses.
+    assert!(sessions_at.iter().all(|share| *share > 0), "{sessions_at:?}");
+}
+
+#[test]
 fn a_full_cluster_passes_requests_to_the_next_and_then_refuses() {
     for replica in ["tight-eu-1", "tight-us-1"] {
         SHARED.engine(replica).fault("takes its time", Fault::Stall(2));

@@ -9,7 +9,7 @@ use super::steering::steering;
 use super::whole_only::asked_as;
 use crate::api::cache_salt::CacheSalt;
 use crate::api::endpoint::Endpoint;
-use crate::api::json_cursor::nests_deeper_than;
+use crate::api::json_cursor::{nests_deeper_than, string};
 use crate::api::json_edits::{Edit, appended};
 use crate::api::json_fields::{Fields, span_within};
 use crate::api::prompt::PROMPT_PARAMS;
@@ -65,6 +65,7 @@ pub fn decode(endpoint: Endpoint, body: Bytes, nesting: usize) -> Result<Generat
         choices,
         best_of: best_of.max(choices),
         prompt,
+        session: fields.given("prompt_cache_key").and_then(string).map(Cow::into_owned),
         steering: steering(&fields),
         cache_salt,
         spans,
@@ -199,6 +200,7 @@ const READ: &[&str] = &[
     "best_of",
     "tools",
     "cache_salt",
+    "prompt_cache_key",
 ];
 /// How much of a plain prompt counts as its head: about 1,024 tokens, the depth at which hashing found nearly every
 /// warm prefix in the Mooncake trace, while half of it sent everything to one replica.

@@ -6,7 +6,9 @@ mod validated;
 pub(super) mod written;
 
 pub(super) use moved::refuse_moved;
-pub use validated::{Cors, Estimates, Headroom, Leases, Load, Permits, Refresh, Retries, Sizes, Streams, Timeouts};
+pub use validated::{
+    Cors, Estimates, Headroom, Leases, Load, Permits, Refresh, Retries, Sessions, Sizes, Streams, Timeouts,
+};
 
 use std::time::Duration;
 
@@ -147,6 +149,15 @@ pub(super) fn cors(root: &Root) -> Option<Cors> {
     })
 }
 
+/// `[sessions]`.
+pub(super) fn sessions(root: &Root) -> Option<Sessions> {
+    let listed = value(&value(&root.sessions)?.headers)?.as_ref();
+    let headers = listed.map(|headers| headers.iter().map(|at| at.value.clone()).collect());
+    Some(Sessions {
+        headers: headers.unwrap_or_else(|| SESSION_HEADERS.map(str::to_owned).to_vec()),
+    })
+}
+
 /// `[media]`.
 pub(super) fn media(root: &Root) -> Option<MediaUrls> {
     let listed = value(&value(&root.media)?.urls)?.as_ref();
@@ -162,3 +173,6 @@ pub(super) fn refresh(root: &Root) -> Option<Refresh> {
         bundled_until_read: *value(&written.bundled_until_read)?,
     })
 }
+
+/// The common one, and what the coding agent Codex has sent: `session-id` since 2026, `session_id` before.
+const SESSION_HEADERS: [&str; 3] = ["x-session-id", "session-id", "session_id"];

@@ -111,6 +111,13 @@ pub struct Cors {
     pub allow_origins: Option<Vec<String>>,
 }
 
+/// How clients name a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sessions {
+    /// The headers that do, in lower case, the one that counts first.
+    pub headers: Vec<String>,
+}
+
 /// How often what is stored is read anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refresh {

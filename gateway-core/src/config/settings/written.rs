@@ -6,6 +6,7 @@ use crate::config::kinds::{Flag, Limit, List};
 use crate::config::media::MediaPattern;
 use crate::config::origin::Origin;
 use crate::config::section::section;
+use crate::config::texts::Header;
 use crate::ids::Tokens;
 
 section! {
@@ -125,6 +126,15 @@ section! {
         /// The origins of those pages, as browsers send them; `*` for all, as when left out; an empty list for none.
         /// Keys are what counts: browsers send no cookies along.
         allow_origins: Option<List<Origin, 0>>,
+    }
+}
+
+section! {
+    /// How clients name a conversation, so that all of it goes to one replica.
+    Sessions {
+        /// The headers that do, the first of them that a request has; `x-session-id`, and those of coding agents
+        /// (`session-id`, `session_id`), when left out. A `prompt_cache_key` in the body comes before them.
+        headers: Option<List<Header, 0>>,
     }
 }
 

@@ -31,11 +31,11 @@ where
     E: Display,
 {
     let caller = authenticate(&exchange.config, endpoint.dialect(), &head.headers)?;
-    let lowest_tier = check_headers(&head.headers)?;
+    let wishes = check_headers(&exchange.config, &head.headers)?;
     let body = receive(&exchange.platform, &head.headers, body, &exchange.config).await?;
     let decoded = decode(exchange, endpoint, caller, body)?;
     let counted = count(exchange, decoded)?;
-    let planned = plan(exchange, counted, lowest_tier)?;
+    let planned = plan(exchange, counted, wishes)?;
     let order = reserve(exchange, planned).await?;
     begin(order).await
 }

@@ -30,7 +30,7 @@ where
     E: Display,
 {
     let tenant = authenticate(&exchange.config, Dialect::default(), &head.headers)?.tenant;
-    check_headers(&head.headers)?;
+    check_headers(&exchange.config, &head.headers)?;
     let body = receive(&exchange.platform, &head.headers, body, &exchange.config).await?;
     let request = TokenizeRequest::decode(&body, exchange.config.sizes.nesting)?;
     let model = exchange

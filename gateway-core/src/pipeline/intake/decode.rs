@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue};
 
 use crate::api::headers::{LOWEST_TIER, OWN_PREFIX};
 use crate::api::{Dialect, Endpoint, Generation, RequestError};
 use crate::auth::Caller;
-use crate::config::Model;
+use crate::config::{Config, Model};
 use crate::pipeline::context::Exchange;
 use crate::platform::Platform;
 
@@ -21,8 +21,23 @@ pub(in crate::pipeline) struct Decoded {
     pub request: Generation,
 }
 
-/// Refuses headers that are not a client's to send; gives the lowest tier that the client accepts.
-pub(in crate::pipeline) fn check_headers(headers: &HeaderMap) -> Result<Option<&str>, RequestError> {
+/// What the headers of a request wish for.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::pipeline) struct Wishes<'h> {
+    /// The lowest tier that the client accepts.
+    pub lowest_tier: Option<&'h str>,
+    /// The client's name for the conversation.
+    pub session: Option<&'h [u8]>,
+}
+
+/// Reads what the headers wish for.
+///
+/// # Errors
+/// When there are headers that are not a client's to send, or the body is said to be no JSON.
+pub(in crate::pipeline) fn check_headers<'h>(
+    config: &Config,
+    headers: &'h HeaderMap,
+) -> Result<Wishes<'h>, RequestError> {
     let ours = headers
         .keys()
         .map(http::HeaderName::as_str)
@@ -30,14 +45,21 @@ pub(in crate::pipeline) fn check_headers(headers: &HeaderMap) -> Result<Option<&
     if let Some(name) = ours.into_iter().find(|name| *name != LOWEST_TIER) {
         return Err(RequestError::ReservedHeader { name: name.to_owned() });
     }
-    let is_json = |value: &http::HeaderValue| {
+    let is_json = |value: &HeaderValue| {
         let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
         essence.trim().eq_ignore_ascii_case("application/json")
     };
     if !headers.get(CONTENT_TYPE).is_none_or(is_json) {
         return Err(RequestError::WrongContentType);
     }
-    Ok(headers.get(LOWEST_TIER).map(|tier| tier.to_str().unwrap_or_default()))
+    let session_headers = config.sessions.headers.iter();
+    let session = session_headers
+        .filter_map(|name| headers.get(name))
+        .map(HeaderValue::as_bytes);
+    Ok(Wishes {
+        lowest_tier: headers.get(LOWEST_TIER).map(|tier| tier.to_str().unwrap_or_default()),
+        session: session.into_iter().find(|session| !session.is_empty()),
+    })
 }
 
 /// Reads the body, and finds the model that it asks for.

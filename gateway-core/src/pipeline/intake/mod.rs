@@ -9,7 +9,7 @@ mod receive;
 mod reserve;
 
 pub(super) use count::{Counted, count};
-pub(super) use decode::{Decoded, check_headers, decode};
+pub(super) use decode::{Decoded, Wishes, check_headers, decode};
 pub(super) use estimates::correction_in_cell;
 pub(super) use order::Order;
 pub(super) use plan::{Planned, Target, plan};

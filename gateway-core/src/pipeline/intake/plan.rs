@@ -10,7 +10,7 @@ use crate::config::{Cluster, Config, Model, Serving, Tenant, Tier};
 use crate::ids::ClusterName;
 use crate::observe::Event;
 use crate::pipeline::context::Exchange;
-use crate::pipeline::intake::Counted;
+use crate::pipeline::intake::{Counted, Wishes};
 use crate::platform::Platform;
 use crate::prefix;
 use crate::route::{Candidate, rank};
@@ -26,7 +26,7 @@ pub(in crate::pipeline) struct Planned {
 /// The way down of one request.
 #[derive(Debug)]
 pub(in crate::pipeline) struct Plan {
-    /// Fingerprint of the prompt's head.
+    /// By which a replica is chosen: a hash of the session's name, or else of the prompt's head.
     pub affinity: Option<u64>,
     /// Tiers that engines serve.
     tiers: Vec<PlannedTier>,
@@ -63,19 +63,19 @@ pub(in crate::pipeline) struct Target<'a> {
     pub count: &'a Count,
 }
 
-/// Plans the way down, to `lowest_tier` where the client names one.
+/// Plans the way down, to the lowest tier where the client names one.
 ///
 /// # Errors
 /// When the client names a tier that is none, or no cluster may see the tenant's data.
 pub(in crate::pipeline) fn plan<P: Platform>(
     exchange: &Exchange<P>,
     counted: Counted,
-    lowest_tier: Option<&str>,
+    wishes: Wishes<'_>,
 ) -> Result<Planned, RequestError> {
     let model = &counted.decoded.model;
     let mut planned_tiers = Vec::new();
     let mut canned = None;
-    for tier in allowed_tiers(&exchange.config, model, lowest_tier)? {
+    for tier in allowed_tiers(&exchange.config, model, wishes.lowest_tier)? {
         match tier {
             Tier::Model(name) => {
                 let Some(model) = exchange.config.models.get(name) else {
@@ -92,7 +92,12 @@ pub(in crate::pipeline) fn plan<P: Platform>(
         });
     }
     let request = &counted.decoded.request;
-    let affinity = prefix::affinity(request.cache_salt.as_str(), &model.name, &request.prompt);
+    let salt = request.cache_salt.as_str();
+    let session = request.session.as_deref().map(str::as_bytes).or(wishes.session);
+    let affinity = match session.filter(|session| !session.is_empty()) {
+        Some(session) => Some(prefix::session_affinity(salt, &model.name, session)),
+        None => prefix::affinity(salt, &model.name, &request.prompt),
+    };
     let plan = Plan {
         affinity,
         tiers: planned_tiers,
