@@ -8,16 +8,16 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use js_sys::futures::JsFuture;
-use tidegate_core::cells::{CellAddress, CellCommand, CellError, CellId, CellReply, CellState, decode, encode};
+use tidegate_core::cells::{CellAddress, CellCommand, CellError, CellId, CellReply, TimedCell, decode, encode};
 use tidegate_core::geo::{Coordinates, round_trip};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::{JsError, wasm_bindgen};
-use worker::Env;
+use worker::{Env, console_warn};
 
 use crate::glue;
 use crate::http::error_text;
 use crate::outbox::{self, LINGER};
-use crate::platform::now;
+use crate::platform::{now, wall};
 use crate::timers::Timers;
 
 /// The Durable Object. Its name is the cell's key; it takes any kind.
@@ -26,7 +26,7 @@ use crate::timers::Timers;
 pub struct Cell {
     /// The runtime's handle of the object's storage.
     context: JsValue,
-    state: RefCell<Option<CellState>>,
+    state: RefCell<Option<TimedCell>>,
 }
 
 #[wasm_bindgen]
@@ -51,8 +51,14 @@ impl Cell {
             empty => empty.insert(self.begin(&id)?),
         };
         let (mut reply, mut lasting_changed) = (None, false);
+        if let Some(by) = state.set_back_by(wall()) {
+            console_warn!(
+                "the clock of {key} was set back by {} s: it goes on from there",
+                by.as_secs()
+            );
+        }
         for command in commands {
-            let applied = state.apply(now(), command);
+            let applied = state.apply(wall(), command);
             lasting_changed |= applied.lasting_changed;
             reply = Some(applied.reply);
         }
@@ -63,10 +69,10 @@ impl Cell {
         Ok(String::from_utf8(encode(&reply)?)?)
     }
 
-    fn begin(&self, id: &CellId) -> Result<CellState, CellError> {
-        let fresh = CellState::new(id);
+    fn begin(&self, id: &CellId) -> Result<TimedCell, CellError> {
+        let fresh = TimedCell::new(id);
         let record = fresh.is_lasting().then(|| glue::kept_record(&self.context)).flatten();
-        record.map_or(Ok(fresh), |record| CellState::from_record(record.as_bytes()))
+        record.map_or(Ok(fresh), |record| TimedCell::from_record(record.as_bytes()))
     }
 }
 

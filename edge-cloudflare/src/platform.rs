@@ -1,5 +1,6 @@
 //! The core's way out, on Cloudflare Workers.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use js_sys::futures::spawn_local;
 use tidegate_core::cells::{CellAddress, CellCommand, CellError, CellReply};
 use tidegate_core::platform::{Platform, SendError, StoreError, UpstreamRequest};
 use tidegate_core::time::Timestamp;
+use tidegate_core::timeline::Timeline;
 use worker::Env;
 
 use crate::timers::Timers;
@@ -50,6 +52,10 @@ impl Platform for CloudflarePlatform {
         now()
     }
 
+    fn wall(&self) -> Timestamp {
+        wall()
+    }
+
     fn random(&self) -> u64 {
         random::random()
     }
@@ -87,8 +93,22 @@ impl Platform for CloudflarePlatform {
     }
 }
 
-/// The time of the last I/O: the runtime's clock stands still while code runs.
+/// The time of the last I/O, for durations: it follows the wall clock, the only one that the runtime has, and goes on where
+/// that is set back.
 pub(crate) fn now() -> Timestamp {
+    let wall = wall();
+    let mut line = TIME.get().unwrap_or_else(|| Timeline::new(wall, wall));
+    let now = line.read(wall);
+    TIME.set(Some(line));
+    now
+}
+
+thread_local! {
+    static TIME: Cell<Option<Timeline>> = const { Cell::new(None) };
+}
+
+/// The wall clock at the last I/O: it stands still while code runs.
+pub(crate) fn wall() -> Timestamp {
     // Milliseconds since 1970 fit a float's 53 bits for some 285,000 years.
     Timestamp::from_millis(js_sys::Date::now() as u64)
 }

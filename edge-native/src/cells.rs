@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use tidegate_core::cells::{CellCommand, CellError, CellId, CellReply, CellState};
+use tidegate_core::cells::{CellCommand, CellError, CellId, CellReply, TimedCell};
 use tidegate_core::platform::StoreError;
-use tidegate_core::time::Timestamp;
+use tidegate_core::time::Moment;
+use tracing::warn;
 
 /// Every cell of this process.
 #[derive(Debug, Default)]
@@ -18,7 +19,7 @@ pub struct Cells {
 
 #[derive(Debug, Default)]
 struct States {
-    by_id: BTreeMap<CellId, CellState>,
+    by_id: BTreeMap<CellId, TimedCell>,
     /// Those whose records are out of date.
     changed: BTreeSet<CellId>,
 }
@@ -31,7 +32,7 @@ impl Cells {
     pub fn call(
         &self,
         id: &CellId,
-        now: Timestamp,
+        now: impl Into<Moment>,
         command: CellCommand,
         kept: impl FnOnce(&str) -> Result<Option<Bytes>, StoreError>,
     ) -> Result<CellReply, CellError> {
@@ -45,6 +46,14 @@ impl Cells {
             None
         };
         let state = state.ok_or_else(too_many)?;
+        let now = now.into();
+        if let Some(by) = state.set_back_by(now) {
+            let (cell, by_s) = (id.key(), by.as_secs());
+            warn!(
+                cell,
+                by_s, "the clock was set back since the cell was last used: it goes on from there"
+            );
+        }
         let applied = state.apply(now, command);
         if applied.lasting_changed && !changed.contains(id) {
             changed.insert(id.clone());
@@ -83,13 +92,13 @@ impl Cells {
     }
 }
 
-fn begin(id: &CellId, kept: impl FnOnce(&str) -> Result<Option<Bytes>, StoreError>) -> Result<CellState, CellError> {
-    let fresh = CellState::new(id);
+fn begin(id: &CellId, kept: impl FnOnce(&str) -> Result<Option<Bytes>, StoreError>) -> Result<TimedCell, CellError> {
+    let fresh = TimedCell::new(id);
     if !fresh.is_lasting() {
         return Ok(fresh);
     }
     match kept(&store_key(id)).map_err(|error| CellError::Unreachable(error.to_string()))? {
-        Some(record) => CellState::from_record(&record),
+        Some(record) => TimedCell::from_record(&record),
         None => Ok(fresh),
     }
 }
@@ -115,6 +124,7 @@ mod tests {
     use tidegate_core::cells::CellCall;
     use tidegate_core::cluster::ReadReplicas;
     use tidegate_core::ids::BudgetId;
+    use tidegate_core::time::Timestamp;
 
     fn nothing(_key: &str) -> Result<Option<Bytes>, StoreError> {
         Ok(None)
@@ -125,7 +135,7 @@ mod tests {
         let cells = Cells::default();
         let id = |number: usize| CellId::Cluster(format!("cluster-{number}").as_str().into());
         let mut states = cells.lock();
-        let all = (0..MAX_CELLS).map(|number| (id(number), CellState::new(&id(number))));
+        let all = (0..MAX_CELLS).map(|number| (id(number), TimedCell::new(&id(number))));
         states.by_id.extend(all);
         drop(states);
         let look = || ReadReplicas.into_command();

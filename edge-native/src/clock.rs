@@ -1,23 +1,39 @@
-//! The system's clock. While a task is polled it stands still, as if running code took no time: a request asks a dozen
-//! times between two waits.
+//! The process's clocks: the wall clock, and a time that begins with it when the process does and then goes on by the
+//! monotonic clock, whatever becomes of the other. While a task is polled that time stands still, as if running code took
+//! none: a request asks a dozen times between two waits.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::LazyLock;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use tidegate_core::time::Timestamp;
+use tidegate_core::time::{Moment, Timestamp};
 
-/// The time now. The clock may be set back; the core counts such a step as no time at all.
+/// The time now, for durations.
 pub fn now() -> Timestamp {
     match CLOCK.get() {
-        Clock::Goes => system_time(),
+        Clock::Goes => steady_time(),
         Clock::Stopped => {
-            let now = system_time();
+            let now = steady_time();
             CLOCK.set(Clock::StoppedAt(now));
             now
         }
         Clock::StoppedAt(now) => now,
+    }
+}
+
+/// The wall clock, for dates. It may be set forward and back.
+pub fn wall() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_micros(u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX))
+}
+
+/// Both.
+pub fn moment() -> Moment {
+    Moment {
+        steady: now(),
+        wall: wall(),
     }
 }
 
@@ -63,10 +79,13 @@ impl Drop for Stopped {
     }
 }
 
-fn system_time() -> Timestamp {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_micros(u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX))
+fn steady_time() -> Timestamp {
+    let (begun, then) = *BEGUN;
+    then + begun.elapsed()
 }
+
+/// When time was first asked for, by both clocks.
+static BEGUN: LazyLock<(Instant, Timestamp)> = LazyLock::new(|| (Instant::now(), wall()));
 
 thread_local! {
     static CLOCK: Cell<Clock> = const { Cell::new(Clock::Goes) };

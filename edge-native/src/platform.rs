@@ -83,6 +83,10 @@ impl Platform for NativePlatform {
         clock::now()
     }
 
+    fn wall(&self) -> Timestamp {
+        clock::wall()
+    }
+
     fn random(&self) -> u64 {
         self.inner.random.next()
     }

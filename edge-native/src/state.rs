@@ -9,7 +9,7 @@ use tidegate_core::platform::StoreError;
 use tracing::warn;
 
 use crate::cells::{self, Cells};
-use crate::clock::now;
+use crate::clock::{moment, wall};
 use crate::redis::Redis;
 use crate::store::Store;
 
@@ -68,7 +68,7 @@ impl State {
     /// When the store cannot be reached or read.
     pub async fn read(&self, keys: &[&str]) -> Result<Vec<Option<Bytes>>, StoreError> {
         match self {
-            Self::Own(own) => own.store.read(keys, now()),
+            Self::Own(own) => own.store.read(keys, wall()),
             Self::Shared(redis) => redis.store().read(keys).await,
         }
     }
@@ -80,7 +80,7 @@ impl State {
     pub async fn write(&self, key: &str, value: Bytes, ttl: Option<Duration>) -> Result<(), StoreError> {
         match self {
             Self::Own(own) => {
-                let (key, expires) = (key.to_owned(), ttl.map(|ttl| now() + ttl));
+                let (key, expires) = (key.to_owned(), ttl.map(|ttl| wall() + ttl));
                 blocking(own, move |own| own.store.write(&key, &value, expires)).await
             }
             Self::Shared(redis) => redis.store().write(key, &value, ttl).await,
@@ -108,7 +108,7 @@ impl State {
     /// When the store cannot be written.
     pub async fn sweep(&self) -> Result<(), StoreError> {
         match self {
-            Self::Own(own) => blocking(own, |own| own.store.sweep(now()).map(drop)).await,
+            Self::Own(own) => blocking(own, |own| own.store.sweep(wall()).map(drop)).await,
             Self::Shared(_) => Ok(()),
         }
     }
@@ -142,8 +142,8 @@ impl State {
 
 impl Own {
     fn call_cell(&self, id: &CellId, command: CellCommand) -> Result<CellReply, CellError> {
-        self.cells.call(id, now(), command, |key| {
-            let mut values = self.store.read(&[key], now())?;
+        self.cells.call(id, moment(), command, |key| {
+            let mut values = self.store.read(&[key], wall())?;
             Ok(values.pop().flatten())
         })
     }
@@ -154,7 +154,7 @@ impl Own {
         let records = records.map_err(|error| StoreError(error.to_string()))?;
         let kept = match (records.is_empty(), self.store.is_failing()) {
             (true, false) => Ok(()),
-            (true, true) => self.store.probe(now()),
+            (true, true) => self.store.probe(wall()),
             (false, _) => {
                 let records = records.iter();
                 let records = records.map(|(id, record)| (cells::store_key(id), record));
@@ -183,8 +183,10 @@ async fn blocking<T: Send + 'static>(
 mod tests {
     use super::*;
     use crate::disk::Disk;
-    use tidegate_core::budget::{BudgetLimits, Rate, ReadBudget, SetLimits};
-    use tidegate_core::cells::CellCall;
+    use tidegate_core::budget::{
+        Amount, BudgetLimits, Lease, LeaseAccount, LeaseholderId, Rate, ReadBudget, Report, SetLimits,
+    };
+    use tidegate_core::cells::{CellCall, TimedCell};
     use tidegate_core::ids::BudgetId;
     use tokio::runtime::LocalRuntime;
 
@@ -243,5 +245,98 @@ mod tests {
             state.keep_cells().await.expect("kept");
             assert_eq!(limits_on(&disk).await, limits(8));
         });
+    }
+
+    /// The warnings of one thread.
+    #[derive(Clone, Default)]
+    struct Warnings(Arc<Mutex<Vec<String>>>);
+
+    impl tracing::Subscriber for Warnings {
+        fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+            *metadata.level() == tracing::Level::WARN
+        }
+
+        fn event(&self, event: &tracing::Event<'_>) {
+            self.0.lock().unwrap().push(format!("{event:?}"));
+        }
+
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            tracing::span::Id::from_u64(1)
+        }
+
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+        fn enter(&self, _: &tracing::span::Id) {}
+
+        fn exit(&self, _: &tracing::span::Id) {}
+    }
+
+    #[test]
+    fn a_record_that_is_an_hour_ahead_is_gone_on_from_at_once_and_told_in_one_line() {
+        let warnings = Warnings::default();
+        let _guard = tracing::subscriber::set_default(warnings.clone());
+        LocalRuntime::new().expect("a runtime").block_on(async {
+            let disk = Disk::default();
+            let mut ahead = TimedCell::new(&budget());
+            ahead.apply(wall() + Duration::from_secs(3_600), in_debt().into_command());
+            let record = Bytes::from(ahead.to_lasting_record().expect("a record").expect("it lasts"));
+            let store = disk.store();
+            store
+                .write_all(&[(cells::store_key(&budget()), &record)])
+                .expect("kept");
+            drop(store);
+            let state = State::own(disk.store());
+            let before = left(&state).await;
+            assert!(before < 0, "{before}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let after = left(&state).await;
+            assert!(after > before, "{before}, then {after}");
+        });
+        let warnings = warnings.0.lock().unwrap();
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(
+            warnings[0].contains("set back") && warnings[0].contains("by_s: 3599"),
+            "{warnings:?}"
+        );
+    }
+
+    /// A holder that has spent far more than there is, of a budget that gets a thousand a second.
+    fn in_debt() -> Lease {
+        let tokens = LeaseAccount {
+            spent: 1_000_000,
+            ..LeaseAccount::default()
+        };
+        Lease {
+            report: Report {
+                holder: LeaseholderId(1),
+                sequence: 1,
+                tokens,
+                requests: LeaseAccount::default(),
+                slots: 0,
+                tokens_per_s: 0,
+                outputs: Vec::new(),
+            },
+            need: None,
+            waiting: Amount::default(),
+            want: Amount::default(),
+            want_slots: 0,
+            limits: per_second(),
+            ttl: Duration::from_secs(30),
+        }
+    }
+
+    fn per_second() -> BudgetLimits {
+        BudgetLimits {
+            tokens: Some(Rate::per_minute(60_000)),
+            ..BudgetLimits::default()
+        }
+    }
+
+    async fn left(state: &State) -> i64 {
+        let status = ReadBudget { limits: per_second() };
+        let reply = state.call_cell(&budget(), status.into_command()).await;
+        ReadBudget::read(reply.expect("a reply")).expect("a status").left.tokens
     }
 }

@@ -10,8 +10,19 @@ use std::time::Duration;
 use spin_sdk::wasip3::clocks::{monotonic_clock, system_clock};
 use tidegate_core::time::Timestamp;
 
-/// The time now.
+/// The time now, for durations: it begins with the instance at the wall clock's time, and goes on by the other clock.
 pub(crate) fn now() -> Timestamp {
+    let now = moment();
+    let (begun, then) = BEGUN.get().unwrap_or_else(|| {
+        let begun = (now, wall());
+        BEGUN.set(Some(begun));
+        begun
+    });
+    then + Duration::from_nanos(now.nanos.saturating_sub(begun.nanos))
+}
+
+/// The wall clock, which may be set forward and back: for dates, and for what other instances read.
+pub(crate) fn wall() -> Timestamp {
     asked_once(&SYSTEM, || {
         let now = system_clock::now();
         let seconds = u64::try_from(now.seconds).unwrap_or_default();
@@ -66,5 +77,7 @@ fn asked_once<T: Copy>(last: &'static LocalKey<Cell<Option<T>>>, ask: impl FnOnc
 
 thread_local! {
     static SYSTEM: Cell<Option<Timestamp>> = const { Cell::new(None) };
+    /// When time was first asked for, by both clocks.
+    static BEGUN: Cell<Option<(Moment, Timestamp)>> = const { Cell::new(None) };
     static MONOTONIC: Cell<Option<Moment>> = const { Cell::new(None) };
 }

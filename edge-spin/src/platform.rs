@@ -39,6 +39,10 @@ impl Platform for SpinPlatform {
         clock::now()
     }
 
+    fn wall(&self) -> Timestamp {
+        clock::wall()
+    }
+
     fn random(&self) -> u64 {
         get_random_u64()
     }

@@ -28,7 +28,7 @@ impl Store {
         let values = try_join_all(keys.iter().map(|key| store.get(key)))
             .await
             .map_err(error)?;
-        let now = clock::now();
+        let now = clock::wall();
         values
             .into_iter()
             .map(|value| value.map_or(Ok(None), |value| from_record(now, value.into())))
@@ -40,7 +40,7 @@ impl Store {
     /// # Errors
     /// When the store cannot be reached or refuses the value.
     pub(crate) async fn write(&self, key: &str, value: &[u8], ttl: Option<Duration>) -> Result<(), StoreError> {
-        let record = to_record(ttl.map(|ttl| clock::now() + ttl), value);
+        let record = to_record(ttl.map(|ttl| clock::wall() + ttl), value);
         self.open().await?.set(key, record).await.map_err(error)
     }
 

@@ -4,11 +4,12 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use tidegate_core::cells::{Applied, CellCommand, CellId, CellReply, CellState};
+use tidegate_core::cells::{Applied, CellCommand, CellId, CellReply, CellState, TimedCell};
 use tidegate_core::time::Timestamp;
 
 use crate::link::Link;
 use crate::process::ProcessId;
+use crate::skew::Skew;
 
 /// What a cell is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,7 +74,9 @@ type Watch = Rc<dyn Fn(&Traffic<'_>)>;
 
 #[derive(Default)]
 pub(crate) struct Cells {
-    states: RefCell<BTreeMap<CellId, CellState>>,
+    states: RefCell<BTreeMap<CellId, TimedCell>>,
+    /// The wall clock where they are.
+    pub wall: Skew,
     links: RefCell<BTreeMap<CellKind, Rc<Link>>>,
     sent: RefCell<BTreeMap<CellKind, u64>>,
     watch: RefCell<Option<Watch>>,
@@ -112,10 +115,10 @@ impl Cells {
 
     pub fn apply(&self, at: Timestamp, from: ProcessId, cell: &CellId, command: CellCommand) -> CellReply {
         let copy = self.watch.borrow().is_some().then(|| command.clone());
-        self.with(cell, |state| {
-            let Applied { reply, .. } = state.apply(at, command);
+        self.with(cell, |timed| {
+            let Applied { reply, .. } = timed.apply(self.wall.read(at), command);
             if let Some(command) = &copy {
-                let reply = &reply;
+                let (reply, state) = (&reply, timed.state());
                 let what = Passing::Applied { command, reply, state };
                 self.tell(&Traffic { at, from, cell, what });
             }
@@ -124,11 +127,11 @@ impl Cells {
     }
 
     /// Looks at a cell, which is made where it has not been yet.
-    pub fn with<T>(&self, id: &CellId, look: impl FnOnce(&mut CellState) -> T) -> T {
+    pub fn with<T>(&self, id: &CellId, look: impl FnOnce(&mut TimedCell) -> T) -> T {
         let mut states = self.states.borrow_mut();
         match states.get_mut(id) {
             Some(state) => look(state),
-            None => look(states.entry(id.clone()).or_insert_with(|| CellState::new(id))),
+            None => look(states.entry(id.clone()).or_insert_with(|| TimedCell::new(id))),
         }
     }
 

@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::engines::{BodyStream, Caller};
 use crate::link::Link;
 use crate::process::{Process, ProcessId};
+use crate::skew::Skew;
 use crate::state::WorldState;
 
 /// The handle of a process in a world.
@@ -37,10 +38,9 @@ impl VirtualPlatform {
         Rc::clone(&self.world.clock)
     }
 
-    /// Puts the process's clock forward, as the keepers of a machine's time do. Sleeps under way end when they would
-    /// have.
-    pub fn put_clock_forward(&self, by: Duration) {
-        self.process.ahead.set(self.process.ahead.get() + by);
+    /// The process's wall clock, which may be set forward and back.
+    pub fn wall_clock(&self) -> &Skew {
+        &self.process.wall
     }
 
     /// Ends the process where it stands: its tasks, whatever they were doing, and the handle's use. What is on its way to
@@ -116,7 +116,11 @@ impl Platform for VirtualPlatform {
 
     fn now(&self) -> Timestamp {
         self.world.let_another_run();
-        self.world.clock.now() + self.process.ahead.get()
+        self.process.now(self.world.clock.now())
+    }
+
+    fn wall(&self) -> Timestamp {
+        self.process.wall.read(self.world.clock.now())
     }
 
     fn random(&self) -> u64 {

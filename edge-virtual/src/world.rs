@@ -5,7 +5,7 @@ use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tidegate_core::cells::{CellId, CellState};
+use tidegate_core::cells::{CellId, TimedCell};
 use tidegate_core::time::Timestamp;
 
 use crate::cells::{CellKind, Traffic};
@@ -15,6 +15,7 @@ use crate::link::Link;
 use crate::platform::VirtualPlatform;
 use crate::process::{Process, ProcessId};
 use crate::random::Random;
+use crate::skew::Skew;
 use crate::state::{ORDER, WorldState};
 use crate::store::Store;
 
@@ -73,8 +74,13 @@ impl World {
     }
 
     /// Looks at a cell, or changes it.
-    pub fn with_cell<T>(&self, id: &CellId, look: impl FnOnce(&mut CellState) -> T) -> T {
+    pub fn with_cell<T>(&self, id: &CellId, look: impl FnOnce(&mut TimedCell) -> T) -> T {
         self.state.cells.with(id, look)
+    }
+
+    /// The wall clock where the cells are, which may be set forward and back.
+    pub fn cells_clock(&self) -> &Skew {
+        &self.state.cells.wall
     }
 
     /// The store.

@@ -106,7 +106,12 @@ async fn clock<P: Platform>(platform: &P) -> Result<(), String> {
     ensure(
         slept >= Duration::from_millis(100) && slept < Duration::from_secs(5),
         || format!("slept {slept:?}"),
-    )
+    )?;
+    let (now, wall) = (platform.now(), platform.wall());
+    let apart = now.since(wall).max(wall.since(now));
+    ensure(apart < Duration::from_secs(5), || {
+        format!("the wall clock is {apart:?} from the time that began with it")
+    })
 }
 
 fn random<P: Platform>(platform: &P) -> Result<(), String> {

@@ -11,6 +11,7 @@ pub mod time;
 pub mod budget;
 pub mod cluster;
 pub mod pace;
+pub mod timeline;
 
 pub mod config;
 pub mod route;

@@ -19,8 +19,12 @@ pub trait Platform: Clone + 'static {
     /// The body of an upstream's response, as it arrives. Dropping it cancels the upstream request.
     type Body: Stream<Item = Result<Bytes, SendError>> + Unpin + 'static;
 
-    /// The time now. On some runtimes it stands still while code runs and moves only across I/O.
+    /// The time now, for durations: it begins at the wall clock's time, goes on by the steadiest clock that there is, and
+    /// never goes back. On some runtimes it stands still while code runs and moves only across I/O.
     fn now(&self) -> Timestamp;
+
+    /// The wall clock, for dates. It may be set forward and back.
+    fn wall(&self) -> Timestamp;
 
     /// Sixty-four bits that nobody can predict.
     fn random(&self) -> u64;

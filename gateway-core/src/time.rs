@@ -5,6 +5,22 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+/// A moment by both of a platform's clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// By the steadiest clock that there is: for durations.
+    pub steady: Timestamp,
+    /// By the wall clock, which is set right now and then: for days and dates.
+    pub wall: Timestamp,
+}
+
+/// Where there is only one clock.
+impl From<Timestamp> for Moment {
+    fn from(now: Timestamp) -> Self {
+        Self { steady: now, wall: now }
+    }
+}
+
 /// A moment: microseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

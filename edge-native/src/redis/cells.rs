@@ -135,6 +135,10 @@ async fn append_all(link: Arc<Link>, cell: Arc<Cell>) {
                 "entries of a cell are left out: damaged, or of another version"
             );
         }
+        if let Some(by) = follower.take_set_back() {
+            let by_s = by.as_secs();
+            warn!(by_s, "the clock of Redis was set back: cells go on from there");
+        }
         snapshot(&link, &follower);
     }
 }

@@ -1,8 +1,13 @@
 //! Many who use one cell at once.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures::future::join_all;
+use tidegate_core::cells::CellCall;
+use tidegate_core::cells::log::Entry;
+use tidegate_core::cluster::{BreakerPolicy, Outcome, PermitId, Release, Releases};
+use tidegate_core::time::Timestamp;
 use tidegate_native::Redis;
 
 use crate::world::{acquire, entries, length, log_key, release, run, running, server, user};
@@ -73,6 +78,37 @@ fn a_log_is_forgotten_some_days_after_its_last_use() {
     let left: u64 = left.trim_start_matches(':').parse().expect("a time to live");
     let day = 24 * 60 * 60 * 1_000;
     assert!((7 * day..=8 * day).contains(&left), "{left} ms");
+}
+
+/// A server whose clock was an hour ahead as the log's last entry was appended, and is right again.
+#[test]
+fn an_entry_that_is_an_hour_ahead_keeps_nobody_waiting() {
+    let server = server("ahead");
+    let failed = Releases {
+        releases: vec![Release::of_all(
+            PermitId(7),
+            Some("http://replica".into()),
+            Outcome::Failed,
+        )],
+        breaker: BreakerPolicy {
+            failures: 1,
+            open: Duration::from_secs(1),
+        },
+    };
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock");
+    let at = (since_epoch + Duration::from_secs(3_600)).as_micros();
+    let entry = Entry::new(Timestamp::default(), vec![failed.into_command()]);
+    let entry = [format!("{at}its name").as_bytes(), &entry.encode().expect("bytes")].concat();
+    server.command(&[b"RPUSH", &log_key("a"), b"0", b"0", b"", &entry]);
+    let user = user(&server);
+    run(async {
+        assert_eq!(acquire(&user, "a", 1, 1).await, Ok(false), "its breaker is open");
+        let until = Instant::now() + Duration::from_secs(5);
+        while !acquire(&user, "a", 1, 1).await.expect("a reply") {
+            assert!(Instant::now() < until, "it stays open");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
 }
 
 /// How often each of three takes a place.

@@ -8,6 +8,7 @@ mod sqlite;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use tidegate_core::cells::append_batch::{AppendBatch, PAUSE};
 use tidegate_core::cells::{CellCommand, CellError, CellId, CellReply};
@@ -131,4 +132,13 @@ async fn append_all<L: Log>(log: Rc<L>, cell: Rc<Cell<L>>) {
         cell.replayed.replace(replayed);
         repliers.reply(replies, Replier::reply);
     }
+}
+
+/// What the log says of a cell that goes on although the clock was set back.
+fn set_back(id: &CellId, by: Duration) -> String {
+    format!(
+        "the clock of {} was set back by {} s: it goes on from there",
+        id.key(),
+        by.as_secs()
+    )
 }

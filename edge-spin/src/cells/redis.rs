@@ -4,7 +4,7 @@ use spin_sdk::wasip3::random::random::get_random_u64;
 use tidegate_core::cells::redis::{Append, Follower, Step};
 use tidegate_core::cells::{CellCommand, CellError, CellId, CellReply};
 
-use super::Log;
+use super::{Log, set_back};
 use crate::log;
 use crate::redis::{Failure, MOST_TRIES, Redis};
 
@@ -22,6 +22,9 @@ impl Log for Redis {
         let replies = send(self, &mut append, follower).await?;
         if follower.take_left_out() > 0 {
             log::warn("entries of a cell are left out: damaged, or of another version");
+        }
+        if let Some(by) = follower.take_set_back() {
+            log::warn(&set_back(id, by));
         }
         if let Some(call) = follower.due_snapshot()?
             && let Err(Failure::NotSent(why) | Failure::Lost(why)) = self.run(&call).await

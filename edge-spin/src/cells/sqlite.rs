@@ -11,7 +11,7 @@ use spin_sdk::wasip3::random::random::get_random_u64;
 use tidegate_core::cells::log::{Entry, KEPT, ReplayedCell};
 use tidegate_core::cells::{CellCommand, CellError, CellId, CellReply};
 
-use super::Log;
+use super::{Log, set_back};
 use crate::{clock, log};
 
 /// The default database, opened when it is first needed.
@@ -31,7 +31,7 @@ impl Log for Sqlite {
             Some(cell) => cell,
             None => self.load_before(id, i64::MAX).await?,
         };
-        let entry = Entry::new(clock::now(), commands);
+        let entry = Entry::new(clock::wall(), commands);
         let parameters = [key(id), Value::Blob(entry.encode()?), integer(cell.number())];
         let row = self.run(APPEND, parameters).await?;
         let Some([Value::Integer(number), others]) = row.as_deref() else {
@@ -51,6 +51,9 @@ impl Log for Sqlite {
         let replies = cell.apply(Some(entry));
         if let Err(error) = self.snapshot(id, &cell).await {
             log::warn(&format!("no snapshot of {}: {error}", id.key()));
+        }
+        if let Some(by) = cell.take_set_back() {
+            log::warn(&set_back(id, by));
         }
         *replayed = Some(cell);
         Ok(replies)
@@ -85,7 +88,7 @@ impl Sqlite {
         let Some(record) = cell.due_snapshot()? else {
             return Ok(());
         };
-        let (number, now) = (cell.number(), integer(clock::now().as_secs()));
+        let (number, now) = (cell.number(), integer(clock::wall().as_secs()));
         self.run(SNAPSHOT, [key(id), integer(number), Value::Blob(record), now])
             .await?;
         self.run(CUT, [key(id), integer(number.saturating_sub(KEPT))]).await?;
@@ -148,7 +151,7 @@ async fn open() -> Result<Connection, Error> {
     let connection = Connection::open_default().await?;
     let _ = execute(&connection, DO_NOT_SYNC, []).await;
     if get_random_u64().is_multiple_of(FORGETS_ONE_IN) {
-        let forgotten = clock::now() - FORGOTTEN_AFTER;
+        let forgotten = clock::wall() - FORGOTTEN_AFTER;
         // A new database has no tables yet, and nothing to forget.
         let _ = execute(&connection, FORGET, [Value::Integer(forgotten.as_secs().cast_signed())]).await;
     }

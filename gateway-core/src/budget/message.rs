@@ -129,6 +129,9 @@ pub struct Leased {
     pub limits: BudgetLimits,
     /// What is left in the cell.
     pub left: Left,
+    /// Until the next day begins; a cell of the version before does not tell.
+    #[serde(default)]
+    pub day_resets_in: Option<Duration>,
     /// Output tokens to expect, by model.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expected: Vec<(ModelName, u64)>,

@@ -5,8 +5,10 @@
 //! Entries of a cell are numbered from 1 without gaps. Now and then somebody writes the state as a snapshot and removes
 //! older entries; who was away for longer starts from the snapshot.
 
+use std::time::Duration;
+
 use super::format::{Writers, decode_entry, decode_record, encode_entry, encode_record};
-use super::{CellCommand, CellError, CellId, CellReply, CellState};
+use super::{CellCommand, CellError, CellId, CellReply, TimedCell};
 use crate::time::Timestamp;
 
 /// What one entry holds. It is written in a compact form, since everybody reads what anybody writes.
@@ -50,8 +52,9 @@ impl Entry {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReplayedCell {
     number: u64,
-    state: CellState,
+    cell: TimedCell,
     writers: Writers,
+    set_back: Option<Duration>,
 }
 
 impl ReplayedCell {
@@ -59,8 +62,9 @@ impl ReplayedCell {
     pub fn new(id: &CellId) -> Self {
         Self {
             number: 0,
-            state: CellState::new(id),
+            cell: TimedCell::new(id),
             writers: Writers::default(),
+            set_back: None,
         }
     }
 
@@ -69,11 +73,12 @@ impl ReplayedCell {
     /// # Errors
     /// When the record is damaged or of a version that this code does not read.
     pub fn from_snapshot(number: u64, record: &[u8]) -> Result<Self, CellError> {
-        let (state, writers) = decode_record(record)?;
+        let (cell, writers) = decode_record(record)?;
         Ok(Self {
             number,
-            state,
+            cell,
             writers: writers.unwrap_or_default(),
+            set_back: None,
         })
     }
 
@@ -89,7 +94,8 @@ impl ReplayedCell {
             return Vec::new();
         };
         self.writers.on_entry(entry.at, entry.writer_is_current);
-        let run = |command| self.state.apply(entry.at, command).reply;
+        self.set_back = self.cell.set_back_by(entry.at).or(self.set_back);
+        let run = |command| self.cell.apply(entry.at, command).reply;
         let replies: Vec<_> = entry.commands.into_iter().map(run).collect();
         if self.writers.are_current() {
             replies
@@ -99,13 +105,18 @@ impl ReplayedCell {
         }
     }
 
+    /// How far the clock that entries have their times from was set back, where it was since this was last asked.
+    pub fn take_set_back(&mut self) -> Option<Duration> {
+        self.set_back.take()
+    }
+
     /// The state to write as a snapshot, when whoever appended the last entry is to write one.
     ///
     /// # Errors
     /// Never for states that this crate makes.
     pub fn due_snapshot(&self) -> Result<Option<Vec<u8>>, CellError> {
         let is_due = self.number.is_multiple_of(SNAPSHOT_EVERY);
-        let record = || encode_record(&self.state, Some(self.writers));
+        let record = || encode_record(&self.cell, Some(self.writers));
         is_due.then(record).transpose()
     }
 }
@@ -117,8 +128,6 @@ pub const KEPT: u64 = 256;
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::budget::{
         Amount, BudgetCommand, BudgetLimits, Lease, LeaseAccount, LeaseholderId, Need, Outputs, Rate, Report,
@@ -218,9 +227,20 @@ mod tests {
     #[test]
     fn an_entry_that_is_not_understood_counts_but_does_nothing() {
         let mut cell = replayed();
-        let before = cell.state.clone();
+        let before = cell.cell.clone();
         assert!(cell.apply(Entry::decode(b"")).is_empty());
-        assert_eq!((cell.number(), cell.state), (1, before));
+        assert_eq!((cell.number(), cell.cell), (1, before));
+    }
+
+    #[test]
+    fn that_a_clock_was_set_back_is_told_once() {
+        let mut cell = replayed();
+        let at = |seconds: u64| Timestamp::from_millis(1_000 * seconds);
+        for (seconds, told) in [(7_200, None), (3_600, Some(Duration::from_secs(3_600))), (3_601, None)] {
+            let look = vec![CellCommand::Cluster(ClusterCommand::Status)];
+            cell.apply(Some(Entry::new(at(seconds), look)));
+            assert_eq!(cell.take_set_back(), told);
+        }
     }
 
     #[test]

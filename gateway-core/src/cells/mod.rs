@@ -9,15 +9,16 @@ pub mod log;
 pub mod redis;
 mod silent;
 mod state;
+mod timed;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use self::format::{decode_record, encode_record};
 pub use call::{CellCall, CellCommand, CellReply};
 pub use id::{CellAddress, CellId};
 pub use silent::SilentCells;
 pub use state::{Applied, CellState};
+pub use timed::TimedCell;
 
 /// Why a cell did not answer.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -28,26 +29,6 @@ pub enum CellError {
     /// Another version's record or message, or a damaged one.
     #[error("cell record or message not understood: {0}")]
     Malformed(String),
-}
-
-impl CellState {
-    /// What must survive a restart, as a record; `None` for figures of the moment.
-    ///
-    /// # Errors
-    /// Never for states that this crate makes.
-    pub fn to_lasting_record(&self) -> Result<Option<Vec<u8>>, CellError> {
-        // It outlives this process and its version: whoever takes a release back finds it.
-        let record = |lasting: Self| encode_record(&lasting, None);
-        self.lasting().map(record).transpose()
-    }
-
-    /// The state that a record holds.
-    ///
-    /// # Errors
-    /// When the record is damaged or of a version that this code does not read.
-    pub fn from_record(record: &[u8]) -> Result<Self, CellError> {
-        decode_record(record).map(|(state, _)| state)
-    }
 }
 
 /// A command or reply as bytes, for runtimes whose cells are reached by messages.
@@ -68,6 +49,7 @@ pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, CellError> {
 
 #[cfg(test)]
 mod tests {
+    use super::format::encode_record;
     use super::*;
     use crate::time::Timestamp;
     use crate::tokens::{Correction, Uncorrected};
@@ -75,12 +57,12 @@ mod tests {
     #[test]
     fn an_estimate_is_a_record_like_any_state() {
         let now = Timestamp::default();
-        let mut cell = CellState::new(&CellId::Estimate("model".into()));
+        let mut cell = TimedCell::new(&CellId::Estimate("model".into()));
         let prompt = Uncorrected::of_json([&[b'a'; 480][..]].into_iter(), None);
         let observed = Correction::default().observe(&prompt, crate::ids::Tokens(130)).unwrap();
         cell.apply(now, CellCommand::Estimate(observed));
         let record = encode_record(&cell, None).unwrap();
-        assert_eq!(CellState::from_record(&record).as_ref(), Ok(&cell));
+        assert_eq!(TimedCell::from_record(&record).as_ref(), Ok(&cell));
         assert!(record.len() < 256, "{}", String::from_utf8_lossy(&record));
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{CellCommand, CellId, CellReply};
 use crate::budget::{BudgetCell, BudgetCommand, BudgetReply};
 use crate::cluster::{ClusterCell, ClusterCommand, ClusterReply};
-use crate::time::Timestamp;
+use crate::time::{Moment, Timestamp};
 use crate::tokens::{Correction, Observed};
 
 /// The state of a cell of any kind.
@@ -40,8 +40,8 @@ impl CellState {
         }
     }
 
-    /// Runs one command. The runtime calls it for one command at a time.
-    pub fn apply(&mut self, now: Timestamp, command: CellCommand) -> Applied {
+    /// Runs one command, at a moment of the cell's own time.
+    pub(super) fn apply(&mut self, now: Moment, command: CellCommand) -> Applied {
         let cell: &mut dyn Cell = match self {
             Self::Cluster(cell) => cell,
             Self::Estimate(correction) => correction,
@@ -50,17 +50,20 @@ impl CellState {
         cell.apply_any(now, command)
     }
 
+    /// The latest moment that it has seen, where it keeps it.
+    pub(super) fn latest(&self) -> Option<Timestamp> {
+        match self {
+            Self::Cluster(_) | Self::Estimate(_) => None,
+            Self::Budget(cell) => cell.latest(),
+        }
+    }
+
     /// What must survive a restart; `None` for kinds that keep figures of the moment only.
-    pub fn lasting(&self) -> Option<Self> {
+    pub(super) fn lasting(&self) -> Option<Self> {
         match self {
             Self::Cluster(_) | Self::Estimate(_) => None,
             Self::Budget(cell) => Some(Self::Budget(Box::new(cell.without_holders()))),
         }
-    }
-
-    /// Whether something of it must survive a restart, where cells live in memory.
-    pub fn is_lasting(&self) -> bool {
-        self.lasting().is_some()
     }
 }
 
@@ -73,16 +76,16 @@ trait Kind {
 
     fn reply(reply: Self::Reply) -> CellReply;
 
-    fn run(&mut self, now: Timestamp, command: Self::Command) -> Applied<Self::Reply>;
+    fn run(&mut self, now: Moment, command: Self::Command) -> Applied<Self::Reply>;
 }
 
 /// A cell of whatever kind.
 trait Cell {
-    fn apply_any(&mut self, now: Timestamp, command: CellCommand) -> Applied;
+    fn apply_any(&mut self, now: Moment, command: CellCommand) -> Applied;
 }
 
 impl<K: Kind> Cell for K {
-    fn apply_any(&mut self, now: Timestamp, command: CellCommand) -> Applied {
+    fn apply_any(&mut self, now: Moment, command: CellCommand) -> Applied {
         let Some(command) = K::command(command) else {
             return Applied {
                 reply: CellReply::AnotherKind,
@@ -113,9 +116,9 @@ impl Kind for ClusterCell {
         CellReply::Cluster(reply)
     }
 
-    fn run(&mut self, now: Timestamp, command: ClusterCommand) -> Applied<ClusterReply> {
+    fn run(&mut self, now: Moment, command: ClusterCommand) -> Applied<ClusterReply> {
         Applied {
-            reply: self.apply(now, command),
+            reply: self.apply(now.steady, command),
             lasting_changed: false,
         }
     }
@@ -137,7 +140,7 @@ impl Kind for Correction {
         CellReply::Estimate(reply)
     }
 
-    fn run(&mut self, _: Timestamp, observed: Observed) -> Applied<Self> {
+    fn run(&mut self, _: Moment, observed: Observed) -> Applied<Self> {
         self.learn(&observed);
         Applied {
             reply: *self,
@@ -162,7 +165,7 @@ impl Kind for BudgetCell {
         CellReply::Budget(reply)
     }
 
-    fn run(&mut self, now: Timestamp, command: BudgetCommand) -> Applied<BudgetReply> {
+    fn run(&mut self, now: Moment, command: BudgetCommand) -> Applied<BudgetReply> {
         let (reply, lasting_changed) = self.apply_and_compare(now, command);
         Applied { reply, lasting_changed }
     }
@@ -178,7 +181,7 @@ mod tests {
         let now = Timestamp::default();
         let mut cell = CellState::new(&CellId::Estimate("model".into()));
         let before = cell.clone();
-        let applied = cell.apply(now, CellCommand::Cluster(ClusterCommand::Status));
+        let applied = cell.apply(now.into(), CellCommand::Cluster(ClusterCommand::Status));
         assert_eq!((applied.reply, cell), (CellReply::AnotherKind, before));
     }
 }

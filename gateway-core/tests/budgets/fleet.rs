@@ -38,8 +38,8 @@ pub struct Plan {
 pub struct Faults {
     /// Locations' clocks are ahead of the cell's by at most this.
     pub ahead: Duration,
-    /// How many clocks are put forward in a second, each by at most five seconds.
-    pub clocks_put_forward: f64,
+    /// How many clocks are set in a second, each forward by at most five seconds or back by at most an hour.
+    pub clocks_set: f64,
     /// How many locations die in a second, to be replaced by new ones.
     pub deaths: f64,
     /// The share of clients that leave before they have their answer.
@@ -161,7 +161,8 @@ impl Fleet {
     pub fn close(&mut self) {
         self.is_open.set(false);
         self.world.set_link(CellKind::Budget, Link::IDEAL);
-        self.serve_for(Duration::from_secs(60));
+        // A process whose clock was set back may have to wait a minute until it takes it that it is idle.
+        self.serve_for(Duration::from_secs(120));
         let BudgetStatus { tokens, held, .. } = self.status();
         let seed = self.plan.seed;
         assert_eq!(held.tokens, 0, "seed {seed}: everything has come back");
@@ -178,19 +179,20 @@ impl Fleet {
         for at in 0..self.plan.demand.len() {
             self.send_clients(at);
         }
-        let Faults {
-            deaths,
-            clocks_put_forward,
-            ..
-        } = self.plan.faults;
+        let Faults { deaths, clocks_set, .. } = self.plan.faults;
         let count = Rc::clone(&self.deaths);
         self.every_so_often(deaths, move |_| count.set(count.get() + 1));
         let sites = Rc::clone(&self.sites);
-        self.every_so_often(clocks_put_forward, move |random| {
+        self.every_so_often(clocks_set, move |random| {
             let sites = sites.borrow();
             let which = random.within(0..sites.len() as u64);
             let by = random.time_within(&(Duration::ZERO..Duration::from_secs(5)));
-            sites[usize::try_from(which).unwrap()].platform.put_clock_forward(by);
+            let wall = sites[usize::try_from(which).unwrap()].platform.wall_clock();
+            if random.happens(0.5) {
+                wall.put_forward(by);
+            } else {
+                wall.put_back(by * 720);
+            }
         });
     }
 

@@ -108,7 +108,7 @@ fn faults_waste_a_little_and_admit_nothing_more() {
         };
         let faults = Faults {
             ahead: Duration::from_secs(10),
-            clocks_put_forward: 2.0,
+            clocks_set: 2.0,
             deaths: 2.0,
             leave: 0.02,
             interrupted: 0.01,

@@ -6,6 +6,7 @@ mod assembly;
 mod blame;
 mod budgets;
 mod charging;
+mod clocks;
 mod config;
 mod connections;
 mod engine_errors;

@@ -10,12 +10,12 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{self, LocalBoxStream};
 use http::{Request, Response};
-use tidegate_core::cells::{CellCall, CellId, CellState};
+use tidegate_core::cells::{CellCall, CellId, TimedCell};
 use tidegate_core::cluster::{ReadReplicas, ReplicaStatus};
 use tidegate_core::time::Timestamp;
 use tidegate_core::tokens::Tables;
 use tidegate_core::{Body, Gateway};
-use tidegate_virtual::{CellKind, Edge, Link, Script, VirtualPlatform};
+use tidegate_virtual::{CellKind, Edge, Link, Script, Skew, VirtualPlatform};
 pub use tidegate_virtual::{Piece, Reaction};
 
 /// A gateway, its platform, and the world that they are in.
@@ -125,6 +125,11 @@ impl World {
         self.replicas(cluster).iter().map(|replica| replica.running).sum()
     }
 
+    /// The wall clock where the cells are.
+    pub fn cells_clock(&self) -> &Skew {
+        self.world.cells_clock()
+    }
+
     /// What a cluster's cell knows of its replicas, once everything that is due has been done.
     pub fn replicas(&mut self, cluster: &str) -> Vec<ReplicaStatus> {
         self.world.settle();
@@ -138,7 +143,7 @@ impl World {
     /// The cluster's cell begins anew, knowing nothing.
     pub fn restart_cell(&mut self, cluster: &str) {
         let id = CellId::Cluster(cluster.into());
-        self.world.with_cell(&id, |cell| *cell = CellState::new(&id));
+        self.world.with_cell(&id, |cell| *cell = TimedCell::new(&id));
     }
 
     /// URLs asked so far, and the bodies that they were sent.

@@ -13,7 +13,7 @@ const GATEWAY_CORE: Area = Area {
     module: &[],
     layers: &[
         &["excerpt", "geo", "ids", "sleeps", "time"],
-        &["budget", "cluster", "pace"],
+        &["budget", "cluster", "pace", "timeline"],
         &["config", "route"],
         &["api"],
         &["auth", "prefix", "tokens"],
@@ -55,7 +55,7 @@ const VIRTUAL_WORLD: Area = Area {
     source: "edge-virtual/src",
     module: &[],
     layers: &[
-        &["link", "random"],
+        &["link", "random", "skew"],
         &["process"],
         &["cells", "clock", "executor", "store"],
         &["engines"],

@@ -42,7 +42,7 @@ impl BudgetCell {
             return denied(Shortage::TooLarge, None);
         }
         if limits.tokens_per_day.is_some() && lacking.tokens > self.left().day_tokens {
-            return denied(Shortage::Day, Some(limits.until_next_day(self.now)));
+            return denied(Shortage::Day, Some(limits.until_next_day(self.wall)));
         }
         let of_tokens = self.shortage_of_tokens(need, held);
         let of_requests = match (limits.requests, self.requests.bucket()) {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::BudgetCell;
 use crate::budget::limits::BudgetLimits;
 use crate::budget::message::{BudgetCommand, BudgetReply, LeaseholderId, Totals};
-use crate::time::Timestamp;
+use crate::time::{Moment, Timestamp};
 
 /// What tells two lasting parts apart, but for what is learned of answers and until when leases run.
 #[derive(PartialEq)]
@@ -20,7 +20,7 @@ struct Mark {
 
 impl BudgetCell {
     /// Runs one command; tells also whether what must survive a restart is another now.
-    pub fn apply_and_compare(&mut self, now: Timestamp, command: BudgetCommand) -> (BudgetReply, bool) {
+    pub fn apply_and_compare(&mut self, now: impl Into<Moment>, command: BudgetCommand) -> (BudgetReply, bool) {
         let before = self.mark();
         let (renewed, teaches) = match &command {
             BudgetCommand::Lease(lease) => (Some(lease.report.holder), !lease.report.outputs.is_empty()),
@@ -50,6 +50,8 @@ impl BudgetCell {
             head_of_line: None,
             outputs: self.outputs.clone(),
             now: self.now,
+            wall: self.wall,
+            days_until: self.days_until,
             sweep_at: Timestamp::NEVER,
         }
     }

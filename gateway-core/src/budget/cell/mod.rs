@@ -17,7 +17,7 @@ use super::message::{BudgetCommand, BudgetReply, BudgetStatus, Denied, Lease, Le
 use super::outputs::Outputs;
 use super::pool::Pool;
 use crate::ids::ModelName;
-use crate::time::Timestamp;
+use crate::time::{Moment, Timestamp};
 
 /// The state of one budget.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,8 +40,15 @@ pub struct BudgetCell {
     #[serde(rename = "turn")]
     head_of_line: Option<HeadOfLine>,
     outputs: BTreeMap<ModelName, Outputs>,
-    /// The latest moment seen: time does not go back, whoever's clock tells it.
+    /// The latest moment seen.
     now: Timestamp,
+    /// The wall clock then, for the day.
+    #[serde(skip)]
+    wall: Timestamp,
+    /// Until when days' tokens have been given out, if each lasts for a day. A wall clock that goes to and fro between days
+    /// has it run ahead by a day at most.
+    #[serde(default, skip_serializing_if = "is_default")]
+    days_until: Timestamp,
     /// No lease ends before this moment.
     sweep_at: Timestamp,
 }
@@ -67,8 +74,9 @@ struct Leaseholder {
 
 impl BudgetCell {
     /// Runs one command.
-    pub fn apply(&mut self, now: Timestamp, command: BudgetCommand) -> BudgetReply {
-        self.now = self.now.max(now);
+    pub fn apply(&mut self, now: impl Into<Moment>, command: BudgetCommand) -> BudgetReply {
+        let Moment { steady, wall } = now.into();
+        (self.now, self.wall) = (self.now.max(steady), wall);
         let reply = match command {
             BudgetCommand::Lease(lease) => {
                 self.put_in_force(lease.limits);
@@ -129,13 +137,28 @@ impl BudgetCell {
 
     fn put_in_force(&mut self, configured: BudgetLimits) {
         self.configured = configured;
-        let day = self.limits().day(self.now);
-        if day != self.day {
-            (self.day, self.day_tokens) = (day, 0);
-        }
+        self.begin_day();
         self.sweep();
         self.refill();
         self.head_of_line = self.head_of_line.filter(|head| self.now <= head.full + LONGEST_TURN);
+    }
+
+    /// Counts the wall clock's day. One that it comes to again when it has been set back is no new one: what was drawn
+    /// since still counts.
+    fn begin_day(&mut self) {
+        let limits = self.limits();
+        let day = limits.day(self.wall);
+        self.day = self.day.min(day);
+        if self.day < day && self.days_until <= self.now + DAY {
+            (self.day, self.day_tokens) = (day, 0);
+            let ends = self.now + limits.until_next_day(self.wall);
+            self.days_until = ends.max(self.days_until + DAY);
+        }
+    }
+
+    /// The latest moment seen; `None` before the first.
+    pub(crate) fn latest(&self) -> Option<Timestamp> {
+        (self.now > Timestamp::default()).then_some(self.now)
     }
 
     /// The limits in force.
@@ -152,7 +175,8 @@ impl BudgetCell {
     fn lease(&mut self, lease: &Lease) -> Leased {
         let limits = self.limits();
         // A day's tokens are spent on that day.
-        let until_reset = limits.tokens_per_day.map(|_| limits.until_next_day(self.now));
+        let day_resets_in = limits.until_next_day(self.wall);
+        let until_reset = limits.tokens_per_day.map(|_| day_resets_in);
         let ttl = lease.ttl.min(until_reset.unwrap_or(Duration::MAX));
         let id = lease.report.holder;
         let is_news = self
@@ -184,6 +208,7 @@ impl BudgetCell {
             ttl,
             limits,
             left: self.left(),
+            day_resets_in: Some(day_resets_in),
             expected: self.expected(),
         };
         self.holders.insert(id, holder);
@@ -319,13 +344,17 @@ impl BudgetCell {
                 requests: self.requests.held(),
             },
             day_tokens_used: self.day_tokens,
-            day_resets_in: self.limits().until_next_day(self.now),
+            day_resets_in: self.limits().until_next_day(self.wall),
             slots: self.slots,
             holders: u32::try_from(self.live().count()).unwrap_or(u32::MAX),
             tokens: self.tokens.totals(),
             requests: self.requests.totals(),
         }
     }
+}
+
+fn is_default(moment: &Timestamp) -> bool {
+    *moment == Timestamp::default()
 }
 
 /// A holder stops using a lease that long before the cell writes it off. Both measure by durations and the holder begins
@@ -335,5 +364,7 @@ const GRACE: Duration = Duration::from_secs(1);
 const LONGEST_TURN: Duration = Duration::from_secs(2);
 /// How long a holder that was written off may still account for what it held.
 const REMEMBERED: Duration = Duration::from_secs(600);
+/// A day.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Models of which the length of answers is learned: far more than one budget covers.
 const MOST_MODELS: usize = 256;

@@ -76,6 +76,10 @@ impl LeaseCache {
             limits: leased.limits,
             left: leased.left,
             at: now,
+            day_ends: now
+                + leased
+                    .day_resets_in
+                    .unwrap_or_else(|| leased.limits.until_next_day(now)),
             ends: call.since + leased.ttl,
             renew: call.since + leased.ttl / 3,
         });

@@ -62,6 +62,8 @@ struct LeaseTerms {
     limits: BudgetLimits,
     left: Left,
     at: Timestamp,
+    /// When the next day begins.
+    day_ends: Timestamp,
     /// When what is held must not be used any more.
     ends: Timestamp,
     /// When it is time to ask again.

@@ -57,7 +57,7 @@ impl LeaseCache {
             Shortage::Tokens | Shortage::Priority => {
                 let lacking = lacking(&self.tokens.account, tokens).max(0);
                 if limits.tokens_per_day.is_some() && signed(terms.left.day_tokens) < lacking {
-                    let (short, wait) = (Shortage::Day, Some(limits.until_next_day(now)));
+                    let (short, wait) = (Shortage::Day, Some(terms.day_ends.since(now)));
                     return Some(Denied { short, wait });
                 }
                 let kept = limits.tokens.map_or(0, |rate| rate.kept(headroom_percent));

@@ -11,7 +11,8 @@ use serde_json::value::RawValue;
 use self::v3::{CommandV3, StateV3};
 pub(super) use self::writers::Writers;
 use super::log::Entry;
-use super::{CellError, CellState, decode, encode};
+use super::{CellError, CellState, TimedCell, decode, encode};
+use crate::timeline::Timeline;
 
 /// A version of the formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,28 +92,34 @@ pub(super) fn decode_entry(bytes: &[u8]) -> Option<Entry> {
     })
 }
 
-/// A state as a record, with who appends to the cell's log, if it has one: in the version before, since whoever reads no
+/// A cell as a record, with who appends to the cell's log, if it has one: in the version before, since whoever reads no
 /// other could not go on with the cell.
 ///
 /// # Errors
 /// Never for states that this crate makes.
-pub(super) fn encode_record(state: &CellState, writers: Option<Writers>) -> Result<Vec<u8>, CellError> {
+pub(super) fn encode_record(cell: &TimedCell, writers: Option<Writers>) -> Result<Vec<u8>, CellError> {
     encode(&RecordOut {
         v: Format::BEFORE.of_records(),
-        state: StateV3::of(state),
+        state: StateV3::of(cell.state()),
         writers,
+        time: cell.time(),
     })
 }
 
-/// The state that a record holds, and who appended to the cell's log.
+/// The cell that a record holds, and who appended to the cell's log.
 ///
 /// # Errors
 /// When the record is damaged or of a version that this code does not read.
-pub(super) fn decode_record(record: &[u8]) -> Result<(CellState, Option<Writers>), CellError> {
-    let RecordIn { v, state, writers } = decode(record)?;
+pub(super) fn decode_record(record: &[u8]) -> Result<(TimedCell, Option<Writers>), CellError> {
+    let RecordIn {
+        v,
+        state,
+        writers,
+        time,
+    } = decode(record)?;
     let format = Format::READ.into_iter().find(|format| format.of_records() == v);
     let state = state.get().as_bytes();
-    let state = match format {
+    let state: CellState = match format {
         Some(Format::V3) => decode::<StateV3<'_>>(state)?.into(),
         Some(Format::V4) => decode(state)?,
         None => {
@@ -123,7 +130,10 @@ pub(super) fn decode_record(record: &[u8]) -> Result<(CellState, Option<Writers>
             )));
         }
     };
-    Ok((state, writers))
+    // The version before does not tell its time, but when a log was last used.
+    let last = || writers.map(|writers| writers.last_used(state.latest()));
+    let time = time.or_else(last);
+    Ok((TimedCell::with(state, time), writers))
 }
 
 #[derive(Serialize)]
@@ -132,6 +142,9 @@ struct RecordOut<'a> {
     state: StateV3<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     writers: Option<Writers>,
+    /// What the state's moments are moments of. Version 3 passes over it, and takes them for moments of its own clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<&'a Timeline>,
 }
 
 /// The state is read once it is known to be of a version that this code reads.
@@ -142,6 +155,8 @@ struct RecordIn<'a> {
     state: &'a RawValue,
     #[serde(default)]
     writers: Option<Writers>,
+    #[serde(default)]
+    time: Option<Timeline>,
 }
 
 #[cfg(test)]

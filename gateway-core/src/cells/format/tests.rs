@@ -105,8 +105,8 @@ fn what_is_written_for_the_version_before_is_what_it_wrote() {
 #[test]
 fn records_of_version_3_are_read_and_written_as_they_were() {
     for record in [CLUSTER_V3, BUDGET_V3] {
-        let state = CellState::from_record(record.as_bytes()).expect("it is read");
-        let written = encode_record(&state, None).expect("a record");
+        let cell = TimedCell::from_record(record.as_bytes()).expect("it is read");
+        let written = encode_record(&cell, None).expect("a record");
         assert_eq!(String::from_utf8(written).unwrap(), record.trim());
     }
 }
@@ -115,13 +115,24 @@ fn records_of_version_3_are_read_and_written_as_they_were() {
 #[test]
 fn records_of_the_current_version_are_read() {
     for record in [CLUSTER_V3, BUDGET_V3] {
-        let state = CellState::from_record(record.as_bytes()).expect("it is read");
+        let cell = TimedCell::from_record(record.as_bytes()).expect("it is read");
+        let cell = TimedCell::with(cell.state().clone(), Some(Timeline::new(at(7), at(9))));
         let mut writers = Writers::default();
         writers.on_entry(at(7), true);
         let v = Format::CURRENT.of_records();
-        let record = serde_json::json!({ "v": v, "state": state, "writers": writers });
-        assert_eq!(decode_record(record.to_string().as_bytes()), Ok((state, Some(writers))));
+        let record = serde_json::json!({ "v": v, "state": cell.state(), "writers": writers, "time": cell.time() });
+        assert_eq!(decode_record(record.to_string().as_bytes()), Ok((cell, Some(writers))));
     }
+}
+
+#[test]
+fn a_snapshot_of_version_3_goes_on_from_when_its_log_was_last_used() {
+    let mut writers = Writers::default();
+    writers.on_entry(at(7), false);
+    let mut record: serde_json::Value = serde_json::from_str(CLUSTER_V3).unwrap();
+    record["writers"] = serde_json::to_value(writers).unwrap();
+    let (cell, _) = decode_record(record.to_string().as_bytes()).expect("it is read");
+    assert_eq!(cell.time(), Some(&Timeline::new(at(7), at(7))));
 }
 
 /// Fields may be added to messages; those that there were keep their names and meanings.
@@ -241,6 +252,6 @@ fn what_is_of_another_version_or_damaged_is_not_read() {
     for bytes in [other_version.as_slice(), &known[..known.len() - 1], b""] {
         assert_eq!(Entry::decode(bytes), None);
     }
-    let error = CellState::from_record(br#"{"v":9,"state":{"cluster":{}}}"#).expect_err("another version");
+    let error = TimedCell::from_record(br#"{"v":9,"state":{"cluster":{}}}"#).expect_err("another version");
     assert!(error.to_string().contains("version 9"), "{error}");
 }

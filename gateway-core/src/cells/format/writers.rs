@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::time::Timestamp;
+use crate::timeline::Timeline;
 
 /// Who appends to a log, as far as it tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -20,7 +21,12 @@ impl Writers {
     /// An entry was appended, by one who reads the current version or does not.
     pub fn on_entry(&mut self, at: Timestamp, is_current: bool) {
         self.last = at;
-        self.current_since = is_current.then(|| self.current_since.unwrap_or(at));
+        self.current_since = is_current.then(|| self.current_since.map_or(at, |since| since.min(at)));
+    }
+
+    /// The time of a cell that was last used when they last appended, and has seen no later moment than `latest`.
+    pub fn last_used(self, latest: Option<Timestamp>) -> Timeline {
+        Timeline::new(self.last, latest.map_or(self.last, |latest| latest.max(self.last)))
     }
 
     /// Whether all of them have read the current version for a while.

@@ -7,6 +7,8 @@
 //! snapshot instead, and nothing is appended: only a caller who sees all entries since it last looked can be told
 //! whether an entry whose reply was lost is there already.
 
+use std::time::Duration;
+
 use super::log::{Entry, KEPT, ReplayedCell};
 use super::{CellCommand, CellError, CellId, CellReply};
 use crate::time::Timestamp;
@@ -73,6 +75,11 @@ impl Follower {
     /// How many entries were passed over since this was asked last, because they are damaged or of another version.
     pub fn take_left_out(&mut self) -> u64 {
         std::mem::take(&mut self.left_out)
+    }
+
+    /// How far the server's clock was set back, where it was since this was last asked.
+    pub fn take_set_back(&mut self) -> Option<Duration> {
+        self.cell.take_set_back()
     }
 
     /// Writes a snapshot, when whoever appended the last entry is to write one. Its reply says nothing.
@@ -237,7 +244,7 @@ static SNAPSHOT: Script = Script {
 
 #[cfg(test)]
 mod tests {
-    use super::super::CellState;
+    use super::super::TimedCell;
     use super::super::format::encode_record;
     use super::*;
     use crate::cluster::{ClusterCommand, ClusterReply};
@@ -268,7 +275,7 @@ mod tests {
 
     /// The snapshot of a cell that holds nothing.
     fn empty() -> String {
-        let record = encode_record(&CellState::new(&id()), None).expect("a record");
+        let record = encode_record(&TimedCell::new(&id()), None).expect("a record");
         String::from_utf8(record).expect("text")
     }
 

@@ -34,7 +34,7 @@ pub(super) async fn refusal<P: Platform>(exchange: &Exchange<P>, head: &Parts, b
     }
     AttemptError::Status {
         status,
-        retry_after: retry_after(&head.headers, exchange.platform.now()),
+        retry_after: retry_after(&head.headers, exchange.platform.wall()),
         words: words.unwrap_or_default(),
     }
 }

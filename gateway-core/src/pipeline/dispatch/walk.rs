@@ -175,7 +175,7 @@ impl<P: Platform> Walk<P> {
             ..
         } = &*self.order;
         let text = plan.canned.as_deref()?;
-        let body = Dialect::canned(text, request, &exchange.id, exchange.platform.now())?;
+        let body = Dialect::canned(text, request, &exchange.id, exchange.platform.wall())?;
         exchange.tell(&Event::Canned { model: &model.name });
         self.order.reservation.settle_canned();
         Some(Answered {

@@ -49,7 +49,7 @@ fn answer<P: Platform>(
     request: &TokenizeRequest<'_>,
 ) -> Result<TokenizeResponse, RequestError> {
     let tokenizer = exchange.tokenizer(model);
-    let encoded = tokenizer.map(|tokenizer| encode(tokenizer, &request.source, exchange.arrived));
+    let encoded = tokenizer.map(|tokenizer| encode(tokenizer, &request.source, exchange.platform.wall()));
     match (tokenizer, encoded) {
         (Some(tokenizer), Some(Ok(Encoded { tokens, measured }))) => {
             let (prompt, basis) = measured.prompt(&model.part_tokens);

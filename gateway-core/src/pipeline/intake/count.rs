@@ -133,7 +133,7 @@ impl Measures {
 fn measure<P: Platform>(exchange: &Exchange<P>, request: &Generation, model: &Model) -> Result<Measured, Unmeasured> {
     let source = request.prompt_source().map_err(|_| Unmeasured::Unreadable)?;
     let tokenizer = exchange.tokenizer(model).ok_or(Unmeasured::NoTable)?;
-    tokens::measure(tokenizer, &source, exchange.arrived)
+    tokens::measure(tokenizer, &source, exchange.platform.wall())
 }
 
 /// As vLLM does it, the prompt must fit, and one token must be left for an answer. More output than is left may be asked
