@@ -10,3 +10,4 @@ mod fleet;
 mod properties;
 mod scenarios;
 mod window;
+mod world;
