@@ -188,8 +188,8 @@ impl Fleet {
             let which = random.within(0..sites.len() as u64);
             let by = random.time_within(&(Duration::ZERO..Duration::from_secs(5)));
             let wall = sites[usize::try_from(which).unwrap()].platform.wall_clock();
-            if random.happens(0.5) {
-                wall.put_forward(by);
+            if by < Duration::from_millis(2_500) {
+                wall.put_forward(by * 2);
             } else {
                 wall.put_back(by * 720);
             }

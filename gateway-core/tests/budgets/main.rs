@@ -3,6 +3,7 @@
 
 mod asking;
 mod audit;
+mod clocks;
 mod config;
 mod crowd;
 mod engine;

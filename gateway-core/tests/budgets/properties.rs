@@ -25,7 +25,7 @@ proptest! {
         let mut world = World::new();
         for step in steps {
             world.happen(step);
-            prop_assert_eq!(world.cell.check_invariants(), Ok(()));
+            prop_assert_eq!(world.cell().check_invariants(), Ok(()));
             prop_assert!(world.windows.worst <= 0.0, "{} beyond, after {step:?}", world.windows.worst);
             prop_assert!(world.admitted <= LIMITS.tokens_per_day.unwrap() as f64, "after {step:?}");
             let running: usize = world.running.iter().map(Vec::len).sum();
@@ -48,10 +48,10 @@ proptest! {
         world.now += u64::try_from(IDLE.as_millis()).unwrap();
         let mut spent = 0;
         for at in 0..3 {
-            let now = world.clock();
+            let now = world.time_of(at);
             let report = world.caches[at].settle_up(now);
             spent += report.tokens.spent;
-            world.cell.apply(now, BudgetCommand::Settle(report));
+            world.apply(BudgetCommand::Settle(report));
         }
         let totals = world.totals();
         prop_assert_eq!(totals.spent, spent);
@@ -66,7 +66,7 @@ proptest! {
         let mut world = World::new();
         for step in before.into_iter().chain([Step::Restart]).chain(after) {
             world.happen(step);
-            prop_assert_eq!(world.cell.check_invariants(), Ok(()));
+            prop_assert_eq!(world.cell().check_invariants(), Ok(()));
             prop_assert!(world.windows.worst <= world.under_way, "{} beyond, after {step:?}", world.windows.worst);
         }
     }

@@ -5,8 +5,11 @@ use std::time::Duration;
 use tidegate_core::budget::{
     BudgetCell, BudgetCommand, BudgetLimits, BudgetReply, LeaseCache, Leased, LeaseholderId, NotReserved, Rate, Totals,
 };
+use tidegate_core::cells::{CellCommand, CellId, CellReply, CellState, TimedCell};
+use tidegate_core::ids::BudgetId;
 use tidegate_core::time::Timestamp;
 
+use crate::clocks::Clocks;
 use crate::window::{Returning, Windows};
 
 /// Something that happens, with a number to choose by.
@@ -28,10 +31,13 @@ pub enum Step {
     Pass(u64),
     /// The cell begins anew from its record.
     Restart,
+    /// The wall clock where the cell is, or the one of a cache, is set: so many milliseconds from the true time.
+    SetClock(Option<usize>, i64),
 }
 
 pub struct World {
-    pub cell: BudgetCell,
+    timed: TimedCell,
+    pub clocks: Clocks,
     pub caches: Vec<LeaseCache>,
     pub running: Vec<Vec<u64>>,
     asking: Vec<Option<u64>>,
@@ -49,6 +55,7 @@ pub struct World {
     /// Tokens admitted in all; every run stays within one day.
     pub admitted: f64,
     pub now: u64,
+    pub limits: BudgetLimits,
 }
 
 pub const TTL: Duration = Duration::from_secs(3_600);
@@ -67,11 +74,17 @@ pub const LIMITS: BudgetLimits = BudgetLimits {
 };
 
 impl World {
+    /// Clocks that are right, and nothing has happened.
     pub fn new() -> Self {
+        Self::with(Clocks::default())
+    }
+
+    pub fn with(clocks: Clocks) -> Self {
         let rate = LIMITS.tokens.unwrap();
         let caches = (0..3).map(|number| LeaseCache::new(LeaseholderId(number), Timestamp::default()));
         Self {
-            cell: BudgetCell::default(),
+            timed: TimedCell::new(&id()),
+            clocks,
             caches: caches.collect(),
             running: vec![Vec::new(); 3],
             asking: vec![None; 3],
@@ -85,28 +98,44 @@ impl World {
             under_way: 0.0,
             admitted: 0.0,
             now: 1_000_000,
+            limits: LIMITS,
         }
     }
 
-    pub fn clock(&self) -> Timestamp {
-        Timestamp::from_millis(self.now)
+    /// The same with other limits.
+    pub fn under(self, limits: BudgetLimits) -> Self {
+        let rate = limits.tokens.unwrap();
+        let windows = Windows::new(rate.per_minute, rate.burst);
+        Self {
+            limits,
+            windows,
+            ..self
+        }
+    }
+
+    /// The time of a cache.
+    pub fn time_of(&mut self, at: usize) -> Timestamp {
+        self.clocks.time_of_cache(at, self.now)
+    }
+
+    pub fn cell(&self) -> &BudgetCell {
+        match self.timed.state() {
+            CellState::Budget(cell) => cell,
+            other @ (CellState::Cluster(_) | CellState::Estimate(_)) => panic!("{other:?}"),
+        }
+    }
+
+    pub fn apply(&mut self, command: BudgetCommand) -> BudgetReply {
+        let at = self.clocks.at_cell(self.now);
+        match self.timed.apply(at, CellCommand::Budget(command)).reply {
+            CellReply::Budget(reply) => reply,
+            other @ (CellReply::Cluster(_) | CellReply::Estimate(_) | CellReply::AnotherKind) => panic!("{other:?}"),
+        }
     }
 
     pub fn happen(&mut self, step: Step) {
-        let now = self.clock();
         match step {
-            Step::Arrive(at, tokens) => match self.caches[at].reserve(now, tokens, 0) {
-                Ok(()) => self.admit(at, tokens),
-                Err(NotReserved::Ask) => {
-                    // A call that has taken too long has been given up, as the pipeline does.
-                    self.happen(Step::GiveUp(at));
-                    let lease = self.caches[at].ask(now, Some((tokens, 0)), LIMITS, TTL);
-                    self.asking[at] = Some(tokens);
-                    self.made[at] = lease.report.sequence;
-                    self.to_cell.push((at, BudgetCommand::Lease(lease)));
-                }
-                Err(NotReserved::Asking | NotReserved::Denied(_) | NotReserved::CutOff { .. }) => {}
-            },
+            Step::Arrive(at, tokens) => self.arrive(at, tokens),
             Step::End(at, percent) => self.end(at, percent),
             Step::Deliver(which, again) if !self.to_cell.is_empty() => {
                 let which = which % self.to_cell.len();
@@ -124,10 +153,12 @@ impl World {
             }
             Step::GiveUp(at) => {
                 if self.asking[at].take().is_some() {
+                    let now = self.time_of(at);
                     self.caches[at].on_unanswered(now);
                 }
             }
             Step::KeepUp(at) => {
+                let now = self.time_of(at);
                 if self.caches[at].is_idle(now) && self.caches[at].has_news() {
                     let report = self.caches[at].settle_up(now);
                     self.made[at] = report.sequence;
@@ -136,17 +167,36 @@ impl World {
             }
             Step::Pass(millis) => self.now += millis,
             Step::Restart => {
-                self.cell = self.cell.without_holders();
+                let record = self.timed.to_lasting_record().unwrap().unwrap();
+                self.timed = TimedCell::from_record(&record).unwrap();
+                self.clocks.on_restart();
                 let granted: u64 = self.unheard.iter().flatten().sum();
                 let returning: u64 = self.returning.iter().map(Returning::sum).sum();
                 self.under_way = (granted + returning) as f64;
             }
+            Step::SetClock(whose, ahead) => self.clocks.set(whose, ahead),
             Step::Deliver(..) | Step::Reply(..) => {}
         }
     }
 
+    fn arrive(&mut self, at: usize, tokens: u64) {
+        let now = self.time_of(at);
+        match self.caches[at].reserve(now, tokens, 0) {
+            Ok(()) => self.admit(at, tokens),
+            Err(NotReserved::Ask) => {
+                // A call that has taken too long has been given up, as the pipeline does.
+                self.happen(Step::GiveUp(at));
+                let lease = self.caches[at].ask(now, Some((tokens, 0)), self.limits, TTL);
+                self.asking[at] = Some(tokens);
+                self.made[at] = lease.report.sequence;
+                self.to_cell.push((at, BudgetCommand::Lease(lease)));
+            }
+            Err(NotReserved::Asking | NotReserved::Denied(_) | NotReserved::CutOff { .. }) => {}
+        }
+    }
+
     fn end(&mut self, at: usize, percent: u64) {
-        let now = self.clock();
+        let now = self.time_of(at);
         let Some(reserved) = self.running[at].pop() else { return };
         let takes = reserved * percent / 100;
         let overrun = takes.saturating_sub(reserved);
@@ -160,7 +210,7 @@ impl World {
     }
 
     fn reply(&mut self, at: usize, leased: Leased) {
-        let now = self.clock();
+        let now = self.time_of(at);
         let Some(granted) = self.caches[at].on_leased(now, leased) else {
             return;
         };
@@ -180,7 +230,7 @@ impl World {
             BudgetCommand::Status { .. } | BudgetCommand::SetLimits(_) => return,
         };
         let is_news = sequence > self.heard[at];
-        let reply = self.cell.apply(self.clock(), command);
+        let reply = self.apply(command);
         if is_news {
             self.heard[at] = sequence;
             let back = self.returning[at].on_heard(sequence) + self.unheard[at].take().unwrap_or(0);
@@ -201,14 +251,13 @@ impl World {
     }
 
     fn count_admitted(&mut self, tokens: f64) {
-        let debt = self.caches.iter().map(LeaseCache::debt).sum::<u64>() + self.cell.debt();
+        let debt = self.caches.iter().map(LeaseCache::debt).sum::<u64>() + self.cell().debt();
         self.windows.on_admitted(self.now * 1_000, tokens, debt as f64);
         self.admitted += tokens;
     }
 
     pub fn totals(&mut self) -> Totals {
-        let now = self.clock();
-        match self.cell.apply(now, BudgetCommand::Status { limits: LIMITS }) {
+        match self.apply(BudgetCommand::Status { limits: self.limits }) {
             BudgetReply::Status(status) => {
                 assert_eq!(status.held.tokens, 0, "{status:?}");
                 status.tokens
@@ -216,4 +265,11 @@ impl World {
             other @ (BudgetReply::Leased(_) | BudgetReply::Done) => panic!("{other:?}"),
         }
     }
+}
+
+fn id() -> CellId {
+    CellId::Budget(BudgetId {
+        tenant: "acme".into(),
+        name: "all".into(),
+    })
 }
