@@ -8,7 +8,7 @@ use crate::cluster::{
     Acquire, Acquired, ClusterCommand, ClusterReply, Extend, Extended, PolicyUnknown, ReadReplicas, Releases, Renew,
     ReplicaStatus,
 };
-use crate::tokens::{Correction, Observed};
+use crate::tokens::{Lesson, Reports};
 
 /// A command to a cell of any kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,7 +17,7 @@ pub enum CellCommand {
     /// To a cluster cell.
     Cluster(ClusterCommand),
     /// To a model's estimate: learn from these reports. Empty ones only ask.
-    Estimate(Observed),
+    Estimate(Reports),
     /// To a budget cell.
     Budget(BudgetCommand),
 }
@@ -29,7 +29,7 @@ pub enum CellReply {
     /// From a cluster cell.
     Cluster(ClusterReply),
     /// From a model's estimate: what holds now.
-    Estimate(Correction),
+    Estimate(Lesson),
     /// From a budget cell.
     Budget(BudgetReply),
     /// The command is for cells of another kind; nothing was done.
@@ -164,16 +164,16 @@ impl CellCall for ReadReplicas {
     }
 }
 
-impl CellCall for Observed {
-    type Reply = Correction;
+impl CellCall for Reports {
+    type Reply = Lesson;
 
     fn into_command(self) -> CellCommand {
         CellCommand::Estimate(self)
     }
 
-    fn reply(reply: CellReply) -> Option<Correction> {
-        if let CellReply::Estimate(correction) = reply {
-            Some(correction)
+    fn reply(reply: CellReply) -> Option<Lesson> {
+        if let CellReply::Estimate(lesson) = reply {
+            Some(lesson)
         } else {
             None
         }
@@ -268,6 +268,6 @@ mod tests {
         assert!(matches!(Acquire::read(done()), Err(CellError::Malformed(_))));
         assert_eq!(ReadReplicas::reply(done()), None);
         assert_eq!(Report::reply(done()), None);
-        assert_eq!(Observed::reply(CellReply::AnotherKind), None);
+        assert_eq!(Reports::reply(CellReply::AnotherKind), None);
     }
 }

@@ -52,15 +52,16 @@ mod tests {
     use super::format::encode_record;
     use super::*;
     use crate::time::Timestamp;
-    use crate::tokens::{Correction, Uncorrected};
+    use crate::tokens::{Estimator, Reports, Uncorrected};
 
     #[test]
     fn an_estimate_is_a_record_like_any_state() {
         let now = Timestamp::default();
         let mut cell = TimedCell::new(&CellId::Estimate("model".into()));
         let prompt = Uncorrected::of_json([&[b'a'; 480][..]].into_iter(), None);
-        let observed = Correction::default().observe(&prompt, crate::ids::Tokens(130)).unwrap();
-        cell.apply(now, CellCommand::Estimate(observed));
+        let observed = Estimator::default().observe(&prompt, crate::ids::Tokens(130)).unwrap();
+        let reports = Reports::from(vec![("acme".into(), observed)]);
+        cell.apply(now, CellCommand::Estimate(reports));
         let record = encode_record(&cell, None).unwrap();
         assert_eq!(TimedCell::from_record(&record).as_ref(), Ok(&cell));
         assert!(record.len() < 256, "{}", String::from_utf8_lossy(&record));

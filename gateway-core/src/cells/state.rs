@@ -7,7 +7,7 @@ use super::{CellCommand, CellId, CellReply};
 use crate::budget::{BudgetCell, BudgetCommand, BudgetReply};
 use crate::cluster::{ClusterCell, ClusterCommand, ClusterReply};
 use crate::time::{Moment, Timestamp};
-use crate::tokens::{Correction, Observed};
+use crate::tokens::{Lesson, ModelCorrections, Reports};
 
 /// The state of a cell of any kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,7 +16,7 @@ pub enum CellState {
     /// Of a cluster cell.
     Cluster(ClusterCell),
     /// Of a model's estimate.
-    Estimate(Correction),
+    Estimate(ModelCorrections),
     /// Of a budget cell.
     Budget(Box<BudgetCell>),
 }
@@ -35,7 +35,7 @@ impl CellState {
     pub fn new(id: &CellId) -> Self {
         match id {
             CellId::Cluster(_) => Self::Cluster(ClusterCell::default()),
-            CellId::Estimate(_) => Self::Estimate(Correction::default()),
+            CellId::Estimate(_) => Self::Estimate(ModelCorrections::default()),
             CellId::Budget(_) => Self::Budget(Box::default()),
         }
     }
@@ -44,7 +44,7 @@ impl CellState {
     pub(super) fn apply(&mut self, now: Moment, command: CellCommand) -> Applied {
         let cell: &mut dyn Cell = match self {
             Self::Cluster(cell) => cell,
-            Self::Estimate(correction) => correction,
+            Self::Estimate(corrections) => corrections,
             Self::Budget(cell) => cell.as_mut(),
         };
         cell.apply_any(now, command)
@@ -124,26 +124,25 @@ impl Kind for ClusterCell {
     }
 }
 
-impl Kind for Correction {
-    type Command = Observed;
-    type Reply = Self;
+impl Kind for ModelCorrections {
+    type Command = Reports;
+    type Reply = Lesson;
 
-    fn command(command: CellCommand) -> Option<Observed> {
-        if let CellCommand::Estimate(observed) = command {
-            Some(observed)
+    fn command(command: CellCommand) -> Option<Reports> {
+        if let CellCommand::Estimate(reports) = command {
+            Some(reports)
         } else {
             None
         }
     }
 
-    fn reply(reply: Self) -> CellReply {
+    fn reply(reply: Lesson) -> CellReply {
         CellReply::Estimate(reply)
     }
 
-    fn run(&mut self, _: Moment, observed: Observed) -> Applied<Self> {
-        self.learn(&observed);
+    fn run(&mut self, _: Moment, reports: Reports) -> Applied<Lesson> {
         Applied {
-            reply: *self,
+            reply: self.learn(&reports),
             lasting_changed: false,
         }
     }

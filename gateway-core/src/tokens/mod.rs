@@ -3,10 +3,13 @@
 
 #[cfg(feature = "compile")]
 pub mod compile;
+mod correction;
 mod count;
 mod encode;
 mod estimate;
+mod model_corrections;
 mod output_counter;
+mod recent_tenants;
 mod scripts;
 mod streaming_count;
 mod table;
@@ -14,9 +17,12 @@ mod tables;
 pub mod template;
 mod uncorrected;
 
+pub use correction::{Correction, Observed};
 pub use count::{Basis, Count, Encoded, Measured, Unmeasured, count_of_estimate, encode, measure};
-pub use estimate::{Correction, Estimate, Observed};
+pub use estimate::{Estimate, Estimator};
+pub use model_corrections::{Lesson, ModelCorrections, Reports};
 pub use output_counter::OutputCounter;
+pub use recent_tenants::RecentTenants;
 pub use scripts::Scripts;
 pub use streaming_count::StreamingCount;
 pub use table::{ChatSource, Table, TableError, Wrapping};

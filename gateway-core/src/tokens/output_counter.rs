@@ -20,7 +20,11 @@ enum By {
         running: StreamingCount,
     },
     /// A model without a table.
-    Scripts(Scripts),
+    Scripts {
+        scripts: Scripts,
+        /// Pieces of text: engines send none for less than a token.
+        pieces: u64,
+    },
 }
 
 impl OutputCounter {
@@ -33,7 +37,10 @@ impl OutputCounter {
                 channel: OutputChannel::default(),
                 running: StreamingCount::default(),
             },
-            None => By::Scripts(Scripts::default()),
+            None => By::Scripts {
+                scripts: Scripts::default(),
+                pieces: 0,
+            },
         })
     }
 
@@ -61,7 +68,10 @@ impl OutputCounter {
                 }
                 running.push(table, text);
             }
-            By::Scripts(scripts) => scripts.add(text.as_bytes()),
+            By::Scripts { scripts, pieces } => {
+                scripts.add(text.as_bytes());
+                *pieces += 1;
+            }
         }
     }
 
@@ -74,7 +84,7 @@ impl OutputCounter {
                 running,
                 ..
             } => *settled + running.total(table),
-            By::Scripts(scripts) => Tokens((scripts.tokens() * factor).ceil() as u64),
+            By::Scripts { scripts, pieces } => Tokens(((scripts.tokens() * factor).ceil() as u64).max(*pieces)),
         }
     }
 }

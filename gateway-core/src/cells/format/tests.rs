@@ -9,6 +9,7 @@ use crate::cluster::{
 };
 use crate::ids::Tokens;
 use crate::time::Timestamp;
+use crate::tokens::Observed;
 
 const ENTRY_V3: &str = include_str!("fixtures/entry-v3.hex");
 const COMMANDS_V3: &str = include_str!("fixtures/commands-v3.json");
@@ -149,6 +150,21 @@ fn messages_of_version_3_are_read_and_written_as_they_were() {
         fields.insert("policy".to_owned(), serde_json::Value::Null);
     }
     assert_eq!(written, before);
+}
+
+/// Who reads version 3 alone passes over what tenants are named in: what it misses, its own prompts teach it.
+#[test]
+fn estimates_are_told_in_version_3_where_they_name_no_tenants() {
+    let of_one = CommandV3::Estimate(Observed::default());
+    let asked = CellCommand::from(of_one);
+    let named = CellCommand::Estimate(vec![("acme".into(), Observed::default())].into());
+    let versions = [asked, named].map(|command| {
+        let entry = Entry::new(at(1), vec![command]);
+        let bytes = encode_entry(&entry).expect("bytes");
+        assert_eq!(Entry::decode(&bytes), Some(entry));
+        bytes[0]
+    });
+    assert_eq!(versions, [3, 4]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::budget::{BudgetCell, BudgetCommand};
 use crate::cells::{CellCommand, CellState};
 use crate::cluster::{ClusterCellV3, ClusterCommandV3};
-use crate::tokens::{Correction, Observed};
+use crate::tokens::{ModelCorrections, Observed};
 
 /// A command to a cell of any kind.
 #[derive(Debug, Serialize, Deserialize)]
@@ -22,7 +22,7 @@ impl CommandV3 {
     pub fn of(command: &CellCommand) -> Option<Self> {
         match command {
             CellCommand::Cluster(command) => ClusterCommandV3::of(command).map(Self::Cluster),
-            CellCommand::Estimate(observed) => Some(Self::Estimate(*observed)),
+            CellCommand::Estimate(reports) => reports.without_names().map(Self::Estimate),
             CellCommand::Budget(command) => Some(Self::Budget(command.clone())),
         }
     }
@@ -32,7 +32,7 @@ impl From<CommandV3> for CellCommand {
     fn from(command: CommandV3) -> Self {
         match command {
             CommandV3::Cluster(command) => Self::Cluster(command.into()),
-            CommandV3::Estimate(observed) => Self::Estimate(observed),
+            CommandV3::Estimate(observed) => Self::Estimate(observed.into()),
             CommandV3::Budget(command) => Self::Budget(command),
         }
     }
@@ -43,7 +43,7 @@ impl From<CommandV3> for CellCommand {
 #[serde(rename_all = "snake_case")]
 pub(super) enum StateV3<'a> {
     Cluster(ClusterCellV3),
-    Estimate(Correction),
+    Estimate(Cow<'a, ModelCorrections>),
     Budget(Box<Cow<'a, BudgetCell>>),
 }
 
@@ -52,7 +52,7 @@ impl<'a> StateV3<'a> {
     pub fn of(state: &'a CellState) -> Self {
         match state {
             CellState::Cluster(cell) => Self::Cluster(cell.into()),
-            CellState::Estimate(correction) => Self::Estimate(*correction),
+            CellState::Estimate(corrections) => Self::Estimate(Cow::Borrowed(corrections)),
             CellState::Budget(cell) => Self::Budget(Box::new(Cow::Borrowed(cell))),
         }
     }
@@ -62,7 +62,7 @@ impl From<StateV3<'_>> for CellState {
     fn from(state: StateV3<'_>) -> Self {
         match state {
             StateV3::Cluster(cell) => Self::Cluster(cell.into()),
-            StateV3::Estimate(correction) => Self::Estimate(correction),
+            StateV3::Estimate(corrections) => Self::Estimate(corrections.into_owned()),
             StateV3::Budget(cell) => Self::Budget(Box::new(cell.into_owned())),
         }
     }

@@ -23,6 +23,8 @@ pub(in crate::pipeline) struct UsageMeter<P: Platform> {
     uncorrected: Option<Uncorrected>,
     /// What has been written, as far as it passed here.
     written: OutputCounter,
+    /// What corrects an estimate of it.
+    factor: f64,
     reported: Option<Usage>,
     /// Whether more has been written since the engine reported.
     is_outgrown: bool,
@@ -39,6 +41,13 @@ impl<P: Platform> UsageMeter<P> {
             .exchange
             .tokenizer(target.model)
             .map(|tokenizer| tokenizer.table().clone());
+        let factor = match table {
+            Some(_) => 1.0,
+            None => order
+                .exchange
+                .estimator(target.model, &order.caller.tenant.name)
+                .factor(),
+        };
         Self {
             order: Rc::clone(order),
             cluster: target.serving.cluster.name.clone(),
@@ -46,6 +55,7 @@ impl<P: Platform> UsageMeter<P> {
             count: *target.count,
             uncorrected: is_estimate.then(|| *order.counts.uncorrected(&order.request)),
             written: OutputCounter::new(table),
+            factor,
             reported: None,
             is_outgrown: false,
         }
@@ -150,11 +160,7 @@ impl<P: Platform> UsageMeter<P> {
 
     /// What has been written, as it is counted here.
     fn completion(&self) -> Tokens {
-        let factor = match self.uncorrected {
-            Some(_) => self.order.exchange.correction(&self.model).factor(),
-            None => 1.0,
-        };
-        self.written.count(factor)
+        self.written.count(self.factor)
     }
 
     /// The engine has reported that much, which is taken for `usage`.
@@ -167,7 +173,7 @@ impl<P: Platform> UsageMeter<P> {
             return;
         }
         if let Some(uncorrected) = &self.uncorrected {
-            exchange.on_prompt_reported(&self.model, uncorrected, reported);
+            exchange.on_prompt_reported(&self.model, &self.order.caller.tenant.name, uncorrected, reported);
         }
         if self.count.basis.is_exact() && reported != self.count.prompt {
             exchange.tell(&Event::Counting(Counting::Miscounted {

@@ -10,13 +10,14 @@ use http::request::Parts;
 use crate::api::{Dialect, RequestError, TokenizeRequest, TokenizeResponse};
 use crate::auth::authenticate;
 use crate::config::Model;
+use crate::ids::TenantName;
 use crate::pipeline::body::Body;
 use crate::pipeline::context::Exchange;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::intake::{check_headers, receive};
 use crate::pipeline::response;
 use crate::platform::Platform;
-use crate::tokens::{Encoded, Uncorrected, Unmeasured, encode};
+use crate::tokens::{Encoded, Estimator, Uncorrected, Unmeasured, encode};
 
 /// Answers a request to count.
 pub(in crate::pipeline) async fn tokenize<P, B, E>(
@@ -40,11 +41,12 @@ where
     let Some(model) = model else {
         return Err(RequestError::UnknownModel { model: request.model }.into());
     };
-    Ok(response::json(answer(exchange, model, &request)?.body()))
+    Ok(response::json(answer(exchange, &tenant.name, model, &request)?.body()))
 }
 
 fn answer<P: Platform>(
     exchange: &Exchange<P>,
+    tenant: &TenantName,
     model: &Model,
     request: &TokenizeRequest<'_>,
 ) -> Result<TokenizeResponse, RequestError> {
@@ -65,13 +67,15 @@ fn answer<P: Platform>(
             })
         }
         (_, Some(Err(Unmeasured::Refused(message)))) => Err(RequestError::Template { message }),
-        (_, Some(Err(_)) | None) | (None, Some(Ok(_))) => Ok(estimated(exchange, model, request)),
+        (_, Some(Err(_)) | None) | (None, Some(Ok(_))) => {
+            Ok(estimated(&exchange.estimator(model, tenant), model, request))
+        }
     }
 }
 
-fn estimated<P: Platform>(exchange: &Exchange<P>, model: &Model, request: &TokenizeRequest<'_>) -> TokenizeResponse {
+fn estimated(estimator: &Estimator, model: &Model, request: &TokenizeRequest<'_>) -> TokenizeResponse {
     let parts = request.prompt_json.iter().map(|json| json.as_bytes());
-    let estimate = exchange.correction(model).estimate(&Uncorrected::of_json(parts, None));
+    let estimate = estimator.estimate(&Uncorrected::of_json(parts, None));
     TokenizeResponse {
         count: estimate.tokens,
         max_model_len: model.context_length,

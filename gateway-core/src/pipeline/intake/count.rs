@@ -5,7 +5,7 @@ use std::cell::{OnceCell, RefCell};
 
 use crate::api::{Generation, PromptLength, RequestError};
 use crate::config::Model;
-use crate::ids::{TableName, Tokens};
+use crate::ids::{TableName, TenantName, Tokens};
 use crate::observe::{Counting, Event};
 use crate::pipeline::context::Exchange;
 use crate::pipeline::intake::Decoded;
@@ -28,8 +28,9 @@ pub(in crate::pipeline) struct Counts {
 }
 
 /// What has been found out about the prompt so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Measures {
+    tenant: TenantName,
     measured: RefCell<Vec<(TableName, Result<Measured, Unmeasured>)>>,
     uncorrected: OnceCell<Uncorrected>,
 }
@@ -45,7 +46,7 @@ pub(in crate::pipeline) fn count<P: Platform>(
     exchange: &Exchange<P>,
     decoded: Decoded,
 ) -> Result<Counted, RequestError> {
-    let measures = Measures::default();
+    let measures = Measures::new(decoded.caller.tenant.name.clone());
     let asked_for = measures.count_for(exchange, &decoded.request, &decoded.model)?;
     exchange.tell(&Event::Counting(Counting::Counted {
         model: &decoded.model.name,
@@ -76,6 +77,15 @@ impl Counts {
 }
 
 impl Measures {
+    /// Nothing yet, of a prompt of that tenant.
+    fn new(tenant: TenantName) -> Self {
+        Self {
+            tenant,
+            measured: RefCell::default(),
+            uncorrected: OnceCell::new(),
+        }
+    }
+
     fn count_for<P: Platform>(
         &self,
         exchange: &Exchange<P>,
@@ -86,7 +96,8 @@ impl Measures {
             Some(Ok(measured)) => measured.count(&model.part_tokens, model.context_length, request),
             Some(Err(Unmeasured::Refused(message))) => return Err(RequestError::Template { message }),
             Some(Err(_)) | None => {
-                let estimate = exchange.correction(model).estimate(self.uncorrected(request));
+                let estimator = exchange.estimator(model, &self.tenant);
+                let estimate = estimator.estimate(self.uncorrected(request));
                 tokens::count_of_estimate(estimate, model.context_length, request)
             }
         };

@@ -5,30 +5,35 @@ use std::time::Duration;
 
 use crate::cells::{CellAddress, CellId};
 use crate::config::Model;
-use crate::ids::Tokens;
+use crate::ids::{TenantName, Tokens};
 use crate::pipeline::context::Exchange;
-use crate::pipeline::state::ModelEstimate;
 use crate::platform::Platform;
-use crate::tokens::{Correction, Observed, Uncorrected};
+use crate::tokens::{Correction, Estimator, Reports, Uncorrected};
 
 impl<P: Platform> Exchange<P> {
-    /// The correction for a model, as of the last time that its cell was asked. The first request has the cell asked.
-    pub fn correction(&self, model: &Model) -> Correction {
-        let look = |known: &mut ModelEstimate| (known.correction, known.asked.is_none());
-        let (correction, is_first) = self.gateway.estimates.with(&model.name, look);
-        if is_first {
+    /// What is known of a tenant's texts for a model, as of the last time that the model's cell was asked. The first
+    /// request of each tenant has it asked.
+    pub fn estimator(&self, model: &Model, tenant: &TenantName) -> Estimator {
+        let now = self.platform.now();
+        let (estimator, is_due) = self.gateway.estimates.with(&model.name, |known| {
+            let (estimator, is_asked) = known.see(tenant);
+            let may_ask = known.asked.is_none_or(|asked| now.since(asked) >= ASK_EVERY);
+            (estimator, !is_asked && may_ask)
+        });
+        if is_due {
             self.exchange_estimates(model);
         }
-        correction
+        estimator
     }
 
     /// An engine reported that a prompt for which this was the uncorrected estimate was `reported` tokens.
-    pub fn on_prompt_reported(&self, model: &Model, uncorrected: &Uncorrected, reported: Tokens) {
+    pub fn on_prompt_reported(&self, model: &Model, tenant: &TenantName, uncorrected: &Uncorrected, reported: Tokens) {
         let now = self.platform.now();
         let is_due = self.gateway.estimates.with(&model.name, |known| {
-            let observed = known.correction.observe(uncorrected, reported);
-            observed.iter().for_each(|observed| known.pending.add(observed));
-            !known.pending.is_empty() && known.asked.is_none_or(|asked| now.since(asked) >= TELL_EVERY)
+            let (estimator, _) = known.see(tenant);
+            let observed = estimator.observe(uncorrected, reported);
+            observed.iter().for_each(|observed| known.on_observed(tenant, observed));
+            observed.is_some() && known.asked.is_none_or(|asked| now.since(asked) >= TELL_EVERY)
         });
         if is_due {
             self.exchange_estimates(model);
@@ -39,23 +44,24 @@ impl<P: Platform> Exchange<P> {
     fn exchange_estimates(&self, model: &Model) {
         let Some(address) = address(model) else { return };
         let now = self.platform.now();
-        let observed = self.gateway.estimates.with(&model.name, |known| {
+        let reports = self.gateway.estimates.with(&model.name, |known| {
             known.asked = Some(now);
-            std::mem::take(&mut known.pending)
+            known.take_pending()
         });
         let (gateway, platform) = (self.gateway.clone(), self.platform.clone());
         let name = model.name.clone();
         self.platform.after_response(async move {
-            if let Ok(correction) = platform.call(&address, observed).await {
-                gateway.estimates.with(&name, |known| known.correction = correction);
+            if let Ok(lesson) = platform.call(&address, reports).await {
+                gateway.estimates.with(&name, |known| known.on_lesson(lesson));
             }
         });
     }
 }
 
-/// What a model's cell holds; `None` when it does not answer.
+/// What a model's cell holds over all tenants; `None` when it does not answer.
 pub(in crate::pipeline) async fn correction_in_cell<P: Platform>(platform: &P, model: &Model) -> Option<Correction> {
-    platform.call(&address(model)?, Observed::default()).await.ok()
+    let lesson = platform.call(&address(model)?, Reports::default()).await.ok()?;
+    Some(lesson.total)
 }
 
 /// A model's cell is best kept near the first of its clusters.
@@ -68,3 +74,5 @@ fn address(model: &Model) -> Option<CellAddress> {
 
 /// Time between two reports to a cell. A correction changes slowly, and a cell must not be asked for every request.
 const TELL_EVERY: Duration = Duration::from_secs(10);
+/// Time between two questions for tenants that are new to this process.
+const ASK_EVERY: Duration = Duration::from_secs(1);

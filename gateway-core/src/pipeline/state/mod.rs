@@ -13,7 +13,7 @@ mod store_health;
 
 pub(super) use active_config::ActiveConfig;
 pub(super) use blamed::Blamed;
-pub(super) use estimates::{Estimates, ModelEstimate};
+pub(super) use estimates::Estimates;
 pub use gateway::Gateway;
 pub(super) use lease_caches::{LeaseCaches, SharedLeaseCache};
 pub(super) use looks::{LONGEST_LOOK, LOOKER_IS_GONE, Look};
