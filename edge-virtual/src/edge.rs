@@ -4,8 +4,9 @@ use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::stream;
-use http::{Response, request};
+use futures::{Stream, stream};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderValue, Request, Response, request};
 use tidegate_core::geo::Location;
 use tidegate_core::platform::Platform;
 use tidegate_core::{Body, Gateway};
@@ -39,7 +40,19 @@ impl Edge {
     /// When the request is none.
     pub fn serve(&self, request: request::Builder, body: &str) -> impl Future<Output = Response<Body>> + use<> {
         let pieces: Vec<Result<Bytes, String>> = vec![Ok(Bytes::copy_from_slice(body.as_bytes()))];
-        let request = request.body(stream::iter(pieces)).expect("a request");
+        let mut request = request.body(stream::iter(pieces)).expect("a request");
+        if !body.is_empty() {
+            let headers = request.headers_mut();
+            headers.entry(CONTENT_LENGTH).or_insert(HeaderValue::from(body.len()));
+        }
+        self.serve_pieces(request)
+    }
+
+    /// The same to a request whose body comes in pieces, and maybe never to its end.
+    pub fn serve_pieces<B>(&self, request: Request<B>) -> impl Future<Output = Response<Body>> + use<B>
+    where
+        B: Stream<Item = Result<Bytes, String>> + Unpin,
+    {
         let Self {
             gateway,
             platform,

@@ -14,8 +14,8 @@ pub enum BudgetError {
     Denied {
         /// What is short.
         denied: Denied,
-        /// What the request was to reserve.
-        tokens: u64,
+        /// What the request was to reserve; `None` before its body is read.
+        tokens: Option<u64>,
         /// The most that one request can have.
         most: u64,
     },
@@ -27,22 +27,23 @@ pub enum BudgetError {
     },
 }
 
-fn message(denied: Denied, tokens: u64, most: u64) -> String {
+fn message(denied: Denied, tokens: Option<u64>, most: u64) -> String {
+    let needs = tokens.map_or_else(String::new, |tokens| format!("this request needs {tokens} tokens; "));
     let wait = denied.wait.map_or_else(
         || "when others have ended".to_owned(),
         |wait| format!("in {}", spell(wait)),
     );
     match denied.short {
-        Shortage::Tokens => format!("token limit reached: this request needs {tokens} tokens; try again {wait}"),
+        Shortage::Tokens => format!("token limit reached: {needs}try again {wait}"),
         Shortage::Requests => format!("request limit reached: try again {wait}"),
         Shortage::Concurrency => format!("too many requests at once: try again {wait}"),
         Shortage::Priority => {
             format!("what is left of the token limit is kept for requests of higher priority: try again {wait}")
         }
-        Shortage::Day => format!("the day's tokens are used up: this request needs {tokens}; try again {wait}"),
+        Shortage::Day => format!("the day's tokens are used up: {needs}try again {wait}"),
         Shortage::TooLarge => format!(
-            "this request needs {tokens} tokens, prompt and expected answer together, and the budget never holds more \
-             than {most} for one: shorten the prompt or ask for less output"
+            "{needs}the budget never holds more than {most} for one, prompt and expected answer together: shorten the prompt \
+             or ask for less output"
         ),
     }
 }

@@ -87,13 +87,20 @@ pub struct Lease {
 /// What one request takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Need {
-    /// Tokens that must be reserved for it.
+    /// Tokens that must be reserved for it; none for a request that enters, for which some must be there all the same.
     pub tokens: u64,
     /// Slots that its holder must have for it, those in use included.
     pub slots: u32,
     /// The share of the bucket that is kept for requests of higher priority, in percent.
     #[serde(rename = "kept_percent")]
     pub headroom_percent: u8,
+}
+
+impl Need {
+    /// Tokens that must be there for a request that reserves so many.
+    pub(super) fn must_be_there(tokens: u64) -> u64 {
+        tokens.max(1)
+    }
 }
 
 /// What a budget cell replies.

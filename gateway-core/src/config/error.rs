@@ -174,16 +174,16 @@ pub enum Problem {
         /// The rate's key.
         key: &'static str,
     },
-    /// Two times of which one must be less than the other.
-    #[error("{shorter} = {short_ms} is not less than {longer} = {long_ms}")]
+    /// Two times, or sizes, of which one must be less than the other.
+    #[error("{smaller} = {small} is not less than {larger} = {large}")]
     NotLess {
         /// The key that must be less.
-        shorter: &'static str,
-        /// Its value, written or by default, in milliseconds.
-        short_ms: u128,
+        smaller: &'static str,
+        /// Its value, written or by default, in milliseconds or bytes.
+        small: u128,
         /// The other key.
-        longer: &'static str,
-        /// Its value, written or by default, in milliseconds.
-        long_ms: u128,
+        larger: &'static str,
+        /// Its value, likewise.
+        large: u128,
     },
 }

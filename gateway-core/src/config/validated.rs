@@ -292,4 +292,14 @@ impl Tenant {
     pub fn may_use(&self, model: &ModelName) -> bool {
         self.models.as_ref().is_none_or(|models| models.contains(model))
     }
+
+    /// Budgets that cover a request of its whichever model it turns out to be for.
+    pub fn budgets_of_any_model(&self) -> impl Iterator<Item = &Arc<Budget>> {
+        let of_all = |models: &Vec<ModelName>| {
+            let allowed = self.models.as_ref();
+            allowed.is_some_and(|allowed| allowed.iter().all(|model| models.contains(model)))
+        };
+        let budgets = self.budgets.iter();
+        budgets.filter(move |budget| budget.models.as_ref().is_none_or(of_all))
+    }
 }

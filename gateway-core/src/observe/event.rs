@@ -58,6 +58,11 @@ pub enum Event<'a> {
     Counting(Counting<'a>),
     /// Something about a budget.
     Budget(Budgeting<'a>),
+    /// A request was refused because bodies take all the memory that they may.
+    BodyRefused {
+        /// Whose: `tenant` or `process`.
+        bound: &'static str,
+    },
     /// An engine reported what an answer took.
     Used {
         /// Which model it was.
@@ -172,6 +177,7 @@ impl Event<'_> {
             Self::Counting(counting) => counting.level(),
             Self::Budget(budgeting) => budgeting.level(),
             Self::Responded { .. }
+            | Self::BodyRefused { .. }
             | Self::FirstToken { .. }
             | Self::WholeAnswer { .. }
             | Self::Used { .. }
@@ -201,6 +207,7 @@ impl Event<'_> {
             Self::WholeAnswer { .. } => "whole answer",
             Self::Counting(counting) => counting.name(),
             Self::Budget(budgeting) => budgeting.name(),
+            Self::BodyRefused { .. } => "no memory for body",
             Self::Used { .. } => "used",
             Self::StreamFailed { .. } => "stream failed",
             Self::Ranked { .. } => "ranked",
@@ -234,6 +241,7 @@ impl Event<'_> {
             }
             Self::Counting(counting) => counting.write_particulars(f),
             Self::Budget(budgeting) => budgeting.write_particulars(f),
+            Self::BodyRefused { bound } => write!(f, " bound={bound}"),
             Self::Used { model, usage } => {
                 let (prompt, completion) = (usage.prompt_tokens, usage.completion_tokens);
                 write!(f, " model={model} prompt={prompt} completion={completion}")

@@ -48,6 +48,8 @@ pub struct Metrics {
     tokens: ByLabels<TokenLabels>,
     counting: CountingMetrics,
     budgets: BudgetMetrics,
+    bodies_bytes: Gauge,
+    bodies_refused: ByLabels<BoundLabels>,
     canned: ByLabels<ModelLabels>,
     first_token: ByLabels<ServedLabels, Histogram>,
     whole_answer: ByLabels<ServedLabels, Histogram>,
@@ -67,6 +69,11 @@ struct RequestLabels {
 struct FailureLabels {
     cluster: ClusterName,
     error: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+struct BoundLabels {
+    bound: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -122,6 +129,8 @@ impl Metrics {
             tokens: ByLabels::default(),
             counting: CountingMetrics::default(),
             budgets: BudgetMetrics::default(),
+            bodies_bytes: Gauge::default(),
+            bodies_refused: ByLabels::default(),
             canned: ByLabels::default(),
             first_token: ByLabels::new(|| Histogram::new(FIRST_TOKEN_BUCKETS_S)),
             whole_answer: ByLabels::new(|| Histogram::new(WHOLE_ANSWER_BUCKETS_S)),
@@ -150,6 +159,16 @@ impl Metrics {
         r.register("tokens", "Tokens that engines reported", self.tokens.family());
         self.counting.register(r);
         self.budgets.register(&mut self.named);
+        r.register(
+            "bodies_bytes",
+            "Bytes of request bodies in memory that are not admitted yet",
+            self.bodies_bytes.clone(),
+        );
+        r.register(
+            "bodies_refused",
+            "Requests that were refused because bodies took all the memory that they may, of a tenant or of the process",
+            self.bodies_refused.family(),
+        );
         r.register("canned", "Canned answers by the model asked for", self.canned.family());
         r.register(
             "time_to_first_token_seconds",
@@ -200,6 +219,7 @@ impl Metrics {
             Event::Used { model, usage } => on_tokens(&self.tokens, model, *usage),
             Event::Counting(counting) => self.counting.on(counting),
             Event::Budget(budgeting) => self.budgets.on(budgeting),
+            Event::BodyRefused { bound } => self.bodies_refused.add(&BoundLabels { bound }, 1),
             Event::Canned { model } => {
                 let model = (*model).clone();
                 self.canned.add(&ModelLabels { model }, 1);
@@ -214,6 +234,11 @@ impl Metrics {
             Event::StoreWorks { access } => self.on_store(*access, 0),
             Event::Ranked { .. } => {}
         }
+    }
+
+    /// Bodies take so many bytes now.
+    pub fn on_bodies(&self, bytes: usize) {
+        self.bodies_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     fn on_store(&self, access: StoreAccess, failing: i64) {

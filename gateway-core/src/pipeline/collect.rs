@@ -1,6 +1,6 @@
 //! A whole body, of a client's request or an engine's answer, within a bound.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::{Stream, StreamExt};
 
 /// Why a body did not come whole.
@@ -20,46 +20,76 @@ pub(super) async fn collect<B, E>(mut body: B, limit: usize) -> Result<Bytes, Co
 where
     B: Stream<Item = Result<Bytes, E>> + Unpin,
 {
-    let Some(first) = body.next().await.transpose().map_err(CollectError::Broken)? else {
-        return Ok(Bytes::new());
-    };
-    let mut pieces = Pieces::One(first);
-    while pieces.len() <= limit {
-        match body.next().await.transpose().map_err(CollectError::Broken)? {
-            Some(piece) => pieces = pieces.and(&piece),
-            None => return Ok(pieces.into_bytes()),
-        }
+    let mut pieces = Pieces::default();
+    while let Some(piece) = body.next().await {
+        pieces.add(piece.map_err(CollectError::Broken)?, limit)?;
     }
-    Err(CollectError::TooLarge)
+    Ok(pieces.into_bytes())
 }
 
-/// What has arrived. Most bodies come as one piece, which is not copied.
-enum Pieces {
+/// What has arrived of a body. Most come as one piece, which is not copied.
+pub(super) enum Pieces {
     One(Bytes),
-    Many(BytesMut),
+    Many(Vec<u8>),
+}
+
+impl Default for Pieces {
+    fn default() -> Self {
+        Self::One(Bytes::new())
+    }
 }
 
 impl Pieces {
-    fn len(&self) -> usize {
+    /// Adds the next piece.
+    ///
+    /// # Errors
+    /// When there are more than `limit` bytes then.
+    pub fn add<E>(&mut self, piece: Bytes, limit: usize) -> Result<(), CollectError<E>> {
+        if self.bytes().len() + piece.len() > limit {
+            return Err(CollectError::TooLarge);
+        }
+        match self {
+            Self::One(first) if first.is_empty() => *self = Self::One(piece),
+            Self::One(first) => {
+                let mut pieces = first.to_vec();
+                append(&mut pieces, &piece, limit);
+                *self = Self::Many(pieces);
+            }
+            Self::Many(pieces) => append(pieces, &piece, limit),
+        }
+        Ok(())
+    }
+
+    /// Bytes of memory that it takes.
+    pub fn held_bytes(&self) -> usize {
         match self {
             Self::One(piece) => piece.len(),
-            Self::Many(pieces) => pieces.len(),
+            Self::Many(pieces) => pieces.capacity(),
         }
     }
 
-    fn and(self, piece: &[u8]) -> Self {
-        let mut pieces = match self {
-            Self::One(first) => BytesMut::from(first.as_ref()),
-            Self::Many(pieces) => pieces,
-        };
-        pieces.extend_from_slice(piece);
-        Self::Many(pieces)
-    }
-
-    fn into_bytes(self) -> Bytes {
+    /// All of it.
+    pub fn into_bytes(self) -> Bytes {
         match self {
             Self::One(piece) => piece,
-            Self::Many(pieces) => pieces.freeze(),
+            Self::Many(pieces) => pieces.into(),
         }
     }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::One(piece) => piece,
+            Self::Many(pieces) => pieces,
+        }
+    }
+}
+
+/// Puts a piece behind others. Memory is taken for twice as much at a time, but for no more than may come.
+fn append(pieces: &mut Vec<u8>, piece: &[u8], limit: usize) {
+    let length = pieces.len() + piece.len();
+    if length > pieces.capacity() {
+        let room = (2 * length).min(limit.max(length));
+        pieces.reserve_exact(room - pieces.len());
+    }
+    pieces.extend_from_slice(piece);
 }

@@ -9,6 +9,7 @@ use thiserror::Error;
 use crate::api::{ApiError, ErrorKind, RequestError};
 use crate::budget::{BudgetError, Shortage};
 use crate::ladder::AttemptError;
+use crate::pipeline::body_memory::BodiesFull;
 use crate::platform::{SendError, StoreError};
 
 /// Everything that a request can end with, other than an answer.
@@ -31,6 +32,9 @@ pub enum Failure {
     /// A budget does not admit the request.
     #[error(transparent)]
     Budget(#[from] BudgetError),
+    /// Bodies take all the memory that they may.
+    #[error(transparent)]
+    Bodies(#[from] BodiesFull),
     /// The store may hold a configuration that was never read, so that nobody's key is known.
     #[error("the gateway cannot read its configuration at the moment")]
     ConfigUnread {
@@ -62,6 +66,9 @@ impl From<Failure> for ApiError {
                 ..of_attempt(error, message)
             },
             Failure::Budget(error) => of_budget(&error, message),
+            Failure::Bodies(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Server, message).code("too_many_bodies")
+            }
             Failure::BrokenOff(error) => of_attempt(error, message),
             Failure::Config(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorKind::InvalidRequest, message)
                 .code("invalid_configuration"),

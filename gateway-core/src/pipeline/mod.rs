@@ -13,11 +13,13 @@
 //! - `maintain/`: what goes on behind requests' backs.
 //! - `cors.rs`: which web pages may ask, and read what is answered.
 //! - `entrance.rs`: by which address a request came in, and what is answered there.
+//! - `body_memory.rs`: how much of requests may be in memory before they are admitted.
 //! - `context.rs`: what every stage may look at.
 //! - `state/`: what is kept between requests.
 
 mod answer;
 mod body;
+mod body_memory;
 mod cell_time;
 mod collect;
 mod context;

@@ -1,4 +1,5 @@
-//! The configuration of a fleet: one tenant with one budget, and clusters that have room for everybody.
+//! The configuration of a fleet: one tenant with one budget, and clusters that have room for everybody. Answers are
+//! expected to be as short as they are.
 
 use std::sync::Arc;
 
@@ -56,6 +57,9 @@ fn text(rate: Rate) -> String {
     let (digest, Rate { per_minute, burst }) = (KeyDigest::of("key"), rate);
     let mut text = format!(
         r#"
+[estimates]
+output_tokens = 1
+
 [[tenants]]
 name = "payer"
 keys = ["{digest}"]

@@ -10,6 +10,7 @@ mod clocks;
 mod config;
 mod connections;
 mod engine_errors;
+mod entering;
 mod estimates;
 mod event_log;
 mod ladder;

@@ -2,13 +2,15 @@
 
 use std::cell::RefCell;
 use std::future::Future;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::StreamExt;
+use futures::future::{Either, LocalBoxFuture, select};
 use futures::stream::{self, LocalBoxStream};
+use futures::{FutureExt, StreamExt};
 use http::{Request, Response};
 use tidegate_core::cells::{CellCall, CellId, TimedCell};
 use tidegate_core::cluster::{ReadReplicas, ReplicaStatus};
@@ -91,6 +93,30 @@ impl World {
     /// The response to any request, not yet awaited.
     pub fn serving(&self, request: http::request::Builder, body: &str) -> impl Future<Output = Response<Body>> + use<> {
         self.edge.serve(request, body)
+    }
+
+    /// The response to a request with that API key whose body comes in pieces, not yet awaited.
+    pub fn post_pieces(
+        &self,
+        key: &str,
+        path: &str,
+        body: LocalBoxStream<'static, Result<Bytes, String>>,
+    ) -> impl Future<Output = Response<Body>> + use<> {
+        let request = Request::post(path).header("authorization", format!("Bearer {key}"));
+        self.edge.serve_pieces(request.body(body).unwrap())
+    }
+
+    /// Lets a response be waited for until it takes something that has yet to come.
+    pub fn begin(&mut self, response: &mut LocalBoxFuture<'static, Response<Body>>) {
+        let taken = std::mem::replace(response, futures::future::pending().boxed_local());
+        let clock = self.world.clock();
+        *response = self.run(async move {
+            let moment = pin!(clock.sleep(Duration::from_millis(1)));
+            match select(taken, moment).await {
+                Either::Left(_) => panic!("it is answered"),
+                Either::Right((_, taken)) => taken,
+            }
+        });
     }
 
     /// All that is left of a body.

@@ -15,11 +15,11 @@ use tidegate_tests::world::{World, key};
 use crate::sdk::{passes, programs};
 use crate::support::{assert_error_object, chunk, eventually};
 
-static BUDGETS: LazyLock<World> =
+pub static BUDGETS: LazyLock<World> =
     LazyLock::new(|| World::start_or_exit("budgets", include_str!("../../worlds/budgets.toml"), FRANKFURT, &[]));
 
 /// A completion of a prompt of so many tokens, with at most so many of output; `marker` chooses the script.
-fn ask(marker: &str, prompt: usize, output: u64) -> Value {
+pub fn ask(marker: &str, prompt: usize, output: u64) -> Value {
     json!({"model": "scripted", "prompt": vec![7; prompt], "max_tokens": output, "user": marker})
 }
 
@@ -27,7 +27,7 @@ fn post(tenant: &str, body: &Value) -> Request {
     Request::post("/v1/completions", body.to_string()).key(&key(tenant))
 }
 
-fn send(tenant: &str, body: &Value) -> Response {
+pub fn send(tenant: &str, body: &Value) -> Response {
     BUDGETS.send(&post(tenant, body))
 }
 
@@ -36,7 +36,7 @@ fn open(tenant: &str, body: &Value) -> Exchange {
 }
 
 /// Has the engine answer requests with that marker, and report what they took.
-fn on(marker: &str, prompt: u64, completion: u64) {
+pub fn on(marker: &str, prompt: u64, completion: u64) {
     let usage = json!({"prompt_tokens": prompt, "completion_tokens": completion});
     let body = json!({"id": "x", "model": "m", "choices": [], "usage": usage}).to_string();
     BUDGETS.scripted("scripted").on(marker, Script::json(&body));
@@ -58,7 +58,7 @@ fn figure(response: &Response, name: &str) -> u64 {
 }
 
 #[track_caller]
-fn assert_limited(response: &Response, code: &str) {
+pub fn assert_limited(response: &Response, code: &str) {
     assert_eq!(response.status, 429, "{}", response.text());
     assert_error_object(&response.json()["error"]);
     assert_eq!(response.json()["error"]["code"], code);

@@ -10,6 +10,7 @@ mod clients_leave;
 mod config;
 mod encodings;
 mod engine_errors;
+mod entering;
 mod faults;
 mod keys;
 mod ladder;

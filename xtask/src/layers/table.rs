@@ -32,7 +32,8 @@ const PIPELINE: Area = Area {
     module: &["pipeline"],
     layers: &[
         // What bodies, failures and responses are made of.
-        &["body", "cell_time", "collect", "entrance", "failure"],
+        &["body", "body_memory", "cell_time", "collect", "entrance"],
+        &["failure"],
         &["cors", "response"],
         // What is kept between requests, and what every stage of one may look at.
         &["state"],

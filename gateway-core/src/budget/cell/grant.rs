@@ -17,7 +17,7 @@ impl BudgetCell {
             let short = Shortage::Concurrency;
             Some(Denied { short, wait: None })
         } else {
-            self.shortage(need, holder.tokens.held(), lacking)
+            self.shortage(need, holder.tokens.held(), lacking.requests)
         };
         if shortage.is_none() {
             self.grant(holder, lacking);
@@ -34,22 +34,24 @@ impl BudgetCell {
         shortage
     }
 
-    /// Why a holder cannot have what it lacks, with the longest of the waits.
-    fn shortage(&mut self, need: Need, held: u64, lacking: Amount) -> Option<Denied> {
+    /// Why a holder, which holds so many tokens and lacks so many requests, cannot have what it needs, with the longest of
+    /// the waits.
+    fn shortage(&mut self, need: Need, held: u64, lacking_requests: u64) -> Option<Denied> {
         let limits = self.limits();
+        let tokens = Need::must_be_there(need.tokens);
         let denied = |short, wait| Some(Denied { short, wait });
-        if limits.bounds_tokens() && need.tokens > limits.most_for_one(need.headroom_percent) {
+        if limits.bounds_tokens() && tokens > limits.most_for_one(need.headroom_percent) {
             return denied(Shortage::TooLarge, None);
         }
-        if limits.tokens_per_day.is_some() && lacking.tokens > self.left().day_tokens {
+        if limits.tokens_per_day.is_some() && tokens.saturating_sub(held) > self.left().day_tokens {
             return denied(Shortage::Day, Some(limits.until_next_day(self.wall)));
         }
         let of_tokens = self.shortage_of_tokens(need, held);
         let of_requests = match (limits.requests, self.requests.bucket()) {
-            (Some(rate), Some(bucket)) => Some(bucket.wait(rate, lacking.requests)),
+            (Some(rate), Some(bucket)) => Some(bucket.wait(rate, lacking_requests)),
             (None, _) | (_, None) => None,
         };
-        let of_requests = of_requests.filter(|wait| lacking.requests > 0 && !wait.is_zero());
+        let of_requests = of_requests.filter(|wait| lacking_requests > 0 && !wait.is_zero());
         match (of_tokens, of_requests) {
             (Some(tokens), Some(requests)) if tokens.wait < Some(requests) => {
                 denied(Shortage::Requests, Some(requests))
@@ -63,10 +65,14 @@ impl BudgetCell {
     /// line, if nobody is.
     fn shortage_of_tokens(&mut self, need: Need, held: u64) -> Option<Denied> {
         let rate = self.limits().tokens?;
-        let lacking = need.tokens.saturating_sub(held);
+        let tokens = Need::must_be_there(need.tokens);
+        let lacking = tokens.saturating_sub(held);
         // What the holder has left then counts as well: it would come back.
         let kept = rate.kept(need.headroom_percent);
-        let wanted = (need.tokens + kept).saturating_sub(held) + self.ahead(need.tokens);
+        // Who enters may be who is first in line.
+        let is_entry = need.tokens == 0;
+        let ahead = if is_entry { 0 } else { self.ahead(need.tokens) };
+        let wanted = (tokens + kept).saturating_sub(held) + ahead;
         let bucket = self.tokens.bucket()?;
         if lacking + kept == 0 || bucket.level() >= signed(wanted) {
             return None;
@@ -74,6 +80,10 @@ impl BudgetCell {
         let wait = bucket.wait(rate, wanted);
         if kept > 0 {
             let (short, wait) = (Shortage::Priority, Some(wait));
+            return Some(Denied { short, wait });
+        }
+        if is_entry {
+            let (short, wait) = (Shortage::Tokens, Some(wait));
             return Some(Denied { short, wait });
         }
         let first_in_line = self.head_of_line.filter(|head| head.is_for(need.tokens));

@@ -107,7 +107,7 @@ impl LeaseCache {
     /// lower priority, may be there for this one.
     pub(super) fn pause(&self, now: Timestamp, tokens: u64, headroom_percent: u8) -> Duration {
         let asks_less = self.denied.is_some_and(|denied| {
-            tokens.saturating_mul(2) <= denied.tokens || headroom_percent < denied.headroom_percent
+            Need::must_be_there(tokens).saturating_mul(2) <= denied.tokens || headroom_percent < denied.headroom_percent
         });
         if asks_less {
             Duration::ZERO
@@ -142,12 +142,16 @@ impl LeaseCache {
     pub(super) fn ahead(&self, now: Timestamp, limits: &BudgetLimits, needed: u64) -> Amount {
         let (tokens, requests) = (self.token_rate.ahead(now), self.request_rate.ahead(now));
         let size = needed.max(tokens / requests.max(1));
-        let is_for_many = |rate: Option<Rate>, size| rate.is_none_or(|rate| rate.burst / LEAST_SHARED >= size);
         let unless_few = |amount, is_for_many| if is_for_many { amount } else { 0 };
         Amount {
             tokens: unless_few(tokens.saturating_add(needed), is_for_many(limits.tokens, size)),
             requests: unless_few(requests + u64::from(needed > 0), is_for_many(limits.requests, 1)),
         }
+    }
+
+    /// Whether the cell may lend so many tokens for a request that does not need them for certain.
+    pub fn may_be_lent(&self, limits: &BudgetLimits, tokens: u64) -> bool {
+        is_for_many(self.limits().as_ref().unwrap_or(limits).tokens, tokens)
     }
 
     fn end_asking(&mut self) {
@@ -169,6 +173,11 @@ impl LeaseCache {
             outputs: std::mem::take(&mut self.outputs).into_iter().collect(),
         }
     }
+}
+
+/// Whether the burst is worth many requests of that size.
+fn is_for_many(rate: Option<Rate>, size: u64) -> bool {
+    rate.is_none_or(|rate| rate.burst / LEAST_SHARED >= size)
 }
 
 /// Where the burst is worth fewer requests than this, nothing is lent ahead.

@@ -220,6 +220,35 @@ impl LeaseCache {
         self.let_go(now);
     }
 
+    /// Reserves what a request needs that has entered, which is to reserve no tokens: its place as a request and its slot
+    /// are given up for it, also where it cannot be had. Where it is not had in the end either, [`charge`](Self::charge)
+    /// is to hear of it.
+    ///
+    /// # Errors
+    /// Why it cannot be had from here.
+    pub fn reserve_entered(&mut self, now: Timestamp, tokens: u64, headroom_percent: u8) -> Result<(), NotReserved> {
+        let requests = &mut self.requests;
+        requests.account.spent = requests.account.spent.saturating_sub(1);
+        // For this one step: it is the one that the request has had all the while.
+        requests.most += 1;
+        self.request_rate.on_settled(now, 1, 0);
+        self.running = self.running.saturating_sub(1);
+        let reserved = self.reserve(now, tokens, headroom_percent);
+        self.requests.most = self.requests.most.saturating_sub(1);
+        self.let_go(now);
+        reserved
+    }
+
+    /// A request that has given up what it entered with ends without more: it counts as one, and pays so many tokens,
+    /// whether they are there or not.
+    pub fn charge(&mut self, now: Timestamp, tokens: u64) {
+        self.requests.account.spent += 1;
+        self.request_rate.on_spent(now, 1);
+        self.last_used = now;
+        self.extend(now, tokens);
+        self.let_go(now);
+    }
+
     /// An answer of that model has ended after so many tokens.
     pub fn on_output(&mut self, model: &ModelName, tokens: u64) {
         match self.outputs.get_mut(model) {
@@ -231,6 +260,11 @@ impl LeaseCache {
     /// Output tokens to expect of an answer of that model, where enough have been seen.
     pub fn expected_output(&self, model: &ModelName) -> Option<u64> {
         self.expected.get(model).copied()
+    }
+
+    /// Output tokens to expect of an answer before its model is known: those of the model with the longest ones.
+    pub fn expected_output_of_any(&self) -> Option<u64> {
+        self.expected.values().copied().max()
     }
 
     /// What is to be done behind the request's back, if anything.

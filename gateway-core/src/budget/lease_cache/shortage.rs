@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{LONGEST_CALL, LeaseCache, LeaseTerms, NotReserved};
 use crate::budget::account::{LeaseAccount, signed};
 use crate::budget::limits::Rate;
-use crate::budget::message::{Denied, Shortage};
+use crate::budget::message::{Denied, Need, Shortage};
 use crate::time::Timestamp;
 
 impl LeaseCache {
@@ -29,12 +29,30 @@ impl LeaseCache {
             return Some(Shortage::Requests);
         }
         let available = self.tokens.account.available() - signed(counted_on.unwrap_or(0));
-        if limits.bounds_tokens() && available < signed(tokens) {
+        let is_short = if tokens == 0 {
+            !self.may_have_tokens(now, terms)
+        } else {
+            available < signed(tokens)
+        };
+        if limits.bounds_tokens() && is_short {
             return Some(Shortage::Tokens);
         }
+        let tokens = Need::must_be_there(tokens);
         let kept = limits.tokens.map_or(0, |rate| rate.kept(headroom_percent));
         let left = self.tokens_left(now, terms).saturating_add(available);
         (kept > 0 && left < signed(tokens + kept)).then_some(Shortage::Priority)
+    }
+
+    /// Whether there are tokens for a request that reserves none yet, here or, going by what the cell told last, there. The
+    /// cell need not be asked for it while it has told anything that still holds, or is about to.
+    fn may_have_tokens(&self, now: Timestamp, terms: &LeaseTerms) -> bool {
+        let of_day = terms
+            .limits
+            .tokens_per_day
+            .map_or(i64::MAX, |_| signed(terms.left.day_tokens));
+        let left = self.tokens_left(now, terms).min(of_day);
+        let left = left.max(0).saturating_add(self.tokens.account.available());
+        now < terms.ends && (left > 0 || self.is_being_asked(now))
     }
 
     /// What the cell would say, going by what it told last; `None` where it may have what is short.
@@ -47,6 +65,7 @@ impl LeaseCache {
         headroom_percent: u8,
     ) -> Option<Denied> {
         let limits = &terms.limits;
+        let tokens = Need::must_be_there(tokens);
         let lacking = |account: &LeaseAccount, amount| signed(amount) - account.available();
         let (rate, left, wanted) = match short {
             Shortage::Requests => (
@@ -70,6 +89,10 @@ impl LeaseCache {
             .filter(|missing| *missing > 0)?;
         let wait = Some(rate?.time_for(missing));
         Some(Denied { short, wait })
+    }
+
+    fn is_being_asked(&self, now: Timestamp) -> bool {
+        self.open_call.is_some_and(|call| now.since(call.since) < LONGEST_CALL)
     }
 
     /// Tokens left in the cell by now, if nobody took any.
@@ -100,7 +123,7 @@ impl LeaseCache {
         pause: Duration,
         expected: Option<Denied>,
     ) -> NotReserved {
-        if self.open_call.is_some_and(|call| now.since(call.since) < LONGEST_CALL) {
+        if self.is_being_asked(now) {
             return NotReserved::Asking;
         }
         let wait = self.ask_after.since(now);

@@ -16,45 +16,77 @@ use super::error::Problem;
 use super::media::{self, MediaUrls};
 use super::origin;
 use super::read::value;
-use super::report::{At, Report};
+use super::report::{At, Place, Report};
 use super::written::Root;
 use crate::cluster::BreakerPolicy;
 
-/// Reports times that must be less than others and are not.
+/// Reports times and sizes that must be less than others and are not.
 pub(super) fn check_order(root: &Root, report: &mut Report) {
+    if let Some(sizes) = value(&root.sizes) {
+        let [body, tenant, all] = [
+            ("sizes.request_body_bytes", &sizes.request_body_bytes),
+            ("sizes.tenant_bodies_bytes", &sizes.tenant_bodies_bytes),
+            ("sizes.bodies_bytes", &sizes.bodies_bytes),
+        ]
+        .map(|(key, at)| Figure::new(key, at, |bytes| *bytes as u128));
+        less(body, tenant, report);
+        less(tenant, all, report);
+    }
     let Some(timeouts) = value(&root.timeouts) else {
         return;
     };
-    let deadline = ("timeouts.deadline_ms", &timeouts.deadline_ms);
-    less(("timeouts.first_byte_ms", &timeouts.first_byte_ms), deadline, report);
+    let time = |key, at| Figure::new(key, at, Duration::as_millis);
+    let deadline = time("timeouts.deadline_ms", &timeouts.deadline_ms);
+    less(
+        time("timeouts.first_byte_ms", &timeouts.first_byte_ms),
+        deadline,
+        report,
+    );
     if let Some(streams) = value(&root.streams) {
-        let between_bytes = ("timeouts.between_bytes_ms", &timeouts.between_bytes_ms);
-        less(("streams.heartbeat_ms", &streams.heartbeat_ms), between_bytes, report);
+        let between_bytes = time("timeouts.between_bytes_ms", &timeouts.between_bytes_ms);
+        less(
+            time("streams.heartbeat_ms", &streams.heartbeat_ms),
+            between_bytes,
+            report,
+        );
     }
 }
 
-type Time<'w> = (&'static str, &'w Option<At<Duration>>);
+/// A key and its value, in milliseconds or bytes, where it is right.
+#[derive(Clone, Copy)]
+struct Figure {
+    key: &'static str,
+    value: Option<(Place, u128)>,
+}
 
-/// Reports when `shorter` is not less than `longer`, at the one that is written, or written last.
-fn less((shorter, short): Time<'_>, (longer, long): Time<'_>, report: &mut Report) {
-    let (Some(short), Some(long)) = (short, long) else {
+impl Figure {
+    fn new<T>(key: &'static str, at: &Option<At<T>>, value: impl FnOnce(&T) -> u128) -> Self {
+        let value = at.as_ref().map(|at| (at.place, value(&at.value)));
+        Self { key, value }
+    }
+}
+
+/// Reports when `smaller` is not less than `larger`, at the one that is written, or written last.
+fn less(smaller: Figure, larger: Figure, report: &mut Report) {
+    let (Some((small_at, small)), Some((large_at, large))) = (smaller.value, larger.value) else {
         return;
     };
-    if short.value < long.value {
+    if small < large {
         return;
     }
+    let (smaller, larger) = (smaller.key, larger.key);
     let problem = Problem::NotLess {
-        shorter,
-        short_ms: short.value.as_millis(),
-        longer,
-        long_ms: long.value.as_millis(),
+        smaller,
+        small,
+        larger,
+        large,
     };
-    let is_later = report.written_line(short.place) > report.written_line(long.place);
-    let place = if is_later { short.place } else { long.place };
+    let is_later = report.written_line(small_at) > report.written_line(large_at);
+    let place = if is_later { small_at } else { large_at };
     report.add(
         place,
         problem,
-        format!("expected a shorter {shorter} or a longer {longer}"),
+        format!("expected a lower {smaller} or a higher {larger}"),
     );
 }
 
@@ -63,6 +95,8 @@ pub(super) fn sizes(root: &Root) -> Option<Sizes> {
     let written = value(&root.sizes)?;
     Some(Sizes {
         request_body_bytes: *value(&written.request_body_bytes)?,
+        bodies_bytes: *value(&written.bodies_bytes)?,
+        tenant_bodies_bytes: *value(&written.tenant_bodies_bytes)?,
         response_body_bytes: *value(&written.response_body_bytes)?,
         event_bytes: *value(&written.event_bytes)?,
         nesting: *value(&written.nesting)?,

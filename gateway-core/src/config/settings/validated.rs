@@ -12,6 +12,10 @@ use crate::ids::Tokens;
 pub struct Sizes {
     /// Largest request body, in bytes.
     pub request_body_bytes: usize,
+    /// Most memory for request bodies that are not admitted yet, in all, in bytes.
+    pub bodies_bytes: usize,
+    /// The part of it that one tenant may have, in bytes: more than `request_body_bytes`, less than `bodies_bytes`.
+    pub tenant_bodies_bytes: usize,
     /// Largest answer that is not streamed, as its engine sends it or as it is put together, in bytes.
     pub response_body_bytes: usize,
     /// Longest single SSE event from an engine, in bytes.

@@ -14,6 +14,11 @@ section! {
     Sizes {
         /// Largest request body, in bytes.
         request_body_bytes: Limit<usize, { 4 * MIB }, KIB, { 64 * MIB }>,
+        /// Most memory for request bodies that are not admitted yet, in all of a process, isolate or instance, in bytes; a
+        /// request that finds none is refused with a 503.
+        bodies_bytes: Limit<usize, { 32 * MIB }, KIB, { 1024 * MIB }>,
+        /// The part of it that one tenant may have, in bytes; more than `request_body_bytes` and less than `bodies_bytes`.
+        tenant_bodies_bytes: Limit<usize, { 16 * MIB }, KIB, { 1024 * MIB }>,
         /// Largest answer that is not streamed, as its engine sends it or as it is put together here, in bytes.
         response_body_bytes: Limit<usize, { 32 * MIB }, KIB, { 64 * MIB }>,
         /// Longest single event of an engine's stream, in bytes.

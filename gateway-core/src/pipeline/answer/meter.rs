@@ -115,7 +115,9 @@ impl<P: Platform> UsageMeter<P> {
                 }
             }
         };
-        self.order.reservation.settle(usage, self.count.answers);
+        self.order
+            .reservation
+            .settle(&self.order.model.name, usage, self.count.answers);
     }
 
     /// A report, with what it does not say as it was counted here.

@@ -89,7 +89,7 @@ where
         .ok_or_else(unknown)?;
     match head.method {
         Method::PUT => {
-            let text = receive(&exchange.platform, &head.headers, body, &exchange.config).await?;
+            let text = receive(exchange, &head.headers, body).await?;
             let in_force = status(exchange, budget).await?.limits;
             call(exchange, budget, SetLimits(Some(changed(in_force, &text)?))).await?;
         }

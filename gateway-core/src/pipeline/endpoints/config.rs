@@ -42,7 +42,7 @@ where
     E: Display,
 {
     authenticate_admin(&exchange.config.admin, &head.headers)?;
-    let text = receive(&exchange.platform, &head.headers, body, &exchange.config).await?;
+    let text = receive(exchange, &head.headers, body).await?;
     let not_text = |_| Failure::Config("the configuration is not UTF-8".to_owned());
     let gateway = &exchange.gateway;
     let config = gateway.check_config(std::str::from_utf8(&text).map_err(not_text)?);

@@ -15,7 +15,7 @@ use crate::pipeline::body::Body;
 use crate::pipeline::context::Exchange;
 use crate::pipeline::delivery::begin;
 use crate::pipeline::failure::Failure;
-use crate::pipeline::intake::{check_headers, count, decode, plan, receive, reserve};
+use crate::pipeline::intake::{Received, check_headers, count, decode, enter, plan, receive_of, reserve};
 use crate::platform::Platform;
 
 /// Answers a request to generate.
@@ -32,10 +32,14 @@ where
 {
     let caller = authenticate(&exchange.config, endpoint.dialect(), &head.headers)?;
     let wishes = check_headers(&exchange.config, &head.headers)?;
-    let body = receive(&exchange.platform, &head.headers, body, &exchange.config).await?;
+    let reservation = enter(exchange, &caller, &head.headers).await?;
+    let Received { body, share } = receive_of(exchange, &caller.tenant.name, &head.headers, body).await?;
+    reservation.on_body(body.len());
     let decoded = decode(exchange, endpoint, caller, body)?;
     let counted = count(exchange, decoded)?;
     let planned = plan(exchange, counted, wishes)?;
-    let order = reserve(exchange, planned).await?;
+    let order = reserve(exchange, planned, reservation).await?;
+    // From here on its tokens bound what it holds.
+    drop(share);
     begin(order).await
 }

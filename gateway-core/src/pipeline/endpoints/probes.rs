@@ -59,6 +59,7 @@ pub(in crate::pipeline) async fn metrics<P: Platform>(
     }
     let is_open = admin.keys.is_empty() && Entrance::of(head) != Entrance::Operators;
     let metrics = &exchange.gateway.metrics;
+    metrics.on_bodies(exchange.gateway.bodies.held_bytes());
     let text = if is_open {
         metrics.scrape_without_names()
     } else {

@@ -1,6 +1,8 @@
-//! `POST /tokenize`: what a prompt takes of a model, for clients that want to know before they ask.
+//! `POST /tokenize`: what a prompt takes of a model, for clients that want to know before they ask. It costs what a request
+//! to generate costs that is refused once its prompt is counted.
 
 use std::fmt::Display;
+use std::rc::Rc;
 
 use bytes::Bytes;
 use futures::Stream;
@@ -14,14 +16,14 @@ use crate::ids::TenantName;
 use crate::pipeline::body::Body;
 use crate::pipeline::context::Exchange;
 use crate::pipeline::failure::Failure;
-use crate::pipeline::intake::{check_headers, receive};
+use crate::pipeline::intake::{check_headers, enter, receive_of};
 use crate::pipeline::response;
 use crate::platform::Platform;
 use crate::tokens::{Encoded, Estimator, Uncorrected, Unmeasured, encode};
 
 /// Answers a request to count.
 pub(in crate::pipeline) async fn tokenize<P, B, E>(
-    exchange: &Exchange<P>,
+    exchange: &Rc<Exchange<P>>,
     head: &Parts,
     body: B,
 ) -> Result<Response<Body>, Failure>
@@ -30,10 +32,15 @@ where
     B: Stream<Item = Result<Bytes, E>> + Unpin,
     E: Display,
 {
-    let tenant = authenticate(&exchange.config, Dialect::default(), &head.headers)?.tenant;
+    let caller = authenticate(&exchange.config, Dialect::default(), &head.headers)?;
     check_headers(&exchange.config, &head.headers)?;
-    let body = receive(&exchange.platform, &head.headers, body, &exchange.config).await?;
-    let request = TokenizeRequest::decode(&body, exchange.config.sizes.nesting)?;
+    let reservation = enter(exchange, &caller, &head.headers).await?;
+    let tenant = &caller.tenant;
+    let received = receive_of(exchange, &tenant.name, &head.headers, body).await?;
+    let body = &received.body;
+    // It is settled so: as much work as a prompt that is counted and refused.
+    reservation.on_body(body.len());
+    let request = TokenizeRequest::decode(body, exchange.config.sizes.nesting)?;
     let model = exchange
         .config
         .model(&request.model)

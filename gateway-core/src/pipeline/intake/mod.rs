@@ -2,6 +2,7 @@
 
 mod count;
 mod decode;
+mod enter;
 mod estimates;
 mod order;
 mod plan;
@@ -10,8 +11,9 @@ mod reserve;
 
 pub(super) use count::{Counted, count};
 pub(super) use decode::{Decoded, Wishes, check_headers, decode};
+pub(super) use enter::enter;
 pub(super) use estimates::correction_in_cell;
 pub(super) use order::Order;
 pub(super) use plan::{Planned, Target, plan};
-pub(super) use receive::{pass_over, receive};
+pub(super) use receive::{Received, pass_over, receive, receive_of};
 pub(super) use reserve::reserve;

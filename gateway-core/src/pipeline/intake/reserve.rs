@@ -1,11 +1,10 @@
-//! May it spend: a request reserves what it is expected to take in each of its tenant's budgets that cover its model, or
-//! is refused. What it has reserved makes it an order.
+//! May it spend: a request reserves what it is expected to take in each of its tenant's budgets that cover its model, in
+//! place of what it entered with, or is refused. What it has reserved makes it an order.
 
 use std::rc::Rc;
 
 use super::{Counted, Decoded, Order, Planned};
 use crate::budget::BudgetError;
-use crate::observe::{Budgeting, Event};
 use crate::pipeline::context::Exchange;
 use crate::pipeline::leases::{LeaseClient, Reservation};
 use crate::platform::Platform;
@@ -18,10 +17,11 @@ use crate::tokens::Count;
 pub(in crate::pipeline) async fn reserve<P: Platform>(
     exchange: &Rc<Exchange<P>>,
     planned: Planned,
+    mut reservation: Reservation<P>,
 ) -> Result<Order<P>, BudgetError> {
     let Planned { counted, plan } = planned;
     let Counted { decoded, counts } = counted;
-    let reservation = reserve_in_all(exchange, &decoded, &counts.asked_for).await?;
+    reserve_in_all(exchange, &decoded, &counts.asked_for, &mut reservation).await?;
     exchange.rates.set(reservation.rates());
     let Decoded { caller, model, request } = decoded;
     Ok(Order {
@@ -40,35 +40,18 @@ async fn reserve_in_all<P: Platform>(
     exchange: &Rc<Exchange<P>>,
     decoded: &Decoded,
     count: &Count,
-) -> Result<Reservation<P>, BudgetError> {
+    reservation: &mut Reservation<P>,
+) -> Result<(), BudgetError> {
     let Decoded { caller, model, request } = decoded;
-    let config = &exchange.config;
-    let headroom_percent = config.headroom.percent(caller.priority);
-    let mut reservation = Reservation::new(exchange, &model.name);
     for budget in &caller.tenant.budgets {
         if !budget.covers(&model.name) {
             continue;
         }
         let client = LeaseClient::new(exchange, budget);
         let learned = client.with(|cache| cache.expected_output(&model.name));
-        let output = count.expected_output(request, learned.unwrap_or(config.estimates.output.0));
-        let tokens = (count.prompt + output).0;
-        let reserved = client.reserve(exchange, tokens, headroom_percent).await;
-        exchange.tell(&Event::Budget(match &reserved {
-            Ok(()) => Budgeting::Reserved { budget: &budget.id },
-            Err(error) => Budgeting::Refused {
-                budget: &budget.id,
-                error,
-            },
-        }));
-        match reserved {
-            Ok(()) => reservation.on_reserved(client, tokens),
-            Err(error) => {
-                let now = exchange.platform.now();
-                exchange.rates.set(client.with(|cache| cache.rates(now)));
-                return Err(error);
-            }
-        }
+        let output = count.expected_output(request, learned.unwrap_or(exchange.config.estimates.output.0));
+        reservation.reserve(client, (count.prompt + output).0).await?;
     }
-    Ok(reservation)
+    reservation.on_reserved();
+    Ok(())
 }

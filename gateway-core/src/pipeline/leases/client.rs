@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::future::Either;
 
 use crate::budget::{
-    BudgetError, Denied, IDLE, LONGEST_CALL, Lease, LeaseCache, Leased, MOST_WAITS, NotReserved, Upkeep,
+    BudgetError, Denied, IDLE, LONGEST_CALL, Lease, LeaseCache, Leased, MOST_WAITS, NotReserved, Shortage, Upkeep,
 };
 use crate::cells::{CellAddress, CellError, CellId};
 use crate::config::Budget;
@@ -26,6 +26,64 @@ pub(in crate::pipeline) struct LeaseClient {
     cache: Arc<SharedLeaseCache>,
 }
 
+/// What a request is to have of a budget: one request, a slot, and tokens.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::pipeline) enum Claim {
+    /// No tokens, though some must be there: before its body is read.
+    Entry(Likely),
+    /// All that it is expected to take.
+    All {
+        /// So many tokens.
+        tokens: u64,
+        /// Whether it has entered, and gives that up for it.
+        has_entered: bool,
+        /// Tokens that it pays if it is refused.
+        fee: u64,
+    },
+}
+
+/// Tokens that a request is likely to need when its body is read.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::pipeline) struct Likely {
+    /// Of its prompt.
+    pub prompt: u64,
+    /// Of its answer.
+    pub output: u64,
+}
+
+impl Claim {
+    fn tokens(self) -> u64 {
+        match self {
+            Self::Entry(_) => 0,
+            Self::All { tokens, .. } => tokens,
+        }
+    }
+
+    /// Tokens that the cell, where it is asked anyway, is to lend beyond those, as far as they are there: so it need not be
+    /// asked again.
+    fn likely(self) -> u64 {
+        match self {
+            Self::Entry(Likely { prompt, output }) => prompt + output,
+            Self::All { .. } => 0,
+        }
+    }
+
+    /// Tokens that must be there, beyond those that it was denied, when it comes back: its prompt's, and what it has paid.
+    fn lacking(self) -> u64 {
+        match self {
+            Self::Entry(Likely { prompt, .. }) => prompt,
+            Self::All { fee, .. } => fee,
+        }
+    }
+
+    fn has_entered(self) -> bool {
+        match self {
+            Self::Entry(_) => false,
+            Self::All { has_entered, .. } => has_entered,
+        }
+    }
+}
+
 impl LeaseClient {
     /// The client of a budget.
     pub fn new<P: Platform>(exchange: &Exchange<P>, budget: &Arc<Budget>) -> Self {
@@ -40,25 +98,35 @@ impl LeaseClient {
         self.cache.with(work)
     }
 
-    /// Reserves so many tokens, and a place to run in.
+    /// Reserves what is claimed. What had been reserved to enter is given up for it, also where it is refused.
     ///
     /// # Errors
     /// When the budget has no room for the request, or cannot be reached.
     pub async fn reserve<P: Platform>(
         &self,
         exchange: &Rc<Exchange<P>>,
-        tokens: u64,
+        claim: Claim,
         headroom_percent: u8,
     ) -> Result<(), BudgetError> {
         let (limits, ttl) = (self.budget.limits, exchange.config.leases.ttl);
+        let tokens = claim.tokens();
+        let mut has_entered = claim.has_entered();
         let mut waits = 0;
         loop {
             let now = exchange.platform.now();
             // In one step: another thread must not ask as well, nor have a reply in between.
             let (reserved, lease, replies) = self.with(|cache| {
-                let reserved = cache.reserve(now, tokens, headroom_percent);
+                let reserved = if std::mem::take(&mut has_entered) {
+                    cache.reserve_entered(now, tokens, headroom_percent)
+                } else {
+                    cache.reserve(now, tokens, headroom_percent)
+                };
                 let asks = reserved == Err(NotReserved::Ask);
-                let lease = asks.then(|| cache.ask(now, Some((tokens, headroom_percent)), limits, ttl));
+                let mut lease = asks.then(|| cache.ask(now, Some((tokens, headroom_percent)), limits, ttl));
+                let likely = claim.likely();
+                if let Some(lease) = lease.as_mut().filter(|_| cache.may_be_lent(&limits, likely)) {
+                    lease.waiting.tokens = lease.waiting.tokens.saturating_add(likely);
+                }
                 (reserved, lease, cache.replies())
             });
             match reserved {
@@ -67,7 +135,7 @@ impl LeaseClient {
                     let Some(lease) = lease else { continue };
                     match self.lease(exchange, lease, Waiting::Request).await {
                         Some(Ok(())) => break,
-                        Some(Err(denied)) => return Err(self.denied(denied, tokens, headroom_percent)),
+                        Some(Err(denied)) => return Err(self.denied(denied, claim, headroom_percent)),
                         None => {}
                     }
                 }
@@ -81,9 +149,9 @@ impl LeaseClient {
                 }
                 Err(NotReserved::Asking) => {
                     let denied = self.with(|cache| cache.crowded_out(now, tokens, headroom_percent));
-                    return Err(self.denied(denied, tokens, headroom_percent));
+                    return Err(self.denied(denied, claim, headroom_percent));
                 }
-                Err(NotReserved::Denied(denied)) => return Err(self.denied(denied, tokens, headroom_percent)),
+                Err(NotReserved::Denied(denied)) => return Err(self.denied(denied, claim, headroom_percent)),
                 Err(NotReserved::CutOff { wait }) => {
                     self.reserve_cut_off(now, tokens, wait)?;
                     break;
@@ -187,12 +255,22 @@ impl LeaseClient {
         exchange.cell_time.on_waited(platform.now().since(begun));
     }
 
-    fn denied(&self, denied: Denied, tokens: u64, headroom_percent: u8) -> BudgetError {
+    fn denied(&self, denied: Denied, claim: Claim, headroom_percent: u8) -> BudgetError {
         let limits = self.with(|cache| cache.limits()).unwrap_or(self.budget.limits);
+        let most = limits.most_for_one(headroom_percent);
+        let wait = match (denied.short, denied.wait, limits.tokens) {
+            (Shortage::Tokens | Shortage::Priority, Some(wait), Some(rate)) => {
+                Some(wait + rate.time_for(claim.lacking().min(most)))
+            }
+            (_, wait, _) => wait,
+        };
         BudgetError::Denied {
-            denied,
-            tokens,
-            most: limits.most_for_one(headroom_percent),
+            denied: Denied { wait, ..denied },
+            tokens: match claim {
+                Claim::Entry(_) => None,
+                Claim::All { tokens, .. } => Some(tokens),
+            },
+            most,
         }
     }
 }

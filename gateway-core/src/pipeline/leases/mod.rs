@@ -3,5 +3,5 @@
 mod client;
 mod reservation;
 
-pub(super) use client::{LeaseClient, address};
+pub(super) use client::{Claim, LeaseClient, Likely, address};
 pub(super) use reservation::{Owed, Reservation};

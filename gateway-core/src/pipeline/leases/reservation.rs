@@ -1,24 +1,26 @@
-//! What a request has reserved of its tenant's budgets, in the hands of whoever runs it. However the request ends, also
-//! when its future is dropped because the client has left, it is settled.
+//! What a request has reserved of its tenant's budgets, in the hands of whoever runs it: a slot before its body is read,
+//! and the tokens that it is expected to take once they are counted. However the request ends, also when its future is dropped
+//! because the client has left, it is settled.
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::api::Usage;
-use crate::budget::Rates;
+use crate::budget::{BudgetError, Rates};
 use crate::config::Budget;
 use crate::ids::{ModelName, Tokens};
 use crate::observe::{Budgeting, Event};
 use crate::pipeline::context::Exchange;
-use crate::pipeline::leases::LeaseClient;
+use crate::pipeline::leases::{Claim, LeaseClient, Likely};
 use crate::platform::Platform;
 
 /// A request's reservations. It is settled when dropped, if it was not before.
 #[derive(Debug)]
 pub(in crate::pipeline) struct Reservation<P: Platform> {
     exchange: Rc<Exchange<P>>,
-    /// The model that was asked for.
-    model: ModelName,
+    /// The share of each budget that is left for requests of higher priority, in percent.
+    headroom_percent: u8,
     held: Vec<BudgetReservation>,
     state: Cell<State>,
     /// Chunks of an answer until its length is looked at again.
@@ -29,8 +31,8 @@ pub(in crate::pipeline) struct Reservation<P: Platform> {
 #[derive(Debug)]
 struct BudgetReservation {
     client: LeaseClient,
-    /// Tokens, extensions included.
-    reserved: Cell<u64>,
+    /// Tokens, extensions included; `None` while the request has given up what it had reserved to enter.
+    reserved: Cell<Option<u64>>,
 }
 
 /// What is owed for a request that an engine works on, where nobody hears how far it comes.
@@ -44,7 +46,9 @@ pub(in crate::pipeline) enum Owed {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// No engine works on it: it costs nothing.
+    /// It has entered. When it ends so, so much is owed.
+    Entered { fee: u64 },
+    /// All is reserved that it is expected to take, and no engine works on it: it costs nothing.
     Reserved,
     /// An engine works on it. When nothing more is heard of that, so much is owed.
     Dispatched(Owed),
@@ -54,20 +58,94 @@ enum State {
 
 impl<P: Platform> Reservation<P> {
     /// The reservation of a request that has reserved nothing yet.
-    pub fn new(exchange: &Rc<Exchange<P>>, model: &ModelName) -> Self {
+    pub fn new(exchange: &Rc<Exchange<P>>, headroom_percent: u8) -> Self {
         Self {
             exchange: Rc::clone(exchange),
-            model: model.clone(),
+            headroom_percent,
             held: Vec::new(),
-            state: Cell::new(State::Reserved),
+            state: Cell::new(State::Entered { fee: 0 }),
             until_look: Cell::new(CHUNKS_BETWEEN_LOOKS),
         }
     }
 
-    /// So much is reserved in a budget.
-    pub fn on_reserved(&mut self, client: LeaseClient, tokens: u64) {
-        let reserved = Cell::new(tokens);
+    /// Reserves in a budget what a request must have before its body is read. `likely_prompt` is how many tokens its prompt
+    /// is likely to take.
+    ///
+    /// # Errors
+    /// When the budget has nothing left, or cannot be reached.
+    pub async fn enter(&mut self, budget: &Arc<Budget>, likely_prompt: u64) -> Result<(), BudgetError> {
+        let client = LeaseClient::new(&self.exchange, budget);
+        let learned = client.with(|cache| cache.expected_output_of_any());
+        let claim = Claim::Entry(Likely {
+            prompt: likely_prompt,
+            output: learned.unwrap_or(self.exchange.config.estimates.output.0),
+        });
+        let reserved = client.reserve(&self.exchange, claim, self.headroom_percent);
+        if let Err(error) = reserved.await {
+            return Err(self.refused(&client, error));
+        }
+        let reserved = Cell::new(Some(0));
         self.held.push(BudgetReservation { client, reserved });
+        Ok(())
+    }
+
+    /// The body is read, and so long: what it takes to make sense of it is paid for, also by a request that is refused.
+    pub fn on_body(&self, bytes: usize) {
+        self.state.set(State::Entered { fee: fee(bytes) });
+    }
+
+    /// Reserves in a budget what the request is expected to take, in place of what it has reserved there to enter.
+    ///
+    /// # Errors
+    /// When the budget has no room for the request, or cannot be reached.
+    pub async fn reserve(&mut self, client: LeaseClient, tokens: u64) -> Result<(), BudgetError> {
+        let entered = self.held.iter().find(|held| held.client.budget.id == client.budget.id);
+        let claim = Claim::All {
+            tokens,
+            has_entered: entered.is_some(),
+            fee: self.fee(),
+        };
+        if let Some(entered) = entered {
+            entered.reserved.set(None);
+        }
+        let reserved = client.reserve(&self.exchange, claim, self.headroom_percent).await;
+        match (reserved, entered) {
+            (Err(error), _) => return Err(self.refused(&client, error)),
+            (Ok(()), Some(entered)) => entered.reserved.set(Some(tokens)),
+            (Ok(()), None) => {
+                let reserved = Cell::new(Some(tokens));
+                self.held.push(BudgetReservation {
+                    client: client.clone(),
+                    reserved,
+                });
+            }
+        }
+        let budget = &client.budget.id;
+        self.exchange.tell(&Event::Budget(Budgeting::Reserved { budget }));
+        Ok(())
+    }
+
+    /// All that the request is expected to take is reserved.
+    pub fn on_reserved(&self) {
+        self.state.set(State::Reserved);
+    }
+
+    fn refused(&self, client: &LeaseClient, error: BudgetError) -> BudgetError {
+        let now = self.exchange.platform.now();
+        self.exchange.rates.set(client.with(|cache| cache.rates(now)));
+        self.exchange.tell(&Event::Budget(Budgeting::Refused {
+            budget: &client.budget.id,
+            error: &error,
+        }));
+        error
+    }
+
+    /// Tokens that it owes if it is refused.
+    fn fee(&self) -> u64 {
+        match self.state.get() {
+            State::Entered { fee } => fee,
+            State::Reserved | State::Dispatched(_) | State::Settled => 0,
+        }
     }
 
     /// How the tightest of the budgets stands.
@@ -104,13 +182,14 @@ impl<P: Platform> Reservation<P> {
         let so_far = (prompt + written()).0;
         let now = self.exchange.platform.now();
         for held in &self.held {
-            if so_far <= held.reserved.get() {
+            let reserved = held.reserved.get().unwrap_or_default();
+            if so_far <= reserved {
                 continue;
             }
             // With as much again as the looks are apart, so that a stream seldom finds itself beyond it.
-            let more = so_far - held.reserved.get() + u64::from(CHUNKS_BETWEEN_LOOKS);
+            let more = so_far - reserved + u64::from(CHUNKS_BETWEEN_LOOKS);
             held.client.with(|cache| cache.extend(now, more));
-            held.reserved.set(held.reserved.get() + more);
+            held.reserved.set(Some(reserved + more));
             held.client.keep_up(&self.exchange);
         }
     }
@@ -120,11 +199,11 @@ impl<P: Platform> Reservation<P> {
         self.held.iter().for_each(|held| held.client.keep_up(&self.exchange));
     }
 
-    /// The request has ended, and took that much.
-    pub fn settle(&self, usage: Usage, answers: u64) {
+    /// The request, which asked for that model, has ended, and took that much.
+    pub fn settle(&self, model: &ModelName, usage: Usage, answers: u64) {
         if let Some(each) = usage.completion_tokens.checked_div(answers) {
             for held in &self.held {
-                held.client.with(|cache| cache.on_output(&self.model, each));
+                held.client.with(|cache| cache.on_output(model, each));
             }
         }
         self.settle_by(|held| cost(&held.client.budget, usage));
@@ -138,7 +217,7 @@ impl<P: Platform> Reservation<P> {
     /// The request has ended, and an engine has made of the answer nobody knows how much. One that is settled already stays
     /// as it is.
     pub fn settle_as_reserved(&self) {
-        self.settle_by(|held| held.reserved.get());
+        self.settle_by(|held| held.reserved.get().unwrap_or_default());
     }
 
     fn settle_by(&self, cost: impl Fn(&BudgetReservation) -> u64) {
@@ -149,10 +228,13 @@ impl<P: Platform> Reservation<P> {
         for held in &self.held {
             let BudgetReservation { client, reserved } = held;
             let (reserved, used) = (reserved.get(), cost(held));
-            client.with(|cache| cache.settle(now, reserved, used));
+            client.with(|cache| match reserved {
+                Some(reserved) => cache.settle(now, reserved, used),
+                None => cache.charge(now, used),
+            });
             self.exchange.tell(&Event::Budget(Budgeting::Settled {
                 budget: &client.budget.id,
-                reserved: Tokens(reserved),
+                reserved: Tokens(reserved.unwrap_or_default()),
                 used: Tokens(used),
             }));
             client.keep_up(&self.exchange);
@@ -164,6 +246,7 @@ impl<P: Platform> Reservation<P> {
 impl<P: Platform> Drop for Reservation<P> {
     fn drop(&mut self) {
         let prompt = match self.state.get() {
+            State::Entered { fee } => Tokens(fee),
             State::Reserved => Tokens(0),
             State::Dispatched(Owed::Prompt(prompt)) => prompt,
             State::Dispatched(Owed::Reserved) => return self.settle_as_reserved(),
@@ -172,6 +255,15 @@ impl<P: Platform> Drop for Reservation<P> {
         self.settle_by(|_| prompt.0);
     }
 }
+
+/// What a request pays for a body of so many bytes that nothing comes of: a token for each KiB beyond [`FREE_KIB`]. That is
+/// a two hundredth of what a prompt of that length costs, and it cannot be had without any tokens.
+fn fee(body_bytes: usize) -> u64 {
+    (body_bytes as u64 / 1024).saturating_sub(FREE_KIB)
+}
+
+/// To read and count so much takes a quarter of a millisecond: it is paid for by the request alone.
+const FREE_KIB: u64 = 16;
 
 /// What a budget charges for that.
 fn cost(budget: &Budget, usage: Usage) -> u64 {

@@ -11,6 +11,7 @@ use crate::cluster::Capacity;
 use crate::config::{BundleError, Config, ConfigErrors};
 use crate::ids::{BudgetId, ClusterName, ReplicaName, RequestId};
 use crate::observe::{Event, Metrics, Sink, StoreAccess};
+use crate::pipeline::body_memory::BodyMemory;
 use crate::platform::StoreError;
 use crate::route::LoadSnapshot;
 use crate::time::Timestamp;
@@ -25,6 +26,7 @@ pub struct Gateway {
     pub(in crate::pipeline) leases: LeaseCaches,
     pub(in crate::pipeline) permits: PermitCaches,
     pub(in crate::pipeline) blamed: Blamed,
+    pub(in crate::pipeline) bodies: Arc<BodyMemory>,
     pub(in crate::pipeline) silent_cells: SharedSilentCells,
     pub(in crate::pipeline) store: StoreHealth,
     loads: Mutex<BTreeMap<ClusterName, LoadSnapshot>>,
@@ -68,6 +70,7 @@ impl Gateway {
             leases: LeaseCaches::default(),
             permits: PermitCaches::default(),
             blamed: Blamed::default(),
+            bodies: Arc::default(),
             silent_cells: SharedSilentCells::default(),
             store: StoreHealth::default(),
             loads: Mutex::default(),
