@@ -95,6 +95,11 @@ impl Platform for NativePlatform {
         tokio::time::sleep(duration)
     }
 
+    fn give_way(&self) -> impl Future<Output = ()> + 'static {
+        // The runtime looks for what has come before it wakes who yields.
+        tokio::task::yield_now()
+    }
+
     async fn store_read(&self, keys: &[&str]) -> Result<Vec<Option<Bytes>>, StoreError> {
         self.state().read(keys).await
     }

@@ -32,6 +32,13 @@ pub trait Platform: Clone + 'static {
     /// Completes after `duration`. It borrows nothing, so that it can be kept beside the platform.
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + 'static;
 
+    /// Lets what else is ready to run have its turn, what has just come from outside included, before it completes: a
+    /// request that computes for long awaits it now and then.
+    fn give_way(&self) -> impl Future<Output = ()> + 'static {
+        // A sleep of nothing may be over before anybody else was looked at.
+        self.sleep(Duration::from_millis(1))
+    }
+
     /// Reads many keys of the store at once: one value or `None` for each key, in order. Values may be as old as the
     /// store's eventual consistency makes them.
     ///

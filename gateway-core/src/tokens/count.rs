@@ -1,4 +1,7 @@
-//! What a prompt takes, as exactly as can be told here: by the model's table and template, or by estimate.
+//! What a prompt takes, as exactly as can be told here: by the model's table and template, or by estimate. Counting itself
+//! is left to who can pause in between.
+
+use std::borrow::Cow;
 
 use super::estimate::Estimate;
 use super::tables::Tokenizer;
@@ -69,6 +72,8 @@ pub struct Measured {
     pub media: Media,
     /// Whether some versions of vLLM count otherwise; this is what the newest ones do.
     pub versions_differ: bool,
+    /// Whether the counting was stopped: it is surely that long, and longer.
+    pub is_stopped: bool,
 }
 
 /// Why a prompt is not measured by its model's table.
@@ -105,69 +110,59 @@ impl Unmeasured {
     }
 }
 
-/// Measures a prompt by a tokenizer.
+/// Prompts of one request, as a tokenizer reads them.
+#[derive(Debug)]
+pub enum Prompts<'a> {
+    /// A conversation, rendered.
+    Chat(Rendered),
+    /// Texts, each a prompt of its own.
+    Texts(&'a [Cow<'a, str>]),
+    /// Prompts that are tokens already, by their lengths.
+    Tokens(&'a [u64]),
+}
+
+/// What a tokenizer is to read.
 ///
 /// # Errors
-/// Why that cannot be done.
-pub fn measure(tokenizer: &Tokenizer, source: &PromptSource<'_>, now: Timestamp) -> Result<Measured, Unmeasured> {
+/// Why it cannot be told here.
+pub fn prompts<'a>(
+    tokenizer: &Tokenizer,
+    source: &'a PromptSource<'a>,
+    now: Timestamp,
+) -> Result<Prompts<'a>, Unmeasured> {
     if source.only_engine_knows {
         return Err(Unmeasured::OnlyEngineKnows);
     }
-    let table = tokenizer.table();
-    let added = if source.add_special_tokens {
-        table.wrapping().count()
-    } else {
-        Tokens(0)
-    };
-    match &source.input {
-        Input::Chat(conversation) => {
-            let rendered = render(tokenizer, conversation, now)?;
-            Ok(Measured::of_chat(table.count(&rendered.text) + added, &rendered))
-        }
-        Input::Texts(texts) => Ok(Measured::of_lengths(texts.iter().map(|text| table.count(text) + added))),
-        Input::Tokens(lengths) => Ok(Measured::of_lengths(lengths.iter().copied().map(Tokens))),
-    }
+    Ok(match &source.input {
+        Input::Chat(conversation) => Prompts::Chat(render(tokenizer, conversation, now)?),
+        Input::Texts(texts) => Prompts::Texts(texts),
+        Input::Tokens(lengths) => Prompts::Tokens(lengths),
+    })
 }
 
-/// A prompt's tokens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Encoded {
-    /// Those of its text, all prompts one after another.
-    pub tokens: Vec<u32>,
-    /// As [`measure`] tells.
-    pub measured: Measured,
-}
-
-/// The tokens of a prompt.
-///
-/// # Errors
-/// As [`measure`].
-pub fn encode(tokenizer: &Tokenizer, source: &PromptSource<'_>, now: Timestamp) -> Result<Encoded, Unmeasured> {
-    if source.only_engine_knows {
-        return Err(Unmeasured::OnlyEngineKnows);
+impl Prompts<'_> {
+    /// Texts that are to be counted, one after the other.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        let (chat, texts) = match self {
+            Self::Chat(rendered) => (Some(rendered.text.as_str()), [].as_slice()),
+            Self::Texts(texts) => (None, *texts),
+            Self::Tokens(_) => (None, [].as_slice()),
+        };
+        chat.into_iter().chain(texts.iter().map(Cow::as_ref))
     }
-    let table = tokenizer.table();
-    let mut tokens = Vec::new();
-    let mut add = |text: &str| {
-        let before = tokens.len();
-        if source.add_special_tokens {
-            tokens.extend_from_slice(table.wrapping().before);
+
+    /// What they measure, where their texts have these lengths.
+    pub fn measured(&self, lengths: impl Iterator<Item = Tokens>) -> Measured {
+        match self {
+            Self::Chat(rendered) => Measured {
+                media: rendered.media,
+                versions_differ: rendered.versions_differ,
+                ..Measured::of_lengths(lengths)
+            },
+            Self::Texts(_) => Measured::of_lengths(lengths),
+            Self::Tokens(lengths) => Measured::of_lengths(lengths.iter().copied().map(Tokens)),
         }
-        table.encode(text, |token| tokens.push(token));
-        if source.add_special_tokens {
-            tokens.extend_from_slice(table.wrapping().after);
-        }
-        Tokens((tokens.len() - before) as u64)
-    };
-    let measured = match &source.input {
-        Input::Chat(conversation) => {
-            let rendered = render(tokenizer, conversation, now)?;
-            Measured::of_chat(add(&rendered.text), &rendered)
-        }
-        Input::Texts(texts) => Measured::of_lengths(texts.iter().map(|text| add(text))),
-        Input::Tokens(lengths) => Measured::of_lengths(lengths.iter().copied().map(Tokens)),
-    };
-    Ok(Encoded { tokens, measured })
+    }
 }
 
 /// The conversation as the text that the model reads.
@@ -207,22 +202,12 @@ impl Measured {
         })
     }
 
-    fn of_chat(text: Tokens, rendered: &Rendered) -> Self {
-        Self {
-            text,
-            longest: text,
-            prompts: 1,
-            media: rendered.media,
-            versions_differ: rendered.versions_differ,
-        }
-    }
-
     /// All of its tokens for a model that counts its parts so, and what that rests on.
     pub fn prompt(&self, parts: &PartTokens) -> (Tokens, Basis) {
         let Media { images, audios, videos } = self.media;
         let others =
             parts.image.0 * u64::from(images) + parts.audio.0 * u64::from(audios) + parts.video.0 * u64::from(videos);
-        let basis = if self.versions_differ {
+        let basis = if self.versions_differ || self.is_stopped {
             Basis::Estimated { error: None }
         } else if self.media == Media::default() {
             Basis::Exact

@@ -18,7 +18,7 @@ pub mod template;
 mod uncorrected;
 
 pub use correction::{Correction, Observed};
-pub use count::{Basis, Count, Encoded, Measured, Unmeasured, count_of_estimate, encode, measure};
+pub use count::{Basis, Count, Measured, Prompts, Unmeasured, count_of_estimate, prompts};
 pub use estimate::{Estimate, Estimator};
 pub use model_corrections::{Lesson, ModelCorrections, Reports};
 pub use output_counter::OutputCounter;

@@ -193,6 +193,22 @@ fn the_context_is_checked_before_any_engine_is_asked() {
     let message = response.json()["error"]["message"].to_string();
     assert!(message.contains("maximum context length is 40 tokens"), "{message}");
 
+    let far_too_long = format!("too-long {}", "tide ".repeat(100_000));
+    let response = send(json!({"model": "scripted", "prompt": far_too_long}));
+    assert_error(&response, exceeded);
+    let message = response.json()["error"]["message"].to_string();
+    let counted = message
+        .split("resulted in at least ")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next());
+    let counted: u64 = counted
+        .and_then(|counted| counted.parse().ok())
+        .unwrap_or_else(|| panic!("{message}"));
+    assert!(
+        (80..5_000).contains(&counted),
+        "the counting goes on for no more than some kilobytes: {message}"
+    );
+
     let response = send(json!({"model": "scripted", "prompt": vec![7; 40], "max_tokens": 1, "user": "too-long"}));
     assert_error(&response, exceeded);
     let message = response.json()["error"]["message"].to_string();

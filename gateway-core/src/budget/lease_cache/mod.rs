@@ -194,7 +194,7 @@ impl LeaseCache {
             .allowance
             .get_or_insert_with(|| Bucket::holding(allowance.burst, now));
         bucket.refill(now, allowance, allowance.burst);
-        let has_so_much = bucket.level() >= signed(tokens);
+        let has_so_much = bucket.level() >= signed(Need::must_be_there(tokens));
         if has_so_much {
             bucket.take(tokens);
             self.spend(now, tokens);

@@ -74,7 +74,7 @@ impl<P: Platform> Walk<P> {
                 self.close_blame();
             }
             match step {
-                Step::Attempt { tier, cluster } => match self.order.target(tier, cluster) {
+                Step::Attempt { tier, cluster } => match self.order.target(tier, cluster).await {
                     Some(target) => match self.attempt(&target).await {
                         Ok(answered) => return Ok(answered),
                         Err(error) => self.after(error, step),

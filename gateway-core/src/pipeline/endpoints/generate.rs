@@ -36,7 +36,7 @@ where
     let Received { body, share } = receive_of(exchange, &caller.tenant.name, &head.headers, body).await?;
     reservation.on_body(body.len());
     let decoded = decode(exchange, endpoint, caller, body)?;
-    let counted = count(exchange, decoded)?;
+    let counted = count(exchange, decoded).await?;
     let planned = plan(exchange, counted, wishes)?;
     let order = reserve(exchange, planned, reservation).await?;
     // From here on its tokens bound what it holds.

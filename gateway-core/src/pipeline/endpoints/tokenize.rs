@@ -16,10 +16,10 @@ use crate::ids::TenantName;
 use crate::pipeline::body::Body;
 use crate::pipeline::context::Exchange;
 use crate::pipeline::failure::Failure;
-use crate::pipeline::intake::{check_headers, enter, receive_of};
+use crate::pipeline::intake::{Encoded, check_headers, encode, enter, receive_of};
 use crate::pipeline::response;
 use crate::platform::Platform;
-use crate::tokens::{Encoded, Estimator, Uncorrected, Unmeasured, encode};
+use crate::tokens::{Estimator, Uncorrected, Unmeasured};
 
 /// Answers a request to count.
 pub(in crate::pipeline) async fn tokenize<P, B, E>(
@@ -48,17 +48,20 @@ where
     let Some(model) = model else {
         return Err(RequestError::UnknownModel { model: request.model }.into());
     };
-    Ok(response::json(answer(exchange, &tenant.name, model, &request)?.body()))
+    Ok(response::json(answer(exchange, &tenant.name, model, &request).await?.body()))
 }
 
-fn answer<P: Platform>(
+async fn answer<P: Platform>(
     exchange: &Exchange<P>,
     tenant: &TenantName,
     model: &Model,
     request: &TokenizeRequest<'_>,
 ) -> Result<TokenizeResponse, RequestError> {
     let tokenizer = exchange.tokenizer(model);
-    let encoded = tokenizer.map(|tokenizer| encode(tokenizer, &request.source, exchange.platform.wall()));
+    let encoded = match tokenizer {
+        Some(tokenizer) => Some(encode(exchange, tokenizer, &request.source).await),
+        None => None,
+    };
     match (tokenizer, encoded) {
         (Some(tokenizer), Some(Ok(Encoded { tokens, measured }))) => {
             let (prompt, basis) = measured.prompt(&model.part_tokens);

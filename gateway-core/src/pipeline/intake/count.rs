@@ -3,12 +3,13 @@
 
 use std::cell::{OnceCell, RefCell};
 
+use super::Decoded;
+use super::measure::{TURN_BYTES, measure};
 use crate::api::{Generation, PromptLength, RequestError};
 use crate::config::Model;
 use crate::ids::{TableName, TenantName, Tokens};
 use crate::observe::{Counting, Event};
 use crate::pipeline::context::Exchange;
-use crate::pipeline::intake::Decoded;
 use crate::platform::Platform;
 use crate::tokens::{self, Count, Measured, Uncorrected, Unmeasured};
 
@@ -42,12 +43,12 @@ struct Measures {
 /// # Errors
 /// When the prompt and one token of an answer are more than the model's context holds, or the model's template refuses
 /// it.
-pub(in crate::pipeline) fn count<P: Platform>(
+pub(in crate::pipeline) async fn count<P: Platform>(
     exchange: &Exchange<P>,
     decoded: Decoded,
 ) -> Result<Counted, RequestError> {
     let measures = Measures::new(decoded.caller.tenant.name.clone());
-    let asked_for = measures.count_for(exchange, &decoded.request, &decoded.model)?;
+    let asked_for = measures.count_for(exchange, &decoded.request, &decoded.model).await?;
     exchange.tell(&Event::Counting(Counting::Counted {
         model: &decoded.model.name,
         basis: asked_for.basis,
@@ -61,13 +62,13 @@ impl Counts {
     ///
     /// # Errors
     /// When the model cannot take it.
-    pub fn of<P: Platform>(
+    pub async fn of<P: Platform>(
         &self,
         exchange: &Exchange<P>,
         request: &Generation,
         model: &Model,
     ) -> Result<Count, RequestError> {
-        self.measures.count_for(exchange, request, model)
+        self.measures.count_for(exchange, request, model).await
     }
 
     /// What the prompt is likely to take, of no tokenizer in particular.
@@ -86,13 +87,13 @@ impl Measures {
         }
     }
 
-    fn count_for<P: Platform>(
+    async fn count_for<P: Platform>(
         &self,
         exchange: &Exchange<P>,
         request: &Generation,
         model: &Model,
     ) -> Result<Count, RequestError> {
-        let count = match self.measured(exchange, request, model) {
+        let count = match self.measured(exchange, request, model).await {
             Some(Ok(measured)) => measured.count(&model.part_tokens, model.context_length, request),
             Some(Err(Unmeasured::Refused(message))) => return Err(RequestError::Template { message }),
             Some(Err(_)) | None => {
@@ -110,7 +111,7 @@ impl Measures {
     }
 
     /// The prompt by the model's table, where it has one.
-    fn measured<P: Platform>(
+    async fn measured<P: Platform>(
         &self,
         exchange: &Exchange<P>,
         request: &Generation,
@@ -129,7 +130,7 @@ impl Measures {
         if measured_before.is_some() {
             return measured_before;
         }
-        let measured = measure(exchange, request, model);
+        let measured = measure_for(exchange, request, model).await;
         if let Err(reason) = &measured {
             exchange.tell(&Event::Counting(Counting::Uncounted {
                 model: &model.name,
@@ -141,10 +142,20 @@ impl Measures {
     }
 }
 
-fn measure<P: Platform>(exchange: &Exchange<P>, request: &Generation, model: &Model) -> Result<Measured, Unmeasured> {
+/// Once the prompt is twice as long as the model's context, it does not matter any more how long it is.
+async fn measure_for<P: Platform>(
+    exchange: &Exchange<P>,
+    request: &Generation,
+    model: &Model,
+) -> Result<Measured, Unmeasured> {
+    if request.body().len() > TURN_BYTES {
+        // To read the request was a turn by itself, and to render its prompt is one.
+        exchange.platform.give_way().await;
+    }
     let source = request.prompt_source().map_err(|_| Unmeasured::Unreadable)?;
     let tokenizer = exchange.tokenizer(model).ok_or(Unmeasured::NoTable)?;
-    tokens::measure(tokenizer, &source, exchange.platform.wall())
+    let most = Tokens(model.context_length.0.saturating_mul(2));
+    measure(exchange, tokenizer, &source, most).await
 }
 
 /// As vLLM does it, the prompt must fit, and one token must be left for an answer. More output than is left may be asked

@@ -134,10 +134,13 @@ impl Plan {
 
 impl<P: Platform> Order<P> {
     /// What to ask and whom, in that place of the walk; `None` where the tier's model cannot take the request.
-    pub fn target(&self, tier: usize, cluster: usize) -> Option<Target<'_>> {
+    pub async fn target(&self, tier: usize, cluster: usize) -> Option<Target<'_>> {
         let planned_tier = &self.plan.tiers[tier];
-        let ready = planned_tier.ready.get_or_init(|| ready(self, tier, planned_tier));
-        let Ready { count, ranked } = ready.as_ref()?;
+        if planned_tier.ready.get().is_none() {
+            let ready = ready(self, tier, planned_tier).await;
+            planned_tier.ready.get_or_init(|| ready);
+        }
+        let Ready { count, ranked } = planned_tier.ready.get()?.as_ref()?;
         Some(Target {
             tier,
             model: &planned_tier.model,
@@ -157,9 +160,9 @@ fn plan_tier(tenant: &Tenant, model: Arc<Model>) -> PlannedTier {
     }
 }
 
-fn ready<P: Platform>(order: &Order<P>, index: usize, tier: &PlannedTier) -> Option<Ready> {
+async fn ready<P: Platform>(order: &Order<P>, index: usize, tier: &PlannedTier) -> Option<Ready> {
     let exchange = &order.exchange;
-    let count = order.counts.of(exchange, &order.request, &tier.model).ok()?;
+    let count = order.counts.of(exchange, &order.request, &tier.model).await.ok()?;
     let candidate = |index: &usize| {
         let cluster = &tier.model.serving[*index].cluster;
         Candidate {

@@ -1,14 +1,18 @@
-//! One text through one table.
+//! One text through one table, part by part.
 
 use std::borrow::Cow;
 
+use bitcannon::Span;
+
 use super::added::AddedTokens;
+use super::cursor::{Cursor, Part};
+use super::merge::{Parts, Piece};
 use super::normalize::nfc;
-use super::pieces::each_pieces;
+use super::pieces::{First, first_pieces};
 use super::sink::{Pieces, Sink, Workshop};
 use super::split::Scratch;
-use super::windows::{WINDOW_BYTES, window};
-use crate::tokens::table::{Normalizer, Splitter, Vocabulary};
+use super::windows::WINDOW_BYTES;
+use crate::tokens::table::{MAX_TOKEN_BYTES, Normalizer, Splitter, Vocabulary};
 
 /// What of a table encoding takes.
 #[derive(Debug)]
@@ -39,45 +43,92 @@ impl Memory {
     }
 }
 
+/// How far a text is encoded.
+#[derive(Debug)]
+pub(in crate::tokens) struct Progress<'t> {
+    text: &'t str,
+    cursor: Cursor,
+    /// The window that is being encoded, and the place in it; a small one is done in one step.
+    window: Cow<'t, str>,
+    at: usize,
+    /// How long the piece there is, where it is longer than any token, and how far it is encoded.
+    long: Option<usize>,
+    parts: Option<Parts>,
+}
+
+impl<'t> Progress<'t> {
+    /// Before the beginning of `text`.
+    pub fn new(text: &'t str) -> Self {
+        Self {
+            text,
+            cursor: Cursor::new(text.len()),
+            window: Cow::Borrowed(""),
+            at: 0,
+            long: None,
+            parts: None,
+        }
+    }
+}
+
 impl Encoder<'_> {
-    /// Tells the tokens of `text`.
-    pub fn encode<S: Sink>(&self, text: &str, memory: &mut Memory, sink: &mut S) {
-        self.pass(self.passes, text, memory, sink);
-    }
-
-    fn pass<S: Sink>(&self, passes: &[AddedTokens], text: &str, memory: &mut Memory, sink: &mut S) {
-        let Some((pass, later)) = passes.split_first() else {
-            return self.plain(text, memory, sink);
-        };
-        let mut from = 0;
-        while let Some(found) = pass.find(text, from) {
-            self.pass(later, &text[from..found.start], memory, sink);
-            sink.added(found.id);
-            from = found.end;
+    /// Tells the next tokens: of some kilobytes at most. Gives of about how many bytes; `None` at the end.
+    pub fn step<S: Sink>(&self, progress: &mut Progress<'_>, memory: &mut Memory, sink: &mut S) -> Option<usize> {
+        if progress.at < progress.window.len() {
+            return Some(self.pieces(progress, memory, sink));
         }
-        self.pass(later, &text[from..], memory, sink);
-    }
-
-    /// Text without added tokens.
-    fn plain<S: Sink>(&self, text: &str, memory: &mut Memory, sink: &mut S) {
-        let mut rest = text;
-        while !rest.is_empty() {
-            let (head, tail) = rest.split_at(window(rest));
-            self.pieces(&normalized(head, self.normalizer), memory, sink);
-            rest = tail;
+        match progress.cursor.next(self.passes, progress.text)? {
+            Part::Added(id) => {
+                sink.added(id);
+                Some(1)
+            }
+            Part::Plain(range) => {
+                progress.window = normalized(&progress.text[range], self.normalizer);
+                progress.at = 0;
+                Some(self.pieces(progress, memory, sink))
+            }
         }
     }
 
-    fn pieces<S: Sink>(&self, text: &str, memory: &mut Memory, sink: &mut S) {
+    /// The next pieces of the window, or the next part of a long one. Gives how many bytes that is.
+    fn pieces<S: Sink>(&self, progress: &mut Progress<'_>, memory: &mut Memory, sink: &mut S) -> usize {
         let Memory { scratch, workshop } = memory;
-        each_pieces(self.splitter, text, WINDOW_BYTES, scratch, |text, spans| {
-            let pieces = Pieces {
-                vocabulary: &self.vocabulary,
-                text: text.as_bytes(),
-                spans,
+        let text = &progress.window[progress.at..];
+        if progress.long.is_none() {
+            let whole;
+            let spans = match first_pieces(self.splitter, text, WINDOW_BYTES, scratch) {
+                First::Some(spans) => spans,
+                First::One(end) => {
+                    whole = [Span::new(0, end as u32)];
+                    progress.long = (end > MAX_TOKEN_BYTES).then_some(end);
+                    &whole
+                }
             };
-            sink.pieces(pieces, workshop);
-        });
+            if progress.long.is_none() {
+                let pieces = Pieces {
+                    vocabulary: &self.vocabulary,
+                    text: text.as_bytes(),
+                    spans,
+                };
+                sink.pieces(pieces, workshop);
+                let end = spans.last().map_or(text.len(), |last| last.end as usize);
+                progress.at += end;
+                return end;
+            }
+        }
+        let length = progress.long.unwrap_or(text.len());
+        let piece = Piece {
+            vocabulary: &self.vocabulary,
+            text: text.as_bytes(),
+            start: 0,
+            length,
+        };
+        let before = progress.parts.as_ref().map_or(0, Parts::bytes);
+        if sink.part(piece, &mut progress.parts, workshop) {
+            return progress.parts.as_ref().map_or(0, Parts::bytes).saturating_sub(before);
+        }
+        progress.at += length;
+        (progress.long, progress.parts) = (None, None);
+        length.saturating_sub(before)
     }
 }
 

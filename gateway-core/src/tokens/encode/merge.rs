@@ -24,9 +24,34 @@ pub(super) struct Merger {
     merge_cache: MergeCache,
 }
 
+/// How far a long piece is encoded, part by part, so that time grows with its length only. Each part begins with a token of
+/// the part before; when it is encoded as the same token again, the two fit together. Where none of several tokens fits,
+/// parts are made longer.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    from: u32,
+    bytes: usize,
+    /// Where the tokens of the part that begins at `from` end.
+    part: Vec<u32>,
+    /// Tokens before it.
+    settled: u64,
+}
+
+impl Parts {
+    /// How many tokens there are of what is done for certain.
+    pub fn settled(&self) -> u64 {
+        self.settled
+    }
+
+    /// How many bytes that is.
+    pub fn bytes(&self) -> usize {
+        self.from as usize
+    }
+}
+
 /// A piece of a text.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Piece<'a> {
+pub(crate) struct Piece<'a> {
     pub vocabulary: &'a Vocabulary<'a>,
     pub text: &'a [u8],
     pub start: usize,
@@ -56,6 +81,55 @@ impl Merger {
         self.merge_cache.make_room();
     }
 
+    /// Begins to count a long piece part by part, of which [`go_on`](Self::go_on) does the next.
+    pub fn begin_parts(&mut self, piece: Piece<'_>) -> Parts {
+        let (from, bytes) = (0, PART_BYTES.start);
+        Parts {
+            from,
+            bytes,
+            part: self.part(piece, from, bytes),
+            settled: 0,
+        }
+    }
+
+    /// Encodes the next part of a piece, and tells `settle` where the tokens of the one before end, counted from the piece's
+    /// start. Gives whether there is more; [`None`] when it cannot be encoded so, which no tokenizer in use was seen to bring
+    /// about: then nothing that was told counts.
+    pub fn go_on(&mut self, piece: Piece<'_>, parts: &mut Parts, mut settle: impl FnMut(&[u32])) -> Option<bool> {
+        let part = &parts.part;
+        if part.last().is_none_or(|end| *end as usize >= piece.length) {
+            parts.settled += part.len() as u64;
+            settle(part);
+            return Some(false);
+        }
+        let latest = part.len() * 3 / 4;
+        let mut anchors = (1..=latest).rev().take(ANCHORS);
+        let fitting = anchors.find_map(|anchor| {
+            let next = self.part(piece, part[anchor - 1], parts.bytes);
+            (next.first() == part.get(anchor)).then_some((anchor, next))
+        });
+        if let Some((anchor, next)) = fitting {
+            settle(&part[..anchor]);
+            parts.settled += anchor as u64;
+            parts.from = part[anchor - 1];
+            parts.part = next;
+        } else {
+            parts.bytes *= 4;
+            let can_be = PART_BYTES.contains(&parts.bytes);
+            let longer = can_be.then(|| self.part(piece, parts.from, parts.bytes))?;
+            // What was settled before fits to this part's first token.
+            let still_fits = parts.from == 0 || longer.first() == part.first();
+            parts.part = still_fits.then_some(longer)?;
+        }
+        Some(true)
+    }
+
+    /// How many tokens `piece` is, encoded as a whole.
+    pub fn count_at_once(&mut self, piece: Piece<'_>) -> u64 {
+        self.merge_at_once(piece);
+        self.ends.len() as u64
+    }
+
     /// How many tokens `piece` is.
     pub fn count(&mut self, piece: Piece<'_>) -> u64 {
         if piece.length > PART_BYTES.start {
@@ -64,8 +138,7 @@ impl Merger {
                 return count as u64;
             }
         }
-        self.merge_at_once(piece);
-        self.ends.len() as u64
+        self.count_at_once(piece)
     }
 
     /// Where the tokens of `piece` end, counted from its start.
@@ -115,33 +188,9 @@ impl Merger {
         }
     }
 
-    /// Encodes a long piece part by part, so that time grows with its length only, and tells `settle` where the tokens
-    /// of each part end. Each part begins with a token of the part before; when it is encoded as the same token again,
-    /// the two fit together. Where none of several tokens fits, parts are made longer. [`None`] when that does not help
-    /// either, which no tokenizer in use was seen to bring about: then nothing that was told counts.
     fn merge_in_parts(&mut self, piece: Piece<'_>, mut settle: impl FnMut(&[u32])) -> Option<()> {
-        let (mut from, mut bytes) = (0, PART_BYTES.start);
-        let mut part = self.part(piece, from, bytes);
-        while part.last().is_some_and(|end| (*end as usize) < piece.length) {
-            let latest = part.len() * 3 / 4;
-            let mut anchors = (1..=latest).rev().take(ANCHORS);
-            let fitting = anchors.find_map(|anchor| {
-                let next = self.part(piece, part[anchor - 1], bytes);
-                (next.first() == part.get(anchor)).then_some((anchor, next))
-            });
-            if let Some((anchor, next)) = fitting {
-                settle(&part[..anchor]);
-                from = part[anchor - 1];
-                part = next;
-            } else {
-                bytes *= 4;
-                let longer = PART_BYTES.contains(&bytes).then(|| self.part(piece, from, bytes))?;
-                // What was settled before fits to this part's first token.
-                let still_fits = from == 0 || longer.first() == part.first();
-                part = still_fits.then_some(longer)?;
-            }
-        }
-        settle(&part);
+        let mut parts = self.begin_parts(piece);
+        while self.go_on(piece, &mut parts, &mut settle)? {}
         Some(())
     }
 

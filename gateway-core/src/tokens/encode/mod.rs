@@ -6,6 +6,7 @@
 
 mod added;
 mod compose;
+mod cursor;
 mod encoder;
 mod long;
 mod merge;
@@ -19,6 +20,6 @@ mod split;
 mod windows;
 
 pub(super) use added::AddedTokens;
-pub(super) use encoder::{Encoder, Memory};
+pub(super) use encoder::{Encoder, Memory, Progress};
 pub(super) use sink::{Counter, Ids, Sink};
 pub(super) use windows::last_cut;

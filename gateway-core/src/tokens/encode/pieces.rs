@@ -1,4 +1,4 @@
-//! The pieces of a text, by as much of it at a time as memory is meant for.
+//! The pieces of a text, by as much of it at a time as memory is meant for, so that who wants them can pause in between.
 //!
 //! None of the splitters' regular expressions looks back, so that the pieces of a text from the border of one on are
 //! those of that text alone. What goes before the end of a window is another matter: the last pieces may be longer in
@@ -11,36 +11,39 @@ use super::long::{Tag, long_piece};
 use super::split::Scratch;
 use crate::tokens::table::Splitter;
 
-/// Tells `each` group of pieces of `text`, in order, as spans in a part of it.
-pub(super) fn each_pieces(
+/// The first pieces of a text.
+#[derive(Debug)]
+pub(super) enum First<'s> {
+    /// Some, as spans in it.
+    Some(&'s [Span]),
+    /// One, which ends there.
+    One(usize),
+}
+
+/// The pieces that `text`, which is not empty, begins with: of about the first `window_bytes`, and more where those do not
+/// tell.
+pub(super) fn first_pieces<'s>(
     splitter: Splitter,
     text: &str,
     window_bytes: usize,
-    scratch: &mut Scratch,
-    mut each: impl FnMut(&str, &[Span]),
-) {
-    let mut rest = text;
+    scratch: &'s mut Scratch,
+) -> First<'s> {
     let mut bytes = window_bytes;
-    while !rest.is_empty() {
-        let window = &rest[..rest.floor_char_boundary(bytes)];
+    loop {
+        let window = &text[..text.floor_char_boundary(bytes)];
         let spans = splitter.split(window, scratch);
-        let sure = if window.len() == rest.len() {
-            spans
+        let sure = if window.len() == text.len() {
+            spans.len()
         } else {
-            &spans[..sure(splitter, window, spans)]
+            sure(splitter, window, spans)
         };
-        let end = if let Some(last) = sure.last() {
-            each(rest, sure);
-            last.end as usize
-        } else if let Some(end) = long_piece(splitter, rest).filter(|end| *end > 0) {
-            each(rest, &[Span::new(0, end as u32)]);
-            end
-        } else {
-            bytes *= 4;
-            continue;
-        };
-        rest = &rest[end..];
-        bytes = window_bytes;
+        if sure > 0 {
+            return First::Some(scratch.pieces(sure));
+        }
+        if let Some(end) = long_piece(splitter, text).filter(|end| *end > 0) {
+            return First::One(end);
+        }
+        bytes *= 4;
     }
 }
 
@@ -91,6 +94,30 @@ mod tests {
             .prop_map(|parts| parts.into_iter().flat_map(|(run, few)| [run, few]).collect())
     }
 
+    /// Tells `each` group of pieces of `text`, in order, as spans in a part of it.
+    fn each_pieces(
+        splitter: Splitter,
+        text: &str,
+        bytes: usize,
+        scratch: &mut Scratch,
+        mut each: impl FnMut(&str, Span),
+    ) {
+        let mut rest = text;
+        while !rest.is_empty() {
+            let end = match first_pieces(splitter, rest, bytes, scratch) {
+                First::Some(spans) => {
+                    spans.iter().for_each(|span| each(rest, *span));
+                    spans.last().map_or(0, |last| last.end as usize)
+                }
+                First::One(end) => {
+                    each(rest, Span::new(0, end as u32));
+                    end
+                }
+            };
+            rest = &rest[end..];
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4096))]
 
@@ -99,9 +126,7 @@ mod tests {
             for splitter in SPLITTERS {
                 let mut scratch = Scratch::default();
                 let mut found = Vec::new();
-                each_pieces(splitter, &text, 96, &mut scratch, |rest, spans| {
-                    found.extend(spans.iter().map(|span| rest[span.range()].to_owned()));
-                });
+                each_pieces(splitter, &text, 96, &mut scratch, |rest, span| found.push(rest[span.range()].to_owned()));
                 prop_assert_eq!(found, pieces(splitter, &text), "{:?}", splitter);
             }
         }

@@ -2,22 +2,25 @@
 
 use bitcannon::Span;
 
-use super::merge::{Merger, Piece};
+use super::merge::{Merger, Parts, Piece};
 use super::piece_counts::{Key, PieceCounts};
 use crate::tokens::table::Vocabulary;
 
 /// Takes what a text comes to, in order.
-pub(in crate::tokens) trait Sink {
+pub(crate) trait Sink {
     /// An added token.
     fn added(&mut self, id: u32);
 
     /// Pieces of plain text.
     fn pieces(&mut self, pieces: Pieces<'_>, workshop: &mut Workshop);
+
+    /// A part of a long piece, of which `parts` says how far it is taken. Gives whether there is more of it.
+    fn part(&mut self, piece: Piece<'_>, parts: &mut Option<Parts>, workshop: &mut Workshop) -> bool;
 }
 
 /// Pieces of a text.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::tokens) struct Pieces<'a> {
+pub(crate) struct Pieces<'a> {
     pub vocabulary: &'a Vocabulary<'a>,
     pub text: &'a [u8],
     pub spans: &'a [Span],
@@ -25,7 +28,7 @@ pub(in crate::tokens) struct Pieces<'a> {
 
 /// What makes tokens of pieces, and what it remembers of those before.
 #[derive(Debug, Default)]
-pub(in crate::tokens) struct Workshop {
+pub(crate) struct Workshop {
     merger: Merger,
     piece_counts: PieceCounts,
 }
@@ -40,10 +43,11 @@ impl Workshop {
 
 /// Counts them.
 #[derive(Debug, Default)]
-pub(in crate::tokens) struct Counter(pub u64);
+pub(crate) struct Counter(pub u64);
 
 /// Tells their ids.
-pub(in crate::tokens) struct Ids<F>(pub F);
+#[derive(Debug)]
+pub(crate) struct Ids<F>(pub F);
 
 impl Sink for Counter {
     fn added(&mut self, _: u32) {
@@ -74,11 +78,40 @@ impl Sink for Counter {
             }
         }
     }
+
+    fn part(&mut self, piece: Piece<'_>, parts: &mut Option<Parts>, workshop: &mut Workshop) -> bool {
+        let Workshop { merger, .. } = workshop;
+        let parts = parts.get_or_insert_with(|| merger.begin_parts(piece));
+        self.count_part(piece, parts, merger)
+    }
+}
+
+impl Counter {
+    fn count_part(&mut self, piece: Piece<'_>, parts: &mut Parts, merger: &mut Merger) -> bool {
+        let before = parts.settled();
+        let is_more = merger.go_on(piece, parts, |_| {});
+        self.0 += parts.settled() - before;
+        is_more.unwrap_or_else(|| {
+            self.0 -= parts.settled();
+            self.0 += merger.count_at_once(piece);
+            false
+        })
+    }
 }
 
 impl<F: FnMut(u32)> Sink for Ids<F> {
     fn added(&mut self, id: u32) {
         (self.0)(id);
+    }
+
+    /// All of it: tokens are told when they are certain.
+    fn part(&mut self, piece: Piece<'_>, _: &mut Option<Parts>, workshop: &mut Workshop) -> bool {
+        let mut start = 0;
+        for end in workshop.merger.ends(piece) {
+            (self.0)(piece.id(start, *end));
+            start = *end;
+        }
+        false
     }
 
     fn pieces(&mut self, pieces: Pieces<'_>, workshop: &mut Workshop) {

@@ -22,6 +22,11 @@ impl Scratch {
         self.tags.len()
     }
 
+    /// The first so many of the pieces that were found last.
+    pub fn pieces(&self, count: usize) -> &[Span] {
+        &self.spans[..count]
+    }
+
     fn grow(&mut self, bytes: usize) {
         if self.tags.len() < bytes {
             let words = bytes.div_ceil(64) + 1;

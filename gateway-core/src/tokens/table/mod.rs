@@ -28,7 +28,7 @@ pub(crate) use vocabulary::{GroupSize, INSIDE, UNMERGED, WHOLE};
 pub(crate) use vocabulary::{MAX_ID, Merged, Vocabulary};
 
 use self::vocabulary::{Extent, Group};
-use super::encode::{AddedTokens, Counter, Encoder, Ids, Memory, Sink};
+use super::encode::{AddedTokens, Counter, Encoder, Ids, Memory, Progress, Sink};
 use super::template::ContentFormat;
 use crate::ids::Tokens;
 
@@ -124,14 +124,24 @@ impl Table {
 
     /// How many tokens `text` is, without special tokens around it. Special tokens inside of it count as such.
     pub fn count(&self, text: &str) -> Tokens {
-        let mut counter = Counter::default();
-        self.encode_into(text, &mut counter);
-        Tokens(counter.0)
+        let mut counting = self.counting(text);
+        counting.go_on(usize::MAX);
+        counting.tokens()
+    }
+
+    /// How many tokens `text` is, found out bit by bit.
+    pub(crate) fn counting<'a>(&'a self, text: &'a str) -> Encoding<'a, Counter> {
+        Encoding::new(self, text, Counter::default())
     }
 
     /// Tells `each` token of `text` by its id, in order, without special tokens around it.
     pub fn encode(&self, text: &str, each: impl FnMut(u32)) {
-        self.encode_into(text, &mut Ids(each));
+        self.encoding(text, each).go_on(usize::MAX);
+    }
+
+    /// The same bit by bit.
+    pub(crate) fn encoding<'a, F: FnMut(u32)>(&'a self, text: &'a str, each: F) -> Encoding<'a, Ids<F>> {
+        Encoding::new(self, text, Ids(each))
     }
 
     /// What stands around a plain prompt.
@@ -159,23 +169,69 @@ impl Table {
         Vocabulary::split(bytes, self.opened.extent, &self.opened.groups)
     }
 
-    fn encode_into<S: Sink>(&self, text: &str, sink: &mut S) {
+    fn encoder(&self) -> Option<Encoder<'_>> {
         let opened = &*self.opened;
-        let Some(vocabulary) = self.vocabulary() else { return };
-        let kept = opened.memories().pop();
+        Some(Encoder {
+            vocabulary: self.vocabulary()?,
+            normalizer: opened.details.normalizer,
+            splitter: opened.details.splitter,
+            passes: &opened.added,
+        })
+    }
+}
+
+/// A text that is being encoded, or only counted. It may be left where it stands.
+#[derive(Debug)]
+pub(crate) struct Encoding<'a, S> {
+    table: &'a Table,
+    progress: Progress<'a>,
+    memory: Memory,
+    sink: S,
+}
+
+impl<'a, S: Sink> Encoding<'a, S> {
+    fn new(table: &'a Table, text: &'a str, sink: S) -> Self {
+        let kept = table.opened.memories().pop();
         let is_first = kept.is_none();
         let mut memory = kept.unwrap_or_default();
         if !is_first || text.len() > SHORT_TEXT_BYTES {
             memory.make_room();
         }
-        let encoder = Encoder {
-            vocabulary,
-            normalizer: opened.details.normalizer,
-            splitter: opened.details.splitter,
-            passes: &opened.added,
+        Self {
+            table,
+            progress: Progress::new(text),
+            memory,
+            sink,
+        }
+    }
+
+    /// Goes on for about so many bytes, some kilobytes more. Gives whether there is more.
+    pub fn go_on(&mut self, bytes: usize) -> bool {
+        let Some(encoder) = self.table.encoder() else {
+            return false;
         };
-        encoder.encode(text, &mut memory, sink);
-        let mut memories = opened.memories();
+        let mut done = 0;
+        while done < bytes {
+            match encoder.step(&mut self.progress, &mut self.memory, &mut self.sink) {
+                Some(bytes) => done += bytes,
+                None => return false,
+            }
+        }
+        true
+    }
+}
+
+impl Encoding<'_, Counter> {
+    /// How many tokens there are up to here.
+    pub fn tokens(&self) -> Tokens {
+        Tokens(self.sink.0)
+    }
+}
+
+impl<S> Drop for Encoding<'_, S> {
+    fn drop(&mut self) {
+        let memory = std::mem::take(&mut self.memory);
+        let mut memories = self.table.opened.memories();
         if memory.is_small() && memories.len() < KEPT_MEMORIES {
             memories.push(memory);
         }
@@ -192,3 +248,50 @@ impl Opened {
 const SHORT_TEXT_BYTES: usize = 8 << 10;
 /// How many texts at once find memory ready: more than threads count at the same time. On Workers and Spin one does.
 const KEPT_MEMORIES: usize = 8;
+
+#[cfg(all(test, feature = "compile"))]
+mod tests {
+    use super::super::compile::toy;
+    use super::*;
+
+    #[test]
+    fn a_text_that_is_encoded_bit_by_bit_is_encoded_as_at_once() {
+        let table = toy::table();
+        let run = "aabcabba".repeat(3_000);
+        let texts = [
+            "abba <|end|>baab, cab\n".repeat(500),
+            [&run, "<|end|>", &run, " ", &run].concat(),
+            "e\u{301}".repeat(8_000),
+            "<|end|>".repeat(3),
+            String::new(),
+        ];
+        for text in texts {
+            let (mut at_once, mut bit_by_bit) = (Vec::new(), Vec::new());
+            table.encode(&text, |id| at_once.push(id));
+            let mut encoding = table.encoding(&text, |id| bit_by_bit.push(id));
+            while encoding.go_on(1) {}
+            drop(encoding);
+            assert_eq!(bit_by_bit, at_once);
+            let mut counting = table.counting(&text);
+            let mut steps = 0;
+            while counting.go_on(1) {
+                steps += 1;
+            }
+            assert_eq!(counting.tokens(), Tokens(at_once.len() as u64));
+            assert!(steps * 8_000 >= text.len(), "{steps} steps for {} bytes", text.len());
+        }
+    }
+
+    #[test]
+    fn a_long_run_says_early_that_it_is_long() {
+        let table = toy::table();
+        let run = "c".repeat(400_000);
+        let mut counting = table.counting(&run);
+        assert!(counting.go_on(4_096));
+        assert!(
+            (2_000..40_000).contains(&counting.tokens().0),
+            "{:?}",
+            counting.tokens()
+        );
+    }
+}
