@@ -31,6 +31,12 @@ impl<'a> Fields<'a> {
         self.get(name).filter(|json| *json != "null")
     }
 
+    /// The values that are not null of all fields of that name: servers differ in which of several counts.
+    pub fn every(&self, name: &str) -> impl Iterator<Item = &'a str> {
+        let named = self.0.iter().filter(move |(key, _)| key == name);
+        named.map(|(_, value)| *value).filter(|json| *json != "null")
+    }
+
     /// All of them, with their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &'a str)> {
         self.0.iter().map(|(name, value)| (name.as_ref(), *value))

@@ -14,14 +14,15 @@ pub(super) fn steering(fields: &Fields<'_>) -> Steering {
             found.messages(param, &mut JsonCursor::new(json));
         }
     }
-    let template_kwargs = fields
-        .given("chat_template_kwargs")
-        .and_then(|json| Fields::parse(json).ok());
+    let template_kwargs: Vec<_> = fields
+        .every("chat_template_kwargs")
+        .filter_map(|json| Fields::parse(json).ok())
+        .collect();
     let is_given = |field: &str| match field.split_once('.') {
-        None => fields.given(field).is_some(),
+        None => fields.every(field).next().is_some(),
         Some(("chat_template_kwargs", member)) => template_kwargs
-            .as_ref()
-            .is_some_and(|kwargs| kwargs.given(member).is_some()),
+            .iter()
+            .any(|kwargs| kwargs.every(member).next().is_some()),
         Some(_) => field == PART_IDENTIFIER && found.has_identifier,
     };
     let mut steering_fields: Vec<_> = EngineKind::ALL
@@ -137,6 +138,22 @@ mod tests {
             found(r#"{"chat_template_kwargs":{"enable_thinking":false}}"#).0,
             [""; 0]
         );
+    }
+
+    #[test]
+    fn a_field_that_stands_twice_steers_whichever_of_them_counts() {
+        for body in [
+            r#"{"priority":null,"priority":-1}"#,
+            r#"{"priority":-1,"prior\u0069ty":null}"#,
+        ] {
+            assert_eq!(found(body).0, ["priority"], "{body}");
+        }
+        for body in [
+            r#"{"chat_template_kwargs":{},"chat_template_kwargs":{"chat_template":"x"}}"#,
+            r#"{"chat_template_kwargs":{"chat_template":null,"chat_template":"x"},"chat_template_kwargs":7}"#,
+        ] {
+            assert_eq!(found(body).0, ["chat_template_kwargs.chat_template"], "{body}");
+        }
     }
 
     #[test]
