@@ -152,6 +152,10 @@ impl Head {
             }
             head.length = Some(length);
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            // Of several codings some servers take the first, some the last, and some see none that they know.
+            if head.is_chunked || !value.eq_ignore_ascii_case(b"chunked") {
+                return None;
+            }
             head.is_chunked = true;
         }
         let is_framed_once = head.length.is_none() || !head.is_chunked;
@@ -260,6 +264,8 @@ mod tests {
             "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: +4\r\n\r\n",
             "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4, 4\r\n\r\n",
             "POST / HTTP/1.1\r\nhost: a\r\ncontent-length:\r\n\r\n",
+            "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: identity, chunked\r\n\r\n",
+            "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n",
             "POST / HTTP/1.1\r\nhost: a\r\nno colon\r\n\r\n",
         ] {
             for before in ["", GET] {
