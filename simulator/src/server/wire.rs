@@ -1,7 +1,7 @@
 //! Requests as clients write them; what is not named here is ignored, as vLLM ignores what it does not know.
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::error::ApiError;
@@ -19,9 +19,10 @@ pub(super) struct GenerateRequest {
     pub model: Option<String>,
     pub messages: Option<Vec<Message>>,
     pub prompt: Option<PromptInput>,
-    pub max_tokens: Option<u32>,
+    /// Whether it is written, and what; null is something else than nothing for completions.
+    #[serde(default, deserialize_with = "written")]
+    pub max_tokens: Option<Option<u32>>,
     pub max_completion_tokens: Option<u32>,
-    pub max_output_tokens: Option<u32>,
     pub min_tokens: Option<u32>,
     pub ignore_eos: Option<bool>,
     pub stop: Option<OneOrMany>,
@@ -40,6 +41,10 @@ pub(super) struct GenerateRequest {
     pub continue_final_message: Option<bool>,
     pub cache_salt: Option<String>,
     pub add_special_tokens: Option<bool>,
+}
+
+fn written<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Option<u32>>, D::Error> {
+    Option::deserialize(json).map(Some)
 }
 
 #[derive(Debug, Deserialize)]

@@ -108,17 +108,37 @@ async fn continuous_usage_counts_up() {
 }
 
 #[tokio::test]
-async fn the_largest_output_bound_counts() {
-    let engine = Engine::start(Profile::Instant).await;
-    let bounds = json!({ "max_tokens": 3, "max_completion_tokens": 9, "ignore_eos": true });
-    let answer = engine.chat(&chat("Tides", bounds)).await;
-    assert_eq!(
+async fn output_is_bounded_as_vllm_bounds_it() {
+    const CONTEXT: u64 = 2_000;
+    let engine = Engine::with(Profile::Instant, |options| options.context_tokens = Some(2_000)).await;
+    let written = async |path: &str, bounds: &Value| {
+        let mut body = chat("Tides", bounds.clone());
+        body["prompt"] = json!("Tides");
+        body["ignore_eos"] = json!(true);
+        let answer = engine.post(path, &body).await;
+        let usage = &answer.json()["usage"];
+        let is_full = usage["total_tokens"] == CONTEXT;
+        (!is_full).then(|| usage["completion_tokens"].as_u64().unwrap())
+    };
+    for (bounds, of_chat, of_completion) in [
+        (json!({}), None, Some(16)),
+        (json!({ "max_tokens": null, "max_output_tokens": 9 }), None, None),
         (
-            answer.json()["usage"]["completion_tokens"].as_u64(),
-            answer.finish_reason().as_str()
+            json!({ "max_tokens": 30, "max_completion_tokens": 9 }),
+            Some(9),
+            Some(30),
         ),
-        (Some(9), "length")
-    );
+        (
+            json!({ "max_tokens": 9, "max_completion_tokens": null }),
+            Some(9),
+            Some(9),
+        ),
+    ] {
+        assert_eq!(written("/v1/chat/completions", &bounds).await, of_chat, "{bounds}");
+        assert_eq!(written("/v1/completions", &bounds).await, of_completion, "{bounds}");
+    }
+    let bounded = engine.chat(&chat("Tides", json!({ "max_tokens": 3 }))).await;
+    assert_eq!(bounded.finish_reason(), "length");
     let longer = engine.chat(&chat("Tides", json!({ "min_tokens": 600 }))).await;
     assert!(longer.json()["usage"]["completion_tokens"].as_u64() >= Some(600));
 }

@@ -42,7 +42,7 @@ pub(super) fn plan(
     let stop = stops(request)?;
     let prompt_size = PromptSize {
         tokens: prompt_tokens,
-        default_output: None,
+        style: Style::Chat,
     };
     let limits = limits(request, &stop, shared.context_tokens, prompt_size)?;
     let called = called_tools(request, tools, messages)?;

@@ -15,9 +15,6 @@ use crate::server::record::Exchange;
 use crate::server::shared::{Shared, unix_seconds};
 use crate::server::wire::{GenerateRequest, Logprobs};
 
-/// Output tokens when a request names no limit, as with OpenAI.
-const DEFAULT_OUTPUT_TOKENS: u32 = 16;
-
 /// Plans the reply.
 pub(super) fn plan(
     shared: &Shared,
@@ -40,10 +37,9 @@ pub(super) fn plan(
     };
     let mut planned = Vec::with_capacity(prompts.len() * per_prompt as usize);
     for prompt in &prompts {
-        let default_output = Some(DEFAULT_OUTPUT_TOKENS);
         let prompt_size = PromptSize {
             tokens: prompt.tokens.len() as u32,
-            default_output,
+            style: Style::Completion,
         };
         let limits = limits(request, &stop, shared.context_tokens, prompt_size)?;
         for index in 0..per_prompt {

@@ -1,11 +1,14 @@
 //! How long an answer may become, and with what sampling: the request's numbers, checked.
 
+use super::plan::Style;
 use crate::language::answer::Limits;
 use crate::server::error::ApiError;
 use crate::server::wire::{GenerateRequest, Logprobs, OneOrMany};
 
 /// Most choices per prompt.
 const MOST_CHOICES: u32 = 128;
+/// Output tokens of a completion that names no bound, as with OpenAI; one that names null has none.
+const DEFAULT_OUTPUT_TOKENS: u32 = 16;
 
 /// Choices asked for per prompt.
 pub(super) fn choices(request: &GenerateRequest) -> Result<u32, ApiError> {
@@ -49,24 +52,31 @@ pub(super) fn stops(request: &GenerateRequest) -> Result<Vec<String>, ApiError> 
     Ok(stops)
 }
 
-/// The limits of one answer behind a prompt of so many tokens. `default` is what counts when the request names no
-/// limit; more than the context has room for is cut to that, as vLLM does it (`get_max_tokens`), unless it is more than
-/// the whole context (`TokenizeParams`).
+/// The bound that the request names or means, and its name: what vLLM reads of a chat and of a completion.
+fn asked(request: &GenerateRequest, style: Style) -> Option<(u32, &'static str)> {
+    let max_tokens = |bound| Some((bound, "max_tokens"));
+    match style {
+        Style::Chat => match request.max_completion_tokens {
+            Some(bound) => Some((bound, "max_completion_tokens")),
+            None => request.max_tokens.flatten().and_then(max_tokens),
+        },
+        Style::Completion => request
+            .max_tokens
+            .unwrap_or(Some(DEFAULT_OUTPUT_TOKENS))
+            .and_then(max_tokens),
+    }
+}
+
+/// The limits of one answer behind a prompt of so many tokens. Without one it may fill the context; more than that has
+/// room for is cut to that, as vLLM does it (`get_max_tokens`), unless it is more than the whole context
+/// (`TokenizeParams`).
 pub(super) fn limits<'a>(
     request: &GenerateRequest,
     stop: &'a [String],
     context: u32,
     prompt: PromptSize,
 ) -> Result<Limits<'a>, ApiError> {
-    let bounds = [
-        ("max_tokens", request.max_tokens),
-        ("max_completion_tokens", request.max_completion_tokens),
-        ("max_output_tokens", request.max_output_tokens),
-    ];
-    let asked = bounds
-        .into_iter()
-        .filter_map(|(param, bound)| Some((bound?, param)))
-        .max();
+    let asked = asked(request, prompt.style);
     if let Some((asked, param)) = asked
         && asked > context
     {
@@ -82,8 +92,7 @@ pub(super) fn limits<'a>(
         });
     }
     let room = context - prompt.tokens;
-    let asked = asked.map(|(asked, _)| asked).or(prompt.default_output);
-    let max_tokens = asked.map_or(room, |asked| asked.min(room));
+    let max_tokens = asked.map_or(room, |(asked, _)| asked.min(room));
     if max_tokens == 0 {
         return Err(ApiError::invalid(
             "max_tokens must be at least 1, got 0.".to_owned(),
@@ -109,6 +118,6 @@ pub(super) fn limits<'a>(
 pub(super) struct PromptSize {
     /// Its length.
     pub tokens: u32,
-    /// Output tokens when the request does not limit them; what the context leaves when absent.
-    pub default_output: Option<u32>,
+    /// What it is the prompt of.
+    pub style: Style,
 }
