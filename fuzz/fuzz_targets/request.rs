@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
-use tidegate_core::api::{Dialect, Endpoint};
+use tidegate_core::api::{Dialect, Endpoint, OutputLimit};
 use tidegate_core::config::EngineKind;
 use tidegate_core::ids::Tokens;
 
@@ -31,8 +31,17 @@ fuzz_target!(|bytes: &[u8]| {
             request.prompt_lengths(),
             request.truncation(),
         );
-        for (engine, room) in [(EngineKind::Vllm, Tokens(7)), (EngineKind::LlamaCpp, Tokens(u64::MAX))] {
-            let sent = request.body_for("served", engine, room);
+        for (engine, room, most) in [
+            (EngineKind::Vllm, u64::MAX, None),
+            (EngineKind::Tgi, 7, Some(Tokens(5))),
+            (EngineKind::LlamaCpp, 7, None),
+        ] {
+            let limit = OutputLimit {
+                room: Tokens(room),
+                surely_left: Tokens(room),
+                most,
+            };
+            let sent = request.body_for("served", engine, &limit);
             let sent: Value = serde_json::from_slice(&sent).expect("what is sent is JSON");
             assert_eq!(sent["model"], "served");
             assert_eq!(unchanged(sent), unchanged(came.clone()));
@@ -49,11 +58,12 @@ fn unchanged(mut body: Value) -> Value {
     body
 }
 
-const CHANGED: [&str; 6] = [
+const CHANGED: [&str; 7] = [
     "model",
     "stream_options",
     "max_tokens",
     "max_completion_tokens",
     "max_output_tokens",
+    "n_predict",
     "n",
 ];

@@ -36,6 +36,8 @@ pub const X_MODEL: HeaderName = HeaderName::from_static("x-tidegate-model");
 pub const X_TIER: HeaderName = HeaderName::from_static("x-tidegate-tier");
 /// How many tokens the prompt is.
 pub const X_PROMPT_TOKENS: HeaderName = HeaderName::from_static("x-tidegate-prompt-tokens");
+/// The bound on each answer's tokens that the tenant's budgets set, where it is the least.
+pub const X_MAX_TOKENS: HeaderName = HeaderName::from_static("x-tidegate-max-tokens");
 /// The version of the configuration.
 pub const X_CONFIG: HeaderName = HeaderName::from_static("x-tidegate-config");
 /// The headers of answers that a page of another origin may read, beyond those that every page may.
@@ -43,7 +45,7 @@ pub const EXPOSED: HeaderValue = HeaderValue::from_static(
     "x-request-id, retry-after, retry-after-ms, x-should-retry, server-timing, x-ratelimit-limit-requests, \
      x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, \
      x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, x-tidegate-cache, x-tidegate-cluster, x-tidegate-model, \
-     x-tidegate-tier, x-tidegate-prompt-tokens, x-tidegate-config",
+     x-tidegate-tier, x-tidegate-prompt-tokens, x-tidegate-max-tokens, x-tidegate-config",
 );
 
 #[cfg(test)]
@@ -67,6 +69,7 @@ mod tests {
             X_MODEL,
             X_TIER,
             X_PROMPT_TOKENS,
+            X_MAX_TOKENS,
             X_CONFIG,
         ];
         let all: Vec<_> = single.into_iter().chain(RATE_REQUESTS).chain(RATE_TOKENS).collect();

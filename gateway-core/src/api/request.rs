@@ -6,13 +6,14 @@ use bytes::Bytes;
 
 use super::cache_salt::CacheSalt;
 use super::endpoint::{Dialect, Endpoint};
+use super::json_cursor::JsonCursor;
 use super::json_edits::{Edit, spliced};
 use super::json_fields::FieldSpans;
+use super::output_bound::{OutputLimit, WrittenBound};
 use super::prompt::{Input, PromptSource, UnreadablePrompt, only_engine_knows};
 use super::request_error::RequestError;
 use super::steering::Steering;
 use crate::config::{EngineKind, Model};
-use crate::ids::Tokens;
 
 /// A request to generate: the body as it came, and what the gateway has read of it.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub struct Generation {
     pub include_usage: bool,
     /// Most output tokens that the client allows, in each choice.
     pub max_output: Option<u64>,
+    /// Fewest output tokens that the client wants, in each choice.
+    pub min_output: u64,
     /// How many answers the client wants; at least 1.
     pub choices: u64,
     /// From how many answers an engine is to choose them; no fewer.
@@ -46,11 +49,8 @@ pub struct Generation {
     pub(super) spans: FieldSpans,
     /// Where in the body the model's name stands.
     pub(super) model_span: Range<usize>,
-    /// Every bound on output tokens that the client names, and where in the body it stands: engines differ in which of
-    /// them counts.
-    pub(super) bounds: Vec<(u64, Range<usize>)>,
-    /// The parameters that bound the answer by -1, and where in the body that stands.
-    pub(super) minus_one: Vec<(&'static str, Range<usize>)>,
+    /// Every bound on output tokens that the client names: engines differ in which of them counts.
+    pub(super) bounds: Vec<WrittenBound>,
     /// What every engine is told otherwise: how many answers are wanted, without a fraction, and, where a stream is asked
     /// for, that and the usage at its end.
     pub(super) edits: Vec<Edit<'static>>,
@@ -136,6 +136,20 @@ impl Generation {
         }
     }
 
+    /// How many prompts there are, at least 1. They are counted as they stand, whatever is in them.
+    pub fn prompts(&self) -> u64 {
+        let json = self.prompt_json().next().filter(|_| self.endpoint != Endpoint::Chat);
+        let mut cursor = JsonCursor::new(json.and_then(|json| std::str::from_utf8(json).ok()).unwrap_or_default());
+        let mut prompts = 0;
+        if cursor.enter(b'[') {
+            // A number is a token of the only one.
+            while cursor.next() && cursor.pass().starts_with(['"', '[']) {
+                prompts += 1;
+            }
+        }
+        prompts.max(1)
+    }
+
     /// What makes the prompt, read for counting it.
     ///
     /// # Errors
@@ -150,46 +164,30 @@ impl Generation {
     /// # Errors
     /// When an answer is bounded by -1, and not all of them take that for no bound.
     pub fn check_for(&self, model: &Model) -> Result<(), RequestError> {
-        let all_know = || {
-            let mut engines = model.serving.iter().map(|serving| serving.cluster.engine);
-            engines.all(EngineKind::takes_minus_one_for_no_bound)
-        };
-        match self.minus_one.first() {
-            Some((param, _)) if !all_know() => Err(RequestError::WrongType {
+        let mut engines = model.serving.iter().map(|serving| serving.cluster.engine);
+        match engines.find_map(|engine| self.unknown_minus_one(engine)) {
+            Some(param) => Err(RequestError::WrongType {
                 param,
                 expected: BOUND_EXPECTED,
             }),
-            Some(_) | None => Ok(()),
+            None => Ok(()),
         }
     }
 
-    /// The body for an engine: its own name of the model, counts without a fraction, no bound on output beyond the `room`
-    /// that the model's context has for it, the tenant's salt for prefixes where the engine knows salts and, where a stream
-    /// is asked for, that and the usage at its end. All else is as the client sent it, byte for byte; but a bound of -1 is left out for engines that know none, which a lower tier may
-    /// come to.
-    pub fn body_for(&self, served_name: &str, engine: EngineKind, room: Tokens) -> Bytes {
+    /// The body for an engine: its own name of the model, counts without a fraction, a bound on output where the answer
+    /// would otherwise become longer than the `limit`, the tenant's salt for prefixes where the engine knows salts and,
+    /// where a stream is asked for, that and the usage at its end. All else is as the client sent it, byte for byte; but a
+    /// bound of -1 is left out for engines that know none, which a lower tier may come to.
+    pub fn body_for(&self, served_name: &str, engine: EngineKind, limit: &OutputLimit) -> Bytes {
         let renamed = (served_name != self.model).then(|| (self.model_span.clone(), quoted(served_name).into()));
         let mut edits: Vec<_> = renamed.into_iter().chain(self.edits.iter().cloned()).collect();
-        edits.extend(self.bounds_cut_to(room));
+        edits.extend(self.bound_edits(engine, limit));
         edits.extend(self.cache_salt.edit(engine, self.endpoint));
-        if !engine.takes_minus_one_for_no_bound() {
-            edits.extend(self.minus_one.iter().map(|(_, span)| (span.clone(), "null".into())));
-        }
         if edits.is_empty() {
             return self.body.clone();
         }
         edits.sort_by_key(|(span, _)| span.start);
         spliced(&self.body, &edits).into()
-    }
-
-    fn bounds_cut_to(&self, room: Tokens) -> impl Iterator<Item = Edit<'static>> {
-        let generates = self.endpoint.generates();
-        let bounds = self.bounds.iter().filter(move |_| generates);
-        bounds.filter_map(move |(bound, span)| {
-            let told = room.0.min(*bound).to_string();
-            let is_written_so = self.body.get(span.clone()) == Some(told.as_bytes());
-            (!is_written_so).then(|| (span.clone(), told.into()))
-        })
     }
 }
 

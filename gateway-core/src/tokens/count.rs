@@ -244,17 +244,30 @@ pub fn count_of_estimate(estimate: Estimate, context: Tokens, request: &Generati
         basis: Basis::Estimated { error },
         at_least,
         room: Tokens(context.0.saturating_sub(at_least.0)),
-        answers: answers(request, 1),
+        answers: answers(request, request.prompts()),
     }
 }
 
 impl Count {
-    /// Output to expect of all answers, those included that are made only to choose from. One is taken to be as long as its bound and the context allow, but no longer than
-    /// `expected` tokens: bounds are mostly set far above what comes.
+    /// Output to expect of all answers, those included that are made only to choose from. One is taken to be as long as
+    /// its bound and the context allow, but no longer than `expected` tokens: bounds are mostly set far above what comes.
     pub fn expected_output(&self, request: &Generation, expected: u64) -> Tokens {
         let each = request.max_output.unwrap_or(u64::MAX).min(expected).min(self.room.0);
-        let made = self.answers / request.choices * request.best_of;
-        Tokens(each.saturating_mul(made))
+        Tokens(each.saturating_mul(self.answers_made(request)))
+    }
+
+    /// Answers that are made, those included that are made only to choose from.
+    pub(super) fn answers_made(&self, request: &Generation) -> u64 {
+        self.answers / request.choices * request.best_of
+    }
+
+    /// What the model's context leaves for an answer also where the prompt is half as long again as it was estimated.
+    pub fn surely_left(&self) -> Tokens {
+        if self.basis.is_exact() {
+            return self.room;
+        }
+        let context = self.room + self.at_least;
+        Tokens(context.0.saturating_sub(self.prompt.0.saturating_mul(3) / 2))
     }
 }
 

@@ -9,6 +9,7 @@ mod encode;
 mod estimate;
 mod model_corrections;
 mod output_counter;
+mod output_terms;
 mod recent_tenants;
 mod scripts;
 mod streaming_count;
@@ -22,6 +23,7 @@ pub use count::{Basis, Count, Measured, Prompts, Unmeasured, count_of_estimate, 
 pub use estimate::{Estimate, Estimator};
 pub use model_corrections::{Lesson, ModelCorrections, Reports};
 pub use output_counter::OutputCounter;
+pub use output_terms::{OutputPolicy, OutputTerms};
 pub use recent_tenants::RecentTenants;
 pub use scripts::Scripts;
 pub use streaming_count::StreamingCount;

@@ -95,10 +95,13 @@ max_running = 1_000_000
         .map(|region| format!("{{ cluster = \"c{region}\" }}"))
         .collect();
     text + &format!(
-        "[[models]]\nname = \"model\"\ncontext_length = 8192\nserving = [{}]\n",
+        "[[models]]\nname = \"model\"\ncontext_length = {CONTEXT}\nserving = [{}]\n",
         serving.join(", ")
     )
 }
+
+/// The model's context, in tokens.
+pub const CONTEXT: u64 = 100_000;
 
 /// As many clusters, each in a region of its own.
 const REGIONS: usize = 8;

@@ -52,7 +52,7 @@ pub fn engines(audit: &Rc<RefCell<Audit>>, answers: Answers, seed: u64) -> Engin
 }
 
 /// An answer whose usage costs that much.
-fn answer(prompt: u64, takes: u64) -> Response<BodyStream> {
+pub fn answer(prompt: u64, takes: u64) -> Response<BodyStream> {
     let completion = takes.saturating_sub(prompt);
     let cached = prompt.saturating_sub(takes);
     let usage = json!({

@@ -6,6 +6,7 @@ mod audit;
 mod clocks;
 mod config;
 mod crowd;
+mod debt;
 mod engine;
 mod fleet;
 mod properties;

@@ -176,7 +176,7 @@ fn the_largest_of_the_bounds_on_output_counts() {
 #[test]
 fn what_is_expected_of_answers_is_learned() {
     let mut world = World::new(&limited("tokens_per_minute = 1_000_000"), taking(10, 0, 20));
-    let body = json!({"model": "big", "prompt": [1]}).to_string();
+    let body = ask(1, 300);
     for _ in 0..40 {
         post(&mut world, &body);
         world.pass(Duration::from_secs(1));
@@ -187,6 +187,105 @@ fn what_is_expected_of_answers_is_learned() {
         (1_000_000 - 30..1_000_000).contains(&left),
         "one and about twenty are reserved: {left}"
     );
+}
+
+/// The bounds on output that engines were told, in a world whose budget has these limits, for what is asked for.
+fn bounds_told(limits: &str, path: &str, bodies: &[Value]) -> Vec<(Value, String)> {
+    let mut world = World::new(&limited(limits), taking(2, 0, 3));
+    let told = |body: &Value| {
+        let response = world.post_as("key-of-payer", path, &body.to_string());
+        assert_eq!(response.status(), 200, "{body}");
+        let sent: Value = serde_json::from_str(&world.sent().last().unwrap().1).unwrap();
+        world.pass(Duration::from_secs(60));
+        (
+            sent["max_tokens"].clone(),
+            header(&response, "x-tidegate-max-tokens").to_owned(),
+        )
+    };
+    bodies.iter().map(told).collect()
+}
+
+#[test]
+fn what_sets_no_bound_is_given_one_and_its_client_is_told() {
+    let of = |limits: &str, more: Value| {
+        let mut body = json!({"model": "big", "messages": [{"role": "user", "content": "hi"}]});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        bounds_told(limits, CHAT, &[body]).remove(0)
+    };
+    let given = |bound: u64| (json!(bound), bound.to_string());
+    let short = "tokens_per_minute = 100_000\n[estimates]\noutput_tokens = 100";
+    for more in [
+        json!({}),
+        json!({"max_tokens": null, "ignore_eos": true}),
+        json!({"n": 3, "min_tokens": 5}),
+    ] {
+        assert_eq!(of(short, more.clone()), given(2_048), "{more}");
+    }
+    let steep = "tokens_per_minute = 100_000\n[estimates]\noutput_tokens = 1_500\noutput_multiple = 2";
+    assert_eq!(of(steep, json!({})), given(3_000));
+    assert_eq!(of(steep, json!({"min_tokens": 1_700})), given(3_400));
+    let embeddings = json!({"model": "big", "input": "hi"});
+    assert_eq!(
+        bounds_told(steep, "/v1/embeddings", &[embeddings])[0],
+        (Value::Null, String::new())
+    );
+    // Whose context is what ends it, or the client's own bound.
+    let none = |told: Value| (told, String::new());
+    let ample = "tokens_per_minute = 100_000";
+    assert_eq!(of(ample, json!({})), none(Value::Null));
+    assert_eq!(of("requests_per_minute = 100", json!({})), none(Value::Null));
+    assert_eq!(of(steep, json!({"max_tokens": 5_000})), none(json!(5_000)));
+    // No more than the budget can have at once; for the client's own bound so much is held that it stands.
+    assert_eq!(of("tokens_per_minute = 3_000", json!({"n": 4})).0, json!(2_048));
+    let day = "tokens_per_minute = 100_000\ntokens_per_day = 5_000";
+    let told: u64 = of(day, json!({})).1.parse().unwrap();
+    assert!((4_900..5_000).contains(&told), "{told}");
+    let small = "tokens_per_minute = 200\n[estimates]\noutput_tokens = 10";
+    let told: u64 = of(small, json!({"max_tokens": 8_000})).1.parse().unwrap();
+    assert!((2_500..3_200).contains(&told), "{told}");
+}
+
+#[test]
+fn completions_keep_their_engines_default_and_the_least_of_several_budgets_counts() {
+    let ample = "tokens_per_minute = 100_000";
+    let bodies = [
+        json!({"model": "big", "prompt": [1]}),
+        json!({"model": "big", "prompt": [1], "max_tokens": null}),
+        json!({"model": "big", "prompt": [1], "max_completion_tokens": 5}),
+    ];
+    let told: Vec<_> = bounds_told(ample, "/v1/completions", &bodies)
+        .into_iter()
+        .map(|told| told.0)
+        .collect();
+    assert_eq!(told, [Value::Null, Value::Null, json!(5)]);
+    let two = "tokens_per_minute = 100_000\n[[tenants.budgets]]\nname = \"small\"\ntokens_per_minute = 4_000";
+    assert_eq!(bounds_told(two, "/v1/completions", &bodies[1..2])[0].0, json!(3_999));
+}
+
+#[test]
+fn as_much_is_held_for_a_bound_of_the_clients_own_that_it_stands() {
+    let mut world = World::new(
+        &limited("tokens_per_minute = 10_000\n[estimates]\noutput_tokens = 100"),
+        taking(1, 0, 1),
+    );
+    for (body, held) in [
+        (ask(1, 8_000), 500),
+        (
+            json!({"model": "big", "prompt": [1], "max_tokens": 8_000, "min_tokens": 600}).to_string(),
+            600,
+        ),
+        (
+            json!({"model": "big", "prompt": [[1], [2]], "max_tokens": 8_000, "n": 2}).to_string(),
+            4 * 500 + 1,
+        ),
+        (json!({"model": "big", "prompt": ["a", "b", "c"]}).to_string(), 3 * 128),
+    ] {
+        let response = post(&mut world, &body);
+        let left = figure(&response, "x-ratelimit-remaining-tokens");
+        let prompt = 10_000 - left - held;
+        assert!((1..30).contains(&prompt), "{body}: {left}");
+        world.pass(Duration::from_secs(60));
+    }
 }
 
 /// A world whose engine streams one token and is silent then, and its stream.

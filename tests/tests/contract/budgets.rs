@@ -13,7 +13,7 @@ use tidegate_tests::scripted::Script;
 use tidegate_tests::world::{World, key};
 
 use crate::sdk::{passes, programs};
-use crate::support::{assert_error_object, chunk, eventually};
+use crate::support::{assert_error_object, chunk, eventually, with};
 
 pub static BUDGETS: LazyLock<World> =
     LazyLock::new(|| World::start_or_exit("budgets", include_str!("../../worlds/budgets.toml"), FRANKFURT, &[]));
@@ -142,6 +142,41 @@ fn what_an_answer_takes_beyond_its_reservation_has_to_be_repaid() {
         took >= Duration::from_millis(990),
         "2,000 of 1,000 tokens were taken, 1,000 come in a second: {took:?}"
     );
+}
+
+#[test]
+fn an_answer_that_nothing_ends_is_given_a_bound_and_its_client_is_told() {
+    for (marker, path, bounds) in [
+        ("greedy chat", "/v1/chat/completions", json!({})),
+        (
+            "greedy stream",
+            "/v1/chat/completions",
+            json!({"stream": true, "stream_options": {"include_usage": true}, "max_tokens": null}),
+        ),
+        ("greedy completion", "/v1/completions", json!({"max_tokens": null})),
+    ] {
+        let messages = json!([{"role": "user", "content": marker}]);
+        let body = json!({"model": "sim", "messages": messages, "prompt": marker, "ignore_eos": true});
+        let request = Request::post(path, with(body, bounds).to_string()).key(&key("greedy"));
+        let mut answer = None;
+        eventually("what the one before it owes is repaid", || {
+            let response = BUDGETS.send(&request);
+            answer = Some(response).filter(|response| response.status == 200);
+            answer.is_some()
+        });
+        let Some(answer) = answer else { continue };
+        let told = figure(&answer, "x-tidegate-max-tokens");
+        assert!(
+            (2_048..3_000).contains(&told),
+            "no more than it can have at once: {told}"
+        );
+        assert!(answer.text().contains(r#""finish_reason":"length""#), "{marker}");
+        let usage_told = format!(r#""completion_tokens":{told}"#);
+        assert!(answer.text().contains(&usage_told), "{marker}: {}", answer.text());
+        eventually("it is paid for", || usage("greedy")["tokens"]["held"] == 0);
+    }
+    let spent = usage("greedy")["tokens"]["spent"].as_u64().unwrap_or(0);
+    assert!((3 * 2_048..3 * 3_000).contains(&spent), "{spent}");
 }
 
 #[test]

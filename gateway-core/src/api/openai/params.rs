@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use crate::api::json_cursor::{JsonCursor, string};
-use crate::api::json_fields::Fields;
+use crate::api::json_fields::{Fields, span_within};
+use crate::api::output_bound::{BoundValue, WrittenBound};
 use crate::api::request::BOUND_EXPECTED;
 use crate::api::request_error::RequestError;
 
@@ -54,21 +55,31 @@ impl<'a> Params<'_, 'a> {
         }
     }
 
-    /// Every bound on output tokens, and as it was written.
-    pub fn output_bounds(&self) -> Result<OutputBounds<'a>, RequestError> {
-        let mut bounds = OutputBounds::default();
-        for param in OUTPUT_BOUNDS {
-            let Some(json) = self.fields.given(param) else { continue };
-            match Whole::read(json) {
-                Some(Whole::Count(count)) => bounds.counts.push((count, json)),
-                Some(Whole::MinusOne) => bounds.minus_one.push((param, json)),
-                None => {
-                    let expected = BOUND_EXPECTED;
-                    return Err(RequestError::WrongType { param, expected });
-                }
-            }
+    /// Every bound on output tokens that is written in `text`, from which the fields were read.
+    pub fn output_bounds(&self, text: &str) -> Result<Vec<WrittenBound>, RequestError> {
+        let expected = BOUND_EXPECTED;
+        let written = OUTPUT_BOUNDS
+            .iter()
+            .filter_map(|param| Some((*param, self.fields.get(param)?)));
+        let bound = |(param, json)| {
+            let value = match Whole::read(json) {
+                Some(Whole::Count(count)) => BoundValue::Count(count),
+                Some(Whole::MinusOne) => BoundValue::MinusOne,
+                None if json == "null" => BoundValue::Null,
+                None => return Err(RequestError::WrongType { param, expected }),
+            };
+            let span = span_within(text, json);
+            Ok(WrittenBound { param, value, span })
+        };
+        written.map(bound).collect()
+    }
+
+    /// A whole number; none where there is something else, which engines refuse.
+    pub fn count(&self, param: &str) -> Option<u64> {
+        match Whole::read(self.fields.get(param)?)? {
+            Whole::Count(count) => Some(count),
+            Whole::MinusOne => None,
         }
-        Ok(bounds)
     }
 
     /// How many answers are wanted, or made to choose from; one where the request does not say.
@@ -110,15 +121,6 @@ impl<'a> Params<'_, 'a> {
     }
 }
 
-/// What a request says of how long an answer may be.
-#[derive(Debug, Default)]
-pub(in crate::api) struct OutputBounds<'a> {
-    /// Every number of tokens, and as it is written.
-    pub counts: Vec<(u64, &'a str)>,
-    /// Parameters that say -1, as they are written.
-    pub minus_one: Vec<(&'static str, &'a str)>,
-}
-
 /// A whole number as JSON has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Whole {
@@ -157,8 +159,8 @@ fn role<'a>(cursor: &mut JsonCursor<'a>) -> Option<Cow<'a, str>> {
     role.filter(|_| count == 1)
 }
 
-/// The parameters that bound an answer's tokens.
-const OUTPUT_BOUNDS: [&str; 3] = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
+/// The parameters that bound an answer's tokens, to one engine or another.
+const OUTPUT_BOUNDS: [&str; 4] = ["max_tokens", "max_completion_tokens", "max_output_tokens", "n_predict"];
 /// The largest number up to which a double holds every whole one: 2^53.
 const LARGEST_WHOLE: f64 = 9_007_199_254_740_992.0;
 /// What vLLM takes unless it is told otherwise (`VLLM_MAX_N_SEQUENCES`); OpenAI takes 128.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::params::{OutputBounds, Params};
+use super::params::Params;
 use super::steering::steering;
 use super::whole_only::asked_as;
 use crate::api::cache_salt::CacheSalt;
@@ -12,6 +12,7 @@ use crate::api::endpoint::Endpoint;
 use crate::api::json_cursor::{nests_deeper_than, string};
 use crate::api::json_edits::{Edit, appended};
 use crate::api::json_fields::{Fields, span_within};
+use crate::api::output_bound::{BoundValue, WrittenBound};
 use crate::api::prompt::PROMPT_PARAMS;
 use crate::api::request::{AskedAs, Generation, Prompt};
 use crate::api::request_error::RequestError;
@@ -28,7 +29,7 @@ pub fn decode(endpoint: Endpoint, body: Bytes, nesting: usize) -> Result<Generat
         Some(options) => Params { fields: options }.optional::<bool>("include_usage", "a boolean")?,
         None => None,
     };
-    let OutputBounds { counts, minus_one } = params.output_bounds()?;
+    let bounds = params.output_bounds(text)?;
     let choices = params.answers("n")?;
     let best_of = params.answers("best_of")?;
     let model = params.required::<String>("model", "a string")?;
@@ -53,15 +54,9 @@ pub fn decode(endpoint: Endpoint, body: Bytes, nesting: usize) -> Result<Generat
         stream,
         asked_as,
         include_usage: include_usage.unwrap_or(false),
-        max_output: counts
-            .iter()
-            .map(|(bound, _)| *bound)
-            .max()
-            .filter(|_| minus_one.is_empty()),
-        bounds: counts
-            .into_iter()
-            .map(|(bound, json)| (bound, span_within(text, json)))
-            .collect(),
+        max_output: largest(&bounds),
+        min_output: params.count("min_tokens").unwrap_or(0),
+        bounds,
         choices,
         best_of: best_of.max(choices),
         prompt,
@@ -70,13 +65,24 @@ pub fn decode(endpoint: Endpoint, body: Bytes, nesting: usize) -> Result<Generat
         cache_salt,
         spans,
         model_span: model_span.unwrap_or_default(),
-        minus_one: minus_one
-            .into_iter()
-            .map(|(param, json)| (param, span_within(text, json)))
-            .collect(),
         edits,
         body,
     })
+}
+
+/// The largest bound, where none says that there is none.
+fn largest(bounds: &[WrittenBound]) -> Option<u64> {
+    let bounded = |bound: &WrittenBound| match bound.value {
+        BoundValue::Count(count) => Some(Some(count)),
+        BoundValue::MinusOne => Some(None),
+        BoundValue::Null => None,
+    };
+    bounds
+        .iter()
+        .filter_map(bounded)
+        .collect::<Option<Vec<_>>>()?
+        .into_iter()
+        .max()
 }
 
 /// A body as text, and the fields of the object that it is.
@@ -196,6 +202,8 @@ const READ: &[&str] = &[
     "max_tokens",
     "max_completion_tokens",
     "max_output_tokens",
+    "n_predict",
+    "min_tokens",
     "n",
     "best_of",
     "tools",
@@ -209,6 +217,7 @@ const PROMPT_HEAD_BYTES: usize = 4_096;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::OutputLimit;
     use crate::config::EngineKind;
     use crate::ids::Tokens;
 
@@ -216,18 +225,18 @@ mod tests {
         decode(Endpoint::Chat, Bytes::copy_from_slice(body.as_bytes()), 32)
     }
 
-    fn sent_to(engine: EngineKind, body: &str) -> String {
-        let request = chat(body).unwrap();
-        String::from_utf8(request.body_for("served", engine, Tokens(u64::MAX)).to_vec()).unwrap()
+    fn sent_with_room(engine: EngineKind, body: &str, room: Tokens) -> String {
+        let limit = OutputLimit {
+            room,
+            surely_left: room,
+            most: None,
+        };
+        let sent = chat(body).unwrap().body_for("served", engine, &limit);
+        String::from_utf8(sent.to_vec()).unwrap()
     }
 
     fn sent(body: &str) -> String {
-        sent_to(EngineKind::Vllm, body)
-    }
-
-    fn sent_with_room(body: &str, room: Tokens) -> String {
-        let request = chat(body).unwrap();
-        String::from_utf8(request.body_for("served", EngineKind::Vllm, room).to_vec()).unwrap()
+        sent_with_room(EngineKind::Vllm, body, Tokens(u64::MAX))
     }
 
     const MESSAGES: &str = r#""messages":[{"role":"user","content":"hi"}]"#;
@@ -294,7 +303,8 @@ mod tests {
             );
             let request = chat(&body).unwrap();
             assert_eq!(request.max_output, None);
-            assert_eq!(sent_to(EngineKind::LlamaCpp, &body), body);
+            let to_llama_cpp = sent_with_room(EngineKind::LlamaCpp, &body, Tokens(37));
+            assert_eq!(to_llama_cpp, body);
             assert_eq!(sent(&body), body.replace(written, "null"));
         }
     }
@@ -336,7 +346,7 @@ mod tests {
         };
         for (written, expected) in [((1, 37), (1, 37)), ((38, 37), (37, 37)), ((u64::MAX, 1_000), (37, 37))] {
             assert_eq!(
-                sent_with_room(&body(written.0, written.1), Tokens(37)),
+                sent_with_room(EngineKind::Vllm, &body(written.0, written.1), Tokens(37)),
                 body(expected.0, expected.1).replacen("\"m\"", "\"served\"", 1)
             );
         }

@@ -333,6 +333,18 @@ impl LeaseCache {
         self.terms.map(|terms| terms.limits)
     }
 
+    /// The most tokens that one request may have now, where that share is kept for others: `limits` hold until the cell was
+    /// first asked. `None` where tokens have no limit.
+    pub fn most_for_one(&self, limits: &BudgetLimits, headroom_percent: u8) -> Option<u64> {
+        let limits = self.limits().unwrap_or(*limits);
+        let of_day = self.terms.filter(|_| limits.tokens_per_day.is_some());
+        let of_day = of_day.map_or(u64::MAX, |terms| {
+            terms.left.day_tokens.saturating_add(self.held().tokens)
+        });
+        let most = limits.most_for_one(headroom_percent).min(of_day);
+        limits.bounds_tokens().then_some(most)
+    }
+
     /// Tokens that were spent here beyond all that was granted.
     pub fn debt(&self) -> u64 {
         self.tokens.account.available().min(0).unsigned_abs()

@@ -134,8 +134,11 @@ pub(super) fn streams(root: &Root) -> Option<Streams> {
 
 /// `[estimates]`.
 pub(super) fn estimates(root: &Root) -> Option<Estimates> {
-    let output = *value(&value(&root.estimates)?.output_tokens)?;
-    Some(Estimates { output })
+    let written = value(&root.estimates)?;
+    Some(Estimates {
+        output: *value(&written.output_tokens)?,
+        output_multiple: *value(&written.output_multiple)?,
+    })
 }
 
 /// `[permits]`.

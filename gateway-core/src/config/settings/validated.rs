@@ -60,11 +60,13 @@ pub struct Streams {
     pub heartbeat: Duration,
 }
 
-/// What is expected where nothing is known.
+/// How long answers are taken to become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Estimates {
     /// Output tokens to expect of a request that sets no bound; at least 1.
     pub output: Tokens,
+    /// How many times the output that its budgets hold for it an answer may take; 1 to 1,000.
+    pub output_multiple: u64,
 }
 
 /// Permits: who runs on which replica, as clusters' cells count it.

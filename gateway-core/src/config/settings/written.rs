@@ -71,10 +71,12 @@ section! {
 }
 
 section! {
-    /// What is expected where nothing is known.
+    /// How long answers are taken to become.
     Estimates {
         /// Output tokens to expect of a request that sets no bound.
         output_tokens: Limit<Tokens, 512, 1, 1_000_000>,
+        /// How many times the output that its budgets hold for it an answer may take.
+        output_multiple: Limit<u64, 16, 1, 1_000>,
     }
 }
 

@@ -12,6 +12,8 @@ pub(in crate::pipeline) enum ServedBy {
         prompt: Tokens,
         /// Whether that is what the engine will report.
         is_exact: bool,
+        /// The bound on each answer that the tenant's budgets set, where it is the least.
+        budgeted: Option<Tokens>,
     },
     Canned,
 }

@@ -47,8 +47,9 @@ fn upstream_request<P: Platform>(
 ) -> Result<UpstreamRequest, AttemptError> {
     let Order { exchange, request, .. } = order;
     let accept = request.dialect().content_type(request.asked_as == AskedAs::Stream);
-    let (serving, room) = (target.serving, target.count.room);
-    let body = request.body_for(&serving.served_name, serving.cluster.engine, room);
+    let serving = target.serving;
+    let limit = order.output_limit(target.count);
+    let body = request.body_for(&serving.served_name, serving.cluster.engine, &limit);
     let mut upstream = Request::new(body);
     *upstream.method_mut() = Method::POST;
     *upstream.uri_mut() =

@@ -97,7 +97,7 @@ impl<P: Platform> Walk<P> {
                     .gateway
                     .blamed
                     .on_served(&target.serving.cluster.name);
-                Ok(answered(answer, target))
+                Ok(answered(&self.order, answer, target))
             }
             Err(Failed { replica, error }) => {
                 let cluster = &target.serving.cluster;
@@ -199,13 +199,15 @@ impl<P: Platform> Walk<P> {
     }
 }
 
-fn answered<P: Platform>(answer: UpstreamAnswer<P>, target: &Target<'_>) -> Answered<P> {
+fn answered<P: Platform>(order: &Order<P>, answer: UpstreamAnswer<P>, target: &Target<'_>) -> Answered<P> {
+    let limit = order.output_limit(target.count);
     let served_by = ServedBy::Engine {
         cluster: target.serving.cluster.name.clone(),
         model: target.model.name.clone(),
         tier: target.tier,
         prompt: target.count.prompt,
         is_exact: target.count.basis.is_exact(),
+        budgeted: order.request.budgeted(target.serving.cluster.engine, &limit),
     };
     Answered { served_by, answer }
 }

@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use super::count::Counts;
 use super::plan::Plan;
-use crate::api::Generation;
+use crate::api::{Generation, OutputLimit};
 use crate::auth::Caller;
 use crate::config::Model;
+use crate::ids::Tokens;
 use crate::pipeline::context::Exchange;
 use crate::pipeline::leases::Reservation;
 use crate::platform::Platform;
 use crate::time::Timestamp;
+use crate::tokens::Count;
 
 /// An order. Everything from the first attempt to the last byte works on it, and on nothing that was before it.
 #[derive(Debug)]
@@ -31,4 +33,17 @@ pub(in crate::pipeline) struct Order<P: Platform> {
     pub deadline: Timestamp,
     /// What it has reserved of its tenant's budgets. It is settled when the order is dropped, if not before.
     pub reservation: Reservation<P>,
+    /// Most output tokens of each answer that these budgets bear; `None` where none bounds tokens.
+    pub most_output: Option<Tokens>,
+}
+
+impl<P: Platform> Order<P> {
+    /// What bounds its answers, besides its client, at a model for which it has that count.
+    pub fn output_limit(&self, count: &Count) -> OutputLimit {
+        OutputLimit {
+            room: count.room,
+            surely_left: count.surely_left(),
+            most: self.most_output,
+        }
+    }
 }

@@ -5,10 +5,11 @@ use std::rc::Rc;
 
 use super::{Counted, Decoded, Order, Planned};
 use crate::budget::BudgetError;
+use crate::ids::Tokens;
 use crate::pipeline::context::Exchange;
 use crate::pipeline::leases::{LeaseClient, Reservation};
 use crate::platform::Platform;
-use crate::tokens::Count;
+use crate::tokens::{Count, OutputPolicy};
 
 /// Reserves in one budget after the other. What is held in those before one that refuses goes back.
 ///
@@ -21,7 +22,7 @@ pub(in crate::pipeline) async fn reserve<P: Platform>(
 ) -> Result<Order<P>, BudgetError> {
     let Planned { counted, plan } = planned;
     let Counted { decoded, counts } = counted;
-    reserve_in_all(exchange, &decoded, &counts.asked_for, &mut reservation).await?;
+    let most_output = reserve_in_all(exchange, &decoded, &counts.asked_for, &mut reservation).await?;
     exchange.rates.set(reservation.rates());
     let Decoded { caller, model, request } = decoded;
     Ok(Order {
@@ -33,25 +34,41 @@ pub(in crate::pipeline) async fn reserve<P: Platform>(
         plan,
         deadline: exchange.arrived + exchange.config.timeouts.deadline,
         reservation,
+        most_output,
     })
 }
 
+/// The reservations, and the most that each answer may take.
 async fn reserve_in_all<P: Platform>(
     exchange: &Rc<Exchange<P>>,
     decoded: &Decoded,
     count: &Count,
     reservation: &mut Reservation<P>,
-) -> Result<(), BudgetError> {
+) -> Result<Option<Tokens>, BudgetError> {
     let Decoded { caller, model, request } = decoded;
+    let config = &exchange.config;
+    let headroom_percent = config.headroom.percent(caller.priority);
+    let mut most_output = None;
     for budget in &caller.tenant.budgets {
         if !budget.covers(&model.name) {
             continue;
         }
         let client = LeaseClient::new(exchange, budget);
-        let learned = client.with(|cache| cache.expected_output(&model.name));
-        let output = count.expected_output(request, learned.unwrap_or(exchange.config.estimates.output.0));
-        reservation.reserve(client, (count.prompt + output).0).await?;
+        let (learned, most) = client.with(|cache| {
+            let learned = cache.expected_output(&model.name);
+            (learned, cache.most_for_one(&budget.limits, headroom_percent))
+        });
+        let policy = OutputPolicy {
+            expected: learned.unwrap_or(config.estimates.output.0),
+            multiple: config.estimates.output_multiple,
+            most: most.unwrap_or(u64::MAX),
+        };
+        let output = count.output_terms(request, policy);
+        if most.is_some() {
+            most_output = Some(output.most.min(most_output.unwrap_or(output.most)));
+        }
+        reservation.reserve(client, (count.prompt + output.held).0).await?;
     }
     reservation.on_reserved();
-    Ok(())
+    Ok(most_output)
 }
