@@ -110,6 +110,29 @@ pub fn start(setup: Setup) -> Server {
     }
 }
 
+/// How the native gateway is run where a test wants it otherwise than [`start`] has it.
+#[derive(Clone, Debug, Default)]
+pub struct NativeOptions {
+    /// More arguments of `tidegate serve`.
+    pub arguments: Vec<String>,
+    /// The most files that it may have open.
+    pub open_files: Option<u32>,
+}
+
+/// Starts the native gateway with its state in the folder, whatever runtime is under test.
+pub fn start_native(setup: Setup, options: &NativeOptions) -> Server {
+    let file = setup.folder.join(format!("{}.toml", setup.name));
+    fs::write(&file, setup.config).expect("the configuration can be written");
+    let state = ["--data".into(), setup.folder.join("data")];
+    let mut command = native(&file, setup.place, setup.secrets, &state);
+    command.args(&options.arguments);
+    let command = match options.open_files {
+        Some(most) => limited(&command, most),
+        None => command,
+    };
+    Server::start(setup.name, &command, setup.folder)
+}
+
 /// Starts a gateway whose bundled configuration has `wrong` in place of `sound`, which is as long; with nothing in its
 /// store. `None` natively, where no configuration is bundled.
 pub fn start_misbundled(folder: &Path, sound: &str, wrong: &str) -> Option<Server> {
@@ -209,6 +232,18 @@ fn native(config: &Path, place: Place, secrets: &[(&str, &str)], state: &[PathBu
         .args(state);
     command.envs(secrets.iter().copied());
     command
+}
+
+/// `command` under a limit that it cannot raise.
+fn limited(command: &Command, open_files: u32) -> Command {
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", r#"ulimit -n "$0" && exec "$@""#, &open_files.to_string()])
+        .arg(command.get_program())
+        .args(command.get_args());
+    let given = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    shell.envs(given);
+    shell
 }
 
 /// The component carries a bundled configuration of its own; ours comes from the store.

@@ -13,6 +13,8 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Server {
     supervisor: Child,
+    /// The process itself, below its supervisor.
+    process: u32,
     /// Its base URL, from the ready line.
     pub url: String,
     /// Where what it writes to standard error goes.
@@ -39,16 +41,38 @@ impl Server {
             .spawn()
             .expect("a shell runs");
         let output = BufReader::new(supervisor.stdout.take().expect("standard output is piped"));
-        let url = line.wait(output).unwrap_or_else(|why| {
+        let (process, url) = line.wait(output).unwrap_or_else(|why| {
             let said = std::fs::read_to_string(&log).unwrap_or_default();
             panic!("{name} {why}: {command:?}\n{said}")
         });
-        Self { supervisor, url, log }
+        Self {
+            supervisor,
+            process,
+            url,
+            log,
+        }
+    }
+
+    /// Ends it where it stands, as a lack of memory would.
+    pub fn kill(&self) {
+        let killed = Command::new("kill")
+            .args(["-s", "KILL", &self.process.to_string()])
+            .status();
+        assert!(killed.expect("`kill` runs").success(), "it runs no more");
+    }
+
+    /// Bytes of memory that it holds now, as Linux counts them.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process)).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        kibibytes.expect("a number of KiB") << 10
     }
 
     /// The address in the URL, such as `127.0.0.1:8080`.
     pub fn address(&self) -> &str {
-        self.url.trim_start_matches("http://").trim_end_matches('/')
+        let (_, address) = self.url.split_once("://").unwrap_or(("", &self.url));
+        address.trim_end_matches('/')
     }
 
     /// What it has written to standard error so far.
@@ -69,6 +93,7 @@ impl Drop for Server {
 /// is closed at once: the pipe to us ends when the server itself ends.
 fn supervised(command: &Command) -> Command {
     const SUPERVISE: &str = r#""$@" </dev/null & pid=$!
+        echo "supervised pid=$pid"
         exec >/dev/null
         cat
         kill -TERM $pid 2>/dev/null
@@ -106,14 +131,19 @@ impl ReadyLine {
         }
     }
 
-    /// The URL, read by a thread that goes on reading, so that the server never blocks on its output.
-    fn wait(self, output: impl BufRead + Send + 'static) -> Result<String, &'static str> {
+    /// The process and its URL, read by a thread that goes on reading, so that the server never blocks on its output.
+    fn wait(self, output: impl BufRead + Send + 'static) -> Result<(u32, String), &'static str> {
         let Self { within, url } = self;
         let (tell, told) = mpsc::channel();
         thread::spawn(move || {
+            let (mut process, mut ready) = (None, None);
             for line in output.lines().map_while(Result::ok) {
-                if let Some(url) = url(&line) {
-                    let _ = tell.send(url);
+                match line.strip_prefix("supervised pid=") {
+                    Some(pid) => process = pid.parse().ok(),
+                    None => ready = ready.take().or_else(|| url(&line)),
+                }
+                if let Some(told) = process.zip(ready.clone()) {
+                    let _ = tell.send(told);
                 }
             }
         });

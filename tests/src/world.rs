@@ -12,7 +12,7 @@ use std::{fs, panic, process};
 use sha2::{Digest, Sha256};
 
 use crate::engine::Engine;
-use crate::gateway::{self, Place, Setup};
+use crate::gateway::{self, FRANKFURT, Place, Setup};
 use crate::http::{Request, Response};
 use crate::process::Server;
 use crate::redis::Redis;
@@ -46,6 +46,25 @@ impl World {
         Self {
             gateway,
             redis,
+            upstreams,
+        }
+    }
+
+    /// The same with the native gateway, run as `start` does, which keeps its state in the world's folder.
+    pub fn start_native(name: &str, template: &str, start: impl FnOnce(Setup) -> Server) -> Self {
+        let folder = folder(name);
+        let upstreams = Upstreams::start(template, &folder);
+        let gateway = start(Setup {
+            name: "gateway",
+            folder: &folder,
+            config: &fill(template, &upstreams),
+            place: FRANKFURT,
+            secrets: &[],
+            redis: None,
+        });
+        Self {
+            gateway,
+            redis: None,
             upstreams,
         }
     }

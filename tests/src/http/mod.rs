@@ -2,6 +2,8 @@
 //! the body was complete, and requests that a proper client would refuse to send.
 
 mod exchange;
+pub mod http2;
+pub mod raw;
 mod request;
 
 use std::net::TcpStream;
