@@ -61,12 +61,12 @@ impl Server {
         assert!(killed.expect("`kill` runs").success(), "it runs no more");
     }
 
-    /// Bytes of memory that it holds now, as Linux counts them.
-    pub fn resident_bytes(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process)).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-        kibibytes.expect("a number of KiB") << 10
+    /// Bytes of memory that it holds now; `None` on systems that do not tell as Linux does.
+    pub fn resident_bytes(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+        Some(kibibytes << 10)
     }
 
     /// The address in the URL, such as `127.0.0.1:8080`.

@@ -2,6 +2,7 @@
 //! by side; a test that needs another configuration starts a world of its own.
 
 mod api;
+mod attack;
 mod bad_input;
 mod blame;
 mod browsers;
