@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::Stream;
 use futures::stream::LocalBoxStream;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
-use tidegate_core::Body;
+use tidegate_core::{Body, BrokenOff};
 
 use crate::clients::Client;
 use crate::outbox::Outbox;
@@ -114,7 +114,7 @@ enum Content {
     /// A complete body.
     Whole(WholeBody),
     /// A body as it comes, each piece flushed.
-    Stream(LocalBoxStream<'static, Bytes>),
+    Stream(LocalBoxStream<'static, Result<Bytes, BrokenOff>>),
 }
 
 /// A client's request that is being answered, until it is dropped.
@@ -151,13 +151,14 @@ impl ResponseBody {
 
 impl HttpBody for ResponseBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = BrokenOff;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    /// After an error hyper ends the connection, or resets the stream, in mid-body.
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         match &mut self.body {
-            Content::Whole(body) => Pin::new(body).poll_frame(cx),
+            Content::Whole(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
             Content::Stream(stream) => {
-                Poll::Ready(ready!(stream.as_mut().poll_next(cx)).map(|data| Ok(Frame::data(data))))
+                Poll::Ready(ready!(stream.as_mut().poll_next(cx)).map(|data| data.map(Frame::data)))
             }
         }
     }

@@ -10,6 +10,7 @@ use futures::{Stream, StreamExt as _};
 use spin_sdk::wasip3::http::types::{ErrorCode, Request, Response, Trailers};
 use spin_sdk::wasip3::wit_bindgen::{FutureReader, FutureWriter, StreamReader, StreamResult, StreamWriter};
 use spin_sdk::wasip3::{wit_future, wit_stream};
+use tidegate_core::BrokenOff;
 use tidegate_core::pace::Pace;
 
 use crate::clock;
@@ -176,8 +177,12 @@ impl OutgoingBody {
     }
 
     /// Sends pieces as they come. When nobody takes them any more, `pieces` is dropped at once.
-    pub(crate) async fn send_stream(mut self, mut pieces: impl Stream<Item = Bytes> + Unpin) {
+    /// Where they break off, the host ends the connection in mid-body.
+    pub(crate) async fn send_stream(mut self, mut pieces: impl Stream<Item = Result<Bytes, BrokenOff>> + Unpin) {
         while let Some(piece) = pieces.next().await {
+            let Ok(piece) = piece else {
+                return self.break_off().await;
+            };
             if !self.write(piece).await {
                 return;
             }
@@ -189,6 +194,12 @@ impl OutgoingBody {
     /// Whether all of it was taken.
     async fn write(&mut self, piece: Bytes) -> bool {
         piece.is_empty() || self.bytes.write_all(piece.into()).await.is_empty()
+    }
+
+    async fn break_off(self) {
+        drop(self.bytes);
+        let error = ErrorCode::InternalError(Some(BrokenOff.to_string()));
+        let _ = self.end.write(Err(error)).await;
     }
 
     async fn finish(self) {

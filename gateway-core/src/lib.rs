@@ -35,4 +35,4 @@ pub mod pipeline;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
-pub use pipeline::{Body, Entrance, Gateway};
+pub use pipeline::{Body, BrokenOff, Entrance, Gateway};

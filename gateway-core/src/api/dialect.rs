@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use http::HeaderMap;
 
-use super::answer::{AnswerTooLarge, EventOutcome, NoAnswer, RewrittenAnswer};
+use super::answer::{AnswerTooLarge, EventOutcome, NoAnswer, RewrittenAnswer, Usage};
 use super::endpoint::{Dialect, Endpoint};
 use super::error::ApiError;
 use super::openai;
@@ -37,6 +37,13 @@ impl Dialect {
     pub fn rewriter(self, model: &str, keep_usage: bool) -> AnswerRewriter {
         AnswerRewriter(match self {
             Self::OpenAi => Family::OpenAi(openai::Rewriter::new(model, keep_usage)),
+        })
+    }
+
+    /// What rewrites one whole answer while it passes, in which the model is to have the name `model`.
+    pub fn passing_rewriter(self, model: &str) -> PassingRewriter {
+        PassingRewriter(match self {
+            Self::OpenAi => openai::PassingRewriter::new(model),
         })
     }
 
@@ -126,6 +133,30 @@ impl AnswerRewriter {
         match &mut self.0 {
             Family::OpenAi(rewriter) => rewriter.flush(out),
         }
+    }
+}
+
+/// Rewrites a whole answer while it passes, in constant memory.
+#[derive(Clone, Debug)]
+pub struct PassingRewriter(openai::PassingRewriter);
+
+impl PassingRewriter {
+    /// Rewrites the next piece: adds to `out` what the client is to see of it.
+    ///
+    /// # Errors
+    /// When it is no part of an answer.
+    pub fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), NoAnswer> {
+        self.0.push(piece, out)
+    }
+
+    /// Whether all of the answer has passed.
+    pub fn is_complete(&self) -> bool {
+        self.0.is_complete()
+    }
+
+    /// The usage that has passed.
+    pub fn usage(&self) -> Option<Usage> {
+        self.0.usage()
     }
 }
 

@@ -26,7 +26,7 @@ mod tokenize;
 pub use answer::{AnswerTooLarge, Deltas, EventOutcome, NoAnswer, RewrittenAnswer, Usage};
 pub use cache_salt::CacheSalt;
 pub use content_coding::ContentCoding;
-pub use dialect::{AnswerAssembler, AnswerRewriter};
+pub use dialect::{AnswerAssembler, AnswerRewriter, PassingRewriter};
 pub use endpoint::{Audience, Dialect, Endpoint, Route};
 pub use engine_error::EngineError;
 pub use error::{ApiError, ErrorKind};

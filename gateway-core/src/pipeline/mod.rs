@@ -36,6 +36,6 @@ mod response;
 mod serve;
 mod state;
 
-pub use body::Body;
+pub use body::{Body, BrokenOff};
 pub use entrance::Entrance;
 pub use state::Gateway;

@@ -17,6 +17,11 @@ pub(super) fn json(body: Bytes) -> Response<Body> {
     with_type(body, "application/json")
 }
 
+/// A body of JSON whose length is not known.
+pub(super) fn json_stream(body: Body) -> Response<Body> {
+    response(body, "application/json")
+}
+
 /// A body of that type.
 pub(super) fn with_type(body: Bytes, content_type: &'static str) -> Response<Body> {
     response(Body::Full(body), content_type)

@@ -16,6 +16,7 @@ mod event_log;
 mod ladder;
 mod leaving;
 mod lending;
+mod passing;
 mod probes;
 mod recordings;
 mod silent_cells;
@@ -23,6 +24,7 @@ mod streams;
 mod tokens;
 mod too_large;
 
+use futures::StreamExt;
 use tidegate_core::Body;
 use tidegate_core::config::KeyDigest;
 
@@ -130,7 +132,7 @@ fn header<'a>(response: &'a http::Response<Body>, name: &str) -> &'a str {
 
 fn streaming(response: http::Response<Body>) -> futures::stream::LocalBoxStream<'static, bytes::Bytes> {
     match response.into_body() {
-        Body::Stream(stream) => stream,
+        Body::Stream(stream) => stream.map(|piece| piece.expect("it does not break off")).boxed_local(),
         Body::Full(body) => panic!("not streamed: {}", String::from_utf8_lossy(&body)),
     }
 }

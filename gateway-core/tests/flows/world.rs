@@ -16,7 +16,7 @@ use tidegate_core::cells::{CellCall, CellId, TimedCell};
 use tidegate_core::cluster::{ReadReplicas, ReplicaStatus};
 use tidegate_core::time::Timestamp;
 use tidegate_core::tokens::Tables;
-use tidegate_core::{Body, Gateway};
+use tidegate_core::{Body, BrokenOff, Gateway};
 use tidegate_virtual::{CellKind, Edge, Link, Script, Skew, VirtualPlatform};
 pub use tidegate_virtual::{Piece, Reaction};
 
@@ -119,13 +119,22 @@ impl World {
         });
     }
 
-    /// All that is left of a body.
+    /// All that is left of a body, which does not break off.
     pub fn rest(&mut self, body: Body) -> String {
-        let pieces = match body {
-            Body::Full(bytes) => vec![bytes],
+        let (text, broken_off) = self.rest_of(body);
+        assert_eq!(broken_off, None, "{text}");
+        text
+    }
+
+    /// What is left of a body, and whether it breaks off.
+    pub fn rest_of(&mut self, body: Body) -> (String, Option<BrokenOff>) {
+        let pieces: Vec<_> = match body {
+            Body::Full(bytes) => vec![Ok(bytes)],
             Body::Stream(stream) => self.run(stream.collect()),
         };
-        String::from_utf8(pieces.concat()).unwrap()
+        let broken_off = pieces.iter().find_map(|piece| piece.as_ref().err().copied());
+        let pieces: Vec<_> = pieces.into_iter().flatten().collect();
+        (String::from_utf8(pieces.concat()).unwrap(), broken_off)
     }
 
     /// The next piece of a streamed body.

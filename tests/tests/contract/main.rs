@@ -17,6 +17,7 @@ mod keys;
 mod ladder;
 mod metrics;
 mod pass_through;
+mod passing;
 mod recordings;
 mod routing;
 mod sdk;

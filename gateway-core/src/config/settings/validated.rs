@@ -16,7 +16,7 @@ pub struct Sizes {
     pub bodies_bytes: usize,
     /// The part of it that one tenant may have, in bytes: more than `request_body_bytes`, less than `bodies_bytes`.
     pub tenant_bodies_bytes: usize,
-    /// Largest answer that is not streamed, as its engine sends it or as it is put together, in bytes.
+    /// Largest answer that is not streamed and no embeddings, as its engine sends it or as it is put together, in bytes.
     pub response_body_bytes: usize,
     /// Longest single SSE event from an engine, in bytes.
     pub event_bytes: usize,

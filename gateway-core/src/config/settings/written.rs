@@ -19,7 +19,7 @@ section! {
         bodies_bytes: Limit<usize, { 32 * MIB }, KIB, { 1024 * MIB }>,
         /// The part of it that one tenant may have, in bytes; more than `request_body_bytes` and less than `bodies_bytes`.
         tenant_bodies_bytes: Limit<usize, { 16 * MIB }, KIB, { 1024 * MIB }>,
-        /// Largest answer that is not streamed, as its engine sends it or as it is put together here, in bytes.
+        /// Largest answer that is not streamed and no embeddings, as its engine sends it or as it is put together here, in bytes.
         response_body_bytes: Limit<usize, { 32 * MIB }, KIB, { 64 * MIB }>,
         /// Longest single event of an engine's stream, in bytes.
         event_bytes: Limit<usize, MIB, KIB, { 16 * MIB }>,

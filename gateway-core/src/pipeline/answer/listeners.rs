@@ -32,6 +32,11 @@ impl<P: Platform> Listeners<P> {
         self.meter.on_whole(&answer.deltas, answer.usage);
     }
 
+    /// A whole answer has passed to its end.
+    pub fn on_whole_passed(&self) {
+        self.meter.on_whole_passed();
+    }
+
     /// A piece of the answer, with all of its events, has passed.
     pub fn on_piece(&self) {
         self.meter.on_piece();

@@ -86,6 +86,16 @@ impl<P: Platform> UsageMeter<P> {
         self.on_usage(reported);
     }
 
+    /// A whole answer has passed to its end.
+    pub fn on_whole_passed(&self) {
+        let exchange = &self.order.exchange;
+        exchange.tell(&Event::WholeAnswer {
+            cluster: &self.cluster,
+            model: &self.model.name,
+            after: exchange.platform.now().since(exchange.arrived),
+        });
+    }
+
     /// A piece of the answer has passed.
     pub fn on_piece(&self) {
         let reservation = &self.order.reservation;

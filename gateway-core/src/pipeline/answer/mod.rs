@@ -4,10 +4,12 @@ mod assembly;
 mod chunks;
 mod listeners;
 mod meter;
+mod passing;
 mod whole;
 
 pub(super) use assembly::assembled;
 pub(super) use chunks::Chunks;
 pub(super) use listeners::Listeners;
 use meter::UsageMeter;
+pub(super) use passing::{Begun, Passing, begin_passing};
 pub(super) use whole::read_whole;

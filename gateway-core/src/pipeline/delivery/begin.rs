@@ -7,6 +7,7 @@ use std::rc::Rc;
 use futures::future::{Either, select};
 use http::Response;
 
+use super::passage::Passage;
 use super::stream::ClientStream;
 use super::upkeep::Upkeep;
 use crate::ladder::AttemptError;
@@ -15,7 +16,7 @@ use crate::pipeline::context::Paused;
 use crate::pipeline::dispatch::{Answered, UpstreamAnswer, Walk};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::intake::Order;
-use crate::pipeline::response::{event_stream, json};
+use crate::pipeline::response::{event_stream, json, json_stream};
 use crate::platform::Platform;
 use crate::time::Timestamp;
 
@@ -56,6 +57,7 @@ fn respond<P: Platform>(upkeep: Upkeep<P>, answered: Answered<P>) -> Response<Bo
     let mut response = match answer {
         UpstreamAnswer::Whole(events) if upkeep.walk.order.request.stream => event_stream(Body::Full(events)),
         UpstreamAnswer::Whole(body) => json(body),
+        UpstreamAnswer::Passing(passing, until) => json_stream(Passage::of(upkeep, passing, until).into_body()),
         UpstreamAnswer::Stream(chunks) => event_stream(ClientStream::of(upkeep, chunks).into_body()),
     };
     served_by.label(response.headers_mut());

@@ -2,6 +2,7 @@
 
 mod begin;
 mod label;
+mod passage;
 mod stream;
 mod upkeep;
 

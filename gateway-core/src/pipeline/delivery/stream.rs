@@ -12,7 +12,7 @@ use super::begin::Descending;
 use super::upkeep::{Alarm, Upkeep};
 use crate::api::comment;
 use crate::cluster::Outcome;
-use crate::ladder::AttemptError;
+use crate::ladder::{AttemptError, Garbage};
 use crate::pipeline::answer::Chunks;
 use crate::pipeline::body::Body;
 use crate::pipeline::context::Paused;
@@ -81,7 +81,7 @@ impl<P: Platform> ClientStream<P> {
         let pieces = unfold(self, async |mut stream| {
             let piece = stream.next().await?;
             stream.upkeep.on_sent();
-            Some((piece, stream))
+            Some((Ok(piece), stream))
         });
         Body::Stream(pieces.boxed_local())
     }
@@ -132,6 +132,8 @@ impl<P: Platform> ClientStream<P> {
                 self.stage = Stage::Ended;
                 [label, events].concat().into()
             }
+            // Who wants a stream is never answered so.
+            UpstreamAnswer::Passing(..) => self.fail(AttemptError::from(Garbage::NotJson).into()),
         }
     }
 

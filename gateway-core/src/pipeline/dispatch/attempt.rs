@@ -9,13 +9,13 @@ use http::StatusCode;
 use super::refusal::refusal;
 use super::upstream::{expect_content_type, send, whole};
 use super::{ClusterClient, Permit, PermitSlot, Wanted};
-use crate::api::{AnswerRewriter, AskedAs};
+use crate::api::{AnswerRewriter, AskedAs, WholeReason};
 use crate::cluster::Outcome;
 use crate::config::Replica;
 use crate::ids::ReplicaName;
 use crate::ladder::AttemptError;
 use crate::observe::Event;
-use crate::pipeline::answer::{Chunks, Listeners, assembled, read_whole};
+use crate::pipeline::answer::{Begun, Chunks, Listeners, Passing, assembled, begin_passing, read_whole};
 use crate::pipeline::intake::{Order, Target};
 use crate::pipeline::leases::Owed;
 use crate::platform::Platform;
@@ -27,6 +27,8 @@ pub(in crate::pipeline) enum UpstreamAnswer<P: Platform> {
     Whole(Bytes),
     /// A stream of which the first event is here.
     Stream(Box<Chunks<P>>),
+    /// A whole answer of which enough is here to pass it on. It must have ended by that time.
+    Passing(Box<Passing<P>>, Timestamp),
 }
 
 /// What has begun to come from a replica.
@@ -77,15 +79,20 @@ pub(in crate::pipeline) async fn attempt<P: Platform>(
     let answered = match opened.unwrap_or(Err(AttemptError::FirstByteTimeout)) {
         Ok(opened) => {
             slot.on_answered();
-            take(order, opened, until).await
+            take(order, opened, target.model.name.as_str(), until).await
         }
         Err(error) => Err(error),
     };
     match answered {
         Ok(answer) => {
-            on_answer(order, target);
-            if !order.request.stream {
-                slot.release(Outcome::Served);
+            match &answer {
+                UpstreamAnswer::Whole(_) if !order.request.stream => {
+                    on_answer(order, target);
+                    slot.release(Outcome::Served);
+                }
+                UpstreamAnswer::Whole(_) | UpstreamAnswer::Stream(_) => on_answer(order, target),
+                // What it is told as and the permit wait for its end.
+                UpstreamAnswer::Passing(..) => {}
             }
             Ok(answer)
         }
@@ -185,11 +192,12 @@ async fn open<P: Platform>(
     Ok(Opened::Stream(Box::new(chunks)))
 }
 
-/// The answer as its client wants it: a stream once it has begun, any other when all of it is here, which must be by
-/// `until`.
+/// The answer as its client wants it: a stream once it has begun, any other when all of it is here, or so much of one that
+/// is not generated that the rest can pass. All of it must be here by `until`.
 async fn take<P: Platform>(
     order: &Order<P>,
     opened: Opened<P>,
+    model: &str,
     until: Timestamp,
 ) -> Result<UpstreamAnswer<P>, AttemptError> {
     let Order { exchange, request, .. } = order;
@@ -208,6 +216,16 @@ async fn take<P: Platform>(
                 listeners,
             } = *opened;
             let left = until.since(exchange.platform.now());
+            if request.asked_as == AskedAs::Whole(WholeReason::NotGenerated) {
+                let rewriters = (rewriter, request.dialect().passing_rewriter(model));
+                let begun = exchange
+                    .within(left, begin_passing(exchange, body, rewriters, listeners))
+                    .await;
+                return Ok(match begun.unwrap_or(Err(AttemptError::FirstByteTimeout))? {
+                    Begun::Whole(body) => UpstreamAnswer::Whole(body),
+                    Begun::Passing(passing) => UpstreamAnswer::Passing(passing, until),
+                });
+            }
             let body = exchange.within(left, whole::<P>(body, limit)).await;
             let body = body.unwrap_or(Err(AttemptError::FirstByteTimeout))?;
             read_whole(body, &rewriter, listeners).map(UpstreamAnswer::Whole)
