@@ -23,14 +23,12 @@ use crate::cluster::BreakerPolicy;
 /// Reports times and sizes that must be less than others and are not.
 pub(super) fn check_order(root: &Root, report: &mut Report) {
     if let Some(sizes) = value(&root.sizes) {
-        let [body, tenant, all] = [
-            ("sizes.request_body_bytes", &sizes.request_body_bytes),
-            ("sizes.tenant_bodies_bytes", &sizes.tenant_bodies_bytes),
-            ("sizes.bodies_bytes", &sizes.bodies_bytes),
-        ]
-        .map(|(key, at)| Figure::new(key, at, |bytes| *bytes as u128));
-        less(body, tenant, report);
-        less(tenant, all, report);
+        let body = Figure::new("sizes.request_body_bytes", &sizes.request_body_bytes, |bytes| *bytes as u128);
+        let tenant = Figure::of_optional("sizes.tenant_bodies_bytes", &sizes.tenant_bodies_bytes);
+        let all = Figure::of_optional("sizes.bodies_bytes", &sizes.bodies_bytes);
+        for (smaller, larger) in [(body, tenant), (tenant, all), (body, all)] {
+            less(smaller, larger, report);
+        }
     }
     let Some(timeouts) = value(&root.timeouts) else {
         return;
@@ -64,6 +62,11 @@ impl Figure {
         let value = at.as_ref().map(|at| (at.place, value(&at.value)));
         Self { key, value }
     }
+
+    fn of_optional(key: &'static str, at: &Option<At<Option<usize>>>) -> Self {
+        let value = at.as_ref().and_then(|at| Some((at.place, at.value? as u128)));
+        Self { key, value }
+    }
 }
 
 /// Reports when `smaller` is not less than `larger`, at the one that is written, or written last.
@@ -93,10 +96,16 @@ fn less(smaller: Figure, larger: Figure, report: &mut Report) {
 /// `[sizes]`, or `None` when a key of it is wrong, which is then in the report; so in those below.
 pub(super) fn sizes(root: &Root) -> Option<Sizes> {
     let written = value(&root.sizes)?;
+    let request_body_bytes = *value(&written.request_body_bytes)?;
+    let all = *value(&written.bodies_bytes)?;
+    let of_tenant = value(&written.tenant_bodies_bytes)?.unwrap_or_else(|| {
+        let wanted = TENANT_BODIES_BYTES.max(2 * request_body_bytes);
+        wanted.min(all.map_or(usize::MAX, |all| all / 2)).max(request_body_bytes)
+    });
     Some(Sizes {
-        request_body_bytes: *value(&written.request_body_bytes)?,
-        bodies_bytes: *value(&written.bodies_bytes)?,
-        tenant_bodies_bytes: *value(&written.tenant_bodies_bytes)?,
+        request_body_bytes,
+        bodies_bytes: all.unwrap_or_else(|| BODIES_BYTES.max(2 * of_tenant)),
+        tenant_bodies_bytes: of_tenant,
         response_body_bytes: *value(&written.response_body_bytes)?,
         event_bytes: *value(&written.event_bytes)?,
         nesting: *value(&written.nesting)?,
@@ -213,3 +222,6 @@ pub(super) fn refresh(root: &Root) -> Option<Refresh> {
 
 /// The common one, and what the coding agent Codex has sent: `session-id` since 2026, `session_id` before.
 const SESSION_HEADERS: [&str; 3] = ["x-session-id", "session-id", "session_id"];
+/// For an isolate of 128 MB, in which each body is there twice while it is decoded.
+const BODIES_BYTES: usize = 64 << 20;
+const TENANT_BODIES_BYTES: usize = 32 << 20;

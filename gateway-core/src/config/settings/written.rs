@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::kinds::{Flag, Limit, List};
+use crate::config::kinds::{Flag, Limit, List, Whole};
 use crate::config::media::MediaPattern;
 use crate::config::origin::Origin;
 use crate::config::section::section;
@@ -15,10 +15,11 @@ section! {
         /// Largest request body, in bytes.
         request_body_bytes: Limit<usize, { 4 * MIB }, KIB, { 64 * MIB }>,
         /// Most memory for request bodies that are not admitted yet, in all of a process, isolate or instance, in bytes; a
-        /// request that finds none is refused with a 503.
-        bodies_bytes: Limit<usize, { 32 * MIB }, KIB, { 1024 * MIB }>,
-        /// The part of it that one tenant may have, in bytes; more than `request_body_bytes` and less than `bodies_bytes`.
-        tenant_bodies_bytes: Limit<usize, { 16 * MIB }, KIB, { 1024 * MIB }>,
+        /// request that finds none is refused with a 503. 64 MiB when left out, or twice what one tenant may have.
+        bodies_bytes: Option<Whole<usize, KIB, { 1024 * MIB }>>,
+        /// The part of it that one tenant may have, in bytes; more than `request_body_bytes` and less than `bodies_bytes`. 32
+        /// MiB when left out, or the largest body twice, if that is more, and half of `bodies_bytes` at most.
+        tenant_bodies_bytes: Option<Whole<usize, KIB, { 1024 * MIB }>>,
         /// Largest answer that is not streamed and no embeddings, as its engine sends it or as it is put together here, in bytes.
         response_body_bytes: Limit<usize, { 32 * MIB }, KIB, { 64 * MIB }>,
         /// Longest single event of an engine's stream, in bytes.
