@@ -14,16 +14,14 @@ pub fn affinity(salt: &str, model: &ModelName, prompt: &Prompt) -> Option<u64> {
         return None;
     }
     let head = prompt.head.iter().map(AsRef::as_ref);
-    Some(hash(
-        [&b"prompt"[..], salt.as_bytes(), model.as_str().as_bytes()]
-            .into_iter()
-            .chain(head),
-    ))
+    Some(hash([salt, model.as_str()].map(str::as_bytes).into_iter().chain(head)))
 }
 
 /// The same of a session, which its client has named: all of it belongs to one replica, whatever its prompts begin with.
 pub fn session_affinity(salt: &str, model: &ModelName, session: &[u8]) -> u64 {
-    hash([&b"session"[..], salt.as_bytes(), model.as_str().as_bytes(), session].into_iter())
+    // No JSON, which the parts of a prompt are.
+    let kind = &b"session"[..];
+    hash([salt.as_bytes(), model.as_str().as_bytes(), kind, session].into_iter())
 }
 
 fn hash<'p>(parts: impl Iterator<Item = &'p [u8]>) -> u64 {

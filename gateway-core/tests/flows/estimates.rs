@@ -18,7 +18,8 @@ const TIMES: f64 = 3.0;
 /// Engines that report of each prompt what is likely, and more of odd ones.
 fn engine(request: &Request<Bytes>) -> Reaction {
     let body = String::from_utf8_lossy(request.body());
-    let likely = Scripts::of(body[body.find("[{").unwrap_or(0)..].as_bytes()).tokens();
+    let messages = &body[body.find("[{").expect("messages")..=body.rfind("}]").expect("their end")];
+    let likely = Scripts::of(messages.as_bytes()).tokens();
     let times = if body.contains(ODD) { TIMES } else { 1.0 };
     let usage = json!({"prompt_tokens": (likely * times) as u64, "completion_tokens": 2});
     let answer = json!({"model": "org/big", "choices": [], "usage": usage});

@@ -23,7 +23,9 @@ use crate::cluster::BreakerPolicy;
 /// Reports times and sizes that must be less than others and are not.
 pub(super) fn check_order(root: &Root, report: &mut Report) {
     if let Some(sizes) = value(&root.sizes) {
-        let body = Figure::new("sizes.request_body_bytes", &sizes.request_body_bytes, |bytes| *bytes as u128);
+        let body = Figure::new("sizes.request_body_bytes", &sizes.request_body_bytes, |bytes| {
+            *bytes as u128
+        });
         let tenant = Figure::of_optional("sizes.tenant_bodies_bytes", &sizes.tenant_bodies_bytes);
         let all = Figure::of_optional("sizes.bodies_bytes", &sizes.bodies_bytes);
         for (smaller, larger) in [(body, tenant), (tenant, all), (body, all)] {
@@ -100,7 +102,9 @@ pub(super) fn sizes(root: &Root) -> Option<Sizes> {
     let all = *value(&written.bodies_bytes)?;
     let of_tenant = value(&written.tenant_bodies_bytes)?.unwrap_or_else(|| {
         let wanted = TENANT_BODIES_BYTES.max(2 * request_body_bytes);
-        wanted.min(all.map_or(usize::MAX, |all| all / 2)).max(request_body_bytes)
+        wanted
+            .min(all.map_or(usize::MAX, |all| all / 2))
+            .max(request_body_bytes)
     });
     Some(Sizes {
         request_body_bytes,

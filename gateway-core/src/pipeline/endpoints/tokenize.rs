@@ -48,7 +48,9 @@ where
     let Some(model) = model else {
         return Err(RequestError::UnknownModel { model: request.model }.into());
     };
-    Ok(response::json(answer(exchange, &tenant.name, model, &request).await?.body()))
+    Ok(response::json(
+        answer(exchange, &tenant.name, model, &request).await?.body(),
+    ))
 }
 
 async fn answer<P: Platform>(
