@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What reports have taught, the newest weighing most. Sums, so that a prompt weighs by its length, up to
-/// [`HEAVIEST`]: it is the long ones that fill caches and contexts.
+/// `HEAVIEST`: it is the long ones that fill caches and contexts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Correction {
     /// Uncorrected estimates.

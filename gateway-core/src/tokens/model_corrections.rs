@@ -48,8 +48,8 @@ impl ModelCorrections {
     }
 
     /// What uncorrected estimates are multiplied by for a tenant of whom nothing is known: the geometric mean of the
-    /// tenants' factors by the weight of their prompts, and, where there are fewer than [`FULL_TENANTS`] of them, of 1.
-    /// Nobody has more weight than the memory's, and a factor counts as at most [`MOST_FACTOR`] and at least `1 /
+    /// tenants' factors by the weight of their prompts, and, where there are fewer than `FULL_TENANTS` of them, of 1.
+    /// Nobody has more weight than the memory's, and a factor counts as at most `MOST_FACTOR` and at least `1 /
     /// MOST_FACTOR`. So one tenant, whatever it sends, moves it by 19% at most (2^(1/4)) as long as there are no more than
     /// three others, and by 32% (4^(1/5)) where four or more are all at the opposite end; its first six prompts by 3%.
     pub fn factor(&self) -> f64 {

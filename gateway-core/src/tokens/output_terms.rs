@@ -28,7 +28,7 @@ pub struct OutputPolicy {
 
 impl Count {
     /// The terms of a request. For a bound that the client sets enough is held that it stands, where the budget has so much;
-    /// where it sets none, answers get [`ORDINARY`] tokens at least and no more than the budget can have.
+    /// where it sets none, answers get `ORDINARY` tokens at least and no more than the budget can have.
     pub fn output_terms(&self, request: &Generation, policy: OutputPolicy) -> OutputTerms {
         let made = self.answers_made(request);
         let affordable = policy.most.saturating_sub(self.prompt.0) / made.max(1);
