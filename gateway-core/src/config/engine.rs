@@ -99,6 +99,8 @@ const SGLANG: &[&str] = &[
     "session_id",
     "session_params",
     "lora_path",
+    // So many answers at once, which nobody counts.
+    "beam_width",
     // Code, serialised.
     "custom_logit_processor",
     "custom_params",
