@@ -80,6 +80,8 @@ const VLLM: &[&str] = &[
     "guided_decoding_backend",
     // What another request with that identifier has sent as its image is taken for this one's.
     "messages.content.uuid",
+    // Tensors in parts of messages.
+    "messages.content.embeds",
 ];
 
 /// SGLang 0.5, `python/sglang/srt/entrypoints/openai/protocol.py`.
@@ -107,6 +109,9 @@ const SGLANG: &[&str] = &[
     // Stand in for the messages, which are what is counted.
     "input_ids",
     "chat_template",
+    // Go to the tokenizer's own template function as they are.
+    "chat_template_kwargs.chat_template",
+    "chat_template_kwargs.tokenize",
     "custom_labels",
 ];
 
@@ -121,6 +126,8 @@ const TENSORRT_LLM: &[&str] = &[
     "prompt_token_ids",
     "prompt_token_ids_b64",
     "chat_template",
+    "chat_template_kwargs.chat_template",
+    "chat_template_kwargs.tokenize",
     "injected_chat_template_kwargs",
     "media_io_kwargs",
     "mm_processor_kwargs",

@@ -44,9 +44,22 @@ impl MediaUrls {
 
 /// Whether it is a name that the public can have given to a host, at its scheme's own port: no address, as none is by its
 /// last label ("ends in a number" in the URL standard), and nothing that resolves inside a network only (RFC 6761, RFC
-/// 6762, RFC 8375, and `internal`, which ICANN keeps for that).
+/// 6762 and its appendix G, RFC 8375; `internal`, which ICANN keeps for that; `svc`, as Kubernetes has it).
 fn is_public_name(authority: &str) -> bool {
-    const NOT_PUBLIC: [&str; 5] = ["localhost", "local", "internal", "home.arpa", "lan"];
+    const NOT_PUBLIC: [&str; 12] = [
+        "localhost",
+        "local",
+        "internal",
+        "home.arpa",
+        "svc",
+        "lan",
+        "corp",
+        "home",
+        "intranet",
+        "private",
+        "test",
+        "invalid",
+    ];
     let name = authority.strip_suffix('.').unwrap_or(authority);
     let last = name.rsplit('.').next().unwrap_or_default();
     let is_inside = |domain: &str| {

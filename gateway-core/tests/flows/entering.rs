@@ -75,6 +75,21 @@ fn what_is_refused_has_cost_a_request() {
 }
 
 #[test]
+fn budgets_of_some_models_are_entered_once_the_model_is_known() {
+    let limits = limited("models = [\"big\"]\nrequests_per_minute = 1\nburst_requests = 2\ntokens_per_minute = 60_000");
+    let mut world = World::new(&limits, taking(10, 0, 10));
+    let long = ask(100_000, 1);
+    assert_eq!(post(&mut world, &long).status(), 400);
+    let tokenize = r#"{"model":"big","prompt":"a"}"#;
+    assert_eq!(world.post_as("key-of-payer", "/tokenize", tokenize).status(), 200);
+    assert_eq!(world.post_as("key-of-payer", "/tokenize", tokenize).status(), 429);
+    world.pass(Duration::from_secs(1));
+    let usage = usage(&mut world);
+    assert_eq!(usage["requests"]["spent"], 2);
+    assert_eq!(usage["tokens"]["spent"], long.len() / 1024 - 16);
+}
+
+#[test]
 fn a_request_that_is_served_is_one_request() {
     let limits = limited("requests_per_minute = 1\nburst_requests = 3\ntokens_per_minute = 1_000_000");
     let mut world = World::new(&limits, taking(10, 0, 10));

@@ -48,6 +48,12 @@ fn a_compressed_body_reaches_the_engine_as_it_was_before() {
 }
 
 #[test]
+fn a_body_of_parts_without_end_is_refused() {
+    let response = post("gzip", gzip(b"").repeat(2_000));
+    assert_error(&response, invalid_request(400, None, Some("invalid_encoding")));
+}
+
+#[test]
 fn a_body_that_grows_beyond_the_limit_is_refused_with_what_it_grew_to() {
     let bomb = vec![b' '; 64 << 20];
     for (coding, coded) in [

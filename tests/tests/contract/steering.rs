@@ -6,7 +6,7 @@ use tidegate_tests::http::{Request, Response};
 use tidegate_tests::scripted::Script;
 use tidegate_tests::world::key;
 
-use crate::support::{SHARED, ask, assert_error, chat, invalid_request, scripted, with};
+use crate::support::{SHARED, ask, assert_error, chat, invalid_request, post, post_chat, scripted, with};
 
 #[test]
 fn fields_that_steer_engines_are_refused_by_name() {
@@ -85,6 +85,7 @@ fn engines_fetch_media_from_public_hosts_over_https_alone() {
         "file:///etc/passwd",
         "https://images.example.com\\@10.0.0.1/",
         "/etc/passwd",
+        "https://wiki.corp/",
     ] {
         let response = ask(&showing(url));
         assert_error(
@@ -92,6 +93,23 @@ fn engines_fetch_media_from_public_hosts_over_https_alone() {
             invalid_request(400, Some("messages"), Some("media_url_not_allowed")),
         );
     }
+    // Half of a surrogate pair, which engines in Python read.
+    let unreadable = showing("http://169.254.169.254/")
+        .to_string()
+        .replace("254/\"", "254/\\ud800\"");
+    assert!(unreadable.contains("ud800"), "{unreadable}");
+    let response = SHARED.send(&post_chat(unreadable));
+    assert_error(
+        &response,
+        invalid_request(400, Some("messages"), Some("media_url_not_allowed")),
+    );
+    let embedding =
+        json!({"model": "tide-scripted", "input": [{"text": "shows-an-image", "image": "file:///etc/passwd"}]});
+    let response = SHARED.send(&post("/v1/embeddings", embedding.to_string()));
+    assert_error(
+        &response,
+        invalid_request(400, Some("input"), Some("media_url_not_allowed")),
+    );
     assert!(scripted().seen("shows-an-image").is_empty());
     for url in ["https://images.example.com/a.png", "data:image/png;base64,AAAA"] {
         let response = ask(&showing(url));

@@ -26,6 +26,10 @@ pub fn decode(endpoint: Endpoint, body: Bytes, nesting: usize) -> Result<Generat
     let params = Params { fields: &fields };
     let options = params.object("stream_options")?;
     let include_usage = match &options {
+        Some(options) if options.duplicate(&["include_usage"]).is_some() => {
+            let param = "stream_options.include_usage";
+            return Err(RequestError::Duplicate { param });
+        }
         Some(options) => Params { fields: options }.optional::<bool>("include_usage", "a boolean")?,
         None => None,
     };
@@ -377,6 +381,10 @@ mod tests {
             (r#"{"model":"m","messages":[{"role":1}]}"#, "`messages`"),
             (r#"{"model":"m","messages":[["user"]]}"#, "`messages`"),
             (r#"{"model":"m","model":"n","messages":[{"role":"user"}]}"#, "`model`"),
+            (
+                r#"{"model":"m","messages":[{"role":"user"}],"stream_options":{"include_usage":true,"include_usage":false}}"#,
+                "`stream_options.include_usage`",
+            ),
             (
                 r#"{"model":"m","messages":[{"role":"user"}],"stream":"yes"}"#,
                 "`stream`",

@@ -1,6 +1,8 @@
 //! Where in a request of OpenAI's API stands what would steer engines: fields that engines have added to it, and parts
 //! of messages that name something to fetch.
 
+use std::borrow::Cow;
+
 use crate::api::json_cursor::{JsonCursor, string};
 use crate::api::json_fields::Fields;
 use crate::api::steering::{MediaUrl, Steering};
@@ -23,7 +25,7 @@ pub(super) fn steering(fields: &Fields<'_>) -> Steering {
         Some(("chat_template_kwargs", member)) => template_kwargs
             .iter()
             .any(|kwargs| kwargs.every(member).next().is_some()),
-        Some(_) => field == PART_IDENTIFIER && found.has_identifier,
+        Some(_) => field == PART_IDENTIFIER && found.has_identifier || field == PART_TENSORS && found.has_tensors,
     };
     let mut steering_fields: Vec<_> = EngineKind::ALL
         .into_iter()
@@ -44,6 +46,7 @@ pub(super) fn steering(fields: &Fields<'_>) -> Steering {
 struct Found {
     media: Vec<MediaUrl>,
     has_identifier: bool,
+    has_tensors: bool,
 }
 
 impl Found {
@@ -65,9 +68,9 @@ impl Found {
     /// Looks through what is left of a message; only a list of parts can name anything.
     fn message(&mut self, param: &'static str, cursor: &mut JsonCursor<'_>) {
         while cursor.next() {
-            let is_content = cursor.name() == "content";
-            if !is_content || !cursor.enter(b'[') {
-                cursor.pass();
+            let name = cursor.name();
+            if name != "content" || !cursor.enter(b'[') {
+                self.media(param, &name, cursor.pass());
                 continue;
             }
             while cursor.next() {
@@ -86,30 +89,44 @@ impl Found {
             let name = cursor.name();
             let value = cursor.pass();
             self.has_identifier |= name == "uuid" && value != "null";
-            if name.ends_with("_url") {
-                self.urls(param, value);
-            }
+            let is_tensor = name == "type" && string(value).is_some_and(|kind| kind.ends_with("_embeds"));
+            self.has_tensors |= is_tensor || name.ends_with("_embeds");
+            self.media(param, &name, value);
         }
     }
 
-    fn urls(&mut self, param: &'static str, value: &str) {
+    /// What a member of a message or a part names, as a text or as the `url` of an object. SGLang embeds objects with an
+    /// `image` or a `video`.
+    fn media(&mut self, param: &'static str, name: &str, value: &str) {
+        if !name.ends_with("_url") && !["image", "audio", "video"].contains(&name) {
+            return;
+        }
         let mut cursor = JsonCursor::new(value);
         if !cursor.enter(b'{') {
-            self.media
-                .extend(string(value).and_then(|url| MediaUrl::of(param, &url)));
+            self.url(param, value);
             return;
         }
         while cursor.next() {
             let is_url = cursor.name() == "url";
             let value = cursor.pass();
-            let url = string(value).filter(|_| is_url);
-            self.media.extend(url.and_then(|url| MediaUrl::of(param, &url)));
+            if is_url {
+                self.url(param, value);
+            }
         }
+    }
+
+    /// What cannot be read here as a text an engine may read all the same: Python takes half of a surrogate pair.
+    fn url(&mut self, param: &'static str, value: &str) {
+        let readable = string(value).unwrap_or(Cow::Borrowed(value));
+        let url = MediaUrl::of(param, &readable).filter(|_| value != "null");
+        self.media.extend(url);
     }
 }
 
 /// What engines may know an image by that an earlier request has sent.
 const PART_IDENTIFIER: &str = "messages.content.uuid";
+/// Tensors in place of what they are made of.
+const PART_TENSORS: &str = "messages.content.embeds";
 
 #[cfg(test)]
 mod tests {
@@ -172,5 +189,32 @@ mod tests {
         let expected = ["http://a.example", "https://b.example", "file:///c", "d", "e", "f", "g"];
         assert_eq!(media, expected);
         assert_eq!(fields, [PART_IDENTIFIER]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_here_is_no_url_that_leads_anywhere() {
+        let body =
+            r#"{"messages":[{"content":[{"image_url":{"url":"https://a.example/\ud800"}},{"video_url":["b"]}]}]}"#;
+        let steering = steering(&Fields::parse(body).unwrap());
+        assert_eq!(steering.media.len(), 2);
+        assert!(steering.media.iter().all(|url| url.origin.is_none()), "{steering:?}");
+    }
+
+    #[test]
+    fn objects_to_embed_and_tensors_in_parts_are_found() {
+        let (fields, media) = found(r#"{"input":[{"text":"x","image":"http://a.example"},{"video":"file:///b"}]}"#);
+        assert_eq!(
+            (fields.len(), media),
+            (0, vec!["http://a.example".to_owned(), "file:///b".to_owned()])
+        );
+        for part in [
+            r#"{"type":"image_embeds","image_embeds":"AA"}"#,
+            r#"{"type":"prompt_embeds","data":"AA"}"#,
+        ] {
+            assert_eq!(
+                found(&format!(r#"{{"messages":[{{"content":[{part}]}}]}}"#)).0,
+                [PART_TENSORS]
+            );
+        }
     }
 }

@@ -15,7 +15,9 @@ use crate::pipeline::body::Body;
 use crate::pipeline::context::Exchange;
 use crate::pipeline::delivery::begin;
 use crate::pipeline::failure::Failure;
-use crate::pipeline::intake::{Received, check_headers, count, decode, enter, plan, receive_of, reserve};
+use crate::pipeline::intake::{
+    Received, check_headers, count, decode, enter, enter_of_model, plan, receive_of, reserve,
+};
 use crate::platform::Platform;
 
 /// Answers a request to generate.
@@ -32,10 +34,13 @@ where
 {
     let caller = authenticate(&exchange.config, endpoint.dialect(), &head.headers)?;
     let wishes = check_headers(&exchange.config, &head.headers)?;
-    let reservation = enter(exchange, &caller, &head.headers).await?;
-    let Received { body, share } = receive_of(exchange, &caller.tenant.name, &head.headers, body).await?;
+    let mut reservation = enter(exchange, &caller, &head.headers).await?;
+    let on_body = |bytes| reservation.on_body(bytes);
+    let Received { body, share } = receive_of(exchange, &caller.tenant.name, &head.headers, body, on_body).await?;
     reservation.on_body(body.len());
     let decoded = decode(exchange, endpoint, caller, body)?;
+    let (tenant, model) = (&decoded.caller.tenant, &decoded.model.name);
+    enter_of_model(&mut reservation, tenant, model, &head.headers).await?;
     let counted = count(exchange, decoded).await?;
     let planned = plan(exchange, counted, wishes)?;
     let order = reserve(exchange, planned, reservation).await?;

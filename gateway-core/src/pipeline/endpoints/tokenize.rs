@@ -16,7 +16,7 @@ use crate::ids::TenantName;
 use crate::pipeline::body::Body;
 use crate::pipeline::context::Exchange;
 use crate::pipeline::failure::Failure;
-use crate::pipeline::intake::{Encoded, check_headers, encode, enter, receive_of};
+use crate::pipeline::intake::{Encoded, check_headers, encode, enter, enter_of_model, receive_of};
 use crate::pipeline::response;
 use crate::platform::Platform;
 use crate::tokens::{Estimator, Uncorrected, Unmeasured};
@@ -34,9 +34,12 @@ where
 {
     let caller = authenticate(&exchange.config, Dialect::default(), &head.headers)?;
     check_headers(&exchange.config, &head.headers)?;
-    let reservation = enter(exchange, &caller, &head.headers).await?;
+    let mut reservation = enter(exchange, &caller, &head.headers).await?;
     let tenant = &caller.tenant;
-    let received = receive_of(exchange, &tenant.name, &head.headers, body).await?;
+    let received = receive_of(exchange, &tenant.name, &head.headers, body, |bytes| {
+        reservation.on_body(bytes)
+    })
+    .await?;
     let body = &received.body;
     // It is settled so: as much work as a prompt that is counted and refused.
     reservation.on_body(body.len());
@@ -48,6 +51,7 @@ where
     let Some(model) = model else {
         return Err(RequestError::UnknownModel { model: request.model }.into());
     };
+    enter_of_model(&mut reservation, tenant, &model.name, &head.headers).await?;
     Ok(response::json(
         answer(exchange, &tenant.name, model, &request).await?.body(),
     ))

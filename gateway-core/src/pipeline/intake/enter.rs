@@ -9,6 +9,8 @@ use http::HeaderMap;
 use super::receive::announced;
 use crate::auth::Caller;
 use crate::budget::BudgetError;
+use crate::config::Tenant;
+use crate::ids::ModelName;
 use crate::pipeline::context::Exchange;
 use crate::pipeline::leases::Reservation;
 use crate::platform::Platform;
@@ -29,6 +31,24 @@ pub(in crate::pipeline) async fn enter<P: Platform>(
         reservation.enter(budget, likely_prompt).await?;
     }
     Ok(reservation)
+}
+
+/// Reserves the same in the budgets that cover the model, once it is known, and were not entered before.
+///
+/// # Errors
+/// When a budget has nothing left, or cannot be reached.
+pub(in crate::pipeline) async fn enter_of_model<P: Platform>(
+    reservation: &mut Reservation<P>,
+    tenant: &Tenant,
+    model: &ModelName,
+    headers: &HeaderMap,
+) -> Result<(), BudgetError> {
+    for budget in &tenant.budgets {
+        if budget.covers(model) && !reservation.is_in(budget) {
+            reservation.enter(budget, likely_prompt(headers)).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Tokens that a prompt in a body of the announced length is likely to take, rather more than fewer: what is not needed

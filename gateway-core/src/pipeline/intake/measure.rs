@@ -110,7 +110,7 @@ impl<'a, P: Platform> Turn<'a, P> {
         let mut is_more = true;
         while is_more {
             is_more = go_on(STEP_BYTES);
-            self.bytes += STEP_BYTES.min(bytes);
+            self.bytes += STEP_BYTES.min(bytes.max(LEAST_BYTES));
             let platform = &self.exchange.platform;
             if self.bytes >= TURN_BYTES || platform.now().since(self.since) >= LONGEST {
                 self.give_way().await;
@@ -125,6 +125,8 @@ impl<'a, P: Platform> Turn<'a, P> {
     }
 }
 
+/// What a text counts as at least: an empty one is work too, and there may be a million of them.
+const LEAST_BYTES: usize = 64;
 /// Between two looks at the clock, and at how many tokens there are.
 const STEP_BYTES: usize = 4 << 10;
 /// What is read in one turn at most: of English natively in half a millisecond.

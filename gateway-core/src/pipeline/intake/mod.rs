@@ -12,7 +12,7 @@ mod reserve;
 
 pub(super) use count::{Counted, count};
 pub(super) use decode::{Decoded, Wishes, check_headers, decode};
-pub(super) use enter::enter;
+pub(super) use enter::{enter, enter_of_model};
 pub(super) use estimates::correction_in_cell;
 pub(super) use measure::{Encoded, encode};
 pub(super) use order::Order;

@@ -34,7 +34,7 @@ where
     B: Stream<Item = Result<Bytes, E>> + Unpin,
     E: Display,
 {
-    read(exchange, headers, body, |_| Ok(())).await
+    read(exchange, headers, body, |_| Ok(()), |_| ()).await
 }
 
 /// A body of a tenant's request, and its share of the memory for bodies, which it has until that is dropped.
@@ -44,7 +44,8 @@ pub(in crate::pipeline) struct Received {
     pub share: BodyShare,
 }
 
-/// Reads the body of a tenant's request to its end, and decodes it.
+/// Reads the body of a tenant's request to its end, and decodes it. `on_body` hears how long it is as it was sent, before
+/// anything is made of it.
 ///
 /// # Errors
 /// As [`receive`], and when there is no memory for it.
@@ -53,6 +54,7 @@ pub(in crate::pipeline) async fn receive_of<P, B, E>(
     tenant: &TenantName,
     headers: &HeaderMap,
     body: B,
+    on_body: impl FnOnce(usize),
 ) -> Result<Received, Failure>
 where
     P: Platform,
@@ -61,7 +63,7 @@ where
 {
     let mut share = BodyShare::new(&exchange.gateway.bodies, tenant);
     let hold = |bytes| share.resize(bytes, &exchange.config.sizes);
-    let received = read(exchange, headers, body, hold).await;
+    let received = read(exchange, headers, body, hold, on_body).await;
     if let Err(Failure::Bodies(full)) = &received {
         exchange.tell(&Event::BodyRefused { bound: full.label() });
     }
@@ -69,12 +71,14 @@ where
     Ok(Received { body, share })
 }
 
-/// Reads a body to its end, and decodes it. `hold` hears, each time that this changes, how many bytes it takes.
+/// Reads a body to its end, and decodes it. `hold` hears, each time that this changes, how many bytes it takes, and
+/// `on_body` how long it is as it was sent.
 async fn read<P, B, E>(
     exchange: &Exchange<P>,
     headers: &HeaderMap,
     body: B,
     mut hold: impl FnMut(usize) -> Result<(), BodiesFull>,
+    on_body: impl FnOnce(usize),
 ) -> Result<Bytes, Failure>
 where
     P: Platform,
@@ -97,6 +101,7 @@ where
         let detail = format!("{} bytes of those announced", body.len());
         return Err(RequestError::Incomplete { detail }.into());
     }
+    on_body(body.len());
     let Some(coding) = coding else { return Ok(body) };
     let decoded = coding.decode(&body, limit)?;
     hold(body.len() + decoded.len())?;

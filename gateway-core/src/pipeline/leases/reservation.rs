@@ -89,9 +89,16 @@ impl<P: Platform> Reservation<P> {
         Ok(())
     }
 
-    /// The body is read, and so long: what it takes to make sense of it is paid for, also by a request that is refused.
+    /// The body is read, and so long, as it was sent or as it was before it was compressed: what it takes to make sense of
+    /// the longer of both is paid for, also by a request that is refused.
     pub fn on_body(&self, bytes: usize) {
-        self.state.set(State::Entered { fee: fee(bytes) });
+        let fee = fee(bytes).max(self.fee());
+        self.state.set(State::Entered { fee });
+    }
+
+    /// Whether it has reserved anything in that budget.
+    pub fn is_in(&self, budget: &Budget) -> bool {
+        self.held.iter().any(|held| held.client.budget.id == budget.id)
     }
 
     /// Reserves in a budget what the request is expected to take, in place of what it has reserved there to enter.
