@@ -68,6 +68,17 @@ fn figure(response: &Response<Body>, name: &str) -> u64 {
 }
 
 #[test]
+fn what_a_request_did_not_take_is_there_for_the_next_at_once() {
+    for pause in [20, 400, 800] {
+        let mut world = World::new(&limited("tokens_per_minute = 600"), taking(10, 0, 57));
+        for _ in 0..2 {
+            assert_eq!(post(&mut world, &ask(10, 500)).status(), 200, "{pause} ms");
+            world.pass(Duration::from_millis(pause));
+        }
+    }
+}
+
+#[test]
 fn waiting_exactly_as_long_as_told_works_and_a_millisecond_less_does_not() {
     let mut world = World::new(&limited("tokens_per_minute = 1_000"), taking(600, 0, 100));
     assert_eq!(post(&mut world, &ask(600, 100)).status(), 200);

@@ -7,13 +7,23 @@ use crate::budget::account::LeaseAccount;
 pub(super) struct Balance {
     pub account: LeaseAccount,
     pub most: u64,
+    /// What had been given back by the last report.
+    reported: u64,
+    /// The same of the report to which the cell replied last: what it said is left has that in it.
+    known: u64,
 }
 
 impl Balance {
     /// The account as it is told; until the reply nothing more than this is held.
     pub fn told(&mut self) -> LeaseAccount {
         self.most = self.account.held();
+        self.reported = self.account.returned;
         self.account
+    }
+
+    /// What was given back since the cell said what is left.
+    pub fn given_back(&self) -> u64 {
+        self.account.returned.saturating_sub(self.known)
     }
 
     /// Holds so much less at most.
@@ -25,5 +35,6 @@ impl Balance {
     pub fn on_lent(&mut self, granted: u64, held: u64) {
         self.account.granted = self.account.granted.max(granted);
         self.most = held;
+        self.known = self.reported;
     }
 }

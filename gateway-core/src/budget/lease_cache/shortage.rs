@@ -95,24 +95,16 @@ impl LeaseCache {
         self.open_call.is_some_and(|call| now.since(call.since) < LONGEST_CALL)
     }
 
-    /// Tokens left in the cell by now, if nobody took any.
+    /// Tokens left in the cell by now, if nobody took any and it has heard what was given back here.
     fn tokens_left(&self, now: Timestamp, terms: &LeaseTerms) -> i64 {
-        left(
-            terms.limits.tokens,
-            terms.left.tokens,
-            now.since(terms.at),
-            self.tokens.most,
-        )
+        let left = terms.left.tokens.saturating_add(signed(self.tokens.given_back()));
+        grown(terms.limits.tokens, left, now.since(terms.at), self.tokens.most)
     }
 
     /// Requests, likewise.
     fn requests_left(&self, now: Timestamp, terms: &LeaseTerms) -> i64 {
-        left(
-            terms.limits.requests,
-            terms.left.requests,
-            now.since(terms.at),
-            self.requests.most,
-        )
+        let left = terms.left.requests.saturating_add(signed(self.requests.given_back()));
+        grown(terms.limits.requests, left, now.since(terms.at), self.requests.most)
     }
 
     /// What to do about a shortage: what the cell told a moment ago saves asking it again.
@@ -145,7 +137,7 @@ impl LeaseCache {
 }
 
 /// What was left some time ago has grown, but not into the room of what the cell believes to be held.
-fn left(rate: Option<Rate>, left: i64, elapsed: Duration, held: u64) -> i64 {
+fn grown(rate: Option<Rate>, left: i64, elapsed: Duration, held: u64) -> i64 {
     rate.map_or(i64::MAX, |rate| {
         let most = signed(rate.burst.saturating_sub(held));
         rate.grown(left, elapsed).min(most.max(left))
