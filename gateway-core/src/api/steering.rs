@@ -30,9 +30,14 @@ impl Steering {
     ///
     /// # Errors
     /// The first field or URL that it may not send.
-    pub fn check(&self, engines: &[EngineKind], tenant: &Tenant, media: &MediaUrls) -> Result<(), RequestError> {
+    pub fn check(
+        &self,
+        engines: impl Iterator<Item = EngineKind> + Clone,
+        tenant: &Tenant,
+        media: &MediaUrls,
+    ) -> Result<(), RequestError> {
         let is_open = |field: &str| tenant.engine_fields.iter().any(|allowed| allowed == field);
-        let steers = |field: &str| engines.iter().any(|engine| engine.steering_fields().contains(&field));
+        let steers = |field: &str| engines.clone().any(|engine| engine.steering_fields().contains(&field));
         if let Some(param) = self.fields.iter().find(|field| !is_open(field) && steers(field)) {
             return Err(RequestError::SteersEngine { param });
         }

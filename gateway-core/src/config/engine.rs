@@ -53,6 +53,11 @@ impl EngineKind {
             Self::LlamaCpp => LLAMA_CPP,
         }
     }
+
+    /// Those of all engines, some more than once.
+    pub fn all_steering_fields() -> impl Iterator<Item = &'static str> + Clone {
+        Self::ALL.into_iter().flat_map(Self::steering_fields).copied()
+    }
 }
 
 /// vLLM 0.32.0, `entrypoints/openai/{chat_completion,completion}/protocol.py` and `entrypoints/pooling/base/protocol.py`;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::error::Problem;
 use super::read::{Kind, Node};
 use super::report::Report;
+use super::texts::beginning;
 
 /// Which URLs of images, audio and videos clients may send. What comes inside the request (`data:`) is no URL that anything
 /// is fetched from.
@@ -86,11 +87,10 @@ impl Kind for MediaPattern {
 
     fn read(node: Node<'_>, report: &mut Report) -> Option<String> {
         node.parse::<Self>(report, |text| {
-            let found = || text.chars().take(MOST_REPEATED).collect();
             if is_pattern(text) {
                 Ok(text.to_owned())
             } else {
-                Err(Problem::Malformed { found: found() })
+                Err(Problem::Malformed { found: beginning(text) })
             }
         })
     }
@@ -108,8 +108,6 @@ fn is_pattern(text: &str) -> bool {
 
 /// What holds where nothing is written.
 pub(super) const DEFAULT: &str = "https://*";
-/// Of a wrong text, in characters.
-const MOST_REPEATED: usize = 80;
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,7 @@
 use super::error::Problem;
 use super::read::{Kind, Node};
 use super::report::Report;
+use super::texts::beginning;
 
 /// An origin, or `*` for all of them.
 pub(super) struct Origin;
@@ -19,8 +20,7 @@ impl Kind for Origin {
             if text == ANY || is_origin(text) {
                 Ok(text.to_owned())
             } else {
-                let found = text.chars().take(MOST_REPEATED).collect();
-                Err(Problem::Malformed { found })
+                Err(Problem::Malformed { found: beginning(text) })
             }
         })
     }
@@ -51,8 +51,6 @@ fn is_origin(text: &str) -> bool {
 
 /// Stands for every origin.
 pub(super) const ANY: &str = "*";
-/// Of a wrong text, in characters.
-const MOST_REPEATED: usize = 80;
 
 #[cfg(test)]
 mod tests {

@@ -80,10 +80,7 @@ fn allowed<N: for<'n> From<&'n str>>(
 
 /// The fields that steer engines and that the tenant may send, as far as there is an engine that has them.
 fn engine_fields(tenant: &written::Tenant, report: &mut Report) -> Vec<String> {
-    let all = EngineKind::ALL
-        .into_iter()
-        .flat_map(EngineKind::steering_fields)
-        .copied();
+    let all = EngineKind::all_steering_fields();
     let mut known = Vec::new();
     for At { value: name, place } in entries(&tenant.engine_fields) {
         if all.clone().any(|field| field == name) {

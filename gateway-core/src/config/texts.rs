@@ -27,7 +27,7 @@ pub(super) trait Pattern {
 }
 
 /// As much of a wrong text as a message repeats.
-fn beginning(text: &str) -> String {
+pub(super) fn beginning(text: &str) -> String {
     text.chars().take(MOST_REPEATED).collect()
 }
 

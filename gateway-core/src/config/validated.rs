@@ -78,7 +78,7 @@ impl Config {
     }
 
     /// The engines that a request for the model may come to, on all tiers of its ladder; some more than once.
-    pub fn engines<'c>(&'c self, model: &'c Model) -> impl Iterator<Item = EngineKind> + 'c {
+    pub fn engines<'c>(&'c self, model: &'c Model) -> impl Iterator<Item = EngineKind> + Clone + 'c {
         let tiers = model.ladder.tiers.iter().filter_map(|tier| match tier {
             Tier::Model(name) => self.models.get(name),
             Tier::Canned(_) => None,

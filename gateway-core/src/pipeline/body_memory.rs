@@ -65,22 +65,15 @@ impl BodyShare {
     /// When there is no room for it. What it took before it still has.
     pub fn resize(&mut self, bytes: usize, sizes: &Sizes) -> Result<(), BodiesFull> {
         let mut held = self.memory.lock();
-        let of_tenant = held.of_tenants.get(&self.tenant).copied().unwrap_or_default();
-        let (all, of_tenant) = (held.all - self.bytes + bytes, of_tenant - self.bytes + bytes);
+        let moved = |held: usize| held - self.bytes + bytes;
+        let (all, of_tenant) = (moved(held.all), moved(held.of(&self.tenant)));
         if bytes > self.bytes && of_tenant > sizes.tenant_bodies_bytes {
             return Err(BodiesFull::Tenant);
         }
         if bytes > self.bytes && all > sizes.bodies_bytes {
             return Err(BodiesFull::Process);
         }
-        held.all = all;
-        if of_tenant == 0 {
-            held.of_tenants.remove(&self.tenant);
-        } else if let Some(known) = held.of_tenants.get_mut(&self.tenant) {
-            *known = of_tenant;
-        } else {
-            held.of_tenants.insert(self.tenant.clone(), of_tenant);
-        }
+        held.set(all, &self.tenant, of_tenant);
         self.bytes = bytes;
         Ok(())
     }
@@ -89,12 +82,24 @@ impl BodyShare {
 impl Drop for BodyShare {
     fn drop(&mut self) {
         let mut held = self.memory.lock();
-        held.all -= self.bytes;
-        if let Some(of_tenant) = held.of_tenants.get_mut(&self.tenant) {
-            *of_tenant -= self.bytes;
-            if *of_tenant == 0 {
-                held.of_tenants.remove(&self.tenant);
-            }
+        let (all, of_tenant) = (held.all - self.bytes, held.of(&self.tenant) - self.bytes);
+        held.set(all, &self.tenant, of_tenant);
+    }
+}
+
+impl Held {
+    fn of(&self, tenant: &TenantName) -> usize {
+        self.of_tenants.get(tenant).copied().unwrap_or_default()
+    }
+
+    fn set(&mut self, all: usize, tenant: &TenantName, of_tenant: usize) {
+        self.all = all;
+        if of_tenant == 0 {
+            self.of_tenants.remove(tenant);
+        } else if let Some(known) = self.of_tenants.get_mut(tenant) {
+            *known = of_tenant;
+        } else {
+            self.of_tenants.insert(tenant.clone(), of_tenant);
         }
     }
 }

@@ -27,12 +27,9 @@ pub(super) fn steering(fields: &Fields<'_>) -> Steering {
             .any(|kwargs| kwargs.every(member).next().is_some()),
         Some(_) => field == PART_IDENTIFIER && found.has_identifier || field == PART_TENSORS && found.has_tensors,
     };
-    let mut steering_fields: Vec<_> = EngineKind::ALL
-        .into_iter()
-        .flat_map(EngineKind::steering_fields)
-        .copied()
+    let mut steering_fields: Vec<_> = EngineKind::all_steering_fields()
+        .filter(|field| is_given(field))
         .collect();
-    steering_fields.retain(|field| is_given(field));
     steering_fields.sort_unstable();
     steering_fields.dedup();
     Steering {

@@ -192,8 +192,7 @@ pub(super) fn headroom(root: &Root) -> Option<Headroom> {
 
 /// `[cors]`.
 pub(super) fn cors(root: &Root) -> Option<Cors> {
-    let listed = value(&value(&root.cors)?.allow_origins)?.as_ref();
-    let origins: Option<Vec<String>> = listed.map(|origins| origins.iter().map(|at| at.value.clone()).collect());
+    let origins = texts(&value(&root.cors)?.allow_origins)?;
     Some(Cors {
         allow_origins: origins.filter(|origins| origins.iter().all(|origin| origin != origin::ANY)),
     })
@@ -201,18 +200,24 @@ pub(super) fn cors(root: &Root) -> Option<Cors> {
 
 /// `[sessions]`.
 pub(super) fn sessions(root: &Root) -> Option<Sessions> {
-    let listed = value(&value(&root.sessions)?.headers)?.as_ref();
-    let headers = listed.map(|headers| headers.iter().map(|at| at.value.clone()).collect());
+    let listed = texts(&value(&root.sessions)?.headers)?;
     Some(Sessions {
-        headers: headers.unwrap_or_else(|| SESSION_HEADERS.map(str::to_owned).to_vec()),
+        headers: listed.unwrap_or_else(|| SESSION_HEADERS.map(str::to_owned).to_vec()),
     })
 }
 
 /// `[media]`.
 pub(super) fn media(root: &Root) -> Option<MediaUrls> {
-    let listed = value(&value(&root.media)?.urls)?.as_ref();
-    let urls = listed.map(|urls| urls.iter().map(|at| at.value.clone()).collect());
-    Some(MediaUrls::new(urls.unwrap_or_else(|| vec![media::DEFAULT.to_owned()])))
+    let listed = texts(&value(&root.media)?.urls)?;
+    Some(MediaUrls::new(
+        listed.unwrap_or_else(|| vec![media::DEFAULT.to_owned()]),
+    ))
+}
+
+/// A list that may be left out; `None` when it is wrong.
+fn texts(list: &Option<At<Option<Vec<At<String>>>>>) -> Option<Option<Vec<String>>> {
+    let listed = value(list)?.as_ref();
+    Some(listed.map(|texts| texts.iter().map(|at| at.value.clone()).collect()))
 }
 
 /// `[refresh]`.

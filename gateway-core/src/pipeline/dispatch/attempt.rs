@@ -86,11 +86,11 @@ pub(in crate::pipeline) async fn attempt<P: Platform>(
     match answered {
         Ok(answer) => {
             match &answer {
-                UpstreamAnswer::Whole(_) if !order.request.stream => {
+                UpstreamAnswer::Whole(_) => {
                     on_answer(order, target);
                     slot.release(Outcome::Served);
                 }
-                UpstreamAnswer::Whole(_) | UpstreamAnswer::Stream(_) => on_answer(order, target),
+                UpstreamAnswer::Stream(_) => on_answer(order, target),
                 // What it is told as and the permit wait for its end.
                 UpstreamAnswer::Passing(..) => {}
             }

@@ -80,8 +80,8 @@ pub(in crate::pipeline) fn decode<P: Platform>(
         return Err(RequestError::UnknownModel { model: request.model });
     };
     request.check_for(model)?;
-    let engines: Vec<_> = config.engines(model).collect();
-    request.steering.check(&engines, &caller.tenant, &config.media)?;
+    let steering = &request.steering;
+    steering.check(config.engines(model), &caller.tenant, &config.media)?;
     request.cache_salt = request.cache_salt.within(&caller.tenant.cache_salt);
     Ok(Decoded {
         caller,
