@@ -383,7 +383,8 @@ fn a_replica_that_keeps_failing_is_left_alone_until_it_has_recovered() {
         "an open breaker lets nothing through"
     );
     thread::sleep(Duration::from_secs(wait));
-    engine.fault("a long answer", Fault::Stall(1));
+    // Chunks that say nothing are held back, so that the engine has to say a token before it stalls.
+    engine.fault("a long answer", Fault::Stall(2));
     let probe = chat_stream("tide-fragile", "a long answer").to_string();
     let mut probe = post_chat(probe).open(AWAY.gateway.address());
     probe.read_until("data:");
