@@ -154,13 +154,15 @@ fn an_answer_that_the_engine_broke_off_is_not_told_as_complete() {
 
 #[test]
 fn a_client_s_mistake_is_told_in_the_engine_s_words() {
-    assert_right(is_clients_mistake, |recording, response, _| {
+    assert_right(is_clients_mistake, |recording, response, stream| {
         let heard = Said::of(&response.body).error.unwrap_or_default();
         let said = recording.said().error.unwrap_or_default();
         // Longer ones are shortened; an endpoint that is not there is told in the gateway's own words.
         let said: String = said.chars().take(80).collect();
         let is_told = heard.contains(&said) || recording.path() == "/v1/embeddings";
-        let is_right = is_told && !heard.is_empty() && (400..500).contains(&response.status);
+        // Where a machine is slow, the stream is opened before the engine has said all of it.
+        let is_open = stream && response.status == 200 && response.text().starts_with(": waiting for an engine");
+        let is_right = is_told && !heard.is_empty() && ((400..500).contains(&response.status) || is_open);
         (!is_right).then(|| format!("{} {heard:?} for {said:?}", response.status))
     });
 }
