@@ -23,6 +23,27 @@ pub struct Location {
     pub coordinates: Option<Coordinates>,
 }
 
+impl Location {
+    /// A place as it is written: `LATITUDE,LONGITUDE` in degrees, else a code.
+    pub fn parse(place: &str) -> Self {
+        let degrees = |text: &str, most: f64| {
+            let degrees: f64 = text.trim().parse().ok()?;
+            (-most..=most).contains(&degrees).then_some(degrees)
+        };
+        let coordinates = place.split_once(',').and_then(|(latitude, longitude)| {
+            Some(Coordinates {
+                latitude: degrees(latitude, 90.0)?,
+                longitude: degrees(longitude, 180.0)?,
+            })
+        });
+        let code = if coordinates.is_some() { "" } else { place.trim() };
+        Self {
+            code: code.chars().take(CODE_CHARS).collect(),
+            coordinates,
+        }
+    }
+}
+
 /// The expected round trip between two places: the great circle there and back at the speed of light in fibre,
 /// times how much longer real cables run, plus what hops at both ends add.
 pub fn round_trip(from: Coordinates, to: Coordinates) -> Duration {
@@ -38,6 +59,8 @@ fn distance_km(a: Coordinates, b: Coordinates) -> f64 {
     2.0 * EARTH_RADIUS_KM * chord.sqrt().min(1.0).asin()
 }
 
+/// Names of regions have at most so many.
+const CODE_CHARS: usize = 64;
 /// IUGG mean radius.
 const EARTH_RADIUS_KM: f64 = 6_371.0;
 /// Light in glass of refractive index 1.468.
@@ -64,6 +87,20 @@ mod tests {
     fn the_atlantic_takes_about_ninety_milliseconds() {
         let across = round_trip(FRANKFURT, WASHINGTON).as_secs_f64() * 1_000.0;
         assert!((85.0..125.0).contains(&across), "{across} ms");
+    }
+
+    #[test]
+    fn places_are_written_as_degrees_or_codes() {
+        let coordinates = |place| {
+            Location::parse(place)
+                .coordinates
+                .map(|there| (there.latitude, there.longitude))
+        };
+        assert_eq!(coordinates("50.1, -8.7"), Some((50.1, -8.7)));
+        for code in ["FRA", "", "91,0", "0,181", "NaN,1", "1,2,3", "inf,0"] {
+            assert_eq!((coordinates(code), Location::parse(code).code.as_str()), (None, code));
+        }
+        assert_eq!(Location::parse(&"x".repeat(1_000)).code.len(), 64);
     }
 
     #[test]

@@ -45,6 +45,7 @@ pub(super) fn check(root: &Root, tables: Option<&[&str]>, version: String, repor
         estimates: settings::estimates(root)?,
         permits: settings::permits(root)?,
         load: settings::load(root)?,
+        routing: settings::routing(root)?,
         breaker: settings::breaker(root)?,
         leases: settings::leases(root)?,
         headroom: settings::headroom(root)?,
@@ -157,6 +158,7 @@ fn cluster(written: &written::Cluster, region: Region) -> Option<Cluster> {
         policy: Arc::new(policy),
         secret: value(&written.secret)?.as_deref().map(SecretName::from),
         prefill_tokens_per_s: *value(&written.prefill_tokens_per_s)?,
+        price: value(&written.price)?.unwrap_or_default(),
     })
 }
 

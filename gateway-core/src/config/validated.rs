@@ -11,7 +11,7 @@ use super::digest::KeyDigest;
 use super::engine::EngineKind;
 use super::media::MediaUrls;
 use super::settings::{
-    Cors, Estimates, Headroom, Leases, Load, Permits, Refresh, Retries, Sessions, Sizes, Streams, Timeouts,
+    Cors, Estimates, Headroom, Leases, Load, Permits, Refresh, Retries, Routing, Sessions, Sizes, Streams, Timeouts,
 };
 use crate::budget::{BudgetLimits, Rate};
 use crate::cluster::BreakerPolicy;
@@ -53,6 +53,8 @@ pub struct Config {
     pub permits: Permits,
     /// How busy clusters are, as edge locations know it.
     pub load: Load,
+    /// Which cluster, and how it is known where a request came in.
+    pub routing: Routing,
     /// When a replica that fails is left alone.
     pub breaker: BreakerPolicy,
     /// What budgets lend to edge locations.
@@ -124,6 +126,8 @@ pub struct Cluster {
     pub secret: Option<SecretName>,
     /// Uncached prompt tokens that one replica reads in a second; greater than 0.
     pub prefill_tokens_per_s: f64,
+    /// What a million tokens cost there, in a unit that all clusters share; at least 0.
+    pub price: f64,
 }
 
 /// One engine process.

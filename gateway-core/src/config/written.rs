@@ -8,8 +8,8 @@ use super::report::At;
 use super::report::Report;
 use super::section::section;
 use super::settings::written::{
-    Breaker, Cors, Estimates, Headroom, Leases, Load, Media, Permits, Refresh, Retries, Sessions, Sizes, Streams,
-    Timeouts,
+    Breaker, Cors, Estimates, Headroom, Leases, Load, Media, Permits, Refresh, Retries, Routing, Sessions, Sizes,
+    Streams, Timeouts,
 };
 use super::texts::{Digest, Engine, EngineField, ModelId, Name, Priority, ReplicaUrl, Secret, Text};
 use crate::budget::{MOST_PER_DAY, Rate};
@@ -44,6 +44,8 @@ section! {
         permits: Permits,
         /// How busy clusters are, as edge locations know it.
         load: Load,
+        /// Which cluster, and how it is known where a request came in.
+        routing: Routing,
         /// When a replica that fails is left alone.
         breaker: Breaker,
         /// Leases: what budgets lend to edge locations.
@@ -96,6 +98,9 @@ section! {
         prefill_tokens_per_s: Decimal<1, 1_000_000_000>,
         /// Requests that one replica runs at once, such as vLLM's `--max-num-seqs`.
         max_running: Whole<u32, 1, 1_000_000>,
+        /// What a million tokens cost there, in a unit that all clusters share; `routing.price_weight_ms` says what that is
+        /// worth. Nothing when left out.
+        price: Option<Decimal<0, 1_000_000>>,
     }
 }
 

@@ -300,8 +300,11 @@ fn write_estimates(f: &mut fmt::Formatter<'_>, estimates: &[Estimate<'_>]) -> fm
         let separator = if index == 0 { "" } else { "," };
         let [round_trip, wait, prefill] =
             [estimate.round_trip, estimate.wait, estimate.prefill].map(|part| part.as_millis());
-        let full = if estimate.full { ":full" } else { "" };
-        write!(f, "{separator}{}:{round_trip}+{wait}+{prefill}{full}", estimate.cluster)?;
+        write!(f, "{separator}{}:{round_trip}+{wait}+{prefill}", estimate.cluster)?;
+        if !estimate.price.is_zero() {
+            write!(f, "+{}", estimate.price.as_millis())?;
+        }
+        f.write_str(if estimate.full { ":full" } else { "" })?;
     }
     Ok(())
 }

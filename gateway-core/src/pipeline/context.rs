@@ -11,13 +11,14 @@ use futures::future::{Either, select};
 
 use crate::budget::Rates;
 use crate::cells::{CellAddress, CellCall, CellError};
-use crate::config::{Config, Model};
-use crate::geo::{Coordinates, Location};
+use crate::config::{Cluster, Config, Model};
+use crate::geo::{self, Location};
 use crate::ids::RequestId;
 use crate::observe::Event;
 use crate::pipeline::cell_time::CellTime;
 use crate::pipeline::state::Gateway;
 use crate::platform::Platform;
+use crate::route::RoundTrips;
 use crate::time::Timestamp;
 use crate::tokens::Tokenizer;
 
@@ -132,10 +133,22 @@ impl<P: Platform> Exchange<P> {
         self.gateway.tables.get(model.tokens.as_ref()?.as_str())?.ok()
     }
 
-    /// Where the request came in: as the platform tells, or else as the region that has the location's name.
-    pub fn here(&self) -> Option<Coordinates> {
+    /// There and back between where the request came in and that region: what was learned of the cluster there, or else by
+    /// the coordinates. Zero when it is not known where the request came in.
+    pub fn round_trip(&self, cluster: &Cluster) -> Duration {
         let by_name = || Some(self.config.region(&self.location.code)?.coordinates);
-        self.location.coordinates.or_else(by_name)
+        let Some(here) = self.location.coordinates.or_else(by_name) else {
+            return Duration::ZERO;
+        };
+        let by_coordinates = geo::round_trip(here, cluster.region.coordinates);
+        let expected = |known: &mut RoundTrips| known.expected(&cluster.name, &self.location, by_coordinates);
+        self.gateway.round_trips.with(expected)
+    }
+
+    /// The head of a cluster's answer has come so long after the request to it went out.
+    pub fn on_head(&self, cluster: &Cluster, took: Duration) {
+        let learn = |known: &mut RoundTrips| known.on_head(&cluster.name, &self.location, took);
+        self.gateway.round_trips.with(learn);
     }
 }
 

@@ -20,6 +20,7 @@ use super::maintain;
 use super::response;
 use super::state::Gateway;
 use crate::api::{ApiError, Dialect, ErrorKind, RequestError, Route};
+use crate::config::Config;
 use crate::geo::Location;
 use crate::observe::Event;
 use crate::platform::Platform;
@@ -50,6 +51,7 @@ impl Gateway {
             Ok(config) => (config, None),
             Err(unknown) => (self.active_config.current(), Some(unknown)),
         };
+        let location = location_of(&config, &head, location);
         let exchange = Exchange::new(Arc::clone(self), platform, config, location);
         exchange.answer(&route, &head, body, unknown).await
     }
@@ -66,6 +68,13 @@ impl Gateway {
     pub async fn maintain<P: Platform>(self: &Arc<Self>, platform: P) {
         maintain::refresh_config(self, &platform).await;
     }
+}
+
+/// Where the request came in: as a header says that the configuration trusts, or else the platform.
+fn location_of(config: &Config, head: &Parts, told: Location) -> Location {
+    let trusted = config.routing.location_headers.iter();
+    let said = trusted.filter_map(|name| head.headers.get(name)?.to_str().ok()).next();
+    said.map_or(told, Location::parse)
 }
 
 impl<P: Platform> Exchange<P> {

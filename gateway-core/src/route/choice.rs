@@ -1,9 +1,9 @@
-//! The order in which clusters are tried: least expected time to first token first.
+//! The order in which clusters are tried: least expected time to first token first, and what the operator weighs beside
+//! it.
 
 use std::time::Duration;
 
 use crate::cluster::ClusterLoad;
-use crate::geo::{Coordinates, round_trip};
 use crate::ids::{ClusterName, Tokens};
 use crate::time::Timestamp;
 
@@ -21,8 +21,10 @@ pub struct LoadSnapshot {
 pub struct Candidate<'a> {
     /// Which.
     pub cluster: &'a ClusterName,
-    /// Where it stands.
-    pub coordinates: Coordinates,
+    /// There and back from here, as far as that is known; zero when it is not known where here is.
+    pub round_trip: Duration,
+    /// What its price counts for.
+    pub price: Duration,
     /// Uncached prompt tokens that one replica reads in a second.
     pub prefill_tokens_per_s: f64,
     /// Its load, when that is known and not too old.
@@ -42,6 +44,8 @@ pub struct Estimate<'a> {
     pub wait: Duration,
     /// Reading the prompt.
     pub prefill: Duration,
+    /// What the cluster's price counts for, as if it were time.
+    pub price: Duration,
     /// Whether it is known to have no room at all now.
     pub full: bool,
 }
@@ -51,30 +55,36 @@ impl Estimate<'_> {
     pub fn ttft(&self) -> Duration {
         self.round_trip + self.wait + self.prefill
     }
+
+    /// The expected time to first token, and what the price counts for.
+    fn cost(&self) -> Duration {
+        self.ttft().saturating_add(self.price)
+    }
 }
 
-/// Candidates by expected time to first token in whole milliseconds; those known to be full come last, since figures
+/// Candidates by expected time to first token and price in whole milliseconds; those known to be full come last, since figures
 /// age and a full cluster is still better than none. Ties go to the one written first, so that clusters that are
 /// alike do not take turns and cool each other's prefixes.
-pub fn rank<'a>(here: Option<Coordinates>, prompt: Tokens, candidates: &[Candidate<'a>]) -> Vec<Estimate<'a>> {
+pub fn rank<'a>(prompt: Tokens, candidates: &[Candidate<'a>]) -> Vec<Estimate<'a>> {
     let mut estimates: Vec<_> = candidates
         .iter()
         .enumerate()
-        .map(|(index, it)| estimate(here, prompt, index, it))
+        .map(|(index, it)| estimate(prompt, index, it))
         .collect();
-    estimates.sort_by_key(|estimate| (estimate.full, estimate.ttft().as_millis()));
+    estimates.sort_by_key(|estimate| (estimate.full, estimate.cost().as_millis()));
     estimates
 }
 
-fn estimate<'a>(here: Option<Coordinates>, prompt: Tokens, index: usize, candidate: &Candidate<'a>) -> Estimate<'a> {
+fn estimate<'a>(prompt: Tokens, index: usize, candidate: &Candidate<'a>) -> Estimate<'a> {
     let prefill = Duration::from_secs_f64(prompt.0 as f64 / candidate.prefill_tokens_per_s);
     let load = candidate.load.unwrap_or(IDLE);
     Estimate {
         index,
         cluster: candidate.cluster,
-        round_trip: here.map_or(Duration::ZERO, |here| round_trip(here, candidate.coordinates)),
+        round_trip: candidate.round_trip,
         wait: prefill.mul_f64(queue_factor(utilisation(load), load.max_running)),
         prefill,
+        price: candidate.price,
         full: utilisation(load) >= 1.0,
     }
 }
@@ -114,20 +124,10 @@ mod tests {
     use super::*;
 
     static CLUSTER: LazyLock<ClusterName> = LazyLock::new(|| ClusterName::from("cluster"));
-    const HERE: Coordinates = Coordinates {
-        latitude: 52.5,
-        longitude: 13.4,
-    };
-    const NEAR: Coordinates = Coordinates {
-        latitude: 50.1,
-        longitude: 8.7,
-    };
-    const FAR: Coordinates = Coordinates {
-        latitude: 38.9,
-        longitude: -77.0,
-    };
+    const NEAR: Duration = Duration::from_millis(10);
+    const FAR: Duration = Duration::from_millis(110);
 
-    fn candidate(coordinates: Coordinates, load: Option<(u32, u32)>) -> Candidate<'static> {
+    fn candidate(round_trip: Duration, load: Option<(u32, u32)>) -> Candidate<'static> {
         let load = load.map(|(running, max_running)| ClusterLoad {
             running,
             max_running,
@@ -136,14 +136,15 @@ mod tests {
         });
         Candidate {
             cluster: &CLUSTER,
-            coordinates,
+            round_trip,
+            price: Duration::ZERO,
             prefill_tokens_per_s: 10_000.0,
             load,
         }
     }
 
-    fn order(here: Option<Coordinates>, prompt: u64, candidates: &[Candidate<'_>]) -> Vec<usize> {
-        rank(here, Tokens(prompt), candidates)
+    fn order(prompt: u64, candidates: &[Candidate<'_>]) -> Vec<usize> {
+        rank(Tokens(prompt), candidates)
             .iter()
             .map(|estimate| estimate.index)
             .collect()
@@ -151,34 +152,40 @@ mod tests {
 
     #[test]
     fn the_nearest_wins_when_load_is_alike() {
-        assert_eq!(
-            order(Some(HERE), 1_000, &[candidate(FAR, None), candidate(NEAR, None)]),
-            [1, 0]
-        );
+        assert_eq!(order(1_000, &[candidate(FAR, None), candidate(NEAR, None)]), [1, 0]);
     }
 
     #[test]
     fn a_long_prompt_goes_far_to_avoid_a_loaded_cluster_and_a_short_one_does_not() {
         let candidates = [candidate(NEAR, Some((9, 10))), candidate(FAR, Some((0, 10)))];
-        assert_eq!(order(Some(HERE), 8_000, &candidates), [1, 0]);
-        assert_eq!(order(Some(HERE), 10, &candidates), [0, 1]);
+        assert_eq!(order(8_000, &candidates), [1, 0]);
+        assert_eq!(order(10, &candidates), [0, 1]);
     }
 
     #[test]
     fn full_and_broken_clusters_come_last_however_near() {
         assert_eq!(
-            order(Some(HERE), 1, &[candidate(NEAR, Some((10, 10))), candidate(FAR, None)]),
+            order(1, &[candidate(NEAR, Some((10, 10))), candidate(FAR, None)]),
             [1, 0]
         );
-        assert_eq!(
-            order(Some(HERE), 1, &[candidate(NEAR, Some((0, 0))), candidate(FAR, None)]),
-            [1, 0]
-        );
+        assert_eq!(order(1, &[candidate(NEAR, Some((0, 0))), candidate(FAR, None)]), [1, 0]);
     }
 
     #[test]
     fn without_a_place_the_order_written_decides() {
-        assert_eq!(order(None, 100, &[candidate(FAR, None), candidate(NEAR, None)]), [0, 1]);
+        let nowhere = candidate(Duration::ZERO, None);
+        assert_eq!(order(100, &[nowhere, nowhere]), [0, 1]);
+    }
+
+    #[test]
+    fn a_price_is_weighed_against_time() {
+        let costing = |round_trip, ms| Candidate {
+            price: Duration::from_millis(ms),
+            ..candidate(round_trip, None)
+        };
+        assert_eq!(order(1_000, &[costing(NEAR, 150), costing(FAR, 40)]), [1, 0]);
+        assert_eq!(order(1_000, &[costing(NEAR, 130), costing(FAR, 40)]), [0, 1]);
+        assert_eq!(rank(Tokens(0), &[costing(NEAR, 150)])[0].ttft(), NEAR, "it is no time");
     }
 
     #[test]
@@ -187,6 +194,6 @@ mod tests {
             prefill_tokens_per_s: 1.0,
             ..candidate(FAR, Some((u32::MAX, 1)))
         };
-        assert_eq!(rank(Some(HERE), Tokens(u64::from(u32::MAX)), &[slow]).len(), 1);
+        assert_eq!(rank(Tokens(u64::from(u32::MAX)), &[slow]).len(), 1);
     }
 }

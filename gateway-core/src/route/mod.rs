@@ -1,5 +1,8 @@
-//! Which cluster: from where the request came in, what each cluster told of itself last, and how far it is.
+//! Which cluster: from where the request came in, what each cluster told of itself last, how far it is,
+//! and what it costs.
 
 mod choice;
+mod round_trips;
 
 pub use choice::{Candidate, Estimate, LoadSnapshot, rank};
+pub use round_trips::RoundTrips;

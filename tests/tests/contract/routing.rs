@@ -6,7 +6,7 @@ use tidegate_tests::http::{Request, Response};
 use tidegate_tests::world::key;
 
 use crate::support::{
-    Expected, SHARED, ask, ask_away, assert_error, chat, chat_stream, eventually, open_stream, post_chat, with,
+    AWAY, Expected, SHARED, ask, ask_away, assert_error, chat, chat_stream, eventually, open_stream, post_chat, with,
 };
 
 #[test]
@@ -20,6 +20,17 @@ fn the_nearest_cluster_is_another_one_from_another_place() {
     let response = ask_away("tide-global", "near to here");
     assert_eq!(response.status, 200, "{}", response.text());
     assert_eq!(response.header("x-tidegate-cluster"), Some("us"));
+}
+
+#[test]
+fn a_proxy_that_is_trusted_says_where_a_request_came_in() {
+    for (place, cluster) in [("FRA", "eu"), ("52.5,13.4", "eu"), ("37.8,-122.4", "us")] {
+        let body = chat("tide-global", &format!("from {place}")).to_string();
+        let response = post_chat(body)
+            .header("x-edge-location", place)
+            .send(AWAY.gateway.address());
+        assert_eq!(response.header("x-tidegate-cluster"), Some(cluster), "{place}");
+    }
 }
 
 #[test]

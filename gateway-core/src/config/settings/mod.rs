@@ -7,7 +7,7 @@ pub(super) mod written;
 
 pub(super) use moved::refuse_moved;
 pub use validated::{
-    Cors, Estimates, Headroom, Leases, Load, Permits, Refresh, Retries, Sessions, Sizes, Streams, Timeouts,
+    Cors, Estimates, Headroom, Leases, Load, Permits, Refresh, Retries, Routing, Sessions, Sizes, Streams, Timeouts,
 };
 
 use std::time::Duration;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::error::Problem;
 use super::media::{self, MediaUrls};
 use super::origin;
-use super::read::value;
+use super::read::{entries, value};
 use super::report::{At, Place, Report};
 use super::written::Root;
 use crate::cluster::BreakerPolicy;
@@ -164,6 +164,18 @@ pub(super) fn permits(root: &Root) -> Option<Permits> {
 pub(super) fn load(root: &Root) -> Option<Load> {
     let ttl = *value(&value(&root.load)?.ttl_ms)?;
     Some(Load { ttl })
+}
+
+/// `[routing]`.
+pub(super) fn routing(root: &Root) -> Option<Routing> {
+    let written = value(&root.routing)?;
+    Some(Routing {
+        price_weight: *value(&written.price_weight_ms)?,
+        location_headers: entries(&written.location_headers)
+            .iter()
+            .map(|at| at.value.clone())
+            .collect(),
+    })
 }
 
 /// `[breaker]`.

@@ -83,6 +83,15 @@ pub struct Load {
     pub ttl: Duration,
 }
 
+/// Which cluster, and how it is known where a request came in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Routing {
+    /// What one unit of a cluster's price counts for, as if it were time.
+    pub price_weight: Duration,
+    /// The headers that say where a request came in, in lower case, the one that counts first.
+    pub location_headers: Vec<String>,
+}
+
 /// Leases: what budgets lend to edge locations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leases {

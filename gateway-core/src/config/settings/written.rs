@@ -99,6 +99,18 @@ section! {
 }
 
 section! {
+    /// Which cluster, and how it is known where a request came in.
+    Routing {
+        /// What one unit of a cluster's `price` counts for, in milliseconds of expected time to first token.
+        price_weight_ms: Limit<Duration, 0, 0, HOUR_MS>,
+        /// Headers that say where a request came in, the first of them that it has: a region's name, or
+        /// `LATITUDE,LONGITUDE` in degrees. Only those that whatever stands before the gateway sets, and takes out of what
+        /// clients send. None when left out.
+        location_headers: List<Header, 0>,
+    }
+}
+
+section! {
     /// When a replica that fails is left alone.
     Breaker {
         /// Failures of a replica in a row that open its breaker.

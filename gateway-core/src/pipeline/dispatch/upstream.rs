@@ -26,13 +26,21 @@ pub(in crate::pipeline) async fn send<P: Platform>(
     target: &Target<'_>,
     replica: &Replica,
 ) -> Result<Response<P::Body>, AttemptError> {
-    let platform = &order.exchange.platform;
+    let Order { exchange, request, .. } = order;
+    let platform = &exchange.platform;
     let begun = platform.now();
     match platform.send(upstream_request(order, target, replica)?).await {
         Err(SendError::Lost(_)) if platform.now().since(begun) < LOST_AT_ONCE => {
             Ok(platform.send(upstream_request(order, target, replica)?).await?)
         }
-        sent => Ok(sent?),
+        sent => {
+            let head = sent?;
+            // The head of a whole answer comes when all of it is there.
+            if request.asked_as == AskedAs::Stream {
+                exchange.on_head(&target.serving.cluster, platform.now().since(begun));
+            }
+            Ok(head)
+        }
     }
 }
 

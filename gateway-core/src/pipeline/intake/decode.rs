@@ -42,7 +42,9 @@ pub(in crate::pipeline) fn check_headers<'h>(
         .keys()
         .map(http::HeaderName::as_str)
         .filter(|name| name.starts_with(OWN_PREFIX));
-    if let Some(name) = ours.into_iter().find(|name| *name != LOWEST_TIER) {
+    let trusted = &config.routing.location_headers;
+    let is_known = |name: &str| name == LOWEST_TIER || trusted.iter().any(|trusted| trusted == name);
+    if let Some(name) = ours.into_iter().find(|name| !is_known(name)) {
         return Err(RequestError::ReservedHeader { name: name.to_owned() });
     }
     let is_json = |value: &HeaderValue| {

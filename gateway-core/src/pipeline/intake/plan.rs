@@ -2,11 +2,12 @@
 
 use std::cell::OnceCell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Order;
 use crate::api::RequestError;
 use crate::cluster::ClusterLoad;
-use crate::config::{Cluster, Config, Model, Serving, Tenant, Tier};
+use crate::config::{Cluster, Config, Model, Routing, Serving, Tenant, Tier};
 use crate::ids::ClusterName;
 use crate::observe::Event;
 use crate::pipeline::context::Exchange;
@@ -167,13 +168,14 @@ async fn ready<P: Platform>(order: &Order<P>, index: usize, tier: &PlannedTier) 
         let cluster = &tier.model.serving[*index].cluster;
         Candidate {
             cluster: &cluster.name,
-            coordinates: cluster.region.coordinates,
+            round_trip: exchange.round_trip(cluster),
+            price: price(cluster, &exchange.config.routing),
             prefill_tokens_per_s: cluster.prefill_tokens_per_s,
             load: recent_load(exchange, &cluster.name),
         }
     };
     let candidates: Vec<_> = tier.allowed.iter().map(candidate).collect();
-    let estimates = rank(exchange.here(), count.prompt, &candidates);
+    let estimates = rank(count.prompt, &candidates);
     exchange.tell(&Event::Ranked {
         model: &tier.model.name,
         tier: index,
@@ -189,6 +191,11 @@ fn may_see(cluster: &Cluster, tenant: &Tenant) -> bool {
         .jurisdictions
         .as_ref()
         .is_none_or(|allowed| allowed.contains(&cluster.region.jurisdiction))
+}
+
+/// What the cluster's price counts for, as if it were time.
+fn price(cluster: &Cluster, routing: &Routing) -> Duration {
+    Duration::try_from_secs_f64(cluster.price * routing.price_weight.as_secs_f64()).unwrap_or(Duration::MAX)
 }
 
 /// What the cluster told last; a figure that is too old counts as none.

@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 
-use super::{ActiveConfig, Blamed, Estimates, LeaseCaches, PermitCaches, SharedSilentCells, Shutdown, StoreHealth};
+use super::{
+    ActiveConfig, Blamed, Estimates, LeaseCaches, PermitCaches, SharedRoundTrips, SharedSilentCells, Shutdown,
+    StoreHealth,
+};
 use crate::budget::LeaseAccount;
 use crate::cluster::Capacity;
 use crate::config::{BundleError, Config, ConfigErrors};
@@ -28,6 +31,7 @@ pub struct Gateway {
     pub(in crate::pipeline) blamed: Blamed,
     pub(in crate::pipeline) bodies: Arc<BodyMemory>,
     pub(in crate::pipeline) silent_cells: SharedSilentCells,
+    pub(in crate::pipeline) round_trips: SharedRoundTrips,
     pub(in crate::pipeline) store: StoreHealth,
     loads: Mutex<BTreeMap<ClusterName, LoadSnapshot>>,
     pub(in crate::pipeline) metrics: Metrics,
@@ -72,6 +76,7 @@ impl Gateway {
             blamed: Blamed::default(),
             bodies: Arc::default(),
             silent_cells: SharedSilentCells::default(),
+            round_trips: SharedRoundTrips::default(),
             store: StoreHealth::default(),
             loads: Mutex::default(),
             metrics: Metrics::new(),
