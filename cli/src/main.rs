@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{check, engine, keys, schema, serve, tokens};
+use commands::{calibrate, check, engine, keys, schema, serve, tokens};
 use mimalloc::MiMalloc;
 
 /// A request makes some seventy small allocations, all freed on the same thread: with this allocator it takes about a
@@ -32,6 +32,8 @@ enum Command {
     Serve(serve::Args),
     /// Run a simulated engine: vLLM's API and timing, without a GPU.
     Engine(engine::Args),
+    /// Measure what a replica can do, and print lines for gateway.toml.
+    Calibrate(calibrate::Args),
     /// Make API keys and their digests.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(args) => serve::run(args),
         Command::Engine(args) => engine::run(args),
+        Command::Calibrate(args) => calibrate::run(&args),
         Command::Keys(command) => keys::run(&command),
         Command::Check(args) => check::run(&args),
         Command::Schema => schema::run(),

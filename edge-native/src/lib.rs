@@ -44,7 +44,9 @@ mod tls;
 mod worker;
 
 pub use cells::Cells;
+pub use client::{Client, ClientTls, UpstreamBody};
 pub use doors::MostConnections;
+pub use outbox::Outbox;
 pub use redis::{AddressError, Redis, RedisAddress, RedisOpenError, RedisStore};
 pub use server::{Keep, ServeError, ServeOptions, Server};
 pub use shutdown::Ending;

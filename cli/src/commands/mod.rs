@@ -1,5 +1,6 @@
 //! The subcommands.
 
+pub mod calibrate;
 pub mod check;
 pub mod engine;
 pub mod keys;
