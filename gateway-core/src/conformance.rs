@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::cells::{CellAddress, CellCall, CellId};
 use crate::cluster::{
-    Acquire, Acquired, BreakerPolicy, Capacity, ClusterPolicy, Outcome, PermitId, PolicyUnknown, ReadReplicas, Release,
-    Releases, ReplicaStatus,
+    Acquire, Acquired, BreakerPolicy, Capacity, ClusterPolicy, HotDigest, Outcome, PermitId, PolicyUnknown,
+    PromptOutline, ReadReplicas, Release, Releases, ReplicaStatus,
 };
 use crate::geo::Coordinates;
 use crate::ids::Tokens;
@@ -337,6 +337,8 @@ async fn acquire<P: Platform>(platform: &P, cell: &CellAddress) -> Result<Option
         .into(),
         tried: vec![],
         affinity: None,
+        prompt: PromptOutline::default(),
+        known_hot: HotDigest::default(),
         ttl: Duration::from_secs(60),
     };
     match call(platform, cell, acquire).await? {

@@ -94,6 +94,11 @@ impl fmt::Display for BudgetId {
     }
 }
 
+/// Names one prefix of a prompt, together with all that is before it and in its identity: a 64-bit hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PrefixKey(pub u64);
+
 /// A number of tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use tidegate_core::cells::{CellCommand, CellId};
 use tidegate_core::cluster::{
-    Acquire, BreakerPolicy, Capacity, ClusterCommand, ClusterPolicy, Outcome, PermitId, Release, Releases,
+    Acquire, BreakerPolicy, Capacity, ClusterCommand, ClusterPolicy, HotDigest, Outcome, PermitId, PromptOutline,
+    Release, Releases,
 };
 use tidegate_core::ids::Tokens;
 
@@ -42,6 +43,8 @@ fn acquire(permit: u64) -> CellCommand {
         .into(),
         tried: Vec::new(),
         affinity: Some(permit),
+        prompt: PromptOutline::default(),
+        known_hot: HotDigest::default(),
         headroom_percent: 0,
         ttl: Duration::from_secs(30),
     }))

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use tidegate_core::cells::{CellCall, CellError, CellId};
 use tidegate_core::cluster::{
-    Acquire, Acquired, BreakerPolicy, Capacity, ClusterPolicy, Outcome, PermitId, PolicyUnknown, ReadReplicas, Release,
-    Releases,
+    Acquire, Acquired, BreakerPolicy, Capacity, ClusterPolicy, HotDigest, Outcome, PermitId, PolicyUnknown,
+    PromptOutline, ReadReplicas, Release, Releases,
 };
 use tidegate_core::ids::Tokens;
 use tidegate_native::{Redis, RedisAddress};
@@ -81,6 +81,8 @@ pub async fn acquire(user: &Redis, name: &str, permit: u64, most: u32) -> Result
         .into(),
         tried: Vec::new(),
         affinity: None,
+        prompt: PromptOutline::default(),
+        known_hot: HotDigest::default(),
         ttl: Duration::from_secs(60),
     };
     match ask(user, name, acquire).await? {

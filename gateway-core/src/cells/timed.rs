@@ -91,7 +91,8 @@ mod tests {
     };
     use crate::cells::{CellCall, CellReply};
     use crate::cluster::{
-        Acquire, Acquired, BreakerPolicy, Capacity, ClusterPolicy, Outcome, PermitId, Release, Releases,
+        Acquire, Acquired, BreakerPolicy, Capacity, ClusterPolicy, HotDigest, Outcome, PermitId, PromptOutline,
+        Release, Releases,
     };
     use crate::ids::{BudgetId, Tokens};
 
@@ -127,6 +128,8 @@ mod tests {
             headroom_percent: 0,
             tried: Vec::new(),
             affinity: None,
+            prompt: PromptOutline::default(),
+            known_hot: HotDigest::default(),
             ttl: Duration::from_secs(30),
         }
     }

@@ -190,7 +190,7 @@ pub(super) fn first_choice(affinity: u64, replicas: &[ReplicaName]) -> Option<us
     first_of(affinity, replicas, |_| true)
 }
 
-fn first_of(affinity: u64, replicas: &[ReplicaName], is_in: impl Fn(&usize) -> bool) -> Option<usize> {
+pub(super) fn first_of(affinity: u64, replicas: &[ReplicaName], is_in: impl Fn(&usize) -> bool) -> Option<usize> {
     let indices = (0..replicas.len()).filter(is_in);
     let weighed = indices.map(|index| (weight(affinity, &replicas[index]), index));
     weighed.max().map(|(_, index)| index)

@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::breaker::BreakerPolicy;
 use super::choice::{ChoiceReason, PassedOver};
+use super::hot::{HotDigest, HotSet};
 use super::permit::{Capacity, ClusterLoad, HeldPermit, Outcome, PermitId};
 use super::policy::{PolicyRef, UnderPolicy};
+use super::prompt::PromptOutline;
 use super::wire::{AcquireWire, ExtendWire};
 use crate::ids::{ReplicaName, Tokens};
 
@@ -45,6 +47,10 @@ pub struct Acquire {
     pub tried: Vec<ReplicaName>,
     /// Fingerprint of the prompt's prefix; `None` where there is no prefix to keep warm.
     pub affinity: Option<u64>,
+    /// What is known of the prompt.
+    pub prompt: PromptOutline,
+    /// The hot prefixes that the asker knows of.
+    pub known_hot: HotDigest,
     /// How long the permit holds without renewal.
     pub ttl: Duration,
 }
@@ -217,6 +223,9 @@ pub struct Grant {
     /// of a version that does not say so waits for its end.
     #[serde(default)]
     pub is_probe: bool,
+    /// The cluster's hot prefixes, where they are others than the asker knows of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hot: Option<HotSet>,
     /// Whether the cell knows the policy by its digest from now on. A cell of a version that does not tell knows none.
     #[serde(default)]
     pub knows_policy: bool,

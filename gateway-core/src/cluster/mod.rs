@@ -5,10 +5,12 @@
 mod breaker;
 mod cell;
 mod choice;
+mod hot;
 mod message;
 mod permit;
 mod permit_cache;
 mod policy;
+mod prompt;
 mod v3;
 mod wire;
 
@@ -16,6 +18,7 @@ pub use breaker::BreakerPolicy;
 pub use cell::ClusterCell;
 pub(crate) use cell::ClusterCellV3;
 pub use choice::{ChoiceReason, Obstacle, PassedOver};
+pub use hot::{HotDigest, HotPrefix, HotSet, stateless_choice};
 pub use message::{
     Acquire, Acquired, ClusterCommand, ClusterReply, Extend, Extended, Grant, PolicyUnknown, ReadReplicas, Refusal,
     Release, Releases, Renew, ReplicaStatus,
@@ -23,4 +26,5 @@ pub use message::{
 pub use permit::{Capacity, ClusterLoad, HeldPermit, Outcome, PermitId};
 pub use permit_cache::{CachedGrant, LOOK_EVERY, PermitCache};
 pub use policy::{ClusterPolicy, PolicyDigest, PolicyRef, UnderPolicy};
+pub use prompt::{Boundary, PromptOutline, WarmAt};
 pub(crate) use v3::ClusterCommandV3;

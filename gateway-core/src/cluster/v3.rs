@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::hot::HotDigest;
 use super::message::{Acquire, ClusterCommand, Extend, Releases, Renew};
 use super::permit::{HeldPermit, PermitId};
 use super::policy::PolicyRef;
+use super::prompt::PromptOutline;
 use super::wire::{RoomWire, policy, whole};
 use crate::ids::{ReplicaName, Tokens};
 
@@ -94,6 +96,8 @@ impl From<AcquireV3> for Acquire {
             headroom_percent: acquire.headroom_percent,
             tried: acquire.tried,
             affinity: acquire.affinity,
+            prompt: PromptOutline::default(),
+            known_hot: HotDigest::default(),
             ttl: acquire.ttl,
         }
     }

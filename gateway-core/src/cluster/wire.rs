@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::hot::HotDigest;
 use super::message::{Acquire, Extend};
 use super::permit::{Capacity, HeldPermit, PermitId};
 use super::policy::{ClusterPolicy, PolicyDigest, PolicyRef};
+use super::prompt::PromptOutline;
 use crate::ids::{ReplicaName, Tokens};
 
 /// [`Acquire`].
@@ -26,6 +28,10 @@ pub(super) struct AcquireWire {
     ttl: Duration,
     #[serde(default)]
     policy: Option<PolicyDigest>,
+    #[serde(default)]
+    prompt: PromptOutline,
+    #[serde(default)]
+    known_hot: HotDigest,
 }
 
 /// [`Extend`].
@@ -61,6 +67,8 @@ impl From<Acquire> for AcquireWire {
             affinity: acquire.affinity,
             ttl: acquire.ttl,
             policy: digest(&acquire.policy),
+            prompt: acquire.prompt,
+            known_hot: acquire.known_hot,
         }
     }
 }
@@ -75,6 +83,8 @@ impl From<AcquireWire> for Acquire {
             headroom_percent: wire.headroom_percent,
             tried: wire.tried,
             affinity: wire.affinity,
+            prompt: wire.prompt,
+            known_hot: wire.known_hot,
             ttl: wire.ttl,
         }
     }

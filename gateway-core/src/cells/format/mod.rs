@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use self::v3::{CommandV3, StateV3};
 pub(super) use self::writers::Writers;
 use super::log::Entry;
-use super::{CellError, CellState, TimedCell, decode, encode};
+use super::{CellCommand, CellError, CellState, TimedCell, decode, encode};
 use crate::timeline::Timeline;
 
 /// A version of the formats.
@@ -49,19 +49,27 @@ impl Format {
 }
 
 /// An entry in the oldest version that can say it: the version, the time, the commands, then the latest version that the
-/// writer reads, which readers of version 3 pass over.
+/// writer reads. Where version 3 can say what permits are held, but not all that the cell is told, all of it stands behind
+/// that once more. Readers of version 3 pass over what stands behind the commands.
 ///
 /// # Errors
 /// Never for commands that this crate makes.
 pub(super) fn encode_entry(entry: &Entry) -> Result<Vec<u8>, CellError> {
     let Entry { at, commands, .. } = entry;
     let before: Option<Vec<_>> = commands.iter().map(CommandV3::of).collect();
-    let encoded = match before {
-        Some(commands) => postcard::to_allocvec(&(Format::V3.of_entries(), at, commands)),
-        None => postcard::to_allocvec(&(Format::V4.of_entries(), at, commands)),
+    let malformed = |error: postcard::Error| CellError::Malformed(error.to_string());
+    let reads = Format::CURRENT.of_entries();
+    let Some(before) = before else {
+        let bytes = postcard::to_allocvec(&(Format::V4.of_entries(), at, commands, reads));
+        return bytes.map_err(malformed);
     };
-    let mut bytes = encoded.map_err(|error| CellError::Malformed(error.to_string()))?;
-    bytes.push(Format::CURRENT.of_entries());
+    let bytes = postcard::to_allocvec(&(Format::V3.of_entries(), at, &before, reads)).map_err(malformed)?;
+    let said: Vec<CellCommand> = before.into_iter().map(Into::into).collect();
+    let bytes = if said == *commands {
+        bytes
+    } else {
+        postcard::to_extend(commands, bytes).map_err(malformed)?
+    };
     // A field that is left out, or of a kind that only tells itself in JSON, would be lost on everybody else.
     debug_assert_eq!(decode_entry(&bytes).as_ref(), Some(entry));
     Ok(bytes)
@@ -76,7 +84,9 @@ pub(super) fn decode_entry(bytes: &[u8]) -> Option<Entry> {
     let (at, commands, rest) = match format {
         Format::V3 => {
             let ((at, commands), rest) = postcard::take_from_bytes::<(_, Vec<CommandV3>)>(body).ok()?;
-            (at, commands.into_iter().map(Into::into).collect(), rest)
+            let whole = rest.get(1..).and_then(|behind| postcard::from_bytes(behind).ok());
+            let commands = whole.unwrap_or_else(|| commands.into_iter().map(Into::into).collect());
+            (at, commands, rest)
         }
         Format::V4 => {
             let ((at, commands), rest) = postcard::take_from_bytes(body).ok()?;

@@ -4,8 +4,8 @@ use super::*;
 use crate::cells::log::ReplayedCell;
 use crate::cells::{CellCall, CellCommand, CellId, CellReply};
 use crate::cluster::{
-    Acquire, BreakerPolicy, Capacity, ClusterPolicy, ClusterReply, HeldPermit, Outcome, PermitId, PolicyRef,
-    ReadReplicas, Release, Releases, Renew, ReplicaStatus,
+    Acquire, BreakerPolicy, Capacity, ClusterPolicy, ClusterReply, HeldPermit, HotDigest, Outcome, PermitId, PolicyRef,
+    PromptOutline, ReadReplicas, Release, Releases, Renew, ReplicaStatus,
 };
 use crate::ids::Tokens;
 use crate::time::Timestamp;
@@ -43,7 +43,11 @@ fn policy() -> ClusterPolicy {
 }
 
 fn acquire(permit: u64, policy: PolicyRef) -> CellCommand {
-    let acquire = Acquire {
+    asked(permit, policy).into_command()
+}
+
+fn asked(permit: u64, policy: PolicyRef) -> Acquire {
+    Acquire {
         permit: PermitId(permit),
         kv_tokens: Tokens(7),
         spare: 0,
@@ -51,9 +55,10 @@ fn acquire(permit: u64, policy: PolicyRef) -> CellCommand {
         headroom_percent: 0,
         tried: vec!["http://b.test".into()],
         affinity: Some(5),
+        prompt: PromptOutline::default(),
+        known_hot: HotDigest::default(),
         ttl: TTL,
-    };
-    acquire.into_command()
+    }
 }
 
 fn replicas(cell: &mut ReplayedCell, now: Timestamp) -> Vec<ReplicaStatus> {
@@ -142,13 +147,16 @@ fn messages_of_version_3_are_read_and_written_as_they_were() {
     let commands: Vec<CellCommand> = decode(COMMANDS_V3.as_bytes()).expect("they are read");
     let written = serde_json::to_value(&commands).unwrap();
     let mut before: serde_json::Value = serde_json::from_str(COMMANDS_V3).unwrap();
-    for added in ["/0/cluster/acquire", "/1/cluster/extend"] {
-        let fields = before
-            .pointer_mut(added)
-            .and_then(serde_json::Value::as_object_mut)
-            .unwrap();
-        fields.insert("policy".to_owned(), serde_json::Value::Null);
+    let mut add = |command: &str, name: &str, value: serde_json::Value| {
+        let fields = before.pointer_mut(command).and_then(serde_json::Value::as_object_mut);
+        fields.unwrap().insert(name.to_owned(), value);
+    };
+    for command in ["/0/cluster/acquire", "/1/cluster/extend"] {
+        add(command, "policy", serde_json::Value::Null);
     }
+    let nothing = serde_json::to_value(PromptOutline::default()).unwrap();
+    add("/0/cluster/acquire", "prompt", nothing);
+    add("/0/cluster/acquire", "known_hot", 0.into());
     assert_eq!(written, before);
 }
 
@@ -205,6 +213,26 @@ fn one_log_may_hold_entries_of_both_versions() {
     assert_eq!(running, [(1, 7), (2, 14)]);
 }
 
+/// Who reads version 3 alone counts the permit, and does without the rest.
+#[test]
+fn what_version_3_cannot_say_of_a_permit_stands_behind_what_it_can() {
+    let told = |prompt| {
+        let acquire = Acquire {
+            prompt,
+            ..asked(3, policy().into())
+        };
+        let entry = Entry::new(at(1), vec![acquire.into_command()]);
+        (entry.encode().expect("bytes"), entry)
+    };
+    let (plain, _) = told(PromptOutline::default());
+    let (whole, entry) = told(PromptOutline::of_tokens(Tokens(900)));
+    assert!(
+        plain.len() < whole.len() && whole.starts_with(&plain),
+        "{plain:?} {whole:?}"
+    );
+    assert_eq!((plain[0], Entry::decode(&whole)), (3, Some(entry)));
+}
+
 /// Runs an entry of this version at that moment; gives the reply to it.
 fn append(cell: &mut ReplayedCell, seconds: u64, command: CellCommand) -> CellReply {
     let bytes = Entry::new(at(seconds), vec![command]).encode().expect("bytes");
@@ -258,7 +286,7 @@ fn a_digest_says_with_few_bytes_what_eight_replicas_take_many_for() {
         let entry = encode_entry(&Entry::new(at(1_800_000_000), commands));
         (entry.expect("an entry").len(), message)
     });
-    assert_eq!(sizes, [(217, 425), (59, 254)]);
+    assert_eq!(sizes, [(217, 500), (64, 329)]);
 }
 
 #[test]

@@ -82,6 +82,7 @@ impl ClusterCell {
                 load: self.load(now, &policy),
                 choice: None,
                 is_probe: self.replicas.breaker(replica).is_probed_by(acquire.permit),
+                hot: None,
                 knows_policy: true,
             });
         }
@@ -112,6 +113,7 @@ impl ClusterCell {
         ClusterReply::Granted(Grant {
             is_probe: self.replicas.breaker(&replica).is_probed_by(acquire.permit),
             replica,
+            hot: None,
             lent,
             load: self.load(now, &policy),
             choice: Some(choice.reason),

@@ -2,8 +2,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cluster::choice::{ChoiceReason, PassedOver};
+use crate::cluster::hot::HotDigest;
 use crate::cluster::permit::PermitId;
 use crate::cluster::policy::PolicyRef;
+use crate::cluster::prompt::PromptOutline;
 
 const POLICY: BreakerPolicy = BreakerPolicy {
     failures: 1,
@@ -35,6 +37,8 @@ fn acquire(permit: u64) -> Acquire {
         headroom_percent: 0,
         tried: vec![],
         affinity: Some(1),
+        prompt: PromptOutline::default(),
+        known_hot: HotDigest::default(),
         ttl: TTL,
     }
 }

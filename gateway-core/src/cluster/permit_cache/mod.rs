@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use self::permits::{CachedPermit, ReplicaPermits};
 use super::choice::{Choice, ChoiceReason, Obstacle, Scope, Standing, choose, first_choice};
+use super::hot::HotSet;
 use super::message::Release;
 use super::permit::{Capacity, HeldPermit, Outcome, PermitId};
 use super::policy::{ClusterPolicy, PolicyDigest, PolicyRef};
@@ -26,6 +27,8 @@ pub struct PermitCache {
     replicas: BTreeMap<ReplicaName, ReplicaPermits>,
     /// The policy that the cell knows by its digest, as it said last.
     known_policy: Option<PolicyDigest>,
+    /// The cluster's hot prefixes, as the cell told them last.
+    hot: Arc<HotSet>,
     /// When idle slots were last looked at.
     looked: Timestamp,
     /// Until when somebody looks after them.
@@ -100,6 +103,16 @@ impl PermitCache {
     /// The cell has said which policy it knows; `None` where it has said that it knows none, or nothing.
     pub fn on_policy(&mut self, known: Option<PolicyDigest>) {
         self.known_policy = known;
+    }
+
+    /// The cluster's hot prefixes, as far as they are known here.
+    pub fn hot_set(&self) -> Arc<HotSet> {
+        Arc::clone(&self.hot)
+    }
+
+    /// The cell has told the cluster's hot prefixes.
+    pub fn on_hot(&mut self, hot: HotSet) {
+        self.hot = Arc::new(hot);
     }
 
     /// How many slots a request that has to ask the cell asks for besides its own: an eighth of what runs at its first

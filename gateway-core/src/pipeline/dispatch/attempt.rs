@@ -10,7 +10,7 @@ use super::refusal::refusal;
 use super::upstream::{expect_content_type, send, whole};
 use super::{ClusterClient, Permit, PermitSlot, Wanted};
 use crate::api::{AnswerRewriter, AskedAs, WholeReason};
-use crate::cluster::Outcome;
+use crate::cluster::{Outcome, PromptOutline};
 use crate::config::Replica;
 use crate::ids::ReplicaName;
 use crate::ladder::AttemptError;
@@ -154,6 +154,7 @@ fn wanted<P: Platform>(order: &Order<P>, target: &Target<'_>) -> Wanted {
     Wanted {
         kv_tokens: target.count.prompt + output,
         affinity: order.plan.affinity,
+        prompt: PromptOutline::of_tokens(target.count.prompt),
         headroom_percent: config.headroom.percent(order.caller.priority),
     }
 }

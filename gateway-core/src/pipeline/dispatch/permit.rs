@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::ClusterClient;
 use crate::cells::CellError;
 use crate::cluster::{
-    Acquire, Acquired, Capacity, ChoiceReason, Grant, HeldPermit, Outcome, PermitCache, PermitId, Refusal, Release,
-    Renew,
+    Acquire, Acquired, Capacity, ChoiceReason, Grant, HeldPermit, Outcome, PermitCache, PermitId, PromptOutline,
+    Refusal, Release, Renew,
 };
 use crate::config::Replica;
 use crate::ids::{ReplicaName, Tokens};
@@ -38,12 +38,14 @@ pub(in crate::pipeline) struct Permit<P: Platform> {
 }
 
 /// What a request wants of a replica.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::pipeline) struct Wanted {
     /// kv_cache that it will fill.
     pub kv_tokens: Tokens,
     /// Fingerprint of the prompt's head.
     pub affinity: Option<u64>,
+    /// What is known of the prompt.
+    pub prompt: PromptOutline,
     /// The share of the room that is kept for requests of higher priority, in percent.
     pub headroom_percent: u8,
 }
@@ -60,7 +62,7 @@ impl<P: Platform> Permit<P> {
     ) -> Result<Self, AttemptError> {
         // Who has failed here, or has no preference, is sent where the cell knows best.
         let affinity = wanted.affinity.filter(|_| tried.is_empty());
-        let kept = affinity.and_then(|affinity| Self::take(&client, affinity, wanted));
+        let kept = affinity.and_then(|affinity| Self::take(&client, affinity, &wanted));
         let is_kept = kept.is_some();
         let permit = match kept {
             Some(permit) => permit,
@@ -76,7 +78,7 @@ impl<P: Platform> Permit<P> {
     }
 
     /// Takes a slot that is kept here, if there is one at the affinity's first choice.
-    fn take(client: &ClusterClient<P>, affinity: u64, wanted: Wanted) -> Option<Self> {
+    fn take(client: &ClusterClient<P>, affinity: u64, wanted: &Wanted) -> Option<Self> {
         let now = client.exchange.platform.now();
         let replicas = &client.cluster.policy.replicas;
         let take =
@@ -103,6 +105,7 @@ impl<P: Platform> Permit<P> {
         let Wanted {
             kv_tokens,
             affinity,
+            prompt,
             headroom_percent,
         } = wanted;
         let replicas = &client.cluster.policy.replicas;
@@ -116,6 +119,8 @@ impl<P: Platform> Permit<P> {
             headroom_percent,
             tried: tried.to_vec(),
             affinity,
+            prompt,
+            known_hot: call.client.with(|cache| cache.hot_set().digest),
             ttl: call.client.ttl(),
         };
         match call.client.ask_under_policy(acquire, Waiting::Request).await? {
@@ -249,10 +254,14 @@ impl<P: Platform> PermitCall<P> {
             load,
             choice,
             is_probe,
+            hot,
             knows_policy,
         } = grant;
         let client = &self.client;
         let at = client.on_load(load, knows_policy);
+        if let Some(hot) = hot {
+            client.with(|cache| cache.on_hot(hot));
+        }
         let index = client.cluster.replicas.iter().position(|known| known.name == replica);
         let stranger = || CellError::Malformed("a replica that was not asked for".to_owned());
         let index = index.ok_or_else(stranger)?;
