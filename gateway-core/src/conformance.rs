@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::cells::{CellAddress, CellCall, CellId};
 use crate::cluster::{
     Acquire, Acquired, BreakerPolicy, Capacity, ClusterPolicy, HotDigest, Outcome, PermitId, PolicyUnknown,
-    PromptOutline, ReadReplicas, Release, Releases, ReplicaStatus,
+    PrefillPolicy, PromptOutline, ReadReplicas, Release, Releases, ReplicaStatus,
 };
 use crate::geo::Coordinates;
 use crate::ids::Tokens;
@@ -333,6 +333,7 @@ async fn acquire<P: Platform>(platform: &P, cell: &CellAddress) -> Result<Option
                 requests: 5,
                 kv_tokens: Tokens(100),
             },
+            prefill: PrefillPolicy::default(),
         }
         .into(),
         tried: vec![],

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use tidegate_core::cells::{CellCommand, CellId};
 use tidegate_core::cluster::{
-    Acquire, BreakerPolicy, Capacity, ClusterCommand, ClusterPolicy, HotDigest, Outcome, PermitId, PromptOutline,
-    Release, Releases,
+    Acquire, BreakerPolicy, Capacity, ClusterCommand, ClusterPolicy, HotDigest, Outcome, PermitId, PrefillPolicy,
+    PromptOutline, Release, Releases,
 };
 use tidegate_core::ids::Tokens;
 
@@ -39,6 +39,7 @@ fn acquire(permit: u64) -> CellCommand {
                 requests: 256,
                 kv_tokens: Tokens(1_000_000),
             },
+            prefill: PrefillPolicy::default(),
         }
         .into(),
         tried: Vec::new(),
@@ -57,5 +58,6 @@ fn release(permit: u64) -> CellCommand {
             failures: 3,
             open: Duration::from_secs(5),
         },
+        prefilled: Vec::new(),
     }))
 }

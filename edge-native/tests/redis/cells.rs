@@ -94,6 +94,7 @@ fn an_entry_that_is_an_hour_ahead_keeps_nobody_waiting() {
             failures: 1,
             open: Duration::from_secs(1),
         },
+        prefilled: Vec::new(),
     };
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock");
     let at = (since_epoch + Duration::from_secs(3_600)).as_micros();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tidegate_core::cells::{CellCall, CellError, CellId};
 use tidegate_core::cluster::{
     Acquire, Acquired, BreakerPolicy, Capacity, ClusterPolicy, HotDigest, Outcome, PermitId, PolicyUnknown,
-    PromptOutline, ReadReplicas, Release, Releases,
+    PrefillPolicy, PromptOutline, ReadReplicas, Release, Releases,
 };
 use tidegate_core::ids::Tokens;
 use tidegate_native::{Redis, RedisAddress};
@@ -77,6 +77,7 @@ pub async fn acquire(user: &Redis, name: &str, permit: u64, most: u32) -> Result
                 requests: most,
                 kv_tokens: Tokens(1_000_000),
             },
+            prefill: PrefillPolicy::default(),
         }
         .into(),
         tried: Vec::new(),
@@ -100,6 +101,7 @@ pub async fn release(user: &Redis, name: &str, permit: u64) {
             failures: 1,
             open: Duration::from_secs(1),
         },
+        prefilled: Vec::new(),
     };
     ask(user, name, release).await.expect("told");
 }

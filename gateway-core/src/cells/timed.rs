@@ -91,8 +91,8 @@ mod tests {
     };
     use crate::cells::{CellCall, CellReply};
     use crate::cluster::{
-        Acquire, Acquired, BreakerPolicy, Capacity, ClusterPolicy, HotDigest, Outcome, PermitId, PromptOutline,
-        Release, Releases,
+        Acquire, Acquired, BreakerPolicy, Capacity, ClusterPolicy, HotDigest, Outcome, PermitId, PrefillPolicy,
+        PromptOutline, Release, Releases,
     };
     use crate::ids::{BudgetId, Tokens};
 
@@ -123,6 +123,7 @@ mod tests {
                     requests: 1,
                     kv_tokens: Tokens(1),
                 },
+                prefill: PrefillPolicy::default(),
             }
             .into(),
             headroom_percent: 0,
@@ -147,6 +148,7 @@ mod tests {
                 failures: 1,
                 open: Duration::from_secs(5),
             },
+            prefilled: Vec::new(),
         };
         call(cell, now, releases);
     }
@@ -184,6 +186,7 @@ mod tests {
                 call(&mut cell, at(last), Releases {
                     releases: vec![Release::of_all(PermitId(1), None, Outcome::Unknown)],
                     breaker: BreakerPolicy { failures: 1, open: Duration::from_secs(5) },
+                    prefilled: Vec::new(),
                 });
                 fail(&mut cell, at(last));
                 5

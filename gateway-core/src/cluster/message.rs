@@ -97,6 +97,20 @@ pub struct Releases {
     pub releases: Vec<Release>,
     /// When failures open a replica's breaker.
     pub breaker: BreakerPolicy,
+    /// Prompts that keep their replicas no longer.
+    #[serde(default)]
+    pub prefilled: Vec<Prefilled>,
+}
+
+/// A prompt keeps its replica no longer: the answer has begun, or nobody waits for it any more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Prefilled {
+    /// The permit under which it was sent.
+    pub permit: PermitId,
+    /// Where.
+    pub replica: ReplicaName,
+    /// From the permit to the answer's beginning; `None` where there was none.
+    pub took: Option<Duration>,
 }
 
 /// Asks what every replica holds: `ClusterCommand::Status` as a call.
@@ -217,8 +231,11 @@ pub struct Grant {
     /// The cluster's load with this request in it.
     pub load: ClusterLoad,
     /// Why there; `None` where the permit was held already, and from a cell of a version that does not tell.
-    #[serde(default)]
+    #[serde(default, rename = "reason")]
     pub choice: Option<ChoiceReason>,
+    /// What to expect there; `None` where the choice is not told either.
+    #[serde(default)]
+    pub expected: Option<Expectation>,
     /// Whether the replica's breaker waits for news of this request: then the cell is told once it is being answered. A cell
     /// of a version that does not say so waits for its end.
     #[serde(default)]
@@ -229,6 +246,15 @@ pub struct Grant {
     /// Whether the cell knows the policy by its digest from now on. A cell of a version that does not tell knows none.
     #[serde(default)]
     pub knows_policy: bool,
+}
+
+/// What a request is to expect of its replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expectation {
+    /// What of its prompt is in memory there, most likely.
+    pub warm: Tokens,
+    /// In how long the answer begins.
+    pub first_token_in: Duration,
 }
 
 /// No permit was given.

@@ -11,6 +11,7 @@ mod permit;
 mod permit_cache;
 mod policy;
 mod prompt;
+mod stateless;
 mod v3;
 mod wire;
 
@@ -18,13 +19,15 @@ pub use breaker::BreakerPolicy;
 pub use cell::ClusterCell;
 pub(crate) use cell::ClusterCellV3;
 pub use choice::{ChoiceReason, Obstacle, PassedOver};
-pub use hot::{HotDigest, HotPrefix, HotSet, stateless_choice};
+pub use hot::{HotDigest, HotPrefix, HotSet};
 pub use message::{
-    Acquire, Acquired, ClusterCommand, ClusterReply, Extend, Extended, Grant, PolicyUnknown, ReadReplicas, Refusal,
-    Release, Releases, Renew, ReplicaStatus,
+    Acquire, Acquired, ClusterCommand, ClusterReply, Expectation, Extend, Extended, Grant, PolicyUnknown, Prefilled,
+    ReadReplicas, Refusal, Release, Releases, Renew, ReplicaStatus,
 };
 pub use permit::{Capacity, ClusterLoad, HeldPermit, Outcome, PermitId};
 pub use permit_cache::{CachedGrant, LOOK_EVERY, PermitCache};
-pub use policy::{ClusterPolicy, PolicyDigest, PolicyRef, UnderPolicy};
+pub use policy::{ClusterPolicy, PolicyDigest, PolicyRef, PrefillPolicy, UnderPolicy};
+pub(crate) use prompt::TELLS_FROM;
 pub use prompt::{Boundary, PromptOutline, WarmAt};
+pub use stateless::{ExpectedPlace, expected_place, stateless_choice};
 pub(crate) use v3::ClusterCommandV3;

@@ -5,6 +5,7 @@
 //! names one that it does not know is told so, and tells all of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -19,6 +20,28 @@ pub struct ClusterPolicy {
     pub replicas: Vec<ReplicaName>,
     /// What each of them has room for.
     pub capacity: Capacity,
+    /// How long prompts keep them.
+    #[serde(default)]
+    pub prefill: PrefillPolicy,
+}
+
+/// How long prompts keep a cluster's replicas, and what is put up with for one that is warm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrefillPolicy {
+    /// Uncached prompt tokens that one replica computes in a second, as far as nothing else has been learned; at least 1.
+    pub tokens_per_s: u32,
+    /// How much later than another a replica may answer that has the prompt in memory.
+    pub warm_penalty: Duration,
+}
+
+/// Of whoever tells none: a 70B model on four H100, and the default of the configuration.
+impl Default for PrefillPolicy {
+    fn default() -> Self {
+        Self {
+            tokens_per_s: 10_000,
+            warm_penalty: Duration::from_secs(2),
+        }
+    }
 }
 
 /// What tells one policy from another: the first 64 bits of a SHA-256 over all of it. It is the same in every process and
@@ -48,6 +71,8 @@ impl ClusterPolicy {
         let mut hasher = Sha256::new();
         hasher.update(self.capacity.requests.to_le_bytes());
         hasher.update(self.capacity.kv_tokens.0.to_le_bytes());
+        hasher.update(self.prefill.tokens_per_s.to_le_bytes());
+        hasher.update(self.prefill.warm_penalty.as_micros().to_le_bytes());
         for replica in &self.replicas {
             // No name holds a zero byte: lists that read alike end to end are told apart.
             hasher.update(replica.as_str().as_bytes());
@@ -74,6 +99,7 @@ mod tests {
         ClusterPolicy {
             replicas: replicas.iter().map(|name| ReplicaName::from(*name)).collect(),
             capacity: Capacity { requests, kv_tokens },
+            prefill: PrefillPolicy::default(),
         }
     }
 
@@ -83,14 +109,20 @@ mod tests {
         assert_eq!(one.digest(), one.clone().digest());
         assert_eq!(
             one.digest(),
-            PolicyDigest(5_078_773_510_314_977_361),
+            PolicyDigest(16_442_199_359_612_733_642),
             "other versions know it by that"
         );
+        let mut slower = one.clone();
+        slower.prefill.tokens_per_s -= 1;
+        let mut more_patient = one.clone();
+        more_patient.prefill.warm_penalty += Duration::from_millis(1);
         for other in [
             policy(&["http://a", "http://b"], 9),
             policy(&["http://b", "http://a"], 8),
             policy(&["http://ahttp://b"], 8),
             policy(&["http://a"], 8),
+            slower,
+            more_patient,
         ] {
             assert_ne!(other.digest(), one.digest(), "{other:?}");
         }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::breaker::BreakerPolicy;
 use super::hot::HotDigest;
-use super::message::{Acquire, ClusterCommand, Extend, Releases, Renew};
+use super::message::{Acquire, ClusterCommand, Extend, Release, Releases, Renew};
 use super::permit::{HeldPermit, PermitId};
 use super::policy::PolicyRef;
 use super::prompt::PromptOutline;
@@ -18,7 +19,7 @@ pub(crate) enum ClusterCommandV3 {
     Acquire(AcquireV3),
     Extend(ExtendV3),
     Renew(Renew),
-    Release(Releases),
+    Release(ReleasesV3),
     Status,
 }
 
@@ -44,6 +45,12 @@ pub(crate) struct ExtendV3 {
     ttl: Duration,
 }
 
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ReleasesV3 {
+    releases: Vec<Release>,
+    breaker: BreakerPolicy,
+}
+
 impl ClusterCommandV3 {
     /// The command in version 3; `None` where it names its policy by a digest, which version 3 cannot say.
     pub fn of(command: &ClusterCommand) -> Option<Self> {
@@ -51,7 +58,10 @@ impl ClusterCommandV3 {
             ClusterCommand::Acquire(acquire) => Self::Acquire(AcquireV3::of(acquire)?),
             ClusterCommand::Extend(extend) => Self::Extend(ExtendV3::of(extend)?),
             ClusterCommand::Renew(renew) => Self::Renew(renew.clone()),
-            ClusterCommand::Release(releases) => Self::Release(releases.clone()),
+            ClusterCommand::Release(releases) => Self::Release(ReleasesV3 {
+                releases: releases.releases.clone(),
+                breaker: releases.breaker,
+            }),
             ClusterCommand::Status => Self::Status,
         })
     }
@@ -63,7 +73,11 @@ impl From<ClusterCommandV3> for ClusterCommand {
             ClusterCommandV3::Acquire(acquire) => Self::Acquire(acquire.into()),
             ClusterCommandV3::Extend(extend) => Self::Extend(extend.into()),
             ClusterCommandV3::Renew(renew) => Self::Renew(renew),
-            ClusterCommandV3::Release(releases) => Self::Release(releases),
+            ClusterCommandV3::Release(ReleasesV3 { releases, breaker }) => Self::Release(Releases {
+                releases,
+                breaker,
+                prefilled: Vec::new(),
+            }),
             ClusterCommandV3::Status => Self::Status,
         }
     }
@@ -92,7 +106,7 @@ impl From<AcquireV3> for Acquire {
             permit: acquire.permit,
             kv_tokens: acquire.kv_tokens,
             spare: acquire.spare,
-            policy: policy(None, acquire.replicas, acquire.room),
+            policy: policy(None, (acquire.replicas, acquire.room, None)),
             headroom_percent: acquire.headroom_percent,
             tried: acquire.tried,
             affinity: acquire.affinity,
@@ -121,7 +135,7 @@ impl From<ExtendV3> for Extend {
         Self {
             replica: extend.replica,
             held: extend.held,
-            policy: policy(None, extend.replicas, extend.room),
+            policy: policy(None, (extend.replicas, extend.room, None)),
             ttl: extend.ttl,
         }
     }

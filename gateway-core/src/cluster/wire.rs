@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::hot::HotDigest;
 use super::message::{Acquire, Extend};
 use super::permit::{Capacity, HeldPermit, PermitId};
-use super::policy::{ClusterPolicy, PolicyDigest, PolicyRef};
+use super::policy::{ClusterPolicy, PolicyDigest, PolicyRef, PrefillPolicy};
 use super::prompt::PromptOutline;
 use crate::ids::{ReplicaName, Tokens};
 
@@ -32,6 +32,8 @@ pub(super) struct AcquireWire {
     prompt: PromptOutline,
     #[serde(default)]
     known_hot: HotDigest,
+    #[serde(default)]
+    prefill: Option<PrefillPolicy>,
 }
 
 /// [`Extend`].
@@ -44,6 +46,8 @@ pub(super) struct ExtendWire {
     ttl: Duration,
     #[serde(default)]
     policy: Option<PolicyDigest>,
+    #[serde(default)]
+    prefill: Option<PrefillPolicy>,
 }
 
 /// What each replica has room for.
@@ -69,6 +73,7 @@ impl From<Acquire> for AcquireWire {
             policy: digest(&acquire.policy),
             prompt: acquire.prompt,
             known_hot: acquire.known_hot,
+            prefill: prefill(&acquire.policy),
         }
     }
 }
@@ -79,7 +84,7 @@ impl From<AcquireWire> for Acquire {
             permit: wire.permit,
             kv_tokens: wire.kv_tokens,
             spare: wire.spare,
-            policy: policy(wire.policy, wire.replicas, wire.room),
+            policy: policy(wire.policy, (wire.replicas, wire.room, wire.prefill)),
             headroom_percent: wire.headroom_percent,
             tried: wire.tried,
             affinity: wire.affinity,
@@ -100,6 +105,7 @@ impl From<Extend> for ExtendWire {
             room,
             ttl: extend.ttl,
             policy: digest(&extend.policy),
+            prefill: prefill(&extend.policy),
         }
     }
 }
@@ -109,7 +115,7 @@ impl From<ExtendWire> for Extend {
         Self {
             replica: wire.replica,
             held: wire.held,
-            policy: policy(wire.policy, wire.replicas, wire.room),
+            policy: policy(wire.policy, (wire.replicas, wire.room, wire.prefill)),
             ttl: wire.ttl,
         }
     }
@@ -137,12 +143,29 @@ fn digest(policy: &PolicyRef) -> Option<PolicyDigest> {
     }
 }
 
-/// The policy that is named by a digest, or else told whole.
-pub(super) fn policy(digest: Option<PolicyDigest>, replicas: Vec<ReplicaName>, room: RoomWire) -> PolicyRef {
+fn prefill(policy: &PolicyRef) -> Option<PrefillPolicy> {
+    match policy {
+        PolicyRef::Digest(_) => None,
+        PolicyRef::Whole(policy) => Some(policy.prefill),
+    }
+}
+
+/// The policy that is named by a digest, or else told whole. The version before does not tell how long prompts take.
+pub(super) fn policy(
+    digest: Option<PolicyDigest>,
+    whole: (Vec<ReplicaName>, RoomWire, Option<PrefillPolicy>),
+) -> PolicyRef {
+    let (replicas, room, prefill) = whole;
     let capacity = Capacity {
         requests: room.max_running,
         kv_tokens: room.kv_cache_tokens,
     };
-    let whole = || PolicyRef::Whole(Arc::new(ClusterPolicy { replicas, capacity }));
+    let whole = || {
+        PolicyRef::Whole(Arc::new(ClusterPolicy {
+            replicas,
+            capacity,
+            prefill: prefill.unwrap_or_default(),
+        }))
+    };
     digest.map_or_else(whole, PolicyRef::Digest)
 }

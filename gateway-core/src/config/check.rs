@@ -10,10 +10,11 @@ use super::names::{Names, Once};
 use super::read::{entries, value};
 use super::report::{At, Report};
 use super::settings;
+use super::settings::Routing;
 use super::tenants;
 use super::validated::{Admin, Cluster, Config, Region, Replica};
 use super::written::{self, Root};
-use crate::cluster::{Capacity, ClusterPolicy};
+use crate::cluster::{Capacity, ClusterPolicy, PrefillPolicy};
 use crate::geo::Coordinates;
 use crate::ids::{ClusterName, Jurisdiction, RegionName, ReplicaName, SecretName};
 
@@ -117,6 +118,7 @@ fn clusters(
     report: &mut Report,
 ) -> BTreeMap<ClusterName, Arc<Cluster>> {
     let mut urls = Once::of("replica", "expected each replica once, in one cluster");
+    let routing = settings::routing(root);
     let mut clusters = BTreeMap::new();
     for At { value: written, .. } in entries(&root.clusters) {
         let region = written
@@ -126,14 +128,15 @@ fn clusters(
         let replicas = entries(&written.replicas);
         replicas.iter().for_each(|url| urls.add(url, report));
         let region = region.and_then(|region| regions.get(region.value.as_str()));
-        if let Some(cluster) = region.and_then(|region| cluster(written, region.clone())) {
+        let region = region.cloned();
+        if let Some(cluster) = region.and_then(|region| cluster(written, region, routing.as_ref()?)) {
             clusters.insert(cluster.name.clone(), Arc::new(cluster));
         }
     }
     clusters
 }
 
-fn cluster(written: &written::Cluster, region: Region) -> Option<Cluster> {
+fn cluster(written: &written::Cluster, region: Region, routing: &Routing) -> Option<Cluster> {
     let replica = |url: &At<String>| {
         Some(Replica {
             name: ReplicaName::from(url.value.as_str()),
@@ -141,6 +144,7 @@ fn cluster(written: &written::Cluster, region: Region) -> Option<Cluster> {
         })
     };
     let replicas: Vec<_> = entries(&written.replicas).iter().map(replica).collect::<Option<_>>()?;
+    let tokens_per_s = *value(&written.prefill_tokens_per_s)?;
     let capacity = Capacity {
         requests: *value(&written.max_running)?,
         kv_tokens: *value(&written.kv_cache_tokens)?,
@@ -148,6 +152,11 @@ fn cluster(written: &written::Cluster, region: Region) -> Option<Cluster> {
     let policy = ClusterPolicy {
         replicas: replicas.iter().map(|replica| replica.name.clone()).collect(),
         capacity,
+        prefill: PrefillPolicy {
+            // At most 1,000,000,000, and at least 1.
+            tokens_per_s: tokens_per_s as u32,
+            warm_penalty: routing.warm_penalty,
+        },
     };
     Some(Cluster {
         name: ClusterName::from(value(&written.name)?.as_str()),
@@ -157,7 +166,7 @@ fn cluster(written: &written::Cluster, region: Region) -> Option<Cluster> {
         policy_digest: policy.digest(),
         policy: Arc::new(policy),
         secret: value(&written.secret)?.as_deref().map(SecretName::from),
-        prefill_tokens_per_s: *value(&written.prefill_tokens_per_s)?,
+        prefill_tokens_per_s: tokens_per_s,
         price: value(&written.price)?.unwrap_or_default(),
     })
 }

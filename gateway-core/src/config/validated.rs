@@ -53,7 +53,7 @@ pub struct Config {
     pub permits: Permits,
     /// How busy clusters are, as edge locations know it.
     pub load: Load,
-    /// Which cluster, and how it is known where a request came in.
+    /// Which cluster and which replica, and how it is known where a request came in.
     pub routing: Routing,
     /// When a replica that fails is left alone.
     pub breaker: BreakerPolicy,

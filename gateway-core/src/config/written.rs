@@ -44,7 +44,7 @@ section! {
         permits: Permits,
         /// How busy clusters are, as edge locations know it.
         load: Load,
-        /// Which cluster, and how it is known where a request came in.
+        /// Which cluster and which replica, and how it is known where a request came in.
         routing: Routing,
         /// When a replica that fails is left alone.
         breaker: Breaker,

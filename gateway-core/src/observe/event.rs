@@ -8,7 +8,7 @@ use http::StatusCode;
 use super::budgeting::Budgeting;
 use super::counting::Counting;
 use crate::api::{EngineError, Usage};
-use crate::cluster::{ChoiceReason, Outcome};
+use crate::cluster::{ChoiceReason, Expectation, Outcome};
 use crate::config::ConfigErrors;
 use crate::ids::{ClusterName, ModelName, ReplicaName, Tokens};
 use crate::ladder::AttemptError;
@@ -100,6 +100,8 @@ pub enum Event<'a> {
         is_kept: bool,
         /// Why at this replica; `None` where the cell does not tell.
         choice: Option<ChoiceReason>,
+        /// What the request is to expect there; `None` likewise.
+        expected: Option<Expectation>,
     },
     /// A permit was given back.
     Released {
@@ -268,12 +270,10 @@ impl Event<'_> {
                 replica,
                 is_kept,
                 choice,
+                expected,
             } => {
                 write!(f, " cluster={cluster} replica={replica} kept={is_kept}")?;
-                match choice {
-                    Some(choice) => write!(f, " choice={}", choice.as_str()),
-                    None => Ok(()),
-                }
+                write_choice(f, *choice, *expected)
             }
             Self::Released { cluster, outcome } => write!(f, " cluster={cluster} outcome={outcome:?}"),
             Self::Canned { model } => write!(f, " model={model}"),
@@ -282,6 +282,22 @@ impl Event<'_> {
             Self::StoreFailing { access, detail } => write!(f, " access={}: {detail}", access.label()),
             Self::StoreWorks { access } => write!(f, " access={}", access.label()),
         }
+    }
+}
+
+fn write_choice(
+    f: &mut fmt::Formatter<'_>,
+    choice: Option<ChoiceReason>,
+    expected: Option<Expectation>,
+) -> fmt::Result {
+    if let Some(choice) = choice {
+        write!(f, " choice={}", choice.as_str())?;
+    }
+    match expected {
+        Some(Expectation { warm, first_token_in }) => {
+            write!(f, " expected_warm={warm} expected_ms={}", first_token_in.as_millis())
+        }
+        None => Ok(()),
     }
 }
 

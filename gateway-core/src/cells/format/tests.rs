@@ -5,7 +5,7 @@ use crate::cells::log::ReplayedCell;
 use crate::cells::{CellCall, CellCommand, CellId, CellReply};
 use crate::cluster::{
     Acquire, BreakerPolicy, Capacity, ClusterPolicy, ClusterReply, HeldPermit, HotDigest, Outcome, PermitId, PolicyRef,
-    PromptOutline, ReadReplicas, Release, Releases, Renew, ReplicaStatus,
+    PrefillPolicy, PromptOutline, ReadReplicas, Release, Releases, Renew, ReplicaStatus,
 };
 use crate::ids::Tokens;
 use crate::time::Timestamp;
@@ -39,6 +39,7 @@ fn policy() -> ClusterPolicy {
             requests: 32,
             kv_tokens: Tokens(1_000),
         },
+        prefill: PrefillPolicy::default(),
     }
 }
 
@@ -151,8 +152,10 @@ fn messages_of_version_3_are_read_and_written_as_they_were() {
         let fields = before.pointer_mut(command).and_then(serde_json::Value::as_object_mut);
         fields.unwrap().insert(name.to_owned(), value);
     };
+    let prefill = serde_json::to_value(PrefillPolicy::default()).unwrap();
     for command in ["/0/cluster/acquire", "/1/cluster/extend"] {
         add(command, "policy", serde_json::Value::Null);
+        add(command, "prefill", prefill.clone());
     }
     let nothing = serde_json::to_value(PromptOutline::default()).unwrap();
     add("/0/cluster/acquire", "prompt", nothing);
@@ -189,6 +192,7 @@ fn one_log_may_hold_entries_of_both_versions() {
             failures: 1,
             open: Duration::from_secs(5),
         },
+        prefilled: Vec::new(),
     };
     let held = vec![renewal];
     let commands = [
@@ -286,7 +290,7 @@ fn a_digest_says_with_few_bytes_what_eight_replicas_take_many_for() {
         let entry = encode_entry(&Entry::new(at(1_800_000_000), commands));
         (entry.expect("an entry").len(), message)
     });
-    assert_eq!(sizes, [(217, 500), (64, 329)]);
+    assert_eq!(sizes, [(217, 569), (64, 343)]);
 }
 
 #[test]

@@ -7,8 +7,15 @@
 //! more than it has room for.
 
 mod permits;
+mod placing;
 mod policies;
+mod prefills;
+mod recent;
 mod replicas;
+mod shared;
+mod site_set;
+mod sites;
+mod speed;
 mod v3;
 
 use std::collections::BTreeSet;
@@ -18,12 +25,15 @@ use serde::{Deserialize, Serialize};
 
 use self::permits::PermitTable;
 use self::policies::Policies;
+use self::recent::RecentPrompts;
 use self::replicas::Replicas;
+use self::shared::SharedPrefixes;
+use self::sites::Sites;
 pub(crate) use self::v3::ClusterCellV3;
 use super::breaker::BreakerPolicy;
-use super::choice::{Obstacle, Scope, Standing, choose};
 use super::message::{
-    Acquire, ClusterCommand, ClusterReply, Extend, Extended, Grant, Refusal, Release, Releases, Renew, ReplicaStatus,
+    Acquire, ClusterCommand, ClusterReply, Expectation, Extend, Extended, Grant, Refusal, Release, Releases, Renew,
+    ReplicaStatus,
 };
 use super::permit::{Capacity, ClusterLoad, HeldPermit, Outcome};
 use super::policy::ClusterPolicy;
@@ -36,6 +46,9 @@ pub struct ClusterCell {
     permits: PermitTable,
     replicas: Replicas,
     policies: Policies,
+    sites: Sites,
+    shared: SharedPrefixes,
+    recent: RecentPrompts,
 }
 
 impl ClusterCell {
@@ -49,7 +62,14 @@ impl ClusterCell {
                 self.renew(held, now + ttl);
                 ClusterReply::Done
             }
-            ClusterCommand::Release(Releases { releases, breaker }) => {
+            ClusterCommand::Release(Releases {
+                releases,
+                breaker,
+                prefilled,
+            }) => {
+                for prefilled in &prefilled {
+                    self.sites.on_prefilled(now, prefilled);
+                }
                 for release in &releases {
                     self.release(now, release, breaker);
                 }
@@ -66,34 +86,38 @@ impl ClusterCell {
     /// # Errors
     /// What is broken.
     pub fn check_invariants(&self) -> Result<(), String> {
-        self.permits.check_invariants()
+        self.permits.check_invariants()?;
+        self.sites
+            .check_invariants(|permit| self.permits.replica(permit).cloned())?;
+        self.recent.check_invariants(self.sites.len())?;
+        self.shared.check_invariants()
     }
 
     fn acquire(&mut self, now: Timestamp, acquire: &Acquire) -> ClusterReply {
-        let Some(policy) = self.policies.resolve(&acquire.policy) else {
+        let Some(known) = self.resolve(&acquire.policy) else {
             return ClusterReply::PolicyUnknown;
         };
+        let policy = &*known.policy;
         if let Some(replica) = self.permits.replica(acquire.permit) {
             // The reply to the first asking was lost, most likely: who asks renews no more than its own slot. It may have
             // arrived all the same, so that nothing of the permit can be taken back here.
             return ClusterReply::Granted(Grant {
                 replica: replica.clone(),
                 lent: None,
-                load: self.load(now, &policy),
+                load: self.load(now, policy),
                 choice: None,
+                expected: None,
                 is_probe: self.replicas.breaker(replica).is_probed_by(acquire.permit),
                 hot: None,
                 knows_policy: true,
             });
         }
-        let room = policy.capacity.open_to(acquire.headroom_percent);
-        let standing = |replica: &ReplicaName| self.standing(now, replica, acquire, room);
-        let choice = match choose(&policy.replicas, acquire.affinity, Scope::All, standing) {
+        let choice = match self.place(now, acquire, &known) {
             Ok(choice) => choice,
             Err(passed_over) => {
                 return ClusterReply::Refused(Refusal {
-                    load: self.load(now, &policy),
-                    recovery: self.recovery(now, &policy, &acquire.tried),
+                    load: self.load(now, policy),
+                    recovery: self.recovery(now, policy, &acquire.tried),
                     passed_over,
                     knows_policy: true,
                 });
@@ -101,7 +125,9 @@ impl ClusterCell {
         };
         let replica = policy.replicas[choice.replica].clone();
         let one = Capacity::of_one(acquire.kv_tokens);
-        let lent = self.lendable(&replica, one, room);
+        let room = policy.capacity.open_to(acquire.headroom_percent);
+        let is_idle = self.sites.is_idle(now, &replica, policy.prefill.tokens_per_s);
+        let lent = self.lendable(&replica, one, room).filter(|_| is_idle);
         let lent = lent.map(|most| acquire.spare.min(most.count_of(one)));
         let held = HeldPermit {
             permit: acquire.permit,
@@ -110,36 +136,33 @@ impl ClusterCell {
         };
         self.permits.hold(held, now + acquire.ttl);
         self.replicas.on_pass(now, &replica, acquire.permit);
+        self.on_placed(now, acquire, &known, &choice);
         ClusterReply::Granted(Grant {
             is_probe: self.replicas.breaker(&replica).is_probed_by(acquire.permit),
             replica,
-            hot: None,
+            hot: self.news_of_hot(acquire),
             lent,
-            load: self.load(now, &policy),
+            load: self.load(now, policy),
             choice: Some(choice.reason),
+            expected: Some(Expectation {
+                warm: choice.warm,
+                first_token_in: choice.first_token_in,
+            }),
             knows_policy: true,
         })
     }
 
-    fn standing(&self, now: Timestamp, replica: &ReplicaName, acquire: &Acquire, room: Capacity) -> Standing {
-        if acquire.tried.contains(replica) {
-            Standing::Passed(Obstacle::Tried)
-        } else if self.replicas.passes(now, replica) {
-            Standing::within(room, self.permits.held(replica), acquire.kv_tokens)
-        } else {
-            Standing::Passed(Obstacle::Open)
-        }
-    }
-
     fn extend(&mut self, now: Timestamp, extend: Extend) -> ClusterReply {
-        let Some(policy) = self.policies.resolve(&extend.policy) else {
+        let Some(known) = self.resolve(&extend.policy) else {
             return ClusterReply::PolicyUnknown;
         };
+        let policy = &*known.policy;
         self.renew(extend.held, now + extend.ttl);
         let lendable = self.lendable(&extend.replica, Capacity::default(), policy.capacity);
+        let is_idle = self.sites.is_idle(now, &extend.replica, policy.prefill.tokens_per_s);
         ClusterReply::Extended(Extended {
-            lends: lendable.is_some(),
-            load: self.load(now, &policy),
+            lends: lendable.is_some() && is_idle,
+            load: self.load(now, policy),
             knows_policy: true,
         })
     }
@@ -156,6 +179,10 @@ impl ClusterCell {
             Some(left) => self.permits.shrink(permit, left),
             None => self.permits.free(permit),
         };
+        let is_gone = release.left.is_none_or(|left| left.requests == 0);
+        if let Some(replica) = held_at.as_ref().filter(|_| is_gone) {
+            self.sites.on_ended(now, replica, permit);
+        }
         if !release.tells_outcome() {
             return;
         }
@@ -172,7 +199,9 @@ impl ClusterCell {
 
     /// Frees the permits that nobody renewed.
     fn sweep(&mut self, now: Timestamp) {
+        self.sites.sweep(now);
         for (permit, replica) in self.permits.sweep(now) {
+            self.sites.on_ended(now, &replica, permit);
             self.replicas.with_breaker(&replica, |breaker| {
                 breaker.on_outcome(now, permit, Outcome::Unknown, UNUSED_POLICY);
             });

@@ -57,6 +57,11 @@ impl PermitTable {
         self.held.get(replica).copied().unwrap_or_default()
     }
 
+    /// What every replica holds that holds anything, in order.
+    pub fn held_by_replica(&self) -> impl Iterator<Item = (&ReplicaName, &Capacity)> {
+        self.held.iter()
+    }
+
     /// Every replica that holds anything, in order.
     pub fn replicas(&self) -> impl Iterator<Item = &ReplicaName> {
         self.held.keys()

@@ -1,10 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::cluster::choice::{ChoiceReason, PassedOver};
+use crate::cluster::choice::{ChoiceReason, Obstacle, PassedOver};
 use crate::cluster::hot::HotDigest;
 use crate::cluster::permit::PermitId;
-use crate::cluster::policy::PolicyRef;
+use crate::cluster::policy::{PolicyRef, PrefillPolicy};
 use crate::cluster::prompt::PromptOutline;
 
 const POLICY: BreakerPolicy = BreakerPolicy {
@@ -19,7 +19,12 @@ fn at(seconds: u64) -> Timestamp {
 
 fn policy(replicas: &[&str], capacity: Capacity) -> PolicyRef {
     let replicas = replicas.iter().map(|name| ReplicaName::from(*name)).collect();
-    ClusterPolicy { replicas, capacity }.into()
+    ClusterPolicy {
+        replicas,
+        capacity,
+        prefill: PrefillPolicy::default(),
+    }
+    .into()
 }
 
 fn acquire(permit: u64) -> Acquire {
@@ -56,6 +61,7 @@ fn release(permit: u64, replica: Option<ReplicaName>, outcome: Outcome) -> Clust
     ClusterCommand::Release(Releases {
         releases: vec![Release::of_all(PermitId(permit), replica, outcome)],
         breaker: POLICY,
+        prefilled: Vec::new(),
     })
 }
 
@@ -158,6 +164,7 @@ fn a_probe_whose_room_went_back_is_awaited_until_it_is_known_how_it_ended() {
         ClusterCommand::Release(Releases {
             releases: vec![release],
             breaker: POLICY,
+            prefilled: Vec::new(),
         })
     };
     let a = ReplicaName::from("http://a");
@@ -209,6 +216,7 @@ fn a_probe_closes_the_breaker_when_it_is_answered_and_keeps_its_room_to_its_end(
     let answered = Releases {
         releases: vec![Release::answered(PermitId(2), replica)],
         breaker: POLICY,
+        prefilled: Vec::new(),
     };
     cell.apply(at(7), ClusterCommand::Release(answered));
     let ClusterReply::Granted(grant) = cell.apply(at(7), ClusterCommand::Acquire(next(4))) else {
@@ -255,16 +263,16 @@ fn the_reason_of_a_choice_is_told() {
         };
         grant.choice
     };
-    assert_eq!(choice(&mut cell, acquire(1)), Some(ChoiceReason::Warm));
+    assert_eq!(choice(&mut cell, acquire(1)), Some(ChoiceReason::First));
     assert_eq!(choice(&mut cell, acquire(1)), None, "it is held already");
     choice(&mut cell, acquire(2));
-    let elsewhere = Some(ChoiceReason::LeastLoaded(Obstacle::Full));
+    let elsewhere = Some(ChoiceReason::Next(Obstacle::Full));
     assert_eq!(choice(&mut cell, acquire(3)), elsewhere);
     let again = Acquire {
         tried: vec!["http://a".into()],
         ..acquire(4)
     };
-    assert_ne!(choice(&mut cell, again), Some(ChoiceReason::Warm));
+    assert_ne!(choice(&mut cell, again), Some(ChoiceReason::First));
     let ClusterReply::Refused(refusal) = cell.apply(at(0), ClusterCommand::Acquire(acquire(5))) else {
         panic!("both are full")
     };
@@ -370,6 +378,7 @@ fn nothing_is_lent_at_a_replica_that_has_failed_until_it_has_served() {
             ClusterCommand::Release(Releases {
                 releases,
                 breaker: policy,
+                prefilled: Vec::new(),
             }),
         );
     };
@@ -403,6 +412,7 @@ fn a_part_that_is_given_back_is_free_and_a_late_renewal_does_not_take_it_again()
         ClusterCommand::Release(Releases {
             releases,
             breaker: POLICY,
+            prefilled: Vec::new(),
         }),
     );
     assert_eq!(running(&mut cell, at(0)), 1);

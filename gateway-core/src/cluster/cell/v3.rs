@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::ClusterCell;
 use super::permits::{Permit, PermitTable};
 use super::policies::Policies;
+use super::recent::RecentPrompts;
 use super::replicas::Replicas;
+use super::shared::SharedPrefixes;
+use super::sites::Sites;
 use crate::cluster::breaker::Breaker;
 use crate::cluster::permit::{Capacity, PermitId};
 use crate::ids::{ReplicaName, Tokens};
@@ -22,6 +25,16 @@ pub(crate) struct ClusterCellV3 {
     sweep_at: Timestamp,
     #[serde(default, skip_serializing_if = "Policies::is_empty")]
     policies: Policies,
+    #[serde(default, skip_serializing_if = "is_default")]
+    sites: Sites,
+    #[serde(default, skip_serializing_if = "is_default")]
+    shared: SharedPrefixes,
+    #[serde(default, skip_serializing_if = "is_default")]
+    recent: RecentPrompts,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -66,6 +79,9 @@ impl From<&ClusterCell> for ClusterCellV3 {
             permits: permits.collect(),
             sweep_at: cell.permits.sweep_at(),
             policies: cell.policies.clone(),
+            sites: cell.sites.clone(),
+            shared: cell.shared.clone(),
+            recent: cell.recent.clone(),
         }
     }
 }
@@ -92,6 +108,9 @@ impl From<ClusterCellV3> for ClusterCell {
             permits: PermitTable::new(permits.collect(), cell.sweep_at),
             replicas: Replicas::new(breakers),
             policies: cell.policies,
+            sites: cell.sites,
+            shared: cell.shared,
+            recent: cell.recent,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The permits that one edge location keeps of a cluster. A request whose first choice has a slot here takes it, and
+//! The permits that one edge location keeps of a cluster. A request whose replica has a slot here takes it, and
 //! no message has to go to the cluster's cell and back before it is dispatched; when it ends, the slot is there for
 //! the next. The cell counts a slot from the moment that it is lent to the moment that it is given back.
 //!
@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::permits::{CachedPermit, ReplicaPermits};
-use super::choice::{Choice, ChoiceReason, Obstacle, Scope, Standing, choose, first_choice};
 use super::hot::HotSet;
 use super::message::Release;
 use super::permit::{Capacity, HeldPermit, Outcome, PermitId};
@@ -38,24 +37,19 @@ pub struct PermitCache {
 /// A slot that a request has taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CachedGrant {
-    /// At which of the replicas.
-    pub replica: usize,
     /// Under which permit.
     pub permit: PermitId,
     /// Whether the caller is to ask the cell to go on lending.
     pub is_to_extend: bool,
-    /// Why there.
-    pub choice: ChoiceReason,
 }
 
 impl PermitCache {
-    /// Takes a slot for a request of that affinity, if the first of `replicas` in its order has one here.
-    /// `headroom_percent` of their room is not for this request: more than half of it, and what is lent is not either.
+    /// Takes a slot at a replica, if one is here for a request that takes so much. `headroom_percent` of the replica's room
+    /// is not for this request: more than half of it, and what is lent is not either.
     pub fn take(
         &mut self,
         now: Timestamp,
-        affinity: u64,
-        replicas: &[ReplicaName],
+        replica: &ReplicaName,
         kv_tokens: Tokens,
         headroom_percent: u8,
     ) -> Option<CachedGrant> {
@@ -63,9 +57,7 @@ impl PermitCache {
             return None;
         }
         let one = Capacity::of_one(kv_tokens);
-        let standing = |replica: &ReplicaName| self.standing(now, replica, one);
-        let Choice { replica, reason } = choose(replicas, Some(affinity), Scope::First, standing).ok()?;
-        let at_replica = self.replicas.get_mut(&replicas[replica])?;
+        let at_replica = self.replicas.get_mut(replica)?;
         let cached = at_replica.permits.iter_mut().find(|cached| cached.has(now, one))?;
         cached.used = cached.used + one;
         let permit = cached.id;
@@ -75,20 +67,7 @@ impl PermitCache {
         if is_to_extend {
             at_replica.asked = Some(now);
         }
-        Some(CachedGrant {
-            replica,
-            permit,
-            is_to_extend,
-            choice: reason,
-        })
-    }
-
-    fn standing(&self, now: Timestamp, replica: &ReplicaName, one: Capacity) -> Standing {
-        let permits = self.replicas.get(replica).into_iter().flat_map(|at| &at.permits);
-        match permits.into_iter().find(|cached| cached.has(now, one)) {
-            Some(cached) => Standing::Free(cached.used),
-            None => Standing::Passed(Obstacle::Full),
-        }
+        Some(CachedGrant { permit, is_to_extend })
     }
 
     /// How a command names a policy: by its digest where the cell has said that it knows it.
@@ -115,11 +94,12 @@ impl PermitCache {
         self.hot = Arc::new(hot);
     }
 
-    /// How many slots a request that has to ask the cell asks for besides its own: an eighth of what runs at its first
-    /// choice, so that growing takes few questions.
-    pub fn spare(&self, affinity: u64, replicas: &[ReplicaName]) -> u32 {
-        let replica = first_choice(affinity, replicas).and_then(|index| self.replicas.get(&replicas[index]));
-        replica.map_or(0, |at_replica| at_replica.running() / 8)
+    /// How many slots a request that has to ask the cell asks for besides its own: an eighth of what runs where it is
+    /// expected to go, so that growing takes few questions.
+    pub fn spare(&self, replica: &ReplicaName) -> u32 {
+        self.replicas
+            .get(replica)
+            .map_or(0, |at_replica| at_replica.running() / 8)
     }
 
     /// A request got a permit that may be kept, and has `one` of it. Without renewal it holds for `ttl`.

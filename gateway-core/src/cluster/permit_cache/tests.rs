@@ -8,10 +8,6 @@ fn at(millis: u64) -> Timestamp {
     Timestamp::from_millis(1_000_000 + millis)
 }
 
-fn replicas() -> Vec<ReplicaName> {
-    vec![name()]
-}
-
 fn name() -> ReplicaName {
     "http://a".into()
 }
@@ -29,7 +25,7 @@ fn lent(slots: u32) -> PermitCache {
 }
 
 fn take(cache: &mut PermitCache, now: Timestamp) -> Option<CachedGrant> {
-    cache.take(now, 1, &replicas(), KV, 0)
+    cache.take(now, &name(), KV, 0)
 }
 
 fn end(cache: &mut PermitCache, now: Timestamp, outcome: Outcome) -> Vec<Release> {
@@ -42,7 +38,7 @@ fn the_next_request_takes_the_place_of_the_one_before() {
     assert_eq!(take(&mut cache, at(1)), None, "it is in use");
     assert_eq!(end(&mut cache, at(2), Outcome::Served), []);
     let taken = take(&mut cache, at(3)).unwrap();
-    assert_eq!((taken.replica, taken.permit, taken.is_to_extend), (0, PERMIT, false));
+    assert_eq!((taken.permit, taken.is_to_extend), (PERMIT, false));
 }
 
 #[test]
@@ -62,9 +58,9 @@ fn a_failure_that_is_known_late_is_told_and_closes_the_cache() {
 #[test]
 fn a_request_that_does_not_fit_or_is_of_low_priority_has_to_ask() {
     let mut cache = lent(1);
-    assert_eq!(cache.take(at(0), 1, &replicas(), Tokens(KV.0 + 1), 0), None);
-    assert_eq!(cache.take(at(0), 1, &replicas(), KV, 51), None);
-    assert!(cache.take(at(0), 1, &replicas(), KV, 50).is_some());
+    assert_eq!(cache.take(at(0), &name(), Tokens(KV.0 + 1), 0), None);
+    assert_eq!(cache.take(at(0), &name(), KV, 51), None);
+    assert!(cache.take(at(0), &name(), KV, 50).is_some());
 }
 
 #[test]

@@ -170,6 +170,7 @@ pub(super) fn load(root: &Root) -> Option<Load> {
 pub(super) fn routing(root: &Root) -> Option<Routing> {
     let written = value(&root.routing)?;
     Some(Routing {
+        warm_penalty: *value(&written.warm_penalty_ms)?,
         price_weight: *value(&written.price_weight_ms)?,
         location_headers: entries(&written.location_headers)
             .iter()

@@ -83,9 +83,11 @@ pub struct Load {
     pub ttl: Duration,
 }
 
-/// Which cluster, and how it is known where a request came in.
+/// Which cluster and which replica, and how it is known where a request came in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Routing {
+    /// How much later than another a replica may answer that has a request's prompt in memory.
+    pub warm_penalty: Duration,
     /// What one unit of a cluster's price counts for, as if it were time.
     pub price_weight: Duration,
     /// The headers that say where a request came in, in lower case, the one that counts first.

@@ -99,8 +99,10 @@ section! {
 }
 
 section! {
-    /// Which cluster, and how it is known where a request came in.
+    /// Which cluster and which replica, and how it is known where a request came in.
     Routing {
+        /// How much later than another a replica may answer that has a request's prompt in memory, in milliseconds.
+        warm_penalty_ms: Limit<Duration, 2_000, 0, HOUR_MS>,
         /// What one unit of a cluster's `price` counts for, in milliseconds of expected time to first token.
         price_weight_ms: Limit<Duration, 0, 0, HOUR_MS>,
         /// Headers that say where a request came in, the first of them that it has: a region's name, or

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::cells::{CellAddress, CellCall, CellError, CellId};
 use crate::cluster::{
-    ClusterLoad, Extend, Extended, LOOK_EVERY, Outcome, PermitCache, PolicyRef, PolicyUnknown, Release, Releases,
-    UnderPolicy,
+    ClusterLoad, Extend, Extended, LOOK_EVERY, Outcome, PermitCache, PolicyRef, PolicyUnknown, Prefilled, Release,
+    Releases, UnderPolicy,
 };
 use crate::config::Cluster;
 use crate::ids::ReplicaName;
@@ -144,9 +144,18 @@ impl<P: Platform> ClusterClient<P> {
 
     /// Tells the cell what has ended, in the background.
     pub fn release(&self, releases: Vec<Release>) {
-        if !releases.is_empty() {
+        self.report(releases, Vec::new());
+    }
+
+    /// Tells the cell what has ended, and which prompts keep replicas no longer, in the background.
+    pub fn report(&self, releases: Vec<Release>, prefilled: Vec<Prefilled>) {
+        if !(releases.is_empty() && prefilled.is_empty()) {
             let breaker = self.exchange.config.breaker;
-            self.tell(Releases { releases, breaker });
+            self.tell(Releases {
+                releases,
+                breaker,
+                prefilled,
+            });
         }
     }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::ClusterClient;
 use crate::cells::CellError;
 use crate::cluster::{
-    Acquire, Acquired, Capacity, ChoiceReason, Grant, HeldPermit, Outcome, PermitCache, PermitId, PromptOutline,
-    Refusal, Release, Renew,
+    Acquire, Acquired, Capacity, ChoiceReason, Expectation, ExpectedPlace, Grant, HeldPermit, Outcome, PermitCache,
+    PermitId, Prefilled, PromptOutline, Refusal, Release, Renew, TELLS_FROM, expected_place,
 };
 use crate::config::Replica;
 use crate::ids::{ReplicaName, Tokens};
@@ -16,6 +16,7 @@ use crate::ladder::AttemptError;
 use crate::observe::Event;
 use crate::pipeline::context::Waiting;
 use crate::platform::Platform;
+use crate::time::Timestamp;
 
 /// A slot at a replica. It is given back when dropped.
 #[derive(Debug)]
@@ -30,6 +31,12 @@ pub(in crate::pipeline) struct Permit<P: Platform> {
     replica: usize,
     /// Why there; `None` where the cell does not tell.
     choice: Option<ChoiceReason>,
+    /// What to expect there; `None` likewise.
+    expected: Option<Expectation>,
+    /// Since when it is the request's.
+    since: Timestamp,
+    /// Whether the cell waits to hear that the prompt keeps the replica no longer.
+    is_prefilling: bool,
     /// Whether the replica's breaker waits to hear of the request.
     is_probe: bool,
     /// Whether its room went back already.
@@ -61,39 +68,57 @@ impl<P: Platform> Permit<P> {
         tried: &[ReplicaName],
     ) -> Result<Self, AttemptError> {
         // Who has failed here, or has no preference, is sent where the cell knows best.
-        let affinity = wanted.affinity.filter(|_| tried.is_empty());
-        let kept = affinity.and_then(|affinity| Self::take(&client, affinity, &wanted));
+        let place = Self::expected_place(&client, &wanted).filter(|_| tried.is_empty());
+        let kept = place.and_then(|place| Self::take(&client, place, &wanted));
         let is_kept = kept.is_some();
         let permit = match kept {
             Some(permit) => permit,
-            None => Self::ask(client, wanted, tried).await?,
+            None => Self::ask(client, wanted, place, tried).await?,
         };
         permit.client.exchange.tell(&Event::Permitted {
             cluster: &permit.client.cluster.name,
             replica: &permit.replica().name,
             is_kept,
             choice: permit.choice,
+            expected: permit.expected,
         });
         Ok(permit)
     }
 
-    /// Takes a slot that is kept here, if there is one at the affinity's first choice.
-    fn take(client: &ClusterClient<P>, affinity: u64, wanted: &Wanted) -> Option<Self> {
+    /// Where the prompt should be warm, as far as that is known here.
+    fn expected_place(client: &ClusterClient<P>, wanted: &Wanted) -> Option<ExpectedPlace> {
+        let hot = client.with(|cache| cache.hot_set());
+        expected_place(wanted.affinity?, &wanted.prompt, &hot, &client.cluster.policy.replicas)
+    }
+
+    /// Takes a slot that is kept here, if there is one where the prompt should be warm, and little of it has to be computed
+    /// there: of any more the cell is to know.
+    fn take(client: &ClusterClient<P>, place: ExpectedPlace, wanted: &Wanted) -> Option<Self> {
+        let uncached = Tokens(wanted.prompt.tokens.0.saturating_sub(place.warm.0));
+        if uncached >= TELLS_FROM {
+            return None;
+        }
         let now = client.exchange.platform.now();
-        let replicas = &client.cluster.policy.replicas;
-        let take =
-            |cache: &mut PermitCache| cache.take(now, affinity, replicas, wanted.kv_tokens, wanted.headroom_percent);
+        let replica = &client.cluster.policy.replicas[place.replica];
+        let take = |cache: &mut PermitCache| cache.take(now, replica, wanted.kv_tokens, wanted.headroom_percent);
         let taken = client.with(take)?;
         if taken.is_to_extend {
-            client.extend(&replicas[taken.replica]);
+            client.extend(replica);
         }
+        let seconds = uncached.0 as f64 / client.cluster.prefill_tokens_per_s;
         Some(Self {
             client: client.clone(),
             id: taken.permit,
             capacity: Capacity::of_one(wanted.kv_tokens),
             is_kept: true,
-            replica: taken.replica,
-            choice: Some(taken.choice),
+            replica: place.replica,
+            choice: Some(place.reason),
+            expected: Some(Expectation {
+                warm: place.warm,
+                first_token_in: Duration::try_from_secs_f64(seconds).unwrap_or_default(),
+            }),
+            since: now,
+            is_prefilling: false,
             is_probe: false,
             is_suspended: false,
             outcome: Outcome::Unknown,
@@ -101,7 +126,12 @@ impl<P: Platform> Permit<P> {
     }
 
     /// Asks the cluster's cell for a slot.
-    async fn ask(client: ClusterClient<P>, wanted: Wanted, tried: &[ReplicaName]) -> Result<Self, AttemptError> {
+    async fn ask(
+        client: ClusterClient<P>,
+        wanted: Wanted,
+        place: Option<ExpectedPlace>,
+        tried: &[ReplicaName],
+    ) -> Result<Self, AttemptError> {
         let Wanted {
             kv_tokens,
             affinity,
@@ -109,7 +139,8 @@ impl<P: Platform> Permit<P> {
             headroom_percent,
         } = wanted;
         let replicas = &client.cluster.policy.replicas;
-        let spare = affinity.map(|affinity| client.with(|cache| cache.spare(affinity, replicas)));
+        let spare = place.map(|place| client.with(|cache| cache.spare(&replicas[place.replica])));
+        let prompt_tokens = prompt.tokens;
         let call = PermitCall::new(client);
         let acquire = Acquire {
             permit: call.id,
@@ -124,7 +155,7 @@ impl<P: Platform> Permit<P> {
             ttl: call.client.ttl(),
         };
         match call.client.ask_under_policy(acquire, Waiting::Request).await? {
-            Acquired::Granted(grant) => call.granted(grant, Capacity::of_one(kv_tokens)),
+            Acquired::Granted(grant) => call.granted(grant, Capacity::of_one(kv_tokens), prompt_tokens),
             Acquired::Refused(Refusal {
                 load,
                 recovery,
@@ -148,12 +179,20 @@ impl<P: Platform> Permit<P> {
         self.is_probe
     }
 
-    /// The replica answers: a breaker that waits for that hears of it now, and not at the answer's end.
+    /// The replica answers: the cell hears of it now, and not at the answer's end, where a breaker waits for that or the
+    /// prompt has kept the replica.
     pub fn on_answered(&mut self) {
-        if std::mem::take(&mut self.is_probe) {
-            let answered = Release::answered(self.id, self.replica().name.clone());
-            self.client.release(vec![answered]);
-        }
+        let replica = || self.client.cluster.replicas[self.replica].name.clone();
+        let answered = self.is_probe.then(|| Release::answered(self.id, replica()));
+        let took = self.client.exchange.platform.now().since(self.since);
+        let prefilled = self.is_prefilling.then(|| Prefilled {
+            permit: self.id,
+            replica: replica(),
+            took: Some(took),
+        });
+        self.client
+            .report(answered.into_iter().collect(), prefilled.into_iter().collect());
+        (self.is_probe, self.is_prefilling) = (false, false);
     }
 
     /// Gives back the room that the request had. How it ended there is told when the permit ends.
@@ -216,6 +255,11 @@ impl<P: Platform> Drop for Permit<P> {
     fn drop(&mut self) {
         let (client, permit, outcome) = (&self.client, self.id, self.outcome);
         let replica = &self.replica().name;
+        if self.is_kept && self.is_prefilling {
+            // The permit goes on, and the prompt does not.
+            let (replica, took) = (replica.clone(), None);
+            client.report(Vec::new(), vec![Prefilled { permit, replica, took }]);
+        }
         match (self.is_kept, self.is_suspended, outcome) {
             (true, false, _) => self.give_back_kept(outcome),
             (true, true, Outcome::Failed) => {
@@ -247,12 +291,13 @@ impl<P: Platform> PermitCall<P> {
         }
     }
 
-    fn granted(mut self, grant: Grant, one: Capacity) -> Result<Permit<P>, AttemptError> {
+    fn granted(mut self, grant: Grant, one: Capacity, prompt: Tokens) -> Result<Permit<P>, AttemptError> {
         let Grant {
             replica,
             lent,
             load,
             choice,
+            expected,
             is_probe,
             hot,
             knows_policy,
@@ -281,6 +326,9 @@ impl<P: Platform> PermitCall<P> {
             is_kept: lent.is_some(),
             replica: index,
             choice,
+            expected,
+            since: at,
+            is_prefilling: expected.is_some_and(|expected| prompt.0.saturating_sub(expected.warm.0) >= TELLS_FROM.0),
             is_probe,
             is_suspended: false,
             outcome: Outcome::Unknown,

@@ -1,0 +1,189 @@
+//! What a cell knows of its replicas where a prompt is to be placed, and what it learns when one has been.
+
+use std::hash::Hasher;
+use std::sync::Arc;
+
+use siphasher::sip::SipHasher13;
+
+use super::ClusterCell;
+use super::policies::KnownPolicy;
+use super::site_set::SiteSet;
+use crate::cluster::choice::{
+    Basis, Candidate, Choice, Obstacle, PassedOver, Placement, Standing, Warmth, choose, first_weighed, weights,
+};
+use crate::cluster::hot::{HotPrefix, HotSet};
+use crate::cluster::message::Acquire;
+use crate::cluster::permit::Capacity;
+use crate::cluster::policy::PolicyRef;
+use crate::ids::{ReplicaName, Tokens};
+use crate::time::Timestamp;
+
+impl ClusterCell {
+    /// The policy that a command names, which is known from now on; `None` where it cannot be.
+    pub(super) fn resolve(&mut self, policy: &PolicyRef) -> Option<Arc<KnownPolicy>> {
+        let known = self.policies.resolve(policy);
+        let (None, PolicyRef::Whole(whole)) = (&known, policy) else {
+            return known;
+        };
+        self.policies.add(whole);
+        self.find_sites();
+        self.policies.resolve(policy)
+    }
+
+    /// The sites are the replicas of all known policies.
+    fn find_sites(&mut self) {
+        let names = self.policies.replicas();
+        let mut hasher = SipHasher13::new();
+        for name in &names {
+            hasher.write(name.as_str().as_bytes());
+            hasher.write_u8(0);
+        }
+        let before = self.sites.set_names(names);
+        self.policies.find_sites(|name| self.sites.find(name));
+        let moved = |site: usize| before.iter().position(|before| *before == Some(site));
+        self.recent.move_sites(moved);
+        self.shared.move_sites(hasher.finish(), moved);
+    }
+
+    /// Chooses a replica for what is asked.
+    ///
+    /// # Errors
+    /// When none can take the request: why not, each.
+    pub(super) fn place(&self, now: Timestamp, acquire: &Acquire, known: &KnownPolicy) -> Result<Choice, PassedOver> {
+        let policy = &known.policy;
+        let weights = acquire.affinity.map(|affinity| weights(affinity, &policy.replicas));
+        let warmth = self.warmth(acquire, known, weights.as_deref());
+        let held = self.sites.align(self.permits.held_by_replica());
+        let room = policy.capacity.open_to(acquire.headroom_percent);
+        let candidate = |(index, replica): (usize, &ReplicaName)| {
+            let place = known.sites.get(index).copied().unwrap_or(usize::MAX);
+            let site = self.sites.get(place);
+            let held = held.get(place).copied().unwrap_or_else(|| self.permits.held(replica));
+            let configured = policy.prefill.tokens_per_s;
+            Candidate {
+                standing: self.standing(now, replica, acquire, (room, held)),
+                warmth: warmth[index],
+                queued: site.map_or_else(Default::default, |site| site.queued(now, configured)),
+                tokens_per_s: site.map_or(configured, |site| site.tokens_per_s(configured)),
+                last_cold: site.map_or(0, |site| site.last_cold),
+            }
+        };
+        let candidates: Vec<_> = policy.replicas.iter().enumerate().map(candidate).collect();
+        let placement = Placement {
+            weights: weights.as_deref(),
+            tokens: prompt_tokens(acquire),
+            max_running: policy.capacity.requests,
+            warm_penalty: policy.prefill.warm_penalty,
+        };
+        choose(&placement, &candidates)
+    }
+
+    fn standing(
+        &self,
+        now: Timestamp,
+        replica: &ReplicaName,
+        acquire: &Acquire,
+        (room, held): (Capacity, Capacity),
+    ) -> Standing {
+        if acquire.tried.contains(replica) {
+            Standing::Passed(Obstacle::Tried)
+        } else if self.replicas.passes(now, replica) {
+            Standing::within(room, held, acquire.kv_tokens)
+        } else {
+            Standing::Passed(Obstacle::Open)
+        }
+    }
+
+    /// What each of the policy's replicas has of the prompt.
+    fn warmth(&self, acquire: &Acquire, known: &KnownPolicy, weights: Option<&[u64]>) -> Vec<Warmth> {
+        let prompt = &acquire.prompt;
+        let mut by_site = vec![Warmth::default(); self.sites.len()];
+        let warm = |basis, tokens: Tokens| Warmth {
+            tokens: tokens.min(prompt.tokens),
+            basis,
+        };
+        self.shared.each_warm(&prompt.boundaries, |site, tokens| {
+            if let Some(at) = by_site.get_mut(site) {
+                at.raise(warm(Basis::Shared, tokens));
+            }
+        });
+        let recent = self.recent.find(&prompt.boundaries);
+        if let Some((site, tokens)) = recent
+            && let Some(at) = by_site.get_mut(site)
+        {
+            at.raise(warm(Basis::Known, tokens));
+        }
+        let of_site = |site: &usize| by_site.get(*site).copied().unwrap_or_default();
+        let mut warmth: Vec<_> = known.sites.iter().map(of_site).collect();
+        for told in &prompt.warm {
+            let replica = known
+                .policy
+                .replicas
+                .iter()
+                .position(|replica| *replica == told.replica);
+            if let Some(at) = replica.and_then(|replica| warmth.get_mut(replica)) {
+                at.raise(warm(Basis::Known, told.tokens));
+            }
+        }
+        if recent.is_none() && prompt.warm.is_empty() && prompt.presumed > Tokens(0) {
+            let first = weights.and_then(|weights| self.stateless_choice(acquire, known, weights));
+            if let Some(at) = first.and_then(|first| warmth.get_mut(first)) {
+                at.raise(warm(Basis::Presumed, prompt.presumed));
+            }
+        }
+        warmth
+    }
+
+    /// The replica that who asks would choose alone, as [`stateless_choice`](crate::cluster::stateless_choice) does.
+    fn stateless_choice(&self, acquire: &Acquire, known: &KnownPolicy, weights: &[u64]) -> Option<usize> {
+        let hot = self.shared.hot_sites(&acquire.prompt.boundaries).unwrap_or_default();
+        let is_warm = |index: &usize| known.sites.get(*index).is_some_and(|site| hot.contains(*site));
+        first_weighed(weights, is_warm).or_else(|| first_weighed(weights, |_| true))
+    }
+
+    /// A prompt is sent where it was decided.
+    pub(super) fn on_placed(&mut self, now: Timestamp, acquire: &Acquire, known: &KnownPolicy, choice: &Choice) {
+        let Some(site) = known.sites.get(choice.replica).copied() else {
+            return;
+        };
+        let (prompt, policy) = (&acquire.prompt, &known.policy);
+        let uncached = prompt.tokens.0.saturating_sub(choice.warm.0);
+        let is_cold = choice.warm.0 < uncached;
+        let configured = policy.prefill.tokens_per_s;
+        self.sites
+            .on_sent(now, site, (acquire.permit, uncached), is_cold, configured);
+        self.recent.on_sent(&prompt.boundaries, site);
+        self.shared.on_sent(&prompt.boundaries, site, policy.replicas.len());
+    }
+
+    /// The hot prefixes, where who asks has a use for them and knows of others.
+    pub(super) fn news_of_hot(&self, acquire: &Acquire) -> Option<HotSet> {
+        let digest = self.shared.hot_digest();
+        if acquire.known_hot == digest || acquire.prompt.boundaries.is_empty() {
+            return None;
+        }
+        let names = |warm: SiteSet| {
+            let sites = warm.iter().filter_map(|site| self.sites.get(site));
+            sites.map(|site| site.name().clone()).collect()
+        };
+        let prefixes = self
+            .shared
+            .hot()
+            .map(|(key, warm)| HotPrefix { key, warm: names(warm) });
+        Some(HotSet {
+            digest,
+            prefixes: prefixes.collect(),
+        })
+    }
+}
+
+/// The prompt's tokens. Who does not tell them has told how much kv_cache the request takes.
+fn prompt_tokens(acquire: &Acquire) -> Tokens {
+    match acquire.prompt.tokens {
+        Tokens(0) => acquire.kv_tokens,
+        tokens => tokens,
+    }
+}
+
+#[cfg(test)]
+mod tests;

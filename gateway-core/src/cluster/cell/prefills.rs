@@ -1,0 +1,201 @@
+//! The prompts that were sent to one replica and are not computed yet, in the order in which they were sent, as engines
+//! compute them. Counted from the moment of the permit, when no engine has heard of them.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::sites::duration;
+use crate::cluster::permit::PermitId;
+use crate::cluster::prompt::TELLS_FROM;
+use crate::time::Timestamp;
+
+/// The queue of one replica: at most one prompt for each permit there.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct PrefillQueue {
+    prefills: VecDeque<Prefill>,
+    /// The sum over all.
+    tokens: u64,
+    /// Since when the first one is computed.
+    first_since: Timestamp,
+}
+
+/// A prompt, or the part of it that has to be computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Prefill {
+    pub permit: PermitId,
+    /// What has to be computed.
+    tokens: u64,
+    /// That, and what was queued before it when it was sent.
+    pub work: u64,
+    /// When it should be done.
+    ends: Timestamp,
+}
+
+impl Prefill {
+    /// Whether its holder says when it is done.
+    fn is_told(&self) -> bool {
+        self.tokens >= TELLS_FROM.0
+    }
+}
+
+impl PrefillQueue {
+    pub fn is_empty(&self) -> bool {
+        self.prefills.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Prefill> {
+        self.prefills.iter()
+    }
+
+    /// A prompt was sent.
+    pub fn push(&mut self, now: Timestamp, permit: PermitId, tokens: u64, tokens_per_s: u32) {
+        let tokens = tokens.min(MOST_TOKENS);
+        if tokens == 0 {
+            return;
+        }
+        if self.prefills.is_empty() {
+            self.first_since = now;
+        }
+        let work = self.left(now, tokens_per_s) + tokens;
+        self.tokens += tokens;
+        self.prefills.push_back(Prefill {
+            permit,
+            tokens,
+            work,
+            ends: now + duration(work, tokens_per_s),
+        });
+    }
+
+    /// The prompt under that permit keeps the replica no longer. Gives it, if it was here.
+    pub fn remove(&mut self, now: Timestamp, permit: PermitId) -> Option<Prefill> {
+        let place = self.prefills.iter().position(|prefill| prefill.permit == permit)?;
+        let removed = self.prefills.remove(place)?;
+        self.tokens -= removed.tokens;
+        if place == 0 {
+            self.first_since = now;
+        }
+        Some(removed)
+    }
+
+    /// Prompts of which nobody tells when they are done leave when they should be; one of which somebody was to tell, when
+    /// that is long overdue.
+    pub fn sweep(&mut self, now: Timestamp) {
+        if self.prefills.is_empty() {
+            return;
+        }
+        let first = self.prefills.front().map(|prefill| prefill.permit);
+        let mut left = 0;
+        self.prefills.retain(|prefill| {
+            let overdue = if prefill.is_told() {
+                LONG_OVERDUE
+            } else {
+                Duration::ZERO
+            };
+            let stays = now < prefill.ends + overdue;
+            left += if stays { prefill.tokens } else { 0 };
+            stays
+        });
+        self.tokens = left;
+        if self.prefills.front().map(|prefill| prefill.permit) != first {
+            self.first_since = now;
+        }
+    }
+
+    /// Tokens that are still to be computed: of the first prompt some are, as long as nothing is heard of it.
+    pub fn left(&self, now: Timestamp, tokens_per_s: u32) -> u64 {
+        let Some(first) = self.prefills.front() else { return 0 };
+        let micros = now.since(self.first_since).as_micros();
+        let computed = micros.saturating_mul(tokens_per_s.into()) / 1_000_000;
+        let computed = u64::try_from(computed).unwrap_or(u64::MAX);
+        let most = if first.is_told() {
+            first.tokens - first.tokens / OVERDUE_SHARE
+        } else {
+            first.tokens
+        };
+        self.tokens - computed.min(most)
+    }
+
+    /// What must hold after every command.
+    ///
+    /// # Errors
+    /// What is broken.
+    pub fn check_invariants(&self) -> Result<(), String> {
+        let sum: u64 = self.prefills.iter().map(|prefill| prefill.tokens).sum();
+        let is_any_empty = self.prefills.iter().any(|prefill| prefill.tokens == 0);
+        if sum != self.tokens || is_any_empty {
+            return Err(format!("a queue counts {} tokens, its prompts {sum}", self.tokens));
+        }
+        Ok(())
+    }
+}
+
+/// A first prompt that is overdue counts for this part of itself: the replica is slower than expected, and nobody knows by
+/// how much.
+const OVERDUE_SHARE: u64 = 8;
+/// So long after its time a prompt has been given up by whoever sent it, and the news of that was lost: as long as a
+/// request waits for an answer's beginning, where nobody says otherwise.
+const LONG_OVERDUE: Duration = Duration::from_secs(60);
+/// More than any prompt has: sums of as many as there are permits stay far from the end of what can be counted.
+const MOST_TOKENS: u64 = 1 << 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPEED: u32 = 10_000;
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_millis(1_000_000 + millis)
+    }
+
+    fn push(queue: &mut PrefillQueue, millis: u64, permit: u64, tokens: u64) {
+        queue.push(at(millis), PermitId(permit), tokens, SPEED);
+        assert_eq!(queue.check_invariants(), Ok(()));
+    }
+
+    #[test]
+    fn the_first_prompt_is_computed_and_the_others_wait() {
+        let mut queue = PrefillQueue::default();
+        push(&mut queue, 0, 1, 8_000);
+        push(&mut queue, 400, 2, 6_000);
+        for (millis, left) in [(400, 10_000), (600, 8_000), (700, 7_000), (5_000, 7_000)] {
+            assert_eq!(queue.left(at(millis), SPEED), left, "after {millis} ms");
+        }
+        let first = queue.remove(at(900), PermitId(1)).expect("it is there");
+        assert_eq!((first.work, queue.left(at(900), SPEED)), (8_000, 6_000));
+        assert_eq!(queue.left(at(1_000), SPEED), 5_000, "its turn");
+        assert_eq!(
+            queue.remove(at(1_500), PermitId(2)).map(|second| second.work),
+            Some(10_000)
+        );
+        assert_eq!((queue.left(at(1_500), SPEED), queue.is_empty()), (0, true));
+    }
+
+    #[test]
+    fn a_prompt_that_is_gone_out_of_turn_leaves_the_first_where_it_was() {
+        let mut queue = PrefillQueue::default();
+        push(&mut queue, 0, 1, 8_000);
+        push(&mut queue, 0, 2, 6_000);
+        assert_eq!(queue.remove(at(300), PermitId(9)), None);
+        assert!(queue.remove(at(300), PermitId(2)).is_some());
+        assert_eq!(queue.left(at(300), SPEED), 5_000);
+    }
+
+    #[test]
+    fn who_does_not_tell_leaves_in_time_and_who_tells_when_it_is_long_overdue() {
+        let mut queue = PrefillQueue::default();
+        push(&mut queue, 0, 1, 1_000);
+        push(&mut queue, 0, 2, 2_000);
+        push(&mut queue, 0, 3, 0);
+        queue.sweep(at(99));
+        assert_eq!(queue.left(at(99), SPEED), 2_010);
+        queue.sweep(at(100));
+        assert_eq!(queue.left(at(100), SPEED), 2_000);
+        queue.sweep(at(60_299));
+        assert_eq!(queue.left(at(60_299), SPEED), 250, "it is overdue");
+        queue.sweep(at(60_300));
+        assert!(queue.is_empty());
+    }
+}

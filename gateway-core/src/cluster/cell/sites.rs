@@ -1,0 +1,179 @@
+//! How busy each replica is with prompts, and how fast it computes them. A site is a replica of a known policy; it goes by
+//! its place among all of them, in the order of their names.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::prefills::{Prefill, PrefillQueue};
+use super::speed::SpeedSamples;
+use crate::cluster::message::Prefilled;
+use crate::cluster::permit::PermitId;
+use crate::ids::ReplicaName;
+use crate::time::Timestamp;
+
+/// All sites, by name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(in crate::cluster) struct Sites {
+    sites: Vec<Site>,
+    /// How many prompts have been placed that were cold there.
+    cold: u64,
+}
+
+/// One replica.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Site {
+    name: ReplicaName,
+    #[serde(default, skip_serializing_if = "PrefillQueue::is_empty")]
+    queue: PrefillQueue,
+    #[serde(default, skip_serializing_if = "SpeedSamples::is_empty")]
+    speed: SpeedSamples,
+    /// The number of the last cold prompt that was placed here.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub last_cold: u64,
+}
+
+impl Sites {
+    /// The replicas are these from now on. Gives where each site was before.
+    pub fn set_names(&mut self, names: impl IntoIterator<Item = ReplicaName>) -> Vec<Option<usize>> {
+        let before = std::mem::take(&mut self.sites);
+        let place = |name: &ReplicaName| before.binary_search_by(|site| site.name.cmp(name)).ok();
+        let names: Vec<_> = names.into_iter().collect();
+        let places: Vec<_> = names.iter().map(place).collect();
+        let sites = names.into_iter().zip(&places).map(|(name, place)| match place {
+            Some(place) => before[*place].clone(),
+            None => Site::new(name),
+        });
+        self.sites = sites.collect();
+        places
+    }
+
+    /// Where a replica stands.
+    pub fn find(&self, name: &ReplicaName) -> Option<usize> {
+        self.sites.binary_search_by(|site| site.name.cmp(name)).ok()
+    }
+
+    /// The site at that place.
+    pub fn get(&self, site: usize) -> Option<&Site> {
+        self.sites.get(site)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.sites.len()
+    }
+
+    /// What of a list that is in the order of names belongs to each site.
+    pub fn align<'a, T: Copy + Default + 'a>(&self, named: impl Iterator<Item = (&'a ReplicaName, &'a T)>) -> Vec<T> {
+        let mut named = named.peekable();
+        let mut of_site = |site: &Site| {
+            while named.next_if(|(name, _)| **name < site.name).is_some() {}
+            let found = named.next_if(|(name, _)| **name == site.name);
+            found.map(|(_, value)| *value).unwrap_or_default()
+        };
+        self.sites.iter().map(&mut of_site).collect()
+    }
+
+    /// A prompt is sent to a site under that permit: `uncached` tokens of it are computed there, all of it where it is
+    /// cold.
+    pub fn on_sent(&mut self, now: Timestamp, site: usize, prompt: (PermitId, u64), is_cold: bool, configured: u32) {
+        let Some(at) = self.sites.get_mut(site) else { return };
+        let (permit, uncached) = prompt;
+        at.queue.push(now, permit, uncached, at.speed.tokens_per_s(configured));
+        if is_cold {
+            self.cold += 1;
+            at.last_cold = self.cold;
+        }
+    }
+
+    /// What is known to be computed leaves the queues, by now.
+    pub fn sweep(&mut self, now: Timestamp) {
+        for site in &mut self.sites {
+            site.queue.sweep(now);
+        }
+    }
+
+    /// Holders tell that a prompt keeps its replica no longer.
+    pub fn on_prefilled(&mut self, now: Timestamp, prefilled: &Prefilled) {
+        let site = self.find(&prefilled.replica).and_then(|site| self.sites.get_mut(site));
+        let Some(site) = site else { return };
+        let removed = site.queue.remove(now, prefilled.permit);
+        if let (Some(prefill), Some(took)) = (removed, prefilled.took) {
+            site.speed.on_prefilled(prefill.work, took);
+        }
+    }
+
+    /// A permit has ended.
+    pub fn on_ended(&mut self, now: Timestamp, replica: &ReplicaName, permit: PermitId) {
+        let site = self.find(replica).and_then(|site| self.sites.get_mut(site));
+        if let Some(site) = site {
+            site.queue.remove(now, permit);
+        }
+    }
+
+    /// Whether a site's prompts leave it time for requests that nobody asks the cell about.
+    pub fn is_idle(&self, now: Timestamp, replica: &ReplicaName, configured: u32) -> bool {
+        let site = self.find(replica).and_then(|site| self.sites.get(site));
+        site.is_none_or(|site| site.queued(now, configured) <= LENT_WHILE_QUEUED)
+    }
+
+    /// What must hold after every command.
+    ///
+    /// # Errors
+    /// What is broken.
+    pub fn check_invariants(&self, held_at: impl Fn(PermitId) -> Option<ReplicaName>) -> Result<(), String> {
+        if !self.sites.is_sorted_by(|one, next| one.name < next.name) {
+            return Err("sites are out of order".to_owned());
+        }
+        for site in &self.sites {
+            site.queue.check_invariants()?;
+            let stray = |prefill: &&Prefill| held_at(prefill.permit).as_ref() != Some(&site.name);
+            if let Some(stray) = site.queue.iter().find(stray) {
+                return Err(format!("{stray:?} is queued at {}, and not held there", site.name));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Site {
+    fn new(name: ReplicaName) -> Self {
+        Self {
+            name,
+            queue: PrefillQueue::default(),
+            speed: SpeedSamples::default(),
+            last_cold: 0,
+        }
+    }
+
+    /// Its replica.
+    pub fn name(&self) -> &ReplicaName {
+        &self.name
+    }
+
+    /// How fast it computes prompts, where the configuration says so much: uncached tokens in a second.
+    pub fn tokens_per_s(&self, configured: u32) -> u32 {
+        self.speed.tokens_per_s(configured)
+    }
+
+    /// How long what is queued keeps it.
+    pub fn queued(&self, now: Timestamp, configured: u32) -> Duration {
+        let tokens_per_s = self.tokens_per_s(configured);
+        duration(self.queue.left(now, tokens_per_s), tokens_per_s)
+    }
+}
+
+/// How long so many tokens take.
+pub(super) fn duration(tokens: u64, tokens_per_s: u32) -> Duration {
+    Duration::from_micros(tokens.saturating_mul(1_000_000) / u64::from(tokens_per_s.max(1)))
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// Permits are kept at a replica only while what is queued there takes no longer: whoever takes a kept one does not know
+/// of it.
+const LENT_WHILE_QUEUED: Duration = Duration::from_millis(250);
