@@ -7,7 +7,7 @@ use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tidegate_core::api::{Dialect, Endpoint, RequestError};
+use tidegate_core::api::{Dialect, Endpoint, RequestError, Role};
 
 #[derive(Deserialize)]
 struct Body<'a> {
@@ -29,33 +29,28 @@ fuzz_target!(|text: &str| {
         match Dialect::decode(Endpoint::Chat, Bytes::from(body.clone()), MOST_NESTING) {
             Ok(request) => {
                 assert!(depth(&body) <= MOST_NESTING);
-                let found: Vec<_> = request.prompt.head.iter().map(Bytes::as_ref).collect();
-                assert_eq!(found, head(read.messages).expect("it was taken"), "{body}");
+                let found: Vec<_> = request.messages().collect();
+                assert_eq!(found, messages(read.messages).expect("it was taken"), "{body}");
             }
             Err(RequestError::TooDeep { .. }) => assert!(depth(&body) > MOST_NESTING, "{body}"),
             Err(RequestError::Duplicate { .. }) => {}
-            Err(error) => assert_eq!(head(read.messages), None, "{body}: {error}"),
+            Err(error) => assert_eq!(messages(read.messages), None, "{body}: {error}"),
         }
     }
 });
 
-/// The messages up to the first user's; `None` where they are not what a chat takes.
-fn head(messages: &RawValue) -> Option<Vec<&[u8]>> {
+/// The messages, each with whose it is; `None` where they are not what a chat takes.
+fn messages(messages: &RawValue) -> Option<Vec<(&[u8], Role)>> {
     let messages: Vec<&RawValue> = serde_json::from_str(messages.get()).ok()?;
-    let mut head = Vec::new();
-    let mut seen_user = false;
-    for message in &messages {
-        let role = role(message)?;
-        if !seen_user {
-            head.push(message.get().as_bytes());
-        }
-        seen_user |= role == "user";
-    }
-    (!messages.is_empty()).then_some(head)
+    let messages = messages.into_iter();
+    let read: Vec<_> = messages
+        .map(|message| Some((message.get().as_bytes(), role(message)?)))
+        .collect::<Option<_>>()?;
+    (!read.is_empty()).then_some(read)
 }
 
 /// The role in a message that has just one.
-fn role(message: &RawValue) -> Option<String> {
+fn role(message: &RawValue) -> Option<Role> {
     #[derive(Deserialize)]
     struct Message {
         role: String,
@@ -63,7 +58,11 @@ fn role(message: &RawValue) -> Option<String> {
     // An array could stand for the struct, too.
     let object = Some(message.get()).filter(|json| json.starts_with('{'))?;
     let message: Message = serde_json::from_str(object).ok()?;
-    Some(message.role)
+    Some(match message.role.as_str() {
+        "user" => Role::User,
+        "assistant" => Role::Assistant,
+        _ => Role::Other,
+    })
 }
 
 /// How deep arrays and objects nest in `json`, which is JSON.

@@ -34,7 +34,7 @@ pub use models::{model_item, model_list};
 pub use output_bound::OutputLimit;
 pub use output_delta::{OutputChannel, OutputDelta, Part};
 pub use prompt::{Conversation, Ending, Input, PromptSource, UnreadablePrompt};
-pub use request::{AskedAs, Generation, Prompt, WholeReason};
+pub use request::{AskedAs, Generation, Role, WholeReason};
 pub use request_error::{PromptLength, RequestError};
 pub use sse::{Decoder, EventTooLarge, SseEvent, comment};
 pub use steering::{MediaUrl, Steering};

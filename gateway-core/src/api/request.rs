@@ -36,14 +36,14 @@ pub struct Generation {
     pub choices: u64,
     /// From how many answers an engine is to choose them; no fewer.
     pub best_of: u64,
-    /// What of the prompt tells where its prefix may be warm.
-    pub prompt: Prompt,
     /// The client's name for the conversation, where the body has one.
     pub session: Option<String>,
     /// What would steer engines.
     pub steering: Steering,
     /// What keeps its prefixes apart from those of others in engines' caches.
     pub cache_salt: CacheSalt,
+    /// The messages, where it is a conversation.
+    pub(super) messages: Vec<Message>,
     pub(super) body: Bytes,
     /// Where in the body the parameters stand that make the prompt.
     pub(super) spans: FieldSpans,
@@ -78,11 +78,33 @@ pub enum WholeReason {
     NotInStreams(&'static str),
 }
 
-/// The parts of a prompt that requests of one conversation share, as slices of the body.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Prompt {
-    /// Tools, and messages up to the first user message with it; or the beginning of the prompt.
-    pub head: Vec<Bytes>,
+/// A message of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Message {
+    /// Where in the body it stands.
+    pub span: Range<usize>,
+    pub role: Role,
+}
+
+/// Whose a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The user's.
+    User,
+    /// The model's.
+    Assistant,
+    /// Anybody else's: the system's, a tool's.
+    Other,
+}
+
+impl Role {
+    pub(super) fn read(role: &str) -> Self {
+        match role {
+            "user" => Self::User,
+            "assistant" => Self::Assistant,
+            _ => Self::Other,
+        }
+    }
 }
 
 impl Generation {
@@ -103,14 +125,24 @@ impl Generation {
             Endpoint::Completions => &["prompt"],
             Endpoint::Embeddings => &["input", "messages"],
         };
-        let json = |param: &&str| self.body.get(self.spans.get(param)?);
-        params.iter().filter_map(json).filter(|json| *json != b"null")
+        params.iter().filter_map(|param| self.prompt_param(param))
     }
 
     /// The tools of a chat, which are a part of what its prompt is made of.
     pub fn tools_json(&self) -> Option<&[u8]> {
-        let span = self.spans.get("tools").filter(|_| self.endpoint == Endpoint::Chat)?;
-        self.body.get(span).filter(|json| *json != b"null")
+        self.prompt_param("tools").filter(|_| self.endpoint == Endpoint::Chat)
+    }
+
+    /// The messages of a conversation as they stand in the body, each with whose it is; none of any other prompt.
+    pub fn messages(&self) -> impl ExactSizeIterator<Item = (&[u8], Role)> {
+        let message = |message: &Message| (&self.body[message.span.clone()], message.role);
+        self.messages.iter().map(message)
+    }
+
+    /// The JSON of a parameter that makes the prompt, unless it is null.
+    pub fn prompt_param(&self, param: &str) -> Option<&[u8]> {
+        let json = self.body.get(self.spans.get(param)?)?;
+        (json != b"null").then_some(json)
     }
 
     /// Whether the request changes its prompt in a way that only the engine knows.
@@ -134,6 +166,18 @@ impl Generation {
             Input::Tokens(lengths) if !source.only_engine_knows => Some(lengths),
             Input::Tokens(_) | Input::Texts(_) | Input::Chat(_) => None,
         }
+    }
+
+    /// The first of the prompts that come as texts or as tokens, as it is written: a string, or an array of numbers.
+    pub fn first_prompt(&self) -> Option<&str> {
+        let json = self.prompt_param("prompt")?;
+        let json = std::str::from_utf8(json).ok()?;
+        let mut cursor = JsonCursor::new(json);
+        if !cursor.enter(b'[') {
+            return Some(json);
+        }
+        let first = if cursor.next() { cursor.pass() } else { "" };
+        Some(if first.starts_with(['"', '[']) { first } else { json })
     }
 
     /// How many prompts there are, at least 1. They are counted as they stand, whatever is in them.

@@ -52,7 +52,7 @@ fn a_clients_own_fault_inside_a_stream_asks_no_other_replica_and_opens_no_breake
         }
     });
     for number in 1..=10 {
-        let body = chat("gpt", true).replace("hi", "gpt");
+        let body = chat("gpt", true).replace("\"he\"", "\"gpt\"");
         let response = world.post(CHAT, &body);
         assert_eq!((response.status().as_u16(), world.sent().len()), (400, number));
         let text = world.rest(response.into_body());

@@ -84,7 +84,7 @@ fn after_a_failure_the_cell_decides() {
             _ => whole(),
         },
     );
-    let failing = chat("big", false).replace("hi", "hi FAIL");
+    let failing = chat("big", false).replace("\"he\"", "\"he FAIL\"");
     // As warm as the one that fails: the affinity is that of the first user message.
     for text in [chat("big", false), failing.clone(), failing] {
         assert_eq!(world.post(CHAT, &text).status(), 200);
@@ -92,7 +92,9 @@ fn after_a_failure_the_cell_decides() {
     assert!(world.in_flight("near") <= 1);
     let before = world.cluster_commands();
     assert_eq!(
-        world.post(CHAT, &chat("big", false).replace("hi", "hi FAIL")).status(),
+        world
+            .post(CHAT, &chat("big", false).replace("\"he\"", "\"he FAIL\""))
+            .status(),
         200
     );
     assert!(world.cluster_commands() - before >= 2, "each replica was asked for");

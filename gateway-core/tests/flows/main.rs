@@ -101,7 +101,7 @@ keys = ["{}"]
 const CHAT: &str = "/v1/chat/completions";
 
 fn chat(model: &str, stream: bool) -> String {
-    format!(r#"{{"model":"{model}","stream":{stream},"messages":[{{"role":"user","content":"hi"}}]}}"#)
+    format!(r#"{{"model":"{model}","stream":{stream},"messages":[{{"role":"user","content":"he"}}]}}"#)
 }
 
 fn sse(pieces: Vec<Piece>) -> Reaction {

@@ -14,7 +14,7 @@ use crate::api::json_edits::{Edit, appended};
 use crate::api::json_fields::{Fields, span_within};
 use crate::api::output_bound::{BoundValue, WrittenBound};
 use crate::api::prompt::PROMPT_PARAMS;
-use crate::api::request::{AskedAs, Generation, Prompt};
+use crate::api::request::{AskedAs, Generation, Message, Role};
 use crate::api::request_error::RequestError;
 
 /// Reads the body of a request to `endpoint`, whose arrays and objects nest at most `nesting` levels deep.
@@ -38,7 +38,7 @@ pub fn decode(endpoint: Endpoint, body: Bytes, nesting: usize) -> Result<Generat
     let best_of = params.answers("best_of")?;
     let model = params.required::<String>("model", "a string")?;
     let stream = params.optional::<bool>("stream", "a boolean")?.unwrap_or(false) && endpoint != Endpoint::Embeddings;
-    let prompt = read_prompt(endpoint, &params, &body)?;
+    let messages = read_messages(endpoint, text, &params)?;
     let asked_as = if stream {
         AskedAs::Stream
     } else {
@@ -63,7 +63,7 @@ pub fn decode(endpoint: Endpoint, body: Bytes, nesting: usize) -> Result<Generat
         bounds,
         choices,
         best_of: best_of.max(choices),
-        prompt,
+        messages,
         session: fields.given("prompt_cache_key").and_then(string).map(Cow::into_owned),
         steering: steering(&fields),
         cache_salt,
@@ -161,38 +161,25 @@ fn usage_edit(text: &str, fields: &Fields<'_>, options: Option<&Fields<'_>>) -> 
     }
 }
 
-/// What of the prompt tells where its prefix may be warm.
-fn read_prompt(endpoint: Endpoint, params: &Params<'_, '_>, body: &Bytes) -> Result<Prompt, RequestError> {
+/// Where its messages stand, where it is a conversation.
+fn read_messages(endpoint: Endpoint, text: &str, params: &Params<'_, '_>) -> Result<Vec<Message>, RequestError> {
+    let mut messages = Vec::new();
+    let on_message = |message: &str, role: &str| {
+        messages.push(Message {
+            span: span_within(text, message),
+            role: Role::read(role),
+        });
+    };
     match endpoint {
-        Endpoint::Chat => read_messages(params, body),
-        Endpoint::Completions => {
-            let prompt = params.string_or_array("prompt")?.as_bytes();
-            let head = body.slice_ref(&prompt[..prompt.len().min(PROMPT_HEAD_BYTES)]);
-            Ok(Prompt { head: vec![head] })
+        Endpoint::Chat => params.messages(on_message)?,
+        Endpoint::Completions => params.string_or_array("prompt")?,
+        // vLLM embeds conversations too, with their images.
+        Endpoint::Embeddings if params.fields.given("input").is_none() && params.fields.given("messages").is_some() => {
+            params.messages(on_message)?
         }
-        Endpoint::Embeddings => {
-            // vLLM embeds conversations too, with their images.
-            if params.fields.given("input").is_none() && params.fields.given("messages").is_some() {
-                params.messages(|_, _| ())?;
-            } else {
-                params.string_or_array("input")?;
-            }
-            Ok(Prompt::default())
-        }
-    }
-}
-
-fn read_messages(params: &Params<'_, '_>, body: &Bytes) -> Result<Prompt, RequestError> {
-    let part = |json: &str| body.slice_ref(json.as_bytes());
-    let mut head: Vec<_> = params.fields.given("tools").into_iter().map(part).collect();
-    let mut seen_user = false;
-    params.messages(|message, role| {
-        if !seen_user {
-            head.push(part(message));
-        }
-        seen_user |= role == "user";
-    })?;
-    Ok(Prompt { head })
+        Endpoint::Embeddings => params.string_or_array("input")?,
+    };
+    Ok(messages)
 }
 
 /// Parameters that the gateway reads: a second one of the same name could mean another thing to the engine.
@@ -214,9 +201,6 @@ const READ: &[&str] = &[
     "cache_salt",
     "prompt_cache_key",
 ];
-/// How much of a plain prompt counts as its head: about 1,024 tokens, the depth at which hashing found nearly every
-/// warm prefix in the Mooncake trace, while half of it sent everything to one replica.
-const PROMPT_HEAD_BYTES: usize = 4_096;
 
 #[cfg(test)]
 mod tests {
@@ -357,12 +341,19 @@ mod tests {
     }
 
     #[test]
-    fn the_head_ends_with_the_first_user_message() {
-        let body = r#"{"model":"m","tools":[1],"messages":[{"role":"system"},{"role":"user","a":1},{"role":"user"}]}"#;
-        let head = chat(body).unwrap().prompt.head;
+    fn messages_are_found_with_their_roles_as_they_stand() {
+        let body = r#"{"model":"m","messages":[ {"role":"system"} , {"role":"user","a":1},{"role":"assistant"}]}"#;
+        let request = chat(body).unwrap();
+        let found = request
+            .messages()
+            .map(|(json, role)| (std::str::from_utf8(json).unwrap(), role));
         assert_eq!(
-            head,
-            [&b"[1]"[..], br#"{"role":"system"}"#, br#"{"role":"user","a":1}"#]
+            found.collect::<Vec<_>>(),
+            [
+                (r#"{"role":"system"}"#, Role::Other),
+                (r#"{"role":"user","a":1}"#, Role::User),
+                (r#"{"role":"assistant"}"#, Role::Assistant)
+            ]
         );
     }
 

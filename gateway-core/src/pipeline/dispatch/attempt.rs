@@ -10,9 +10,9 @@ use super::refusal::refusal;
 use super::upstream::{expect_content_type, send, whole};
 use super::{ClusterClient, Permit, PermitSlot, Wanted};
 use crate::api::{AnswerRewriter, AskedAs, WholeReason};
-use crate::cluster::{Outcome, PromptOutline};
+use crate::cluster::Outcome;
 use crate::config::Replica;
-use crate::ids::ReplicaName;
+use crate::ids::{PrefixKey, ReplicaName};
 use crate::ladder::AttemptError;
 use crate::observe::Event;
 use crate::pipeline::answer::{Begun, Chunks, Listeners, Passing, assembled, begin_passing, read_whole};
@@ -111,7 +111,8 @@ async fn admit<P: Platform>(
 ) -> Result<(Permit<P>, Duration), AttemptError> {
     let limit = time_left(order)?;
     let client = ClusterClient::new(&order.exchange, &target.serving.cluster);
-    let permit = Permit::acquire(client, wanted(order, target), tried).await?;
+    let wanted = wanted(order, target, &client);
+    let permit = Permit::acquire(client, wanted, tried).await?;
     let limit = match order.request.asked_as {
         AskedAs::Stream if permit.is_probe() => limit.min(PROBE_BEGINS_WITHIN + prefill(target)),
         AskedAs::Stream | AskedAs::Whole(_) => limit,
@@ -148,13 +149,14 @@ fn time_left<P: Platform>(order: &Order<P>) -> Result<Duration, AttemptError> {
     }
 }
 
-fn wanted<P: Platform>(order: &Order<P>, target: &Target<'_>) -> Wanted {
+fn wanted<P: Platform>(order: &Order<P>, target: &Target<'_>, client: &ClusterClient<P>) -> Wanted {
     let config = &order.exchange.config;
     let output = target.count.expected_output(&order.request, config.estimates.output.0);
+    let affinity = order.identity.affinity(&client.with(|cache| cache.hot_set()));
     Wanted {
         kv_tokens: target.count.prompt + output,
-        affinity: order.plan.affinity,
-        prompt: PromptOutline::of_tokens(target.count.prompt),
+        affinity: affinity.map(|PrefixKey(key)| key),
+        prompt: order.identity.outline(target.count.prompt),
         headroom_percent: config.headroom.percent(order.caller.priority),
     }
 }

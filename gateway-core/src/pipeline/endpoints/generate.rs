@@ -16,7 +16,7 @@ use crate::pipeline::context::Exchange;
 use crate::pipeline::delivery::begin;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::intake::{
-    Received, check_headers, count, decode, enter, enter_of_model, plan, receive_of, reserve,
+    Received, check_headers, count, decode, enter, enter_of_model, identify, plan, receive_of, reserve,
 };
 use crate::platform::Platform;
 
@@ -41,7 +41,8 @@ where
     let decoded = decode(exchange, endpoint, caller, body)?;
     let (tenant, model) = (&decoded.caller.tenant, &decoded.model.name);
     enter_of_model(&mut reservation, tenant, model, &head.headers).await?;
-    let counted = count(exchange, decoded).await?;
+    let identified = identify(exchange, decoded, wishes).await;
+    let counted = count(exchange, identified).await?;
     let planned = plan(exchange, counted, wishes)?;
     let order = reserve(exchange, planned, reservation).await?;
     // From here on its tokens bound what it holds.

@@ -3,8 +3,8 @@
 
 use std::cell::{OnceCell, RefCell};
 
-use super::Decoded;
 use super::measure::{TURN_BYTES, measure};
+use super::{Decoded, Identified, Identity};
 use crate::api::{Generation, PromptLength, RequestError};
 use crate::config::Model;
 use crate::ids::{TableName, TenantName, Tokens};
@@ -17,6 +17,7 @@ use crate::tokens::{self, Count, Measured, Uncorrected, Unmeasured};
 #[derive(Debug)]
 pub(in crate::pipeline) struct Counted {
     pub decoded: Decoded,
+    pub identity: Identity,
     pub counts: Counts,
 }
 
@@ -45,8 +46,9 @@ struct Measures {
 /// it.
 pub(in crate::pipeline) async fn count<P: Platform>(
     exchange: &Exchange<P>,
-    decoded: Decoded,
+    identified: Identified,
 ) -> Result<Counted, RequestError> {
+    let Identified { decoded, identity } = identified;
     let measures = Measures::new(decoded.caller.tenant.name.clone());
     let asked_for = measures.count_for(exchange, &decoded.request, &decoded.model).await?;
     exchange.tell(&Event::Counting(Counting::Counted {
@@ -54,7 +56,11 @@ pub(in crate::pipeline) async fn count<P: Platform>(
         basis: asked_for.basis,
     }));
     let counts = Counts { asked_for, measures };
-    Ok(Counted { decoded, counts })
+    Ok(Counted {
+        decoded,
+        identity,
+        counts,
+    })
 }
 
 impl Counts {

@@ -85,14 +85,15 @@ pub(in crate::pipeline) async fn encode<P: Platform>(
 }
 
 /// How long a request has kept the thread to itself.
-struct Turn<'a, P: Platform> {
+pub(super) struct Turn<'a, P: Platform> {
     exchange: &'a Exchange<P>,
     since: Timestamp,
     bytes: usize,
 }
 
 impl<'a, P: Platform> Turn<'a, P> {
-    fn new(exchange: &'a Exchange<P>) -> Self {
+    /// It begins now.
+    pub fn new(exchange: &'a Exchange<P>) -> Self {
         Self {
             exchange,
             since: exchange.platform.now(),
@@ -102,7 +103,7 @@ impl<'a, P: Platform> Turn<'a, P> {
 
     /// Has a text of so many bytes read, for as long as `go_on`, which reads about as many bytes as it is told, says that
     /// there is more; in between others have their turns.
-    async fn work(&mut self, bytes: usize, mut go_on: impl FnMut(usize) -> bool) {
+    pub async fn work(&mut self, bytes: usize, mut go_on: impl FnMut(usize) -> bool) {
         // What was done before, such as rendering the prompt, is a turn by itself.
         if bytes > TURN_BYTES {
             self.give_way().await;

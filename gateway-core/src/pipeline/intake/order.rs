@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::count::Counts;
+use super::identify::Identity;
 use super::plan::Plan;
 use crate::api::{Generation, OutputLimit};
 use crate::auth::Caller;
@@ -25,6 +26,8 @@ pub(in crate::pipeline) struct Order<P: Platform> {
     pub model: Arc<Model>,
     /// The endpoint, what was read of the body, and the body.
     pub request: Generation,
+    /// What its prompt begins with.
+    pub identity: Identity,
     /// What it takes, of each model.
     pub counts: Counts,
     /// Where it may go.

@@ -13,7 +13,6 @@ use crate::observe::Event;
 use crate::pipeline::context::Exchange;
 use crate::pipeline::intake::{Counted, Wishes};
 use crate::platform::Platform;
-use crate::prefix;
 use crate::route::{Candidate, rank};
 use crate::tokens::Count;
 
@@ -27,8 +26,6 @@ pub(in crate::pipeline) struct Planned {
 /// The way down of one request.
 #[derive(Debug)]
 pub(in crate::pipeline) struct Plan {
-    /// By which a replica is chosen: a hash of the session's name, or else of the prompt's head.
-    pub affinity: Option<u64>,
     /// Tiers that engines serve.
     tiers: Vec<PlannedTier>,
     /// The text of the canned tier, where one stands below them.
@@ -92,15 +89,7 @@ pub(in crate::pipeline) fn plan<P: Platform>(
             model: model.name.to_string(),
         });
     }
-    let request = &counted.decoded.request;
-    let salt = request.cache_salt.as_str();
-    let session = request.session.as_deref().map(str::as_bytes).or(wishes.session);
-    let affinity = match session.filter(|session| !session.is_empty()) {
-        Some(session) => Some(prefix::session_affinity(salt, &model.name, session)),
-        None => prefix::affinity(salt, &model.name, &request.prompt),
-    };
     let plan = Plan {
-        affinity,
         tiers: planned_tiers,
         canned,
     };

@@ -21,7 +21,11 @@ pub(in crate::pipeline) async fn reserve<P: Platform>(
     mut reservation: Reservation<P>,
 ) -> Result<Order<P>, BudgetError> {
     let Planned { counted, plan } = planned;
-    let Counted { decoded, counts } = counted;
+    let Counted {
+        decoded,
+        identity,
+        counts,
+    } = counted;
     let most_output = reserve_in_all(exchange, &decoded, &counts.asked_for, &mut reservation).await?;
     exchange.rates.set(reservation.rates());
     let Decoded { caller, model, request } = decoded;
@@ -30,6 +34,7 @@ pub(in crate::pipeline) async fn reserve<P: Platform>(
         caller,
         model,
         request,
+        identity,
         counts,
         plan,
         deadline: exchange.arrived + exchange.config.timeouts.deadline,
