@@ -13,8 +13,8 @@ use super::output_delta::OutputDelta;
 pub struct Usage {
     /// Read, those found in its prefix cache included; 0 where it does not say.
     pub prompt_tokens: u64,
-    /// Of those, found in its prefix cache, as far as it tells.
-    pub cached_tokens: u64,
+    /// Of those, found in its prefix cache; `None` where it does not tell.
+    pub cached_tokens: Option<u64>,
     /// Written, over all choices; 0 where it does not say.
     pub completion_tokens: u64,
 }
@@ -80,7 +80,7 @@ impl Usage {
         let most = self.prompt_tokens.max(self.completion_tokens);
         let is_credible = (1..=MOST_TOKENS).contains(&most);
         is_credible.then_some(Self {
-            cached_tokens: self.cached_tokens.min(self.prompt_tokens),
+            cached_tokens: self.cached_tokens.map(|cached| cached.min(self.prompt_tokens)),
             ..self
         })
     }

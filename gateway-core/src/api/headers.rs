@@ -36,6 +36,10 @@ pub const X_MODEL: HeaderName = HeaderName::from_static("x-tidegate-model");
 pub const X_TIER: HeaderName = HeaderName::from_static("x-tidegate-tier");
 /// How many tokens the prompt is.
 pub const X_PROMPT_TOKENS: HeaderName = HeaderName::from_static("x-tidegate-prompt-tokens");
+/// Which replica served, by a name that does not tell its URL.
+pub const X_REPLICA: HeaderName = HeaderName::from_static("x-tidegate-replica");
+/// How many of the prompt's tokens were expected to be warm there and, where that is known by then, how many were.
+pub const X_CACHED_TOKENS: HeaderName = HeaderName::from_static("x-tidegate-cached-tokens");
 /// The bound on each answer's tokens that the tenant's budgets set, where it is the least.
 pub const X_MAX_TOKENS: HeaderName = HeaderName::from_static("x-tidegate-max-tokens");
 /// The version of the configuration.
@@ -44,8 +48,9 @@ pub const X_CONFIG: HeaderName = HeaderName::from_static("x-tidegate-config");
 pub const EXPOSED: HeaderValue = HeaderValue::from_static(
     "x-request-id, retry-after, retry-after-ms, x-should-retry, server-timing, x-ratelimit-limit-requests, \
      x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, \
-     x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, x-tidegate-cache, x-tidegate-cluster, x-tidegate-model, \
-     x-tidegate-tier, x-tidegate-prompt-tokens, x-tidegate-max-tokens, x-tidegate-config",
+     x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, x-tidegate-cache, x-tidegate-cluster, x-tidegate-replica, \
+     x-tidegate-model, x-tidegate-tier, x-tidegate-prompt-tokens, x-tidegate-cached-tokens, x-tidegate-max-tokens, \
+     x-tidegate-config",
 );
 
 #[cfg(test)]
@@ -66,9 +71,11 @@ mod tests {
             SERVER_TIMING,
             X_CACHE,
             X_CLUSTER,
+            X_REPLICA,
             X_MODEL,
             X_TIER,
             X_PROMPT_TOKENS,
+            X_CACHED_TOKENS,
             X_MAX_TOKENS,
             X_CONFIG,
         ];

@@ -52,6 +52,7 @@ pub(super) fn check(root: &Root, tables: Option<&[&str]>, version: String, repor
         headroom: settings::headroom(root)?,
         cors: settings::cors(root)?,
         sessions: settings::sessions(root)?,
+        prefixes: settings::prefixes(root)?,
         media: settings::media(root)?,
         refresh: settings::refresh(root)?,
     })

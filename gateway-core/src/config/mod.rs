@@ -36,7 +36,8 @@ pub use media::{MediaOrigin, MediaUrls};
 #[cfg(any(test, feature = "schema"))]
 pub use schema::json_schema;
 pub use settings::{
-    Cors, Estimates, Headroom, Leases, Load, Permits, Refresh, Retries, Routing, Sessions, Sizes, Streams, Timeouts,
+    Cors, Estimates, Headroom, Leases, Load, Permits, Prefixes, Refresh, Retries, Routing, Sessions, Sizes, Streams,
+    Timeouts,
 };
 pub use url::UrlError;
 pub use validated::{

@@ -11,7 +11,8 @@ use super::digest::KeyDigest;
 use super::engine::EngineKind;
 use super::media::MediaUrls;
 use super::settings::{
-    Cors, Estimates, Headroom, Leases, Load, Permits, Refresh, Retries, Routing, Sessions, Sizes, Streams, Timeouts,
+    Cors, Estimates, Headroom, Leases, Load, Permits, Prefixes, Refresh, Retries, Routing, Sessions, Sizes, Streams,
+    Timeouts,
 };
 use crate::budget::{BudgetLimits, Rate};
 use crate::cluster::BreakerPolicy;
@@ -65,6 +66,8 @@ pub struct Config {
     pub cors: Cors,
     /// How clients name a conversation.
     pub sessions: Sessions,
+    /// The index of prefixes.
+    pub prefixes: Prefixes,
     /// Where engines may fetch images, audio and videos.
     pub media: MediaUrls,
     /// How often what is stored is read anew.

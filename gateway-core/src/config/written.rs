@@ -8,8 +8,8 @@ use super::report::At;
 use super::report::Report;
 use super::section::section;
 use super::settings::written::{
-    Breaker, Cors, Estimates, Headroom, Leases, Load, Media, Permits, Refresh, Retries, Routing, Sessions, Sizes,
-    Streams, Timeouts,
+    Breaker, Cors, Estimates, Headroom, Leases, Load, Media, Permits, Prefixes, Refresh, Retries, Routing, Sessions,
+    Sizes, Streams, Timeouts,
 };
 use super::texts::{Digest, Engine, EngineField, ModelId, Name, Priority, ReplicaUrl, Secret, Text};
 use crate::budget::{MOST_PER_DAY, Rate};
@@ -56,6 +56,8 @@ section! {
         cors: Cors,
         /// How clients name a conversation, so that all of it goes to one replica.
         sessions: Sessions,
+        /// The index of prefixes, which tells where prompts are warm.
+        prefixes: Prefixes,
         /// What prompts hold besides text.
         media: Media,
         /// How often what is stored is read anew.

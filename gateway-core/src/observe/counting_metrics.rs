@@ -105,7 +105,7 @@ impl CountingMetrics {
             } => {
                 let usage = Usage {
                     prompt_tokens: prompt.0,
-                    cached_tokens: 0,
+                    cached_tokens: None,
                     completion_tokens: completion.0,
                 };
                 on_tokens(&self.unreported, model, usage);

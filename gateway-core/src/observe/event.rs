@@ -7,6 +7,7 @@ use http::StatusCode;
 
 use super::budgeting::Budgeting;
 use super::counting::Counting;
+use super::prefixing::Prefixing;
 use crate::api::{EngineError, Usage};
 use crate::cluster::{ChoiceReason, Expectation, Outcome};
 use crate::config::ConfigErrors;
@@ -58,6 +59,8 @@ pub enum Event<'a> {
     Counting(Counting<'a>),
     /// Something about a budget.
     Budget(Budgeting<'a>),
+    /// Something about prefixes.
+    Prefix(Prefixing<'a>),
     /// A request was refused because bodies take all the memory that they may.
     BodyRefused {
         /// Whose: `tenant` or `process`.
@@ -178,6 +181,7 @@ impl Event<'_> {
         match self {
             Self::Counting(counting) => counting.level(),
             Self::Budget(budgeting) => budgeting.level(),
+            Self::Prefix(prefixing) => prefixing.level(),
             Self::Responded { .. }
             | Self::BodyRefused { .. }
             | Self::FirstToken { .. }
@@ -209,6 +213,7 @@ impl Event<'_> {
             Self::WholeAnswer { .. } => "whole answer",
             Self::Counting(counting) => counting.name(),
             Self::Budget(budgeting) => budgeting.name(),
+            Self::Prefix(prefixing) => prefixing.name(),
             Self::BodyRefused { .. } => "no memory for body",
             Self::Used { .. } => "used",
             Self::StreamFailed { .. } => "stream failed",
@@ -243,6 +248,7 @@ impl Event<'_> {
             }
             Self::Counting(counting) => counting.write_particulars(f),
             Self::Budget(budgeting) => budgeting.write_particulars(f),
+            Self::Prefix(prefixing) => prefixing.write_particulars(f),
             Self::BodyRefused { bound } => write!(f, " bound={bound}"),
             Self::Used { model, usage } => {
                 let (prompt, completion) = (usage.prompt_tokens, usage.completion_tokens);

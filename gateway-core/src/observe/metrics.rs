@@ -17,6 +17,7 @@ use super::by_labels::ByLabels;
 use super::cluster_metrics::ClusterMetrics;
 use super::counting_metrics::CountingMetrics;
 use super::event::{Event, StoreAccess};
+use super::prefix_metrics::PrefixMetrics;
 use crate::api::Usage;
 use crate::budget::BudgetStatus;
 use crate::cluster::ReplicaStatus;
@@ -48,6 +49,7 @@ pub struct Metrics {
     tokens: ByLabels<TokenLabels>,
     counting: CountingMetrics,
     budgets: BudgetMetrics,
+    prefixes: PrefixMetrics,
     bodies_bytes: Gauge,
     bodies_refused: ByLabels<BoundLabels>,
     canned: ByLabels<ModelLabels>,
@@ -129,6 +131,7 @@ impl Metrics {
             tokens: ByLabels::default(),
             counting: CountingMetrics::default(),
             budgets: BudgetMetrics::default(),
+            prefixes: PrefixMetrics::default(),
             bodies_bytes: Gauge::default(),
             bodies_refused: ByLabels::default(),
             canned: ByLabels::default(),
@@ -159,6 +162,7 @@ impl Metrics {
         r.register("tokens", "Tokens that engines reported", self.tokens.family());
         self.counting.register(r);
         self.budgets.register(&mut self.named);
+        self.prefixes.register(r, &mut self.named);
         r.register(
             "bodies_bytes",
             "Bytes of request bodies in memory that are not admitted yet",
@@ -219,6 +223,7 @@ impl Metrics {
             Event::Used { model, usage } => on_tokens(&self.tokens, model, *usage),
             Event::Counting(counting) => self.counting.on(counting),
             Event::Budget(budgeting) => self.budgets.on(budgeting),
+            Event::Prefix(prefixing) => self.prefixes.on(prefixing),
             Event::BodyRefused { bound } => self.bodies_refused.add(&BoundLabels { bound }, 1),
             Event::Canned { model } => {
                 let model = (*model).clone();

@@ -9,10 +9,13 @@ mod counting;
 mod counting_metrics;
 mod event;
 mod metrics;
+mod prefix_metrics;
+mod prefixing;
 mod record;
 
 pub use budgeting::Budgeting;
 pub use counting::Counting;
 pub use event::{Event, Level, StoreAccess};
 pub use metrics::{CellFigures, Metrics};
+pub use prefixing::Prefixing;
 pub use record::{Record, Sink};

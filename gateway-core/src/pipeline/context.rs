@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::future::{Future, pending};
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures::future::{Either, select};
@@ -13,7 +13,7 @@ use crate::budget::Rates;
 use crate::cells::{CellAddress, CellCall, CellError};
 use crate::config::{Cluster, Config, Model};
 use crate::geo::{self, Location};
-use crate::ids::RequestId;
+use crate::ids::{PrefixKey, RequestId};
 use crate::observe::Event;
 use crate::pipeline::cell_time::CellTime;
 use crate::pipeline::state::Gateway;
@@ -131,6 +131,13 @@ impl<P: Platform> Exchange<P> {
     /// The tokenizer of that model, where there is one here.
     pub fn tokenizer(&self, model: &Model) -> Option<&Tokenizer> {
         self.gateway.tables.get(model.tokens.as_ref()?.as_str())?.ok()
+    }
+
+    /// Whether so many share a prefix that one replica of the cluster cannot take them all, as far as it is known here.
+    pub fn is_hot(&self, cluster: &Cluster, prefix: PrefixKey) -> bool {
+        let cache = self.gateway.permits.of(&cluster.name);
+        let hot = cache.lock().unwrap_or_else(PoisonError::into_inner).hot_set();
+        hot.get(prefix).is_some()
     }
 
     /// There and back between where the request came in and that region: what was learned of the cluster there, or else by

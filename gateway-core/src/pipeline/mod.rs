@@ -35,6 +35,7 @@ mod maintain;
 mod response;
 mod serve;
 mod state;
+mod warmth;
 
 pub use body::{Body, BrokenOff};
 pub use entrance::Entrance;

@@ -18,6 +18,8 @@ pub struct Boundaries {
     pub(super) answered: u64,
     /// The bytes of all prompts of the request.
     pub(super) length: u64,
+    /// Whether it has messages.
+    pub(super) is_conversation: bool,
 }
 
 /// A place that the chain has passed.
@@ -58,6 +60,16 @@ impl Boundaries {
     /// all up to the end of the last answer in it, which is a prompt and what came of it. 0 in a first turn.
     pub fn presumed(&self, total: Tokens) -> Tokens {
         self.share(self.answered, total)
+    }
+
+    /// About how many tokens the prompt is, before it is counted: of English four bytes are one.
+    pub fn rough_tokens(&self) -> Tokens {
+        Tokens(self.length / 4)
+    }
+
+    /// Whether a replica may have seen most of it: all but a conversation's first turn, whose client knows no answer yet.
+    pub fn may_have_been_here(&self) -> bool {
+        self.answered > 0 || !self.is_conversation
     }
 
     /// The key by which a replica is chosen where nothing else is known: the first of those that may choose and is not

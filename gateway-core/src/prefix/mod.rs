@@ -3,6 +3,7 @@
 
 mod boundaries;
 mod chain;
+pub mod index;
 mod places;
 mod reading;
 mod session;

@@ -44,6 +44,7 @@ impl<'a> Reading<'a> {
                 outline: outline(&shape.ends, shape.anchor, shape.length),
                 answered: shape.answered,
                 length: source.length_of_all(&shape),
+                is_conversation: !shape.ends.is_empty(),
             },
             places: places(&shape.ends, shape.anchor, shape.length),
             texts: source.texts,

@@ -18,6 +18,7 @@ mod ladder;
 mod leaving;
 mod lending;
 mod passing;
+mod prefixes;
 mod probes;
 mod recordings;
 mod silent_cells;

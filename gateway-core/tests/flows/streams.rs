@@ -54,7 +54,7 @@ fn nothing_is_sent_before_the_first_good_event_but_heartbeats_once_committed() {
     assert_eq!(waited, Duration::from_secs(10), "the early commit");
     assert_eq!(header(&response, "x-tidegate-cluster"), "", "nobody knows yet");
     let text = world.rest(response.into_body());
-    let expected = ": waiting for an engine\n\n: keepalive\n\n: tidegate cache=bypass cluster=near model=big tier=0 prompt_tokens=12;estimated\n\n";
+    let expected = ": waiting for an engine\n\n: keepalive\n\n: tidegate cache=bypass cluster=near model=big tier=0 prompt_tokens=12;estimated replica=";
     assert!(text.starts_with(expected), "{text}");
     assert!(text.ends_with("data: [DONE]\n\n"));
 }

@@ -198,7 +198,7 @@ fn an_early_committed_stream_tells_the_count_in_its_comment() {
     });
     let response = world.post("/v1/completions", r#"{"model":"big","stream":true,"prompt":[1,2,3]}"#);
     let text = world.rest(response.into_body());
-    assert!(text.contains(" model=big tier=0 prompt_tokens=3\n"), "{text}");
+    assert!(text.contains(" model=big tier=0 prompt_tokens=3 "), "{text}");
 }
 
 #[test]

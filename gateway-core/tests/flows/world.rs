@@ -52,6 +52,13 @@ impl World {
         }
     }
 
+    /// Another gateway in the same world, with that configuration: it shares cells and store with this one, and nothing else.
+    pub fn another(&mut self, config: &str) -> Edge {
+        let platform = self.world.start(Duration::ZERO);
+        let gateway = Gateway::new(config, Tables::default()).unwrap_or_else(|errors| panic!("{errors}"));
+        Edge::new(gateway, platform)
+    }
+
     /// Lets `future` come to its end; time passes as it must.
     pub fn run<T: 'static>(&mut self, future: impl Future<Output = T> + 'static) -> T {
         self.world.run(future)
@@ -240,6 +247,11 @@ impl World {
     /// From now on the store takes that long for each read.
     pub fn delay_store(&self, delay: Duration) {
         self.world.store().set_delay(delay);
+    }
+
+    /// What is written to the store is seen elsewhere that much later, at most.
+    pub fn delay_sight_of_store(&self, bound: Duration) {
+        self.world.store().set_staleness(bound);
     }
 
     /// How often the store was read.

@@ -39,7 +39,7 @@ const PIPELINE: Area = Area {
         &["state"],
         &["context"],
         // What a request holds, and what goes on behind requests' backs.
-        &["leases", "maintain"],
+        &["leases", "maintain", "warmth"],
         // The stages of a request.
         &["intake"],
         &["answer"],

@@ -275,14 +275,14 @@ mod tests {
     fn usage_is_for_those_who_asked() {
         let usage = Some(Usage {
             prompt_tokens: 3,
-            cached_tokens: 0,
+            cached_tokens: None,
             completion_tokens: 4,
         });
         let last = r#"{"model":"public","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4}}"#;
         assert_eq!(chunk(true, last), (Some(last.to_owned()), usage));
         assert_eq!(chunk(false, last), (None, usage));
         let cached = r#"{"model":"public","usage":{"prompt_tokens":9,"prompt_tokens_details":{"cached_tokens":7}}}"#;
-        assert_eq!(chunk(false, cached).1.map(|usage| usage.cached_tokens), Some(7));
+        assert_eq!(chunk(false, cached).1.and_then(|usage| usage.cached_tokens), Some(7));
         let null = r#"{"model":"public","choices":[{}],"usage":null}"#;
         assert_eq!(chunk(true, null), (Some(null.to_owned()), None));
         assert_eq!(

@@ -21,7 +21,7 @@ pub(super) fn read_usage(json: &str) -> Option<Usage> {
     });
     Usage {
         prompt_tokens: prompt.or_else(|| rest(completion)).unwrap_or(0),
-        cached_tokens: cached.unwrap_or(0),
+        cached_tokens: cached,
         completion_tokens: completion.or_else(|| rest(prompt)).unwrap_or(0),
     }
     .if_credible()
@@ -59,7 +59,7 @@ mod tests {
             assert_eq!((usage.prompt_tokens, usage.completion_tokens), expected, "{json}");
         }
         let cached = r#"{"input_tokens":9,"input_tokens_details":{"cached_tokens":7}}"#;
-        assert_eq!(read_usage(cached).map(|usage| usage.cached_tokens), Some(7));
+        assert_eq!(read_usage(cached).and_then(|usage| usage.cached_tokens), Some(7));
     }
 
     #[test]

@@ -7,7 +7,8 @@ pub(super) mod written;
 
 pub(super) use moved::refuse_moved;
 pub use validated::{
-    Cors, Estimates, Headroom, Leases, Load, Permits, Refresh, Retries, Routing, Sessions, Sizes, Streams, Timeouts,
+    Cors, Estimates, Headroom, Leases, Load, Permits, Prefixes, Refresh, Retries, Routing, Sessions, Sizes, Streams,
+    Timeouts,
 };
 
 use std::time::Duration;
@@ -216,6 +217,17 @@ pub(super) fn sessions(root: &Root) -> Option<Sessions> {
     let listed = texts(&value(&root.sessions)?.headers)?;
     Some(Sessions {
         headers: listed.unwrap_or_else(|| SESSION_HEADERS.map(str::to_owned).to_vec()),
+    })
+}
+
+/// `[prefixes]`.
+pub(super) fn prefixes(root: &Root) -> Option<Prefixes> {
+    let written = value(&root.prefixes)?;
+    Some(Prefixes {
+        index: *value(&written.index)?,
+        wait: *value(&written.index_wait_ms)?,
+        least: *value(&written.index_min_tokens)?,
+        ttl: *value(&written.index_ttl_ms)?,
     })
 }
 

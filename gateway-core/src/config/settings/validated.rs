@@ -135,6 +135,19 @@ pub struct Sessions {
     pub headers: Vec<String>,
 }
 
+/// The index of prefixes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prefixes {
+    /// Whether there is one.
+    pub index: bool,
+    /// Most time that a request waits for its row.
+    pub wait: Duration,
+    /// Prompts of fewer tokens are not looked up.
+    pub least: Tokens,
+    /// Time after which it does not count any more what a row says; at least 60 s.
+    pub ttl: Duration,
+}
+
 /// How often what is stored is read anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refresh {

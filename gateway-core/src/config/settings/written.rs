@@ -161,6 +161,22 @@ section! {
 }
 
 section! {
+    /// The index of prefixes: rows in the store that tell where a prompt is warm when that is not where its beginning alone
+    /// would lead.
+    Prefixes {
+        /// Whether there is one.
+        index: Flag<true>,
+        /// Most time that a request waits for its row, beyond what else it does meanwhile, in milliseconds.
+        index_wait_ms: Limit<Duration, 10, 1, 1_000>,
+        /// Prompts of fewer tokens are not looked up: to compute them takes no longer than to read.
+        index_min_tokens: Limit<Tokens, 1_024, 256, 1_000_000>,
+        /// Time after which it does not count any more what a row says, in milliseconds: as long as engines keep a prefix
+        /// that nobody asks for.
+        index_ttl_ms: Limit<Duration, HOUR_MS, 60_000, { 24 * HOUR_MS }>,
+    }
+}
+
+section! {
     /// What prompts hold besides text.
     Media {
         /// Where engines may fetch images, audio and videos that requests name by URL: `https://*` for every public name,

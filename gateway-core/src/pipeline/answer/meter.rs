@@ -120,11 +120,13 @@ impl<P: Platform> UsageMeter<P> {
                 }));
                 Usage {
                     prompt_tokens: self.count.prompt.0,
-                    cached_tokens: 0,
+                    cached_tokens: None,
                     completion_tokens: completion.0,
                 }
             }
         };
+        let (prompt, cached) = (Tokens(usage.prompt_tokens), usage.cached_tokens.map(Tokens));
+        self.order.identity.on_computed(&self.order.exchange, prompt, cached);
         self.order
             .reservation
             .settle(&self.order.model.name, usage, self.count.answers);

@@ -4,10 +4,13 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
 use crate::api::comment;
-use crate::api::headers::{X_CACHE, X_CLUSTER, X_MAX_TOKENS, X_MODEL, X_PROMPT_TOKENS, X_TIER};
+use crate::api::headers::{
+    X_CACHE, X_CACHED_TOKENS, X_CLUSTER, X_MAX_TOKENS, X_MODEL, X_PROMPT_TOKENS, X_REPLICA, X_TIER,
+};
 use crate::ids::Tokens;
 use crate::pipeline::dispatch::ServedBy;
 use crate::pipeline::response::header_value;
+use crate::pipeline::warmth::Visit;
 
 impl ServedBy {
     /// Says so in headers.
@@ -21,11 +24,16 @@ impl ServedBy {
                 prompt,
                 is_exact,
                 budgeted,
+                visit,
             } => {
                 headers.insert(X_CLUSTER, header_value(cluster.as_str()));
                 headers.insert(X_MODEL, header_value(model.as_str()));
                 headers.insert(X_TIER, HeaderValue::from(*tier));
                 headers.insert(X_PROMPT_TOKENS, prompt_tokens(*prompt, *is_exact));
+                if let Some(visit) = visit {
+                    headers.insert(X_REPLICA, header_value(&visit.id.to_string()));
+                    headers.insert(X_CACHED_TOKENS, header_value(&cached_tokens(visit)));
+                }
                 if let Some(Tokens(most)) = budgeted {
                     headers.insert(X_MAX_TOKENS, HeaderValue::from(*most));
                 }
@@ -36,8 +44,8 @@ impl ServedBy {
         }
     }
 
-    /// Says so in a comment: `: tidegate cache=bypass cluster=… model=… tier=… prompt_tokens=…`,
-    /// and ` max_tokens=…` where budgets bound the answer.
+    /// Says so in a comment: `: tidegate cache=bypass cluster=… model=… tier=… prompt_tokens=… replica=…
+    /// cached_tokens=…`, and ` max_tokens=…` where budgets bound the answer.
     pub fn comment(&self) -> Bytes {
         match self {
             Self::Engine {
@@ -47,11 +55,15 @@ impl ServedBy {
                 prompt,
                 is_exact,
                 budgeted,
+                visit,
             } => {
                 let estimated = if *is_exact { "" } else { ESTIMATED };
+                let place = visit.as_ref().map_or(String::new(), |visit| {
+                    format!(" replica={} cached_tokens={}", visit.id, cached_tokens(visit))
+                });
                 let most = budgeted.map_or(String::new(), |most| format!(" max_tokens={most}"));
                 comment(&format!(
-                    "tidegate cache=bypass cluster={cluster} model={model} tier={tier} prompt_tokens={prompt}{estimated}{most}"
+                    "tidegate cache=bypass cluster={cluster} model={model} tier={tier} prompt_tokens={prompt}{estimated}{place}{most}"
                 ))
             }
             Self::Canned => comment("tidegate cache=bypass tier=canned"),
@@ -65,6 +77,14 @@ fn prompt_tokens(prompt: Tokens, is_exact: bool) -> HeaderValue {
         HeaderValue::from(prompt.0)
     } else {
         header_value(&[itoa::Buffer::new().format(prompt.0), ESTIMATED].concat())
+    }
+}
+
+/// How much was expected to be warm, and how much was, where the engine has told already.
+fn cached_tokens(visit: &Visit) -> String {
+    match visit.cached {
+        Some(cached) => format!("{}/{cached}", visit.expected),
+        None => visit.expected.to_string(),
     }
 }
 

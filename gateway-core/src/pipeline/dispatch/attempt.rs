@@ -1,6 +1,7 @@
 //! One attempt: a permit, a request to a replica, and the beginning of its answer.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use crate::observe::Event;
 use crate::pipeline::answer::{Begun, Chunks, Listeners, Passing, assembled, begin_passing, read_whole};
 use crate::pipeline::intake::{Order, Target};
 use crate::pipeline::leases::Owed;
+use crate::pipeline::warmth::Prospect;
 use crate::platform::Platform;
 use crate::time::Timestamp;
 
@@ -111,8 +113,15 @@ async fn admit<P: Platform>(
 ) -> Result<(Permit<P>, Duration), AttemptError> {
     let limit = time_left(order)?;
     let client = ClusterClient::new(&order.exchange, &target.serving.cluster);
-    let wanted = wanted(order, target, &client);
-    let permit = Permit::acquire(client, wanted, tried).await?;
+    let (cluster, hot) = (Arc::clone(&client.cluster), client.with(|cache| cache.hot_set()));
+    let prospect = order
+        .identity
+        .prospect(&order.exchange, &cluster, &hot, target.count.prompt);
+    let prospect = prospect.await;
+    let permit = Permit::acquire(client, wanted(order, target, &prospect), tried).await?;
+    order
+        .identity
+        .on_dispatched(&cluster, permit.replica_index(), &prospect);
     let limit = match order.request.asked_as {
         AskedAs::Stream if permit.is_probe() => limit.min(PROBE_BEGINS_WITHIN + prefill(target)),
         AskedAs::Stream | AskedAs::Whole(_) => limit,
@@ -149,14 +158,13 @@ fn time_left<P: Platform>(order: &Order<P>) -> Result<Duration, AttemptError> {
     }
 }
 
-fn wanted<P: Platform>(order: &Order<P>, target: &Target<'_>, client: &ClusterClient<P>) -> Wanted {
+fn wanted<P: Platform>(order: &Order<P>, target: &Target<'_>, prospect: &Prospect) -> Wanted {
     let config = &order.exchange.config;
     let output = target.count.expected_output(&order.request, config.estimates.output.0);
-    let affinity = order.identity.affinity(&client.with(|cache| cache.hot_set()));
     Wanted {
         kv_tokens: target.count.prompt + output,
-        affinity: affinity.map(|PrefixKey(key)| key),
-        prompt: order.identity.outline(target.count.prompt),
+        affinity: prospect.affinity.map(|PrefixKey(key)| key),
+        prompt: prospect.outline.clone(),
         headroom_percent: config.headroom.percent(order.caller.priority),
     }
 }

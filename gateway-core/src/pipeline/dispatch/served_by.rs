@@ -1,6 +1,7 @@
 //! Who answered.
 
 use crate::ids::{ClusterName, ModelName, Tokens};
+use crate::pipeline::warmth::Visit;
 
 /// Who answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub(in crate::pipeline) enum ServedBy {
         is_exact: bool,
         /// The bound on each answer that the tenant's budgets set, where it is the least.
         budgeted: Option<Tokens>,
+        /// Where in the cluster, and how warm its prompt is there.
+        visit: Option<Visit>,
     },
     Canned,
 }

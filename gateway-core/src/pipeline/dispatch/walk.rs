@@ -208,6 +208,7 @@ fn answered<P: Platform>(order: &Order<P>, answer: UpstreamAnswer<P>, target: &T
         prompt: target.count.prompt,
         is_exact: target.count.basis.is_exact(),
         budgeted: order.request.budgeted(target.serving.cluster.engine, &limit),
+        visit: order.identity.visit(),
     };
     Answered { served_by, answer }
 }

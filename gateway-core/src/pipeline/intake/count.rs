@@ -4,12 +4,13 @@
 use std::cell::{OnceCell, RefCell};
 
 use super::measure::{TURN_BYTES, measure};
-use super::{Decoded, Identified, Identity};
+use super::{Decoded, Identified};
 use crate::api::{Generation, PromptLength, RequestError};
 use crate::config::Model;
 use crate::ids::{TableName, TenantName, Tokens};
 use crate::observe::{Counting, Event};
 use crate::pipeline::context::Exchange;
+use crate::pipeline::warmth::Identity;
 use crate::platform::Platform;
 use crate::tokens::{self, Count, Measured, Uncorrected, Unmeasured};
 

@@ -15,7 +15,7 @@ pub(super) use count::{Counted, count};
 pub(super) use decode::{Decoded, Wishes, check_headers, decode};
 pub(super) use enter::{enter, enter_of_model};
 pub(super) use estimates::correction_in_cell;
-pub(super) use identify::{Identified, Identity, identify};
+pub(super) use identify::{Identified, identify};
 pub(super) use measure::{Encoded, encode};
 pub(super) use order::Order;
 pub(super) use plan::{Planned, Target, plan};

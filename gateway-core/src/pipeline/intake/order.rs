@@ -4,7 +4,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::count::Counts;
-use super::identify::Identity;
 use super::plan::Plan;
 use crate::api::{Generation, OutputLimit};
 use crate::auth::Caller;
@@ -12,6 +11,7 @@ use crate::config::Model;
 use crate::ids::Tokens;
 use crate::pipeline::context::Exchange;
 use crate::pipeline::leases::Reservation;
+use crate::pipeline::warmth::Identity;
 use crate::platform::Platform;
 use crate::time::Timestamp;
 use crate::tokens::Count;

@@ -274,9 +274,10 @@ const FREE_KIB: u64 = 16;
 
 /// What a budget charges for that.
 fn cost(budget: &Budget, usage: Usage) -> u64 {
-    let cached = u128::from(usage.cached_tokens) * u128::from(budget.cached_prompt_percent);
+    let found = usage.cached_tokens.unwrap_or(0);
+    let cached = u128::from(found) * u128::from(budget.cached_prompt_percent);
     let cached = u64::try_from(cached.div_ceil(100)).unwrap_or(u64::MAX);
-    (usage.prompt_tokens - usage.cached_tokens) + cached + usage.completion_tokens
+    (usage.prompt_tokens - found) + cached + usage.completion_tokens
 }
 
 /// To look at an answer's length costs some microseconds: it is done for every so many chunks, each about a token.

@@ -1,0 +1,195 @@
+//! What a request is known by, and what came of that: the replica at which it should be warm, the one that it came to, and
+//! how warm it was there.
+
+use std::cell::RefCell;
+
+use super::lookup::Lookup;
+use super::record::write;
+use crate::cluster::{HotSet, PromptOutline, WarmAt, stateless_choice};
+use crate::config::{Cluster, Model};
+use crate::ids::{ClusterName, PrefixKey, ReplicaName, Tokens};
+use crate::observe::{Event, Prefixing};
+use crate::pipeline::context::Exchange;
+use crate::platform::Platform;
+use crate::prefix::Boundaries;
+use crate::prefix::index::{Place, ReplicaId, Row, RowKey, Served, updated};
+
+/// By what a request may be known where others like it were served.
+#[derive(Debug)]
+pub(in crate::pipeline) struct Identity {
+    /// The session, where the client names one.
+    session: Option<PrefixKey>,
+    boundaries: Boundaries,
+    /// Its row in the index; `None` where it has none.
+    lookup: Option<Lookup>,
+    visit: RefCell<Option<Visit>>,
+}
+
+/// What is known of a request before it goes to a cluster.
+#[derive(Debug)]
+pub(in crate::pipeline) struct Prospect {
+    /// By which a replica is chosen where nothing else is known.
+    pub affinity: Option<PrefixKey>,
+    /// What the cluster is told of the prompt.
+    pub outline: PromptOutline,
+    /// Where the affinity leads, as an index into the cluster's replicas.
+    first_choice: Option<usize>,
+}
+
+/// A request at a replica.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::pipeline) struct Visit {
+    cluster: ClusterName,
+    replica: ReplicaName,
+    /// The replica as everybody may know it.
+    pub id: ReplicaId,
+    prompt: Tokens,
+    /// How much of the prompt should be warm there.
+    pub expected: Tokens,
+    /// How much was, once the engine has told.
+    pub cached: Option<Tokens>,
+    is_first_choice: bool,
+}
+
+impl Identity {
+    /// Of a request for that model. Its row is looked up, and read if it should be.
+    pub fn new<P: Platform>(
+        exchange: &Exchange<P>,
+        model: &Model,
+        session: Option<PrefixKey>,
+        boundaries: Boundaries,
+        row_key: impl FnOnce(PrefixKey) -> RowKey,
+    ) -> Self {
+        let settings = &exchange.config.prefixes;
+        let is_hot = |key| {
+            model
+                .serving
+                .iter()
+                .any(|serving| exchange.is_hot(&serving.cluster, key))
+        };
+        let affinity = session.or_else(|| boundaries.affinity(is_hot));
+        let replicas: usize = model.serving.iter().map(|serving| serving.cluster.replicas.len()).sum();
+        let has_row = settings.index && replicas > 1 && boundaries.rough_tokens() >= settings.least;
+        let pays = session.is_some() || boundaries.may_have_been_here();
+        let lookup = affinity
+            .filter(|_| has_row)
+            .map(|affinity| Lookup::begin(exchange, row_key(affinity), pays));
+        Self {
+            session,
+            boundaries,
+            lookup,
+            visit: RefCell::default(),
+        }
+    }
+
+    /// What is known of the request before it goes to that cluster, where its prompt is so many tokens. Waits for its row,
+    /// for a moment.
+    pub async fn prospect<P: Platform>(
+        &self,
+        exchange: &Exchange<P>,
+        cluster: &Cluster,
+        hot: &HotSet,
+        tokens: Tokens,
+    ) -> Prospect {
+        let of_prefix = || self.boundaries.affinity(|key| hot.get(key).is_some());
+        let affinity = self.session.or_else(of_prefix);
+        let row = match &self.lookup {
+            Some(lookup) => lookup.row(exchange).await,
+            None => None,
+        };
+        let outline = PromptOutline {
+            tokens,
+            boundaries: self.boundaries.outline(tokens),
+            presumed: self.boundaries.presumed(tokens),
+            warm: row.map_or(Vec::new(), |row| self.warm(exchange, cluster, &row, tokens)),
+        };
+        let hot = hot.longest(&outline.boundaries).map(|(hot, _)| hot);
+        let first = |PrefixKey(affinity)| stateless_choice(affinity, hot, &cluster.policy.replicas);
+        Prospect {
+            affinity,
+            first_choice: affinity.and_then(first),
+            outline,
+        }
+    }
+
+    /// Where in that cluster the row says that the prompt is warm.
+    fn warm<P: Platform>(&self, exchange: &Exchange<P>, cluster: &Cluster, row: &Row, tokens: Tokens) -> Vec<WarmAt> {
+        let boundaries = self.boundaries.with_total(tokens);
+        let (wall, ttl) = (exchange.platform.wall(), exchange.config.prefixes.ttl);
+        let at = |replica: &ReplicaName| {
+            let id = ReplicaId::of(&cluster.name, replica);
+            let tokens = row.warm_at(id, &boundaries, wall, ttl)?;
+            (tokens > Tokens(0)).then(|| WarmAt {
+                replica: replica.clone(),
+                tokens,
+            })
+        };
+        cluster.policy.replicas.iter().filter_map(at).collect()
+    }
+
+    /// The request goes to that replica of the cluster.
+    pub fn on_dispatched(&self, cluster: &Cluster, replica: usize, prospect: &Prospect) {
+        let name = &cluster.replicas[replica].name;
+        let is_first_choice = prospect.first_choice.is_none_or(|first| first == replica);
+        let outline = &prospect.outline;
+        let told = outline.warm.iter().find(|warm| warm.replica == *name);
+        let expected = match told {
+            Some(warm) => warm.tokens,
+            None if outline.warm.is_empty() && is_first_choice => outline.presumed,
+            None => Tokens(0),
+        };
+        *self.visit.borrow_mut() = Some(Visit {
+            cluster: cluster.name.clone(),
+            replica: name.clone(),
+            id: ReplicaId::of(&cluster.name, name),
+            prompt: outline.tokens,
+            expected,
+            cached: None,
+            is_first_choice,
+        });
+    }
+
+    /// Where the request went last.
+    pub fn visit(&self) -> Option<Visit> {
+        self.visit.borrow().clone()
+    }
+
+    /// The replica has computed the prompt, of which it had so much, where it tells. The index is told where it said
+    /// otherwise.
+    pub fn on_computed<P: Platform>(&self, exchange: &Exchange<P>, prompt: Tokens, cached: Option<Tokens>) {
+        let Some(visit) = &mut *self.visit.borrow_mut() else {
+            return;
+        };
+        visit.cached = cached;
+        if let Some(cached) = cached {
+            exchange.tell(&Event::Prefix(Prefixing::Found {
+                cluster: &visit.cluster,
+                replica: &visit.replica,
+                prompt,
+                expected: visit.expected,
+                cached,
+            }));
+        }
+        if let Some(lookup) = &self.lookup {
+            self.record(exchange, lookup, visit);
+        }
+    }
+
+    fn record<P: Platform>(&self, exchange: &Exchange<P>, lookup: &Lookup, visit: &Visit) {
+        let (now, wall) = (exchange.platform.now(), exchange.platform.wall());
+        let settings = &exchange.config.prefixes;
+        let index = &exchange.gateway.prefix_index;
+        let known = index.with(|memory| memory.get(now, &lookup.key)).flatten();
+        let boundaries = self.boundaries.with_total(visit.prompt);
+        let is_missed = |cached: Tokens| visit.expected >= settings.least && cached.0 < visit.expected.0 / 2;
+        let served = Served {
+            place: Place::new(visit.id, &self.boundaries.outline(visit.prompt), wall),
+            boundaries: &boundaries,
+            is_first_choice: visit.is_first_choice,
+            is_missed: visit.cached.is_some_and(is_missed),
+        };
+        if let Some(row) = updated(known.as_deref(), served, wall, settings.ttl) {
+            write(exchange, lookup.key.clone(), row);
+        }
+    }
+}

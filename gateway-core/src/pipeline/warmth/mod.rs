@@ -1,0 +1,8 @@
+//! Where a request's prompt is warm: what the index of prefixes says of it, how that is put together with what is known of
+//! the prompt, and what the index is told once a replica has served it. Where the request goes is not decided here.
+
+mod identity;
+mod lookup;
+mod record;
+
+pub(super) use identity::{Identity, Prospect, Visit};
