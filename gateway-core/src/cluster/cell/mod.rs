@@ -24,7 +24,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use self::permits::PermitTable;
-use self::policies::Policies;
+use self::policies::{KnownPolicy, Policies};
 use self::recent::RecentPrompts;
 use self::replicas::Replicas;
 use self::shared::SharedPrefixes;
@@ -104,7 +104,7 @@ impl ClusterCell {
             return ClusterReply::Granted(Grant {
                 replica: replica.clone(),
                 lent: None,
-                load: self.load(now, policy),
+                load: self.load(now, &known),
                 choice: None,
                 expected: None,
                 is_probe: self.replicas.breaker(replica).is_probed_by(acquire.permit),
@@ -116,7 +116,7 @@ impl ClusterCell {
             Ok(choice) => choice,
             Err(passed_over) => {
                 return ClusterReply::Refused(Refusal {
-                    load: self.load(now, policy),
+                    load: self.load(now, &known),
                     recovery: self.recovery(now, policy, &acquire.tried),
                     passed_over,
                     knows_policy: true,
@@ -142,7 +142,7 @@ impl ClusterCell {
             replica,
             hot: self.news_of_hot(acquire),
             lent,
-            load: self.load(now, policy),
+            load: self.load(now, &known),
             choice: Some(choice.reason),
             expected: Some(Expectation {
                 warm: choice.warm,
@@ -162,7 +162,7 @@ impl ClusterCell {
         let is_idle = self.sites.is_idle(now, &extend.replica, policy.prefill.tokens_per_s);
         ClusterReply::Extended(Extended {
             lends: lendable.is_some() && is_idle,
-            load: self.load(now, policy),
+            load: self.load(now, &known),
             knows_policy: true,
         })
     }
@@ -221,15 +221,15 @@ impl ClusterCell {
         is_lendable.then(|| half.without(held))
     }
 
-    fn load(&self, now: Timestamp, policy: &ClusterPolicy) -> ClusterLoad {
+    fn load(&self, now: Timestamp, known: &KnownPolicy) -> ClusterLoad {
         let mut load = ClusterLoad::default();
-        let replicas = policy.replicas.iter();
-        for replica in replicas.filter(|replica| self.replicas.passes(now, replica)) {
-            let held = self.permits.held(replica);
+        let Capacity { requests, kv_tokens } = known.policy.capacity;
+        let replicas = known.policy.replicas.iter().zip(self.held(known));
+        for (_, held) in replicas.filter(|(replica, _)| self.replicas.passes(now, replica)) {
             load.running += held.requests;
-            load.max_running = load.max_running.saturating_add(policy.capacity.requests);
+            load.max_running = load.max_running.saturating_add(requests);
             load.kv_tokens += held.kv_tokens;
-            load.kv_cache_tokens += policy.capacity.kv_tokens;
+            load.kv_cache_tokens += kv_tokens;
         }
         load
     }

@@ -31,7 +31,7 @@ impl ClusterCell {
     }
 
     /// The sites are the replicas of all known policies.
-    fn find_sites(&mut self) {
+    pub(super) fn find_sites(&mut self) {
         let names = self.policies.replicas();
         let mut hasher = SipHasher13::new();
         for name in &names {
@@ -53,12 +53,12 @@ impl ClusterCell {
         let policy = &known.policy;
         let weights = acquire.affinity.map(|affinity| weights(affinity, &policy.replicas));
         let warmth = self.warmth(acquire, known, weights.as_deref());
-        let held = self.sites.align(self.permits.held_by_replica());
+        let held = self.held(known);
         let room = policy.capacity.open_to(acquire.headroom_percent);
         let candidate = |(index, replica): (usize, &ReplicaName)| {
             let place = known.sites.get(index).copied().unwrap_or(usize::MAX);
             let site = self.sites.get(place);
-            let held = held.get(place).copied().unwrap_or_else(|| self.permits.held(replica));
+            let held = held.get(index).copied().unwrap_or_default();
             let configured = policy.prefill.tokens_per_s;
             Candidate {
                 standing: self.standing(now, replica, acquire, (room, held)),
@@ -76,6 +76,13 @@ impl ClusterCell {
             warm_penalty: policy.prefill.warm_penalty,
         };
         choose(&placement, &candidates)
+    }
+
+    /// What each of the policy's replicas holds.
+    pub(super) fn held(&self, known: &KnownPolicy) -> Vec<Capacity> {
+        let held = self.sites.align(self.permits.held_by_replica());
+        let of_site = |site: &usize| held.get(*site).copied().unwrap_or_default();
+        known.sites.iter().map(of_site).collect()
     }
 
     fn standing(

@@ -19,6 +19,8 @@ pub(super) struct PrefillQueue {
     tokens: u64,
     /// Since when the first one is computed.
     first_since: Timestamp,
+    /// None leaves by itself before this moment.
+    sweep_at: Timestamp,
 }
 
 /// A prompt, or the part of it that has to be computed.
@@ -38,6 +40,12 @@ impl Prefill {
     fn is_told(&self) -> bool {
         self.tokens >= TELLS_FROM.0
     }
+
+    /// When it is not waited for any longer.
+    fn leaves(&self) -> Timestamp {
+        let overdue = if self.is_told() { LONG_OVERDUE } else { Duration::ZERO };
+        self.ends + overdue
+    }
 }
 
 impl PrefillQueue {
@@ -56,16 +64,18 @@ impl PrefillQueue {
             return;
         }
         if self.prefills.is_empty() {
-            self.first_since = now;
+            (self.first_since, self.sweep_at) = (now, Timestamp::NEVER);
         }
         let work = self.left(now, tokens_per_s) + tokens;
         self.tokens += tokens;
-        self.prefills.push_back(Prefill {
+        let prefill = Prefill {
             permit,
             tokens,
             work,
             ends: now + duration(work, tokens_per_s),
-        });
+        };
+        self.sweep_at = self.sweep_at.min(prefill.leaves());
+        self.prefills.push_back(prefill);
     }
 
     /// The prompt under that permit keeps the replica no longer. Gives it, if it was here.
@@ -82,22 +92,18 @@ impl PrefillQueue {
     /// Prompts of which nobody tells when they are done leave when they should be; one of which somebody was to tell, when
     /// that is long overdue.
     pub fn sweep(&mut self, now: Timestamp) {
-        if self.prefills.is_empty() {
+        if self.prefills.is_empty() || now < self.sweep_at {
             return;
         }
         let first = self.prefills.front().map(|prefill| prefill.permit);
-        let mut left = 0;
-        self.prefills.retain(|prefill| {
-            let overdue = if prefill.is_told() {
-                LONG_OVERDUE
-            } else {
-                Duration::ZERO
-            };
-            let stays = now < prefill.ends + overdue;
-            left += if stays { prefill.tokens } else { 0 };
-            stays
-        });
-        self.tokens = left;
+        self.prefills.retain(|prefill| now < prefill.leaves());
+        self.tokens = self.prefills.iter().map(|prefill| prefill.tokens).sum();
+        self.sweep_at = self
+            .prefills
+            .iter()
+            .map(Prefill::leaves)
+            .min()
+            .unwrap_or(Timestamp::NEVER);
         if self.prefills.front().map(|prefill| prefill.permit) != first {
             self.first_since = now;
         }
@@ -124,8 +130,12 @@ impl PrefillQueue {
     pub fn check_invariants(&self) -> Result<(), String> {
         let sum: u64 = self.prefills.iter().map(|prefill| prefill.tokens).sum();
         let is_any_empty = self.prefills.iter().any(|prefill| prefill.tokens == 0);
-        if sum != self.tokens || is_any_empty {
-            return Err(format!("a queue counts {} tokens, its prompts {sum}", self.tokens));
+        let is_late = self.prefills.iter().any(|prefill| prefill.leaves() < self.sweep_at);
+        if sum != self.tokens || is_any_empty || is_late {
+            return Err(format!(
+                "a queue of {sum} tokens counts {}, or is swept too late",
+                self.tokens
+            ));
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Prefixes that many prompts share, how often, and at which sites each is in memory: a sketch of the most frequent ones.
-//! It is a stream summary by Space-Saving: a prefix that is not known takes the place of the least frequent one, and
-//! starts with its count as the error that it may have. What a prefix has above its error is guaranteed. Source: Metwally,
+//! It is a stream summary by Space-Saving: a prefix that is not known takes the place of one of the least frequent, and
+//! starts with the count that those had as the error that it may have. What a prefix has above its error is guaranteed. Source: Metwally,
 //! Agrawal and El Abbadi, "Efficient computation of frequent and top-k elements in data streams", 2005. Counts are halved
 //! now and then, so that they tell of recent requests.
 
@@ -22,6 +22,8 @@ pub(in crate::cluster) struct SharedPrefixes {
     prefixes: BTreeMap<PrefixKey, Shared>,
     /// Requests with a prefix, halved as counts are.
     requests: u64,
+    /// The most that one which has been forgotten counted; halved likewise.
+    forgotten: u64,
     /// What tells the hot ones, and where they are warm, from others.
     hot: HotDigest,
     /// What tells the sites' names from others.
@@ -29,7 +31,7 @@ pub(in crate::cluster) struct SharedPrefixes {
 }
 
 /// One of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Shared {
     /// Requests that had it, with the error.
     count: u64,
@@ -93,19 +95,19 @@ impl SharedPrefixes {
             return;
         }
         self.requests += 1;
-        let known = boundaries
-            .iter()
-            .take_while(|boundary| self.prefixes.contains_key(&boundary.key));
-        let known = known.count();
-        let further = (0..FURTHER).map(|step| known + (1 << step) - 1);
-        for place in (0..known).chain(further) {
-            if let Some(boundary) = boundaries.get(place) {
-                self.count(boundary.key);
-            }
-        }
-        for boundary in boundaries {
+        let mut known = 0;
+        for (place, boundary) in boundaries.iter().enumerate() {
             if let Some(shared) = self.prefixes.get_mut(&boundary.key) {
                 shared.warm.insert(site);
+                if known == place {
+                    shared.count += 1;
+                    known += 1;
+                }
+            }
+        }
+        for step in 0..FURTHER {
+            if let Some(boundary) = boundaries.get(known + (1 << step) - 1) {
+                self.count(boundary.key, site);
             }
         }
         if self.requests.is_multiple_of(REVIEWED_EVERY) {
@@ -113,26 +115,30 @@ impl SharedPrefixes {
         }
     }
 
-    fn count(&mut self, key: PrefixKey) {
+    fn count(&mut self, key: PrefixKey, site: usize) {
         if let Some(shared) = self.prefixes.get_mut(&key) {
             shared.count += 1;
             return;
         }
-        let mut error = 0;
         if self.prefixes.len() >= MOST_PREFIXES {
-            let least = self.prefixes.iter().min_by_key(|(_, shared)| shared.count);
-            let Some((least, shared)) = least.map(|(key, shared)| (*key, *shared)) else {
-                return;
-            };
-            self.prefixes.remove(&least);
-            error = shared.count;
+            self.forget_least();
         }
         let shared = Shared {
-            count: error + 1,
-            error,
-            ..Shared::default()
+            count: self.forgotten + 1,
+            error: self.forgotten,
+            warm: SiteSet::from_iter([site]),
+            is_hot: false,
         };
         self.prefixes.insert(key, shared);
+    }
+
+    /// The least frequent ones make room, several at a time, so that few requests have to look for them.
+    fn forget_least(&mut self) {
+        let mut counts: Vec<_> = self.prefixes.iter().map(|(key, shared)| (shared.count, *key)).collect();
+        let (_, most, _) = counts.select_nth_unstable(FORGOTTEN_AT_ONCE - 1);
+        let most = *most;
+        self.prefixes.retain(|key, shared| (shared.count, *key) > most);
+        self.forgotten = most.0;
     }
 
     /// Halves counts when it is time, and says anew which prefixes are hot: those that have more of the requests than a
@@ -140,6 +146,7 @@ impl SharedPrefixes {
     fn review(&mut self, sites: usize) {
         if self.requests >= HALVED_AT {
             self.requests /= 2;
+            self.forgotten /= 2;
             self.prefixes.retain(|_, shared| {
                 shared.count /= 2;
                 shared.error /= 2;
@@ -215,6 +222,8 @@ impl SharedPrefixes {
 
 /// So many prefixes are known: what has more than a 256th of the requests is among them.
 const MOST_PREFIXES: usize = 256;
+/// So many go when there are more.
+const FORGOTTEN_AT_ONCE: usize = 16;
 /// So many boundaries behind the known ones count with each prompt, at distances of 1, 2, 4 and so on.
 const FURTHER: usize = 4;
 /// Counts tell of the latest one to two times so many requests, at half of the weight for the earlier ones.

@@ -104,13 +104,17 @@ impl From<ClusterCellV3> for ClusterCell {
             .replicas
             .into_iter()
             .map(|(replica, state)| (replica, state.breaker));
-        Self {
+        let mut read = Self {
             permits: PermitTable::new(permits.collect(), cell.sweep_at),
             replicas: Replicas::new(breakers),
             policies: cell.policies,
             sites: cell.sites,
             shared: cell.shared,
             recent: cell.recent,
+        };
+        if !read.policies.is_empty() {
+            read.find_sites();
         }
+        read
     }
 }

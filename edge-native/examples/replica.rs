@@ -1,0 +1,116 @@
+//! Measures the choice of a replica in a cluster's cell, in this process: 64 replicas, prompts of 64 boundaries, a busy
+//! cluster and all that a cell may know. Each line is one kind of prompt.
+
+use std::time::{Duration, Instant};
+
+use tidegate_core::cluster::{
+    Acquire, Boundary, BreakerPolicy, Capacity, ClusterCell, ClusterCommand, ClusterPolicy, ClusterReply, HotDigest,
+    Outcome, PermitId, PolicyRef, PrefillPolicy, PromptOutline, Release, Releases,
+};
+use tidegate_core::ids::{PrefixKey, Tokens};
+use tidegate_core::time::Timestamp;
+
+fn main() {
+    for (name, shared) in [("unique prompts", 0), ("one system prompt", 10), ("conversations", 63)] {
+        let mut bench = Bench::new();
+        (0..2_000).for_each(|_| drop(bench.step(shared)));
+        let mut took: Vec<_> = (0..ROUNDS).map(|_| bench.step(shared)).collect();
+        took.sort_unstable();
+        let [median, p99] = [50, 99].map(|percent| took[took.len() * percent / 100].as_nanos());
+        println!("{name}: {median} ns median, {p99} ns p99");
+    }
+}
+
+struct Bench {
+    cell: ClusterCell,
+    policy: PolicyRef,
+    permit: u64,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let replicas = (0..REPLICAS).map(|number| format!("http://10.0.0.{number}:8000").as_str().into());
+        let policy = ClusterPolicy {
+            replicas: replicas.collect(),
+            capacity: Capacity {
+                requests: 256,
+                kv_tokens: Tokens(10_000_000),
+            },
+            prefill: PrefillPolicy::default(),
+        };
+        let mut bench = Self {
+            cell: ClusterCell::default(),
+            policy: PolicyRef::Digest(policy.digest()),
+            permit: 0,
+        };
+        let whole = Acquire {
+            policy: policy.into(),
+            ..bench.acquire(0)
+        };
+        bench.apply(ClusterCommand::Acquire(whole));
+        bench
+    }
+
+    fn apply(&mut self, command: ClusterCommand) -> ClusterReply {
+        self.cell
+            .apply(Timestamp::from_millis(1_000_000 + self.permit * 5), command)
+    }
+
+    /// How long a permit takes to get; one that was given before ends.
+    fn step(&mut self, shared: u64) -> Duration {
+        self.permit += 1;
+        let acquire = ClusterCommand::Acquire(self.acquire(shared));
+        let asked = Instant::now();
+        let reply = self.apply(acquire);
+        let took = asked.elapsed();
+        assert!(matches!(reply, ClusterReply::Granted(_)), "{reply:?}");
+        if let Some(ended) = self.permit.checked_sub(RUNNING) {
+            self.apply(ClusterCommand::Release(Releases {
+                releases: vec![Release::of_all(PermitId(ended), None, Outcome::Served)],
+                breaker: BreakerPolicy {
+                    failures: 3,
+                    open: Duration::from_secs(5),
+                },
+                prefilled: Vec::new(),
+            }));
+        }
+        took
+    }
+
+    fn acquire(&self, shared: u64) -> Acquire {
+        let conversation = self.permit % 400;
+        let boundary = |place: u64| {
+            let own = if shared > 20 { conversation } else { self.permit };
+            Boundary {
+                key: PrefixKey(if place < shared.min(10) {
+                    place
+                } else {
+                    own << 16 | place
+                }),
+                tokens: Tokens((place + 1) * 256),
+            }
+        };
+        let boundaries: Vec<_> = (0..BOUNDARIES).map(boundary).collect();
+        Acquire {
+            permit: PermitId(self.permit),
+            kv_tokens: Tokens(20_000),
+            spare: 0,
+            policy: self.policy.clone(),
+            headroom_percent: 0,
+            tried: Vec::new(),
+            affinity: Some(boundaries[1].key.0),
+            prompt: PromptOutline {
+                boundaries,
+                ..PromptOutline::of_tokens(Tokens(BOUNDARIES * 256))
+            },
+            known_hot: HotDigest::default(),
+            ttl: Duration::from_secs(30),
+        }
+    }
+}
+
+const REPLICAS: u64 = 64;
+const BOUNDARIES: u64 = 64;
+/// Permits held at a time.
+const RUNNING: u64 = 1_000;
+const ROUNDS: usize = 20_000;
