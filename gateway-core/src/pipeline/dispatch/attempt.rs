@@ -119,9 +119,8 @@ async fn admit<P: Platform>(
         .prospect(&order.exchange, &cluster, &hot, target.count.prompt);
     let prospect = prospect.await;
     let permit = Permit::acquire(client, wanted(order, target, &prospect), tried).await?;
-    order
-        .identity
-        .on_dispatched(&cluster, permit.replica_index(), &prospect);
+    let (replica, expected) = (permit.replica_index(), permit.expected_warm());
+    order.identity.on_dispatched(&cluster, replica, &prospect, expected);
     let limit = match order.request.asked_as {
         AskedAs::Stream if permit.is_probe() => limit.min(PROBE_BEGINS_WITHIN + prefill(target)),
         AskedAs::Stream | AskedAs::Whole(_) => limit,

@@ -174,6 +174,11 @@ impl<P: Platform> Permit<P> {
         self.replica
     }
 
+    /// What of the prompt should be in the replica's memory; `None` where the cell does not tell.
+    pub fn expected_warm(&self) -> Option<Tokens> {
+        self.expected.map(|expected| expected.warm)
+    }
+
     /// Whether the replica has failed before, and is tried with this request.
     pub fn is_probe(&self) -> bool {
         self.is_probe

@@ -127,23 +127,16 @@ impl Identity {
         cluster.policy.replicas.iter().filter_map(at).collect()
     }
 
-    /// The request goes to that replica of the cluster.
-    pub fn on_dispatched(&self, cluster: &Cluster, replica: usize, prospect: &Prospect) {
+    /// The request goes to that replica of the cluster, which should have so much of its prompt, where that is told.
+    pub fn on_dispatched(&self, cluster: &Cluster, replica: usize, prospect: &Prospect, expected: Option<Tokens>) {
         let name = &cluster.replicas[replica].name;
         let is_first_choice = prospect.first_choice.is_none_or(|first| first == replica);
-        let outline = &prospect.outline;
-        let told = outline.warm.iter().find(|warm| warm.replica == *name);
-        let expected = match told {
-            Some(warm) => warm.tokens,
-            None if outline.warm.is_empty() && is_first_choice => outline.presumed,
-            None => Tokens(0),
-        };
         *self.visit.borrow_mut() = Some(Visit {
             cluster: cluster.name.clone(),
             replica: name.clone(),
             id: ReplicaId::of(&cluster.name, name),
-            prompt: outline.tokens,
-            expected,
+            prompt: prospect.outline.tokens,
+            expected: expected.unwrap_or_default(),
             cached: None,
             is_first_choice,
         });
