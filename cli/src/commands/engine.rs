@@ -1,23 +1,26 @@
 //! `tidegate engine`.
 
 use std::env;
+use std::future::pending;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tidegate_simulator::{EngineOptions, Profile, TokenizerFiles, bind};
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 
 use crate::failure::Failure;
 
 /// Which engine to simulate.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Address to listen on; port 0 lets the system choose.
+    /// Address to listen on; port 0 lets the system choose. Given several times, there is an engine at each.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8000")]
-    listen: SocketAddr,
+    listen: Vec<SocketAddr>,
     /// Name under which the model is served; may be given several times.
     #[arg(long = "model", value_name = "NAME", required = true)]
     models: Vec<String>,
@@ -45,6 +48,9 @@ pub struct Args {
     /// Most requests that run at once, instead of the profile's.
     #[arg(long, value_name = "N")]
     max_running: Option<u32>,
+    /// Tokens in one event of a stream, behind the first, as with vLLM's --stream-interval.
+    #[arg(long, value_name = "TOKENS", default_value_t = NonZeroU32::MIN)]
+    stream_interval: NonZeroU32,
     /// A model's tokenizer.json: prompts then take as many tokens as the model's own would.
     #[arg(long, value_name = "FILE")]
     tokenizer: Option<PathBuf>,
@@ -53,7 +59,7 @@ pub struct Args {
     tokenizer_config: Option<PathBuf>,
 }
 
-/// Simulates the engine until a signal ends it.
+/// Simulates the engines until a signal ends them.
 ///
 /// # Errors
 /// When the options make no engine, or the address is taken.
@@ -62,23 +68,29 @@ pub fn run(args: Args) -> Result<(), Failure> {
         .enable_all()
         .build()?
         .block_on(async {
-            let server = bind(options(args)?).await.map_err(Failure::failed)?;
+            let mut servers = Vec::new();
+            for options in options(args)? {
+                servers.push(bind(options).await.map_err(Failure::failed)?);
+            }
             let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
             let mut stdout = io::stdout();
-            writeln!(stdout, "ready url=http://{}", server.address())?;
+            for server in &servers {
+                writeln!(stdout, "ready url=http://{}", server.address())?;
+            }
             stdout.flush()?;
-            let told_to_stop = async {
-                tokio::select! {
-                    _signal = terminate.recv() => {}
-                    _signal = interrupt.recv() => {}
-                }
-            };
-            server.run(told_to_stop).await;
+            let mut engines: JoinSet<()> = servers.into_iter().map(|server| server.run(pending())).collect();
+            tokio::select! {
+                _signal = terminate.recv() => {}
+                _signal = interrupt.recv() => {}
+                // Nothing but a panic ends one.
+                _ended = engines.join_next() => {}
+            }
             Ok(())
         })
 }
 
-fn options(args: Args) -> Result<EngineOptions, Failure> {
+/// The same engine at each address.
+fn options(args: Args) -> Result<Vec<EngineOptions>, Failure> {
     let api_key = match args.api_key_env {
         Some(name) => Some(env::var(&name).map_err(|_| {
             Failure::usage(format!(
@@ -87,8 +99,11 @@ fn options(args: Args) -> Result<EngineOptions, Failure> {
         })?),
         None => None,
     };
-    Ok(EngineOptions {
-        listen: args.listen,
+    let [first, ..] = args.listen[..] else {
+        return Ok(Vec::new());
+    };
+    let options = EngineOptions {
+        listen: first,
         models: args.models,
         adapters: args.adapters,
         profile: args.profile,
@@ -98,11 +113,17 @@ fn options(args: Args) -> Result<EngineOptions, Failure> {
         kv_cache_tokens: args.kv_cache_tokens,
         context_tokens: args.context_tokens,
         max_running: args.max_running,
+        stream_interval: args.stream_interval,
         tokenizer: args.tokenizer.map(|tokenizer| TokenizerFiles {
             tokenizer,
             config: args.tokenizer_config,
         }),
-    })
+    };
+    let at = |listen: &SocketAddr| EngineOptions {
+        listen: *listen,
+        ..options.clone()
+    };
+    Ok(args.listen.iter().map(at).collect())
 }
 
 fn profiles() -> impl TypedValueParser<Value = Profile> {

@@ -1,6 +1,7 @@
 //! What the operator chooses for a simulated engine, and what the server makes of it.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 
 use crate::engine::profile::{Capacity, Profile};
 use crate::language::tokenizer::TokenizerFiles;
@@ -28,6 +29,8 @@ pub struct EngineOptions {
     pub context_tokens: Option<u32>,
     /// Instead of the profile's largest batch (vLLM's `--max-num-seqs`).
     pub max_running: Option<u32>,
+    /// Tokens in one event of a stream, behind the first one, which has an event of its own (vLLM's `--stream-interval`).
+    pub stream_interval: NonZeroU32,
     /// A real tokenizer for prompts, in place of the simulated tokens. Answers stay simulated.
     pub tokenizer: Option<TokenizerFiles>,
 }
@@ -47,6 +50,7 @@ impl EngineOptions {
             kv_cache_tokens: None,
             context_tokens: None,
             max_running: None,
+            stream_interval: NonZeroU32::MIN,
             tokenizer: None,
         }
     }

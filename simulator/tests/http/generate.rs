@@ -51,6 +51,36 @@ async fn an_answer_has_vllms_shape_and_the_same_seed_gives_it_again() {
 }
 
 #[tokio::test]
+async fn a_stream_interval_puts_several_tokens_into_an_event_but_the_first() {
+    let engine = Engine::with(Profile::Instant, |options| {
+        options.stream_interval = 8.try_into().unwrap();
+    })
+    .await;
+    let limit = json!({ "max_tokens": 20, "ignore_eos": true });
+    let whole = engine.chat(&chat("Tides", limit.clone())).await;
+    let mut streamed = limit;
+    streamed["stream"] = json!(true);
+    let streamed = engine.chat(&chat("Tides", streamed)).await;
+    assert_eq!(streamed.content(), whole.content());
+    assert_eq!(streamed.finish_reason(), whole.finish_reason());
+    // The role, up to 8 tokens at a time, and the end: an engine without delays has all of them out at once.
+    assert_eq!(streamed.events().len(), 1 + 3 + 1, "{}", streamed.text());
+
+    let engine = Engine::with(Profile::Fast, |options| {
+        options.stream_interval = 8.try_into().unwrap();
+    })
+    .await;
+    let options = json!({ "max_tokens": 20, "ignore_eos": true, "stream": true });
+    let streamed = engine.chat(&chat("Tides", options)).await;
+    let first = streamed.events()[1]["choices"][0]["delta"]["content"]
+        .as_str()
+        .unwrap()
+        .len();
+    assert!(first <= 6, "one token comes first: {}", streamed.text());
+    assert_eq!(streamed.content(), whole.content());
+}
+
+#[tokio::test]
 async fn a_stream_says_the_same_token_by_token() {
     let engine = Engine::start(Profile::Instant).await;
     let whole = engine.chat(&chat("Tides", json!({}))).await;

@@ -18,6 +18,7 @@ mod whole;
 use std::sync::Arc;
 
 use self::plan::Plan;
+use self::stream::Delivery;
 use super::error::ApiError;
 use super::faults::DrawnFaults;
 use super::record::Exchange;
@@ -54,8 +55,11 @@ async fn answer(
 ) -> Result<Reply, ApiError> {
     let ticket = shared.driver.submit(plan.take_works())?;
     if request.stream == Some(true) {
-        let options = request.stream_options.unwrap_or_default();
-        Ok(stream::reply(plan, ticket, options, exchange, &drawn))
+        let delivery = Delivery {
+            options: request.stream_options.unwrap_or_default(),
+            interval: shared.options.stream_interval,
+        };
+        Ok(stream::reply(plan, ticket, delivery, exchange, &drawn))
     } else {
         whole::reply(shared, plan, ticket, exchange, &drawn).await
     }

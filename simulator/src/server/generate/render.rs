@@ -1,4 +1,6 @@
-//! Writes a plan's answers: as events, one per token, or as one body.
+//! Writes a plan's answers: as events, one per token or per run of them, or as one body.
+
+use std::ops::Range;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -28,18 +30,28 @@ impl Plan {
         self.event([choice], usage)
     }
 
-    /// The event of one token of a choice.
-    pub fn token_event(&self, index: usize, position: usize, usage: Option<Usage>) -> Bytes {
+    /// Where the run of tokens ends that one event can hold, from `run.start` to at most `run.end`: text, or one token of
+    /// anything else.
+    pub fn event_end(&self, index: usize, run: Range<usize>) -> usize {
+        let emissions = &self.choices[index].answer.emissions[run.clone()];
+        let texts = emissions
+            .iter()
+            .take_while(|emission| matches!(emission, Emission::Text(_)));
+        run.start + texts.count().max(1)
+    }
+
+    /// The event of a run of a choice's tokens, which [`Self::event_end`] has bounded.
+    pub fn token_event(&self, index: usize, range: Range<usize>, usage: Option<Usage>) -> Bytes {
         let choice = &self.choices[index];
-        let is_last = position + 1 == choice.answer.emissions.len();
+        let is_first = range.start == 0;
+        let is_last = range.end == choice.answer.emissions.len();
         let finish_reason = is_last.then(|| self.finish_name(choice));
         let stop_reason = choice.answer.stop_reason.as_deref().filter(|_| is_last);
-        let range = position..position + 1;
         match self.style {
             Style::Chat => {
-                let logprobs = self.chat_logprobs(choice, range);
+                let logprobs = self.chat_logprobs(choice, range.clone());
                 let stop_reason = is_last.then_some(stop_reason);
-                let delta = delta(choice, position);
+                let delta = delta(choice, &range);
                 self.event(
                     [ChatChunkChoice {
                         index,
@@ -52,11 +64,11 @@ impl Plan {
                 )
             }
             Style::Completion => {
-                let shown = shown_text(choice, position);
+                let shown = shown_text(choice, &range);
                 let echoed = choice
                     .echo
                     .as_ref()
-                    .filter(|_| position == 0)
+                    .filter(|_| is_first)
                     .map(|echo| format!("{echo}{shown}"));
                 let text = echoed.as_deref().unwrap_or(shown);
                 let logprobs = self.completion_logprobs(choice, range);
@@ -178,11 +190,11 @@ pub(super) fn event(data: &[u8]) -> Bytes {
     Bytes::from([DATA, data, END_OF_EVENT].concat())
 }
 
-fn delta(choice: &Choice, position: usize) -> Delta<'_> {
+fn delta<'a>(choice: &'a Choice, tokens: &Range<usize>) -> Delta<'a> {
     let answer = &choice.answer;
-    match &answer.emissions[position] {
-        Emission::Text(range) => Delta {
-            content: Some(&answer.text[range.clone()]),
+    match &answer.emissions[tokens.start] {
+        Emission::Text(_) => Delta {
+            content: Some(shown_text(choice, tokens)),
             ..Delta::default()
         },
         Emission::ToolName { call } => {
@@ -223,10 +235,11 @@ fn delta(choice: &Choice, position: usize) -> Delta<'_> {
     }
 }
 
-fn shown_text(choice: &Choice, position: usize) -> &str {
-    match &choice.answer.emissions[position] {
-        Emission::Text(range) => &choice.answer.text[range.clone()],
-        Emission::ToolName { .. } | Emission::ToolArguments { .. } | Emission::End => "",
+fn shown_text<'a>(choice: &'a Choice, tokens: &Range<usize>) -> &'a str {
+    let answer = &choice.answer;
+    match (&answer.emissions[tokens.start], &answer.emissions[tokens.end - 1]) {
+        (Emission::Text(first), Emission::Text(last)) => &answer.text[first.start..last.end],
+        (Emission::Text(_) | Emission::ToolName { .. } | Emission::ToolArguments { .. } | Emission::End, _) => "",
     }
 }
 

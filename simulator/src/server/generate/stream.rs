@@ -1,7 +1,9 @@
-//! A streamed answer: one event per token, as the engine gives them out, and the faults that strike a stream.
+//! A streamed answer: one event per token, or per so many of them, as the engine gives them out, and the faults that
+//! strike a stream.
 
 use std::collections::VecDeque;
 use std::io;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,14 +21,18 @@ use crate::server::record::Exchange;
 use crate::server::reply::{Reply, ReplyBody, reply as make_reply};
 use crate::server::wire::StreamOptions;
 
+/// How a stream is given out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Delivery {
+    /// As the request says.
+    pub options: StreamOptions,
+    /// Tokens in one event, behind the first.
+    pub interval: NonZeroU32,
+}
+
 /// The reply, whose body is a stream of events.
-pub(super) fn reply(
-    plan: Plan,
-    ticket: Ticket,
-    options: StreamOptions,
-    exchange: &Exchange,
-    drawn: &DrawnFaults,
-) -> Reply {
+pub(super) fn reply(plan: Plan, ticket: Ticket, delivery: Delivery, exchange: &Exchange, drawn: &DrawnFaults) -> Reply {
+    let Delivery { options, interval } = delivery;
     let streamer = Streamer {
         phase: if plan.style == Style::Chat {
             Phase::Roles { next: 0 }
@@ -34,6 +40,7 @@ pub(super) fn reply(
             Phase::Tokens
         },
         positions: vec![0; plan.choices.len()],
+        interval: interval.get() as usize,
         plan,
         ticket,
         include_usage: options.include_usage == Some(true),
@@ -65,6 +72,8 @@ struct Streamer {
     phase: Phase,
     /// Tokens of each choice that are sent.
     positions: Vec<usize>,
+    /// Tokens that an event waits for, behind the first.
+    interval: usize,
     include_usage: bool,
     continuous_usage: bool,
     break_off: Option<(usize, Break)>,
@@ -198,13 +207,22 @@ impl Streamer {
         self.ticket.check()
     }
 
-    /// The next token that is out: of the choice that is furthest behind.
+    /// The next tokens that are out and due: of the choice that is furthest behind.
     fn next_token_event(&mut self) -> Option<Bytes> {
-        let out = (0..self.positions.len()).filter(|index| self.positions[*index] < self.ticket.emitted(*index));
-        let index = out.min_by_key(|index| self.positions[*index])?;
+        let due = (0..self.positions.len()).filter(|index| self.is_due(*index));
+        let index = due.min_by_key(|index| self.positions[*index])?;
         let position = self.positions[index];
-        self.positions[index] += 1;
-        Some(self.plan.token_event(index, position, self.usage_so_far()))
+        let out = self.ticket.emitted(index).min(position + self.interval);
+        let end = self.plan.event_end(index, position..out);
+        self.positions[index] = end;
+        Some(self.plan.token_event(index, position..end, self.usage_so_far()))
+    }
+
+    /// Whether a choice has enough tokens for an event: the first is sent at once, and what is left when all are out.
+    fn is_due(&self, index: usize) -> bool {
+        let (sent, out) = (self.positions[index], self.ticket.emitted(index));
+        let is_all = out == self.plan.choices[index].answer.emissions.len();
+        sent < out && (sent == 0 || is_all || out - sent >= self.interval)
     }
 
     fn is_complete(&self) -> bool {
