@@ -5,10 +5,12 @@ mod budgets;
 mod completion;
 mod generate;
 mod message;
+mod replay;
 mod report;
 mod upstream;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::budgets::{BudgetLoad, Limits};
 use crate::generate::Load;
+use crate::replay::Replay;
 
 /// A load generator and a fixed-answer upstream.
 #[derive(Debug, Parser)]
@@ -37,6 +40,8 @@ enum Command {
     /// Sends completions of one tenant that ask for more than its budget has, and prints one line of JSON about what
     /// was admitted.
     Budget(BudgetOptions),
+    /// Sends a schedule of requests at its times, and prints one line of JSON about how long first events took.
+    Replay(ReplayOptions),
 }
 
 #[derive(Args, Debug)]
@@ -83,12 +88,35 @@ struct BudgetOptions {
     ms: u64,
 }
 
+#[derive(Args, Debug)]
+struct ReplayOptions {
+    /// Routers, each as `IP:PORT`, which take turns.
+    #[arg(long, required = true)]
+    to: Vec<SocketAddr>,
+    /// Sent as a bearer token.
+    #[arg(long, default_value = "none")]
+    key: String,
+    /// The schedule, as `cargo xtask bench routing` writes it.
+    #[arg(long)]
+    schedule: PathBuf,
+    /// How many times as fast as in the schedule time passes.
+    #[arg(long, default_value_t = 1.0)]
+    speed: f64,
+    /// The longest wait for an answer, in milliseconds of this machine.
+    #[arg(long, default_value_t = 60_000)]
+    patience_ms: u64,
+    /// Takes `--to` as engines whose prefix caches hold so many tokens each, and chooses among them as the oracle does.
+    #[arg(long, value_name = "TOKENS")]
+    oracle: Option<u64>,
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Upstream { listen } => upstream::serve(listen).await,
         Command::Run(options) => run(options).await,
         Command::Budget(options) => run_budget(options).await,
+        Command::Replay(options) => run_replay(options).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -137,5 +165,25 @@ async fn run_budget(options: BudgetOptions) -> std::io::Result<()> {
         limits: Limits { burst, per_minute },
     };
     println!("{}", budgets::run(&load).await?.to_json());
+    Ok(())
+}
+
+async fn run_replay(options: ReplayOptions) -> std::io::Result<()> {
+    let ReplayOptions {
+        to,
+        key,
+        schedule,
+        speed,
+        patience_ms,
+        oracle,
+    } = options;
+    let replay = Replay {
+        to,
+        key,
+        speed,
+        patience: Duration::from_millis(patience_ms),
+        oracle_tokens: oracle,
+    };
+    println!("{}", replay::run(replay, &schedule).await?.to_json());
     Ok(())
 }

@@ -55,6 +55,28 @@ impl Reader {
         }))
     }
 
+    /// Reads until `mark` is there, and says when that was; none, and no more read than a head, when the next message is
+    /// something else than a response of status 200. [`Self::next`] gives the message whole then.
+    ///
+    /// # Errors
+    /// When the connection ends before.
+    pub async fn until(&mut self, connection: &mut TcpStream, mark: &[u8]) -> Result<Option<Instant>> {
+        self.buffer.drain(..self.consumed);
+        self.consumed = 0;
+        let Some(head) = self.head(connection).await? else {
+            return Err(ErrorKind::UnexpectedEof.into());
+        };
+        if !self.buffer.starts_with(SUCCESS) {
+            return Ok(None);
+        }
+        let mut searched = head;
+        while memmem::find(&self.buffer[searched..], mark).is_none() {
+            searched = head.max(self.buffer.len().saturating_sub(mark.len()));
+            self.more(connection).await?;
+        }
+        Ok(Some(Instant::now()))
+    }
+
     /// Reads until the head is whole, and returns where it ends.
     async fn head(&mut self, connection: &mut TcpStream) -> Result<Option<usize>> {
         loop {
@@ -96,6 +118,9 @@ impl Reader {
         }
     }
 }
+
+/// How a response that is a success begins.
+pub const SUCCESS: &[u8] = b"HTTP/1.1 200 ";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Framing {
@@ -183,6 +208,36 @@ mod tests {
             .collect();
         assert_eq!(bodies, ["", "abc", "1\r\nx\r\n0\r\n\r\n"]);
     }
+
+    #[tokio::test]
+    async fn a_mark_is_waited_for_in_a_success_only() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let mut client = TcpStream::connect(address).await.expect("it connects");
+        let (mut server, _) = listener.accept().await.expect("a client");
+        let half = "HTTP/1.1 200 OK\r\ncontent-length: 17\r\n\r\n: wait\n\ndata";
+        server.write_all(half.as_bytes()).await.expect("it sends");
+        let mut reader = Reader::default();
+        let rest = async {
+            tokio::time::sleep(PAUSE).await;
+            server.write_all(b": x\n\n").await.expect("it sends");
+        };
+        let seen = tokio::time::timeout(10 * PAUSE, reader.until(&mut client, b"data:"));
+        let begun = Instant::now();
+        let (seen, ()) = tokio::join!(seen, rest);
+        let seen = seen.expect("in time").expect("a message").expect("the mark");
+        assert!(seen - begun >= PAUSE, "half a mark is none");
+        let whole = reader.next(&mut client).await.expect("a message").expect("one");
+        assert_eq!(whole.body, b": wait\n\ndata: x\n\n");
+
+        let failure = "HTTP/1.1 503 Busy\r\ncontent-length: 5\r\n\r\ndata:";
+        server.write_all(failure.as_bytes()).await.expect("it sends");
+        assert_eq!(reader.until(&mut client, b"data:").await.expect("a message"), None);
+        let whole = reader.next(&mut client).await.expect("a message").expect("one");
+        assert_eq!(whole.body, b"data:");
+    }
+
+    const PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 
     #[tokio::test]
     async fn a_message_that_is_cut_is_an_error() {
