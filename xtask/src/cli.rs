@@ -1,7 +1,10 @@
 //! The command line.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 
+use crate::bench::{Contender, Workload};
 use crate::runtime::Runtime;
 use crate::test::Target;
 
@@ -106,7 +109,56 @@ pub enum BenchOf {
         #[arg(long, default_value_t = 60_000, value_parser = clap::value_parser!(u32).range(5_000..=600_000))]
         load_ms: u32,
     },
+    /// Routers before eight simulated engines: prefix hits, and times to first tokens.
+    Routing(RoutingOptions),
 }
+
+#[derive(Args, Debug)]
+pub struct RoutingOptions {
+    /// The first 300 requests of each workload only: for development.
+    #[arg(long)]
+    pub quick: bool,
+    /// Only these routers.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub only: Vec<Contender>,
+    /// Only these workloads.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub workload: Vec<Workload>,
+    /// At most so many requests of each workload.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(20..))]
+    pub requests: Option<u32>,
+    /// Mooncake's conversation trace; shared/traces/conversation_trace.jsonl beside the repository where that is. Without
+    /// it, the workloads that are read from it are left out.
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
+    /// The share of what the engines can carry, if they find all that is possible in their caches.
+    #[arg(long, default_value_t = 0.65, value_parser = positive)]
+    pub load: f64,
+    /// How many times as fast as real engines these are, instead of the workload's own.
+    #[arg(long, value_parser = positive)]
+    pub speed: Option<f64>,
+    /// A built `tidegate` to measure, instead of this workspace's.
+    #[arg(long, value_name = "FILE")]
+    pub gateway: Option<PathBuf>,
+}
+
+impl RoutingOptions {
+    /// How many requests of a workload are sent.
+    pub fn most_requests(&self) -> usize {
+        let asked = self.requests.map_or(usize::MAX, |requests| requests as usize);
+        if self.quick { asked.min(QUICK_REQUESTS) } else { asked }
+    }
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "it should be a number".to_owned())?;
+    let is_positive = number.is_finite() && number > 0.0;
+    is_positive
+        .then_some(number)
+        .ok_or_else(|| "it should be more than 0".to_owned())
+}
+
+const QUICK_REQUESTS: usize = 300;
 
 #[derive(Args, Debug)]
 pub struct FuzzOptions {

@@ -12,6 +12,7 @@ mod delay;
 mod measure;
 mod native;
 mod nginx;
+mod routing;
 mod table;
 mod tokens;
 mod usage;
@@ -28,6 +29,8 @@ use crate::runtime::Runtime;
 use crate::setup::{node_modules, tested_tables, wasm_toolchain};
 use crate::{spin, terminal, workspace};
 
+pub use routing::{Contender, Workload};
+
 use contenders::{Bare, Relays, Threads, bare, config, gateway};
 use measure::{Asked, Meter, Mode, Server};
 use table::{Row, Target};
@@ -38,6 +41,7 @@ pub fn run(options: &BenchOptions) -> Result<(), TaskError> {
         Some(BenchOf::Tokens { rounds }) => return tokens::run(rounds),
         Some(BenchOf::Cells { time_ms }) => return cells::run(time_ms),
         Some(BenchOf::Budgets { time_ms, load_ms }) => return budgets::run(time_ms, load_ms),
+        Some(BenchOf::Routing(ref routing)) => return routing::run(routing),
         None => {}
     }
     let bench = Bench::set_up(options)?;

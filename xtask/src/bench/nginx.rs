@@ -22,18 +22,16 @@ pub struct Nginx {
 impl Nginx {
     /// Starts it in front of the bench's upstream; it is installed when it is missing and that is possible.
     pub fn start(bench: &Bench) -> Result<Self, TaskError> {
-        let program = with_packages("nginx", "to compare the native gateway with", &["nginx-light"], || {
-            ["/usr/sbin/nginx", "/usr/bin/nginx", "/opt/homebrew/bin/nginx"]
-                .into_iter()
-                .find(|path| Path::new(path).exists())
-        })?;
+        let program = program()?;
         let [buffered, streaming] = [free_address()?, free_address()?];
         let folder = workspace::made(bench.folder.join("nginx"))?;
         let file = folder.join("nginx.conf");
-        let upstream = bench.upstream.url.trim_start_matches("http://");
-        workspace::write(&file, config(&folder, upstream, &buffered, &streaming))?;
-        let mut command = Command::new(program);
-        command.arg("-e").arg(folder.join("error.log")).arg("-c").arg(&file);
+        let servers = server(&buffered, "on") + &server(&streaming, "off");
+        workspace::write(
+            &file,
+            config(&folder, std::slice::from_ref(&bench.upstream.url), &servers),
+        )?;
+        let command = command(program, &folder, &file);
         let [buffered, streaming] = [buffered, streaming].map(|address| format!("http://{address}"));
         let server = bench.meter.server(&command);
         let process = Child::start_at("nginx", &server, &bench.folder, &buffered, || {
@@ -43,7 +41,45 @@ impl Nginx {
     }
 }
 
-fn config(folder: &Path, upstream: &str, buffered: &str, streaming: &str) -> String {
+/// One before several upstreams, round robin, that passes streams on as they come; its log goes to `folder`.
+///
+/// # Errors
+/// When it cannot be had or does not start.
+pub fn before(upstreams: &[String], folder: &Path) -> Result<Child, TaskError> {
+    let program = program()?;
+    let address = free_address()?;
+    let own = workspace::made(folder.join("nginx"))?;
+    let file = own.join("nginx.conf");
+    workspace::write(&file, config(&own, upstreams, &server(&address, "off")))?;
+    let url = format!("http://{address}");
+    Child::start_at("nginx", &command(program, &own, &file), folder, &url, || {
+        http::get(&url, "/health").is_ok()
+    })
+}
+
+fn program() -> Result<&'static str, TaskError> {
+    with_packages("nginx", "to compare the native gateway with", &["nginx-light"], || {
+        ["/usr/sbin/nginx", "/usr/bin/nginx", "/opt/homebrew/bin/nginx"]
+            .into_iter()
+            .find(|path| Path::new(path).exists())
+    })
+}
+
+fn command(program: &str, folder: &Path, file: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.arg("-e").arg(folder.join("error.log")).arg("-c").arg(file);
+    command
+}
+
+/// A server that passes all on.
+fn server(listen: &str, buffering: &str) -> String {
+    format!(
+        "server {{ listen {listen}; keepalive_requests 10000000; location / {{ proxy_pass http://engine; \
+         proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_buffering {buffering}; }} }}\n"
+    )
+}
+
+fn config(folder: &Path, upstreams: &[String], servers: &str) -> String {
     let folder = folder.display();
     // Started by root, its worker would run as a user who cannot write to the folder.
     let user = if Run::new("id").arg("-u").probe().is_some_and(|id| id.trim() == "0") {
@@ -51,18 +87,15 @@ fn config(folder: &Path, upstream: &str, buffered: &str, streaming: &str) -> Str
     } else {
         ""
     };
-    let server = |listen: &str, buffering: &str| {
-        format!(
-            "server {{ listen {listen}; keepalive_requests 10000000; location / {{ proxy_pass http://engine; \
-             proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_buffering {buffering}; }} }}\n"
-        )
-    };
+    let upstreams: String = upstreams
+        .iter()
+        .map(|url| format!("server {}; ", url.trim_start_matches("http://")))
+        .collect();
     format!(
         "{user}daemon off;\nworker_processes 1;\npid {folder}/nginx.pid;\nevents {{ worker_connections 1024; }}\nhttp {{\n\
          access_log off;\nclient_body_temp_path {folder}/body;\nproxy_temp_path {folder}/proxy;\nfastcgi_temp_path \
          {folder}/fastcgi;\nuwsgi_temp_path {folder}/uwsgi;\nscgi_temp_path {folder}/scgi;\nclient_body_buffer_size \
-         64k;\nupstream engine {{ server {upstream}; keepalive 64; keepalive_requests 10000000; }}\n{}{}}}\n",
-        server(buffered, "on"),
-        server(streaming, "off"),
+         64k;\nclient_max_body_size 64m;\nupstream engine {{ {upstreams}keepalive 64; keepalive_requests 10000000; \
+         }}\n{servers}}}\n"
     )
 }

@@ -51,6 +51,22 @@ impl Child {
         Ok(Self { daemon, url })
     }
 
+    /// Runs a `command` that is several servers, until it has printed so many of these lines. Gives all URLs too.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_several(
+        name: &str,
+        command: &Command,
+        folder: &Path,
+        count: usize,
+    ) -> Result<(Self, Vec<String>), TaskError> {
+        let mut daemon = Daemon::start(name, command, folder)?;
+        let urls = (0..count).map(|_| daemon.wait_ready()).collect::<Result<Vec<_>, _>>()?;
+        let url = urls.first().cloned().unwrap_or_default();
+        Ok((Self { daemon, url }, urls))
+    }
+
     /// Runs a `command` that says nothing, until it `answers` at `url`.
     ///
     /// # Errors
