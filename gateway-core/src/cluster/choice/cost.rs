@@ -63,7 +63,11 @@ pub(in crate::cluster) fn choose(placement: &Placement<'_>, candidates: &[Candid
     {
         return chosen(index, first.unwrap_or_else(|| candidates[index].warmth.basis.reason()));
     }
-    let near = (0..costs.len()).filter(|index| costs[*index].is_some_and(|cost| cost <= least + TIE));
+    let is_near = |index: &usize| {
+        let tie = prefill(TIE, candidates[*index].tokens_per_s);
+        costs[*index].is_some_and(|cost| cost <= least + tie)
+    };
+    let near = (0..costs.len()).filter(is_near);
     let order = |index: &usize| (candidates[*index].last_cold, Reverse(placement.weight(*index)));
     let Some(soonest) = near.min_by_key(order) else {
         return Err(PassedOver::default());
@@ -94,11 +98,7 @@ impl Placement<'_> {
         let queued = u64::try_from(candidate.queued.as_micros()).unwrap_or(u64::MAX);
         let running = u64::from(held.requests.min(self.max_running));
         let step = FULL_STEP * running / u64::from(self.max_running.max(1));
-        Some(
-            queued
-                .saturating_add(prefill(uncached, candidate.tokens_per_s))
-                .saturating_add(step),
-        )
+        Some(queued.saturating_add(prefill(uncached.saturating_add(step), candidate.tokens_per_s)))
     }
 
     fn weight(&self, index: usize) -> u64 {
@@ -129,9 +129,9 @@ impl Placement<'_> {
             let penalty = u64::try_from(self.warm_penalty.as_micros()).unwrap_or(u64::MAX);
             prefill(warm, candidate.tokens_per_s).saturating_mul(2).min(penalty)
         } else {
-            (prefill(self.tokens.0, candidate.tokens_per_s) / UNSEEN_SHARE).min(UNSEEN_MOST)
+            prefill((self.tokens.0 / UNSEEN_SHARE).min(UNSEEN_MOST), candidate.tokens_per_s)
         };
-        tolerated.max(UNNOTICED)
+        tolerated.max(prefill(UNNOTICED, candidate.tokens_per_s))
     }
 }
 
@@ -161,17 +161,18 @@ fn prefill(tokens: u64, tokens_per_s: u32) -> u64 {
     tokens.saturating_mul(1_000_000) / u64::from(tokens_per_s.max(1))
 }
 
-/// A step of a full batch, in microseconds: of a 70B model on four H100 it takes 37 ms with 32 requests and 52 with 64.
-/// Source: the measurements that come with Splitwise (Patel et al., 2024).
-const FULL_STEP: u64 = 50_000;
-/// Costs so close are alike, in microseconds: less than what is not known of a replica, a fraction of one step.
-const TIE: u64 = 10_000;
-/// Half of a full batch's step, in microseconds: nobody moves for that.
-const UNNOTICED: u64 = 25_000;
+/// A step of a full batch, as prompt tokens that are computed in that time, so that it fits engines and models of any speed:
+/// a 70B model on four H100 takes 52 ms for a step with 64 requests, and computes 9,600 prompt tokens a second. Source: the
+/// measurements that come with Splitwise (Patel et al., 2024).
+const FULL_STEP: u64 = 500;
+/// Costs so close are alike, in prompt tokens: less than what is not known of a replica, a fraction of one step.
+const TIE: u64 = 100;
+/// Half of a full batch's step, in prompt tokens: nobody moves for that.
+const UNNOTICED: u64 = 250;
 /// A replica that is only the first in the order may be slower by this part of the prompt's own prefill,
 const UNSEEN_SHARE: u64 = 4;
-/// and never by more than this, in microseconds: it has nothing of the prompt.
-const UNSEEN_MOST: u64 = 250_000;
+/// and never by more than this, in prompt tokens: it has nothing of the prompt.
+const UNSEEN_MOST: u64 = 2_500;
 
 #[cfg(test)]
 mod tests;

@@ -201,5 +201,9 @@ fn configuration(engines: &Engines, key: &Key, speed: f64) -> Result<String, Tas
         .replace("{kv cache}", &KV_CACHE_TOKENS.to_string())
         .replace("{prefill}", &format!("{:.0}", PREFILL_TOKENS_PER_S * speed))
         .replace("{running}", &MAX_RUNNING.to_string())
+        .replace("{warm penalty}", &format!("{:.0}", WARM_PENALTY_MS / speed))
         .replace("{digest}", &key.digest))
 }
+
+/// How much later than another a warm replica may answer, in engine time: what gateway.toml says where it says nothing.
+const WARM_PENALTY_MS: f64 = 2_000.0;
