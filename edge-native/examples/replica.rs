@@ -13,8 +13,8 @@ use tidegate_core::time::Timestamp;
 fn main() {
     for (name, shared) in [("unique prompts", 0), ("one system prompt", 10), ("conversations", 63)] {
         let mut bench = Bench::new();
-        (0..2_000).for_each(|_| drop(bench.step(shared)));
-        let mut took: Vec<_> = (0..ROUNDS).map(|_| bench.step(shared)).collect();
+        let took = (0..WARM_UP + ROUNDS).map(|_| bench.step(shared));
+        let mut took: Vec<_> = took.skip(WARM_UP).collect();
         took.sort_unstable();
         let [median, p99] = [50, 99].map(|percent| took[took.len() * percent / 100].as_nanos());
         println!("{name}: {median} ns median, {p99} ns p99");
@@ -113,4 +113,5 @@ const REPLICAS: u64 = 64;
 const BOUNDARIES: u64 = 64;
 /// Permits held at a time.
 const RUNNING: u64 = 1_000;
+const WARM_UP: usize = 2_000;
 const ROUNDS: usize = 20_000;

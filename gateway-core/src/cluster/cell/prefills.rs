@@ -83,7 +83,9 @@ impl PrefillQueue {
         let place = self.prefills.iter().position(|prefill| prefill.permit == permit)?;
         let removed = self.prefills.remove(place)?;
         self.tokens -= removed.tokens;
-        if place == 0 {
+        if self.prefills.is_empty() {
+            *self = Self::default();
+        } else if place == 0 {
             self.first_since = now;
         }
         Some(removed)
@@ -97,6 +99,10 @@ impl PrefillQueue {
         }
         let first = self.prefills.front().map(|prefill| prefill.permit);
         self.prefills.retain(|prefill| now < prefill.leaves());
+        if self.prefills.is_empty() {
+            *self = Self::default();
+            return;
+        }
         self.tokens = self.prefills.iter().map(|prefill| prefill.tokens).sum();
         self.sweep_at = self
             .prefills

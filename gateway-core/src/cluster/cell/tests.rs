@@ -3,9 +3,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::cluster::choice::{ChoiceReason, Obstacle, PassedOver};
 use crate::cluster::hot::HotDigest;
+use crate::cluster::message::Prefilled;
 use crate::cluster::permit::PermitId;
 use crate::cluster::policy::{PolicyRef, PrefillPolicy};
-use crate::cluster::prompt::PromptOutline;
+use crate::cluster::prompt::{Boundary, PromptOutline, WarmAt};
+use crate::ids::PrefixKey;
 
 const POLICY: BreakerPolicy = BreakerPolicy {
     failures: 1,
@@ -283,19 +285,67 @@ fn the_reason_of_a_choice_is_told() {
     assert_eq!(refusal.passed_over, full);
 }
 
+fn prefilled(permit: u64, replica: &str, seconds: u64) -> ClusterCommand {
+    ClusterCommand::Release(Releases {
+        releases: Vec::new(),
+        breaker: POLICY,
+        prefilled: vec![Prefilled {
+            permit: PermitId(permit),
+            replica: replica.into(),
+            took: seconds.is_multiple_of(2).then(|| Duration::from_secs(seconds)),
+        }],
+    })
+}
+
+/// Any prompt, of which anything is said.
+fn prompt() -> impl Strategy<Value = PromptOutline> {
+    let boundaries = prop::collection::vec((0_u64..40, 0_u64..9_000), 0..6);
+    (0_u64..9_000, boundaries, 0_u64..9_000, 0_u64..20_000).prop_map(|(tokens, boundaries, presumed, warm)| {
+        let boundary = |(key, tokens)| Boundary {
+            key: PrefixKey(key),
+            tokens: Tokens(tokens),
+        };
+        PromptOutline {
+            tokens: Tokens(tokens),
+            boundaries: boundaries.into_iter().map(boundary).collect(),
+            presumed: Tokens(presumed),
+            warm: vec![WarmAt {
+                replica: "http://a".into(),
+                tokens: Tokens(warm),
+            }],
+        }
+    })
+}
+
 proptest! {
+    /// What a prompt is said to have in memory is never believed beyond its length.
+    #[test]
+    fn nothing_is_warm_beyond_the_prompt(prompts in prop::collection::vec(prompt(), 1..40)) {
+        let mut cell = ClusterCell::default();
+        for (permit, prompt) in prompts.into_iter().enumerate() {
+            let tokens = prompt.tokens;
+            let permit = permit as u64;
+            let asked = ClusterCommand::Acquire(Acquire { prompt, ..acquire(permit) });
+            let ClusterReply::Granted(grant) = cell.apply(at(permit), asked) else { panic!("refused") };
+            prop_assert!(grant.expected.is_some_and(|expected| expected.warm <= tokens));
+            cell.apply(at(permit), release(permit, None, Outcome::Served));
+        }
+    }
+
     #[test]
     fn figures_are_always_the_sums_over_permits(
-        steps in prop::collection::vec((0_u8..4, 0_u64..12, 0_u64..20, 0_u8..3), 1..200),
+        steps in prop::collection::vec((0_u8..6, 0_u64..12, 0_u64..20, 0_u8..3, prompt()), 1..200),
     ) {
         let mut cell = ClusterCell::default();
         let mut now = 0;
-        for (kind, permit, wait, outcome) in steps {
+        for (kind, permit, wait, outcome, prompt) in steps {
             now += wait;
             let held = HeldPermit { permit: PermitId(permit), replica: "http://c".into(), capacity: Capacity::of_one(Tokens(7)) };
             let outcome = [Outcome::Served, Outcome::Failed, Outcome::Unknown][usize::from(outcome)];
             cell.apply(at(now), match kind {
-                0 | 1 => ClusterCommand::Acquire(acquire(permit)),
+                0 | 1 => ClusterCommand::Acquire(Acquire { prompt, ..acquire(permit) }),
+                3 => prefilled(permit, "http://a", wait),
+                4 => prefilled(permit, "http://b", wait),
                 2 => renew(held),
                 _ => release(permit, Some("http://a".into()), outcome),
             });
@@ -509,7 +559,20 @@ fn several_policies_are_known_during_a_rollout_and_the_oldest_is_forgotten() {
 #[test]
 fn the_layout_of_version_3_loses_nothing() {
     let mut cell = ClusterCell::default();
-    (1..=3).for_each(|permit| drop(granted(&mut cell, at(0), acquire(permit))));
+    let boundaries = [1, 2, 3].map(|key| Boundary {
+        key: PrefixKey(u64::MAX - key),
+        tokens: Tokens(key * 1_000),
+    });
+    for permit in 1..=3 {
+        let prompt = PromptOutline {
+            boundaries: boundaries.to_vec(),
+            ..PromptOutline::of_tokens(Tokens(6_000))
+        };
+        let asked = acquire(permit);
+        granted(&mut cell, at(0), Acquire { prompt, ..asked });
+    }
+    cell.apply(at(1), prefilled(1, "http://a", 2));
+    cell.apply(at(1), prefilled(1, "http://b", 2));
     cell.apply(at(1), release(3, None, Outcome::Failed));
     let written = serde_json::to_string(&ClusterCellV3::from(&cell)).unwrap();
     let read: ClusterCellV3 = serde_json::from_str(&written).unwrap();
