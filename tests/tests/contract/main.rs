@@ -18,6 +18,7 @@ mod ladder;
 mod metrics;
 mod pass_through;
 mod passing;
+mod prefixes;
 mod recordings;
 mod routing;
 mod sdk;
