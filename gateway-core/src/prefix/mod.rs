@@ -5,10 +5,12 @@ mod boundaries;
 mod chain;
 pub mod index;
 mod places;
+mod presumption;
 mod reading;
 mod session;
 mod source;
 
 pub use boundaries::Boundaries;
+pub use presumption::Presumptions;
 pub use reading::Reading;
 pub use session::session_affinity;

@@ -110,8 +110,10 @@ fn an_exception_is_found_by_a_gateway_that_never_saw_it() {
         let response = world.run(serving);
         let [before, now] = [&first, &response].map(|response| header(response, "x-tidegate-replica"));
         assert_eq!(before == now, has_index);
-        let expected = header(&response, "x-tidegate-cached-tokens");
-        assert!(expected.parse::<u64>().unwrap() > 1_500, "{expected}");
+        let expected: u64 = header(&response, "x-tidegate-cached-tokens").parse().unwrap();
+        // Half of it is expected where nothing is known, and no engine has reported how far that holds.
+        let range = if has_index { 1_500..2_000 } else { 750..1_000 };
+        assert!(range.contains(&expected), "{expected}");
     }
 }
 

@@ -74,8 +74,30 @@ impl ClusterCell {
             tokens: prompt_tokens(acquire),
             max_running: policy.capacity.requests,
             warm_penalty: policy.prefill.warm_penalty,
+            spread: self.spread(acquire, known, &candidates),
         };
         choose(&placement, &candidates)
+    }
+
+    /// How long the hot prefix is that the prompt is to bring to one replica more: all that have it run more than others, and
+    /// nothing further of the prompt is in any memory. More is more than the mean by a quarter and one request. Source:
+    /// consistent hashing with bounded loads (Mirrokni, Thorup and Zadimoghaddam, 2016).
+    fn spread(&self, acquire: &Acquire, known: &KnownPolicy, candidates: &[Candidate]) -> Option<Tokens> {
+        let boundaries = &acquire.prompt.boundaries;
+        let (tokens, warm) = self.shared.longest_hot(boundaries)?;
+        if candidates.iter().any(|candidate| candidate.warmth.tokens > tokens) {
+            return None;
+        }
+        let running = |candidate: &Candidate| match candidate.standing {
+            Standing::Free(held) => Some(u64::from(held.requests)),
+            Standing::Passed(_) => None,
+        };
+        let all = candidates.iter().filter_map(running);
+        let (sum, count) = all.fold((0, 0), |(sum, count), running| (sum + running, count + 1));
+        let is_warm = |index: &usize| known.sites.get(*index).is_some_and(|site| warm.contains(*site));
+        let of_warm = (0..candidates.len()).filter(is_warm);
+        let least = of_warm.filter_map(|index| running(&candidates[index])).min()?;
+        (least * count * 4 > sum * 5 + count * 4).then_some(tokens)
     }
 
     /// What each of the policy's replicas holds.
@@ -143,7 +165,8 @@ impl ClusterCell {
 
     /// The replica that who asks would choose alone, as [`stateless_choice`](crate::cluster::stateless_choice) does.
     fn stateless_choice(&self, acquire: &Acquire, known: &KnownPolicy, weights: &[u64]) -> Option<usize> {
-        let hot = self.shared.hot_sites(&acquire.prompt.boundaries).unwrap_or_default();
+        let hot = self.shared.longest_hot(&acquire.prompt.boundaries);
+        let hot = hot.map_or_else(SiteSet::default, |(_, warm)| warm);
         let is_warm = |index: &usize| known.sites.get(*index).is_some_and(|site| hot.contains(*site));
         first_weighed(weights, is_warm).or_else(|| first_weighed(weights, |_| true))
     }

@@ -65,16 +65,16 @@ impl SharedPrefixes {
         }
     }
 
-    /// Where the longest hot prefix of the prompt is in memory.
-    pub fn hot_sites(&self, boundaries: &[Boundary]) -> Option<SiteSet> {
+    /// The longest hot prefix of the prompt: how long it is, and where it is in memory.
+    pub fn longest_hot(&self, boundaries: &[Boundary]) -> Option<(Tokens, SiteSet)> {
         if self.hot == HotDigest::default() {
             return None;
         }
-        let hot = boundaries
-            .iter()
-            .rev()
-            .filter_map(|boundary| self.prefixes.get(&boundary.key));
-        hot.filter(|shared| shared.is_hot).map(|shared| shared.warm).next()
+        let mut longest_first = boundaries.iter().rev();
+        longest_first.find_map(|boundary| {
+            let shared = self.prefixes.get(&boundary.key).filter(|shared| shared.is_hot)?;
+            Some((boundary.tokens, shared.warm))
+        })
     }
 
     /// What tells the hot prefixes, and where they are warm, from others.
@@ -272,9 +272,9 @@ mod tests {
         send(&mut shared, 4, 480);
         assert_eq!(hot(&shared), [1]);
         assert_ne!(shared.hot_digest(), HotDigest::default());
-        let sites = shared.hot_sites(&prompt([1, 7])).expect("it is hot");
+        let (_, sites) = shared.longest_hot(&prompt([1, 7])).expect("it is hot");
         assert_eq!(sites.iter().collect::<Vec<_>>(), [0, 1]);
-        assert_eq!(shared.hot_sites(&prompt([7, 8])), None);
+        assert_eq!(shared.longest_hot(&prompt([7, 8])), None);
         send(&mut shared, 0, 4_000);
         assert_eq!((hot(&shared), shared.hot_digest()), (vec![], HotDigest::default()));
     }

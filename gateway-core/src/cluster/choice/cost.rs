@@ -34,6 +34,8 @@ pub(in crate::cluster) struct Placement<'a> {
     pub max_running: u32,
     /// How much later a warm replica may answer than another.
     pub warm_penalty: Duration,
+    /// So much of the prompt is worth having in memory at one more replica, and costs nothing therefore.
+    pub spread: Option<Tokens>,
 }
 
 /// The preferred replica, which is the one that has most of the prompt in memory and, where none has more than others,
@@ -56,7 +58,7 @@ pub(in crate::cluster) fn choose(placement: &Placement<'_>, candidates: &[Candid
             first_token_in: Duration::from_micros(costs[replica].unwrap_or_default()),
         })
     };
-    let preferred = placement.preferred(candidates);
+    let preferred = placement.preferred(candidates).filter(|_| placement.spread.is_none());
     if let Some((index, first)) = preferred
         && let Some(cost) = costs[index]
         && cost <= least + placement.tolerance(&candidates[index])
@@ -83,6 +85,7 @@ pub(in crate::cluster) fn choose(placement: &Placement<'_>, candidates: &[Candid
                 ChoiceReason::Cheaper(u32::try_from(saved / 1_000).unwrap_or(u32::MAX))
             }
         },
+        None if placement.spread.is_some() => ChoiceReason::Spread,
         None => ChoiceReason::NoAffinity,
     };
     chosen(soonest, reason)
@@ -94,7 +97,8 @@ impl Placement<'_> {
         let Standing::Free(held) = candidate.standing else {
             return None;
         };
-        let uncached = self.tokens.0.saturating_sub(candidate.warmth.tokens.0);
+        let warm = candidate.warmth.tokens.max(self.spread.unwrap_or_default());
+        let uncached = self.tokens.0.saturating_sub(warm.0);
         let queued = u64::try_from(candidate.queued.as_micros()).unwrap_or(u64::MAX);
         let running = u64::from(held.requests.min(self.max_running));
         let step = FULL_STEP * running / u64::from(self.max_running.max(1));
@@ -125,11 +129,16 @@ impl Placement<'_> {
     /// By how much a preferred replica may be slower, in microseconds.
     fn tolerance(&self, candidate: &Candidate) -> u64 {
         let warm = candidate.warmth.tokens.min(self.tokens).0;
-        let tolerated = if warm > 0 {
-            let penalty = u64::try_from(self.warm_penalty.as_micros()).unwrap_or(u64::MAX);
-            prefill(warm, candidate.tokens_per_s).saturating_mul(2).min(penalty)
-        } else {
-            prefill((self.tokens.0 / UNSEEN_SHARE).min(UNSEEN_MOST), candidate.tokens_per_s)
+        let tolerated = match candidate.warmth.basis {
+            Basis::Known | Basis::Presumed if warm > 0 => {
+                let penalty = u64::try_from(self.warm_penalty.as_micros()).unwrap_or(u64::MAX);
+                prefill(warm, candidate.tokens_per_s).saturating_mul(2).min(penalty)
+            }
+            // What others have as well speaks for none of them.
+            Basis::Known | Basis::Presumed | Basis::Shared | Basis::Nothing => {
+                let unseen = (self.tokens.0 - warm) / UNSEEN_SHARE;
+                prefill(unseen.min(UNSEEN_MOST), candidate.tokens_per_s)
+            }
         };
         tolerated.max(prefill(UNNOTICED, candidate.tokens_per_s))
     }

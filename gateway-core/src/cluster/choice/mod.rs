@@ -108,6 +108,8 @@ pub enum ChoiceReason {
     First,
     /// It answers soonest, by so many milliseconds before the one that has most of the prompt or is first in the order.
     Cheaper(u32),
+    /// It answers soonest, and has to compute a prefix that so many share that it should be in memory at one replica more.
+    Spread,
     /// The one that it would be has this against it, and this is the next.
     Next(Obstacle),
     /// It answers soonest, and the request has no prefix to keep warm.
@@ -123,6 +125,7 @@ impl ChoiceReason {
             Self::Presumed => "presumed",
             Self::First => "first",
             Self::Cheaper(_) => "cheaper",
+            Self::Spread => "spread",
             Self::Next(Obstacle::Full) => "next_full",
             Self::Next(Obstacle::Open) => "next_open",
             Self::Next(Obstacle::Tried) => "next_tried",

@@ -119,8 +119,10 @@ async fn admit<P: Platform>(
         .prospect(&order.exchange, &cluster, &hot, target.count.prompt);
     let prospect = prospect.await;
     let permit = Permit::acquire(client, wanted(order, target, &prospect), tried).await?;
-    let (replica, expected) = (permit.replica_index(), permit.expected_warm());
-    order.identity.on_dispatched(&cluster, replica, &prospect, expected);
+    let found = (permit.choice(), permit.expected_warm());
+    order
+        .identity
+        .on_dispatched(&cluster, &prospect, permit.replica_index(), found);
     let limit = match order.request.asked_as {
         AskedAs::Stream if permit.is_probe() => limit.min(PROBE_BEGINS_WITHIN + prefill(target)),
         AskedAs::Stream | AskedAs::Whole(_) => limit,

@@ -174,6 +174,11 @@ impl<P: Platform> Permit<P> {
         self.replica
     }
 
+    /// Why there; `None` where the cell does not tell.
+    pub fn choice(&self) -> Option<ChoiceReason> {
+        self.choice
+    }
+
     /// What of the prompt should be in the replica's memory; `None` where the cell does not tell.
     pub fn expected_warm(&self) -> Option<Tokens> {
         self.expected.map(|expected| expected.warm)

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use bytes::Bytes;
 
 use super::{
-    ActiveConfig, Blamed, Estimates, LeaseCaches, PermitCaches, PrefixIndex, SharedRoundTrips, SharedSilentCells,
-    Shutdown, StoreHealth,
+    ActiveConfig, Blamed, Estimates, LeaseCaches, PermitCaches, PrefixIndex, SharedPresumptions, SharedRoundTrips,
+    SharedSilentCells, Shutdown, StoreHealth,
 };
 use crate::budget::LeaseAccount;
 use crate::cluster::Capacity;
@@ -30,6 +30,7 @@ pub struct Gateway {
     pub(in crate::pipeline) permits: PermitCaches,
     pub(in crate::pipeline) blamed: Blamed,
     pub(in crate::pipeline) prefix_index: PrefixIndex,
+    pub(in crate::pipeline) presumptions: SharedPresumptions,
     pub(in crate::pipeline) bodies: Arc<BodyMemory>,
     pub(in crate::pipeline) silent_cells: SharedSilentCells,
     pub(in crate::pipeline) round_trips: SharedRoundTrips,
@@ -76,6 +77,7 @@ impl Gateway {
             permits: PermitCaches::default(),
             blamed: Blamed::default(),
             prefix_index: PrefixIndex::default(),
+            presumptions: SharedPresumptions::default(),
             bodies: Arc::default(),
             silent_cells: SharedSilentCells::default(),
             round_trips: SharedRoundTrips::default(),

@@ -5,18 +5,20 @@ use std::cell::RefCell;
 
 use super::lookup::Lookup;
 use super::record::write;
-use crate::cluster::{HotSet, PromptOutline, WarmAt, stateless_choice};
+use crate::cluster::{ChoiceReason, HotSet, PromptOutline, WarmAt, stateless_choice};
 use crate::config::{Cluster, Model};
-use crate::ids::{ClusterName, PrefixKey, ReplicaName, Tokens};
+use crate::ids::{ClusterName, ModelName, PrefixKey, ReplicaName, Tokens};
 use crate::observe::{Event, Prefixing};
 use crate::pipeline::context::Exchange;
 use crate::platform::Platform;
-use crate::prefix::Boundaries;
 use crate::prefix::index::{Place, ReplicaId, Row, RowKey, Served, updated};
+use crate::prefix::{Boundaries, Presumptions};
 
 /// By what a request may be known where others like it were served.
 #[derive(Debug)]
 pub(in crate::pipeline) struct Identity {
+    /// The model that it asks for.
+    model: ModelName,
     /// The session, where the client names one.
     session: Option<PrefixKey>,
     boundaries: Boundaries,
@@ -49,6 +51,8 @@ pub(in crate::pipeline) struct Visit {
     /// How much was, once the engine has told.
     pub cached: Option<Tokens>,
     is_first_choice: bool,
+    /// Whether nothing but its key spoke for the replica.
+    is_presumed: bool,
 }
 
 impl Identity {
@@ -75,6 +79,7 @@ impl Identity {
             .filter(|_| has_row)
             .map(|affinity| Lookup::begin(exchange, row_key(affinity), pays));
         Self {
+            model: model.name.clone(),
             session,
             boundaries,
             lookup,
@@ -97,10 +102,14 @@ impl Identity {
             Some(lookup) => lookup.row(exchange).await,
             None => None,
         };
+        let presumed = self.boundaries.presumed(tokens);
         let outline = PromptOutline {
             tokens,
             boundaries: self.boundaries.outline(tokens),
-            presumed: self.boundaries.presumed(tokens),
+            presumed: exchange
+                .gateway
+                .presumptions
+                .with(|known| known.expected(&self.model, presumed)),
             warm: row.map_or(Vec::new(), |row| self.warm(exchange, cluster, &row, tokens)),
         };
         let hot = hot.longest(&outline.boundaries).map(|(hot, _)| hot);
@@ -127,10 +136,18 @@ impl Identity {
         cluster.policy.replicas.iter().filter_map(at).collect()
     }
 
-    /// The request goes to that replica of the cluster, which should have so much of its prompt, where that is told.
-    pub fn on_dispatched(&self, cluster: &Cluster, replica: usize, prospect: &Prospect, expected: Option<Tokens>) {
+    /// The request goes to that replica of the cluster for that reason, and should find so much of its prompt there, where
+    /// those are told.
+    pub fn on_dispatched(
+        &self,
+        cluster: &Cluster,
+        prospect: &Prospect,
+        replica: usize,
+        (choice, expected): (Option<ChoiceReason>, Option<Tokens>),
+    ) {
         let name = &cluster.replicas[replica].name;
         let is_first_choice = prospect.first_choice.is_none_or(|first| first == replica);
+        let is_known = choice == Some(ChoiceReason::Warm) || !prospect.outline.warm.is_empty();
         *self.visit.borrow_mut() = Some(Visit {
             cluster: cluster.name.clone(),
             replica: name.clone(),
@@ -139,6 +156,7 @@ impl Identity {
             expected: expected.unwrap_or_default(),
             cached: None,
             is_first_choice,
+            is_presumed: is_first_choice && !is_known,
         });
     }
 
@@ -155,6 +173,11 @@ impl Identity {
         };
         visit.cached = cached;
         if let Some(cached) = cached {
+            if visit.is_presumed {
+                let presumed = self.boundaries.presumed(visit.prompt);
+                let learn = |known: &mut Presumptions| known.on_found(&self.model, presumed, cached);
+                exchange.gateway.presumptions.with(learn);
+            }
             exchange.tell(&Event::Prefix(Prefixing::Found {
                 cluster: &visit.cluster,
                 replica: &visit.replica,

@@ -56,13 +56,28 @@ fn placement(weights: Option<&[u64]>, tokens: u64) -> Placement<'_> {
         tokens: Tokens(tokens),
         max_running: 100,
         warm_penalty: Duration::from_secs(2),
+        spread: None,
     }
+}
+
+#[test]
+fn what_many_share_goes_to_one_more_replica_where_that_is_wanted() {
+    let candidates = [warm(4_000, Basis::Shared, 20), warm(4_000, Basis::Shared, 30), idle()];
+    let mut placement = placement(Some(&WEIGHTS), 4_100);
+    let stays = choose(&placement, &candidates).unwrap();
+    assert_eq!((stays.replica, stays.reason), (0, ChoiceReason::Shared));
+    placement.spread = Some(Tokens(4_000));
+    let goes = choose(&placement, &candidates).unwrap();
+    assert_eq!(
+        (goes.replica, goes.reason, goes.warm),
+        (2, ChoiceReason::Spread, Tokens(0))
+    );
 }
 
 type Case = (&'static str, u64, [Candidate; 3], (usize, ChoiceReason));
 
 /// Which of three replicas, of which the first is also first in the order, for a prompt of that many tokens, and why.
-const CASES: [Case; 21] = [
+const CASES: [Case; 22] = [
     (
         "nothing is known",
         1_000,
@@ -116,6 +131,12 @@ const CASES: [Case; 21] = [
         20_000,
         [idle(), warm(19_000, Basis::Known, 3_910), idle()],
         (0, ChoiceReason::Cheaper(2_010)),
+    ),
+    (
+        "what two have speaks for neither",
+        4_100,
+        [idle(), warm(4_000, Basis::Shared, 40), warm(4_000, Basis::Shared, 0)],
+        (2, ChoiceReason::Cheaper(40)),
     ),
     (
         "twice the prefill",
