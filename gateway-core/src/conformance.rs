@@ -355,7 +355,16 @@ async fn release<P: Platform>(platform: &P, cell: &CellAddress, permit: PermitId
         open: Duration::from_secs(1),
     };
     let releases = vec![Release::of_all(permit, None, Outcome::Served)];
-    call(platform, cell, Releases { releases, breaker }).await
+    call(
+        platform,
+        cell,
+        Releases {
+            releases,
+            prefilled: Vec::new(),
+            breaker,
+        },
+    )
+    .await
 }
 
 async fn status<P: Platform>(platform: &P, cell: &CellAddress) -> Result<Vec<ReplicaStatus>, String> {

@@ -56,9 +56,15 @@ impl Estimate<'_> {
         self.round_trip + self.wait + self.prefill
     }
 
-    /// The expected time to first token, and what the price counts for.
+    /// The expected time to first token, and what the price counts for. A short wait is no reason to leave a cluster, where
+    /// conversations have their prefixes.
     fn cost(&self) -> Duration {
-        self.ttft().saturating_add(self.price)
+        let unnoticed = if self.wait < UNNOTICED {
+            self.wait
+        } else {
+            Duration::ZERO
+        };
+        (self.ttft() - unnoticed).saturating_add(self.price)
     }
 }
 
@@ -106,6 +112,8 @@ fn utilisation(load: ClusterLoad) -> f64 {
         .min(1.0)
 }
 
+/// Less than this nobody waits for, and less is not known: about a step of decoding.
+const UNNOTICED: Duration = Duration::from_millis(25);
 /// Past this the formula goes to infinity and says nothing any more.
 const MOST_UTILISATION: f64 = 0.98;
 
@@ -160,6 +168,16 @@ mod tests {
         let candidates = [candidate(NEAR, Some((9, 10))), candidate(FAR, Some((0, 10)))];
         assert_eq!(order(8_000, &candidates), [1, 0]);
         assert_eq!(order(10, &candidates), [0, 1]);
+    }
+
+    #[test]
+    fn a_little_load_moves_nobody() {
+        for running in 0..7 {
+            let candidates = [candidate(NEAR, Some((running, 10))), candidate(NEAR, Some((0, 10)))];
+            assert_eq!(order(1_717, &candidates), [0, 1], "{running}");
+        }
+        let candidates = [candidate(NEAR, Some((9, 10))), candidate(NEAR, Some((0, 10)))];
+        assert_eq!(order(1_717, &candidates), [1, 0]);
     }
 
     #[test]

@@ -132,7 +132,10 @@ fn a_committed_stream_is_labelled_in_a_comment() {
     let label = stream.comments.iter().find(|comment| comment.starts_with("tidegate "));
     let served_by = "tidegate cache=bypass cluster=small model=tide-small tier=1 prompt_tokens=";
     let tokens = label.and_then(|label| label.strip_prefix(served_by));
-    assert!(tokens.is_some_and(|tokens| tokens.ends_with(";estimated")), "{label:?}");
+    assert!(
+        tokens.is_some_and(|tokens| tokens.contains(";estimated replica=") && tokens.ends_with(" cached_tokens=0")),
+        "{label:?}"
+    );
     assert!(stream.done && !stream.text().is_empty(), "{stream:?}");
 }
 

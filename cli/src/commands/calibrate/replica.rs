@@ -75,9 +75,11 @@ impl Replica {
     /// # Errors
     /// When it lists none.
     pub async fn model(&self) -> Result<(String, Option<u64>), Failure> {
-        let answer = self.send(Method::GET, "/v1/models", None).await?;
-        let status = answer.status();
-        let text = text(answer).await?;
+        let listed = async {
+            let answer = self.send(Method::GET, "/v1/models", None).await?;
+            Ok::<_, Failure>((answer.status(), text(answer).await?))
+        };
+        let (status, text) = timeout(PAGE_WITHIN, listed).await.map_err(|_| self.silent())??;
         let list: Value = serde_json::from_str(&text).unwrap_or_default();
         let first = &list["data"][0];
         let context = first["max_model_len"].as_u64().or(first["meta"]["n_ctx"].as_u64());
@@ -97,6 +99,15 @@ impl Replica {
     /// # Errors
     /// When the replica refuses, or its answer breaks off.
     pub async fn generate(&self, model: &str, prompt: &str, tokens: u32) -> Result<Timing, Failure> {
+        let answered = timeout(ANSWER_WITHIN, self.answer(model, prompt, tokens)).await;
+        answered.map_err(|_| self.silent())?
+    }
+
+    fn silent(&self) -> Failure {
+        Failure::failed(format!("{} does not answer in time", self.url))
+    }
+
+    async fn answer(&self, model: &str, prompt: &str, tokens: u32) -> Result<Timing, Failure> {
         let body = json!({
             "model": model, "prompt": prompt, "max_tokens": tokens, "ignore_eos": true, "temperature": 0,
             "stream": true, "stream_options": {"include_usage": true},
@@ -118,6 +129,9 @@ impl Replica {
         let mut body = answer.into_body();
         while let Some(piece) = body.next().await {
             unread.extend_from_slice(&piece.map_err(Failure::failed)?);
+            if unread.len() > MOST_BYTES {
+                return Err(Failure::failed(format!("{} sends a line without end", self.url)));
+            }
             while let Some(end) = unread.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = unread.drain(..=end).collect();
                 events += u64::from(timing.on_line(&line, begun.elapsed())?);
@@ -162,7 +176,7 @@ impl Timing {
         if !event["error"].is_null() {
             return Err(Failure::failed(format!(
                 "an error within the answer: {}",
-                event["error"]
+                short(&event["error"].to_string())
             )));
         }
         let usage = &event["usage"];
@@ -194,10 +208,16 @@ async fn text(answer: Response<UpstreamBody>) -> Result<String, Failure> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// What a server says, as far as it may stand in a message.
 fn short(text: &str) -> String {
-    text.chars().take(300).collect()
+    text.chars()
+        .filter(|character| !character.is_control())
+        .take(300)
+        .collect()
 }
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const PAGE_WITHIN: Duration = Duration::from_secs(5);
+/// For the longest prompt at a slow replica.
+const ANSWER_WITHIN: Duration = Duration::from_secs(120);
 const MOST_BYTES: usize = 4 << 20;

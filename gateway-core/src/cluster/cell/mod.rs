@@ -194,6 +194,17 @@ impl ClusterCell {
                 }
                 breaker.on_outcome(now, permit, release.outcome, policy);
             });
+            if release.outcome == Outcome::Failed && !self.replicas.passes(now, replica) {
+                self.forget_warm(replica);
+            }
+        }
+    }
+
+    /// A replica keeps failing: it comes back with nothing in memory, most likely.
+    fn forget_warm(&mut self, replica: &ReplicaName) {
+        if let Some(site) = self.sites.find(replica) {
+            self.recent.move_sites(|known| (known != site).then_some(known));
+            self.shared.forget_site(site);
         }
     }
 

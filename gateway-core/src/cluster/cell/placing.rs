@@ -9,7 +9,8 @@ use super::ClusterCell;
 use super::policies::KnownPolicy;
 use super::site_set::SiteSet;
 use crate::cluster::choice::{
-    Basis, Candidate, Choice, Obstacle, PassedOver, Placement, Standing, Warmth, choose, first_weighed, weights,
+    Basis, Candidate, Choice, ChoiceReason, Obstacle, PassedOver, Placement, Standing, Warmth, choose, first_weighed,
+    weights,
 };
 use crate::cluster::hot::{HotPrefix, HotSet};
 use crate::cluster::message::Acquire;
@@ -177,7 +178,18 @@ impl ClusterCell {
             return;
         };
         let (prompt, policy) = (&acquire.prompt, &known.policy);
-        let uncached = prompt.tokens.0.saturating_sub(choice.warm.0);
+        // What is only presumed to be there has to be computed, as far as others are to know.
+        let warm = match choice.reason {
+            ChoiceReason::Presumed => 0,
+            ChoiceReason::Warm
+            | ChoiceReason::Shared
+            | ChoiceReason::First
+            | ChoiceReason::Cheaper(_)
+            | ChoiceReason::Spread
+            | ChoiceReason::Next(_)
+            | ChoiceReason::NoAffinity => choice.warm.0,
+        };
+        let uncached = prompt.tokens.0.saturating_sub(warm);
         let is_cold = choice.warm.0 < uncached;
         let configured = policy.prefill.tokens_per_s;
         self.sites

@@ -36,6 +36,11 @@ pub(super) struct Prefill {
 }
 
 impl Prefill {
+    /// Whether nothing was queued before it.
+    pub fn was_alone(&self) -> bool {
+        self.work == self.tokens
+    }
+
     /// Whether its holder says when it is done.
     fn is_told(&self) -> bool {
         self.tokens >= TELLS_FROM.0

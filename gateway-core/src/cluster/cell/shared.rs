@@ -195,6 +195,14 @@ impl SharedPrefixes {
         }
     }
 
+    /// Nothing is in memory at that site any more.
+    pub fn forget_site(&mut self, site: usize) {
+        for shared in self.prefixes.values_mut() {
+            shared.warm = shared.warm.without(SiteSet::from_iter([site]));
+        }
+        self.hot = self.digest();
+    }
+
     /// Sites stand elsewhere now, or are gone; `names` tells theirs from others.
     pub fn move_sites(&mut self, names: u64, moved: impl Fn(usize) -> Option<usize>) {
         for shared in self.prefixes.values_mut() {

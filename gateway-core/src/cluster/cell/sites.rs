@@ -30,7 +30,7 @@ pub(super) struct Site {
     #[serde(default, skip_serializing_if = "SpeedSamples::is_empty")]
     speed: SpeedSamples,
     /// The number of the last cold prompt that was placed here.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub last_cold: u64,
 }
 
@@ -99,7 +99,9 @@ impl Sites {
         let site = self.find(&prefilled.replica).and_then(|site| self.sites.get_mut(site));
         let Some(site) = site else { return };
         let removed = site.queue.remove(now, prefilled.permit);
-        if let (Some(prefill), Some(took)) = (removed, prefilled.took) {
+        // Engines compute several prompts in one step, and answer them together: of those the time of each is unknown.
+        let alone = removed.filter(Prefill::was_alone);
+        if let (Some(prefill), Some(took)) = (alone, prefilled.took) {
             site.speed.on_prefilled(prefill.work, took);
         }
     }
@@ -169,9 +171,8 @@ pub(super) fn duration(tokens: u64, tokens_per_s: u32) -> Duration {
     Duration::from_micros(tokens.saturating_mul(1_000_000) / u64::from(tokens_per_s.max(1)))
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Permits are kept at a replica only while no more prompt tokens are queued there, a quarter of a second of a 70B model on

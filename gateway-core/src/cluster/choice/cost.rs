@@ -112,7 +112,11 @@ impl Placement<'_> {
     /// The replica that has most of the prompt, or is the first in the affinity's order, among those that are not out;
     /// with the reason to tell where that is so only because another one is out. `None` where nothing speaks for any.
     fn preferred(&self, candidates: &[Candidate]) -> Option<(usize, Option<ChoiceReason>)> {
-        let order = |index: &usize| (candidates[*index].warmth.tokens, self.weight(*index));
+        let order = |index: &usize| {
+            let Warmth { tokens, basis } = candidates[*index].warmth;
+            // One that others have sent a prompt to may have failed at it.
+            (tokens, basis == Basis::Known, self.weight(*index))
+        };
         let first = (0..candidates.len()).max_by_key(order)?;
         let is_any = self.weights.is_some() || candidates[first].warmth.tokens > Tokens(0);
         if !is_any {

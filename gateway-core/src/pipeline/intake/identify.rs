@@ -23,7 +23,8 @@ pub(in crate::pipeline) async fn identify<P: Platform>(
     decoded: Decoded,
     wishes: Wishes<'_>,
 ) -> Identified {
-    let Decoded { model, request, .. } = &decoded;
+    let Decoded { model, request, caller } = &decoded;
+    let tenant = &caller.tenant.name;
     let salt = request.cache_salt.as_str();
     let session = request.session.as_deref().map(str::as_bytes).or(wishes.session);
     let session = session.filter(|session| !session.is_empty());
@@ -34,7 +35,7 @@ pub(in crate::pipeline) async fn identify<P: Platform>(
         .await;
     let boundaries = reading.into_boundaries();
     let row_key = |affinity| RowKey::of(&request.cache_salt, &model.name, affinity);
-    let identity = Identity::new(exchange, model, session, boundaries, row_key);
+    let identity = Identity::new(exchange, (tenant, model), session, boundaries, row_key);
     Identified { decoded, identity }
 }
 

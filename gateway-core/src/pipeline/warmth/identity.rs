@@ -7,7 +7,7 @@ use super::lookup::Lookup;
 use super::record::write;
 use crate::cluster::{ChoiceReason, HotSet, PromptOutline, WarmAt, stateless_choice};
 use crate::config::{Cluster, Model};
-use crate::ids::{ClusterName, ModelName, PrefixKey, ReplicaName, Tokens};
+use crate::ids::{ClusterName, ModelName, PrefixKey, ReplicaName, TenantName, Tokens};
 use crate::observe::{Event, Prefixing};
 use crate::pipeline::context::Exchange;
 use crate::platform::Platform;
@@ -17,6 +17,7 @@ use crate::prefix::{Boundaries, Presumptions};
 /// By what a request may be known where others like it were served.
 #[derive(Debug)]
 pub(in crate::pipeline) struct Identity {
+    tenant: TenantName,
     /// The model that it asks for.
     model: ModelName,
     /// The session, where the client names one.
@@ -51,15 +52,15 @@ pub(in crate::pipeline) struct Visit {
     /// How much was, once the engine has told.
     pub cached: Option<Tokens>,
     is_first_choice: bool,
-    /// Whether nothing but its key spoke for the replica.
-    is_presumed: bool,
+    /// Whether it was known where the conversation was before.
+    is_known: bool,
 }
 
 impl Identity {
-    /// Of a request for that model. Its row is looked up, and read if it should be.
+    /// Of a tenant's request for that model. Its row is looked up, and read if it should be.
     pub fn new<P: Platform>(
         exchange: &Exchange<P>,
-        model: &Model,
+        (tenant, model): (&TenantName, &Model),
         session: Option<PrefixKey>,
         boundaries: Boundaries,
         row_key: impl FnOnce(PrefixKey) -> RowKey,
@@ -79,6 +80,7 @@ impl Identity {
             .filter(|_| has_row)
             .map(|affinity| Lookup::begin(exchange, row_key(affinity), pays));
         Self {
+            tenant: tenant.clone(),
             model: model.name.clone(),
             session,
             boundaries,
@@ -109,7 +111,7 @@ impl Identity {
             presumed: exchange
                 .gateway
                 .presumptions
-                .with(|known| known.expected(&self.model, presumed)),
+                .with(|known| known.expected(&self.tenant, &self.model, presumed)),
             warm: row.map_or(Vec::new(), |row| self.warm(exchange, cluster, &row, tokens)),
         };
         let hot = hot.longest(&outline.boundaries).map(|(hot, _)| hot);
@@ -156,7 +158,7 @@ impl Identity {
             expected: expected.unwrap_or_default(),
             cached: None,
             is_first_choice,
-            is_presumed: is_first_choice && !is_known,
+            is_known,
         });
     }
 
@@ -171,11 +173,14 @@ impl Identity {
         let Some(visit) = &mut *self.visit.borrow_mut() else {
             return;
         };
+        // No engine has more in memory than there is, whatever it says.
+        let cached = cached.map(|cached| cached.min(prompt));
         visit.cached = cached;
         if let Some(cached) = cached {
-            if visit.is_presumed {
+            // Nothing but its key spoke for the replica.
+            if visit.is_first_choice && !visit.is_known {
                 let presumed = self.boundaries.presumed(visit.prompt);
-                let learn = |known: &mut Presumptions| known.on_found(&self.model, presumed, cached);
+                let learn = |known: &mut Presumptions| known.on_found((&self.tenant, &self.model), presumed, cached);
                 exchange.gateway.presumptions.with(learn);
             }
             exchange.tell(&Event::Prefix(Prefixing::Found {
@@ -202,6 +207,7 @@ impl Identity {
             place: Place::new(visit.id, &self.boundaries.outline(visit.prompt), wall),
             boundaries: &boundaries,
             is_first_choice: visit.is_first_choice,
+            is_return: visit.is_known || self.session.is_some(),
             is_missed: visit.cached.is_some_and(is_missed),
         };
         if let Some(row) = updated(known.as_deref(), served, wall, settings.ttl) {

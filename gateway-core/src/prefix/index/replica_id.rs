@@ -8,7 +8,8 @@ use siphasher::sip::SipHasher13;
 
 use crate::ids::{ClusterName, ReplicaName};
 
-/// A replica of some cluster, by a hash of both names: the same everywhere, and it does not tell the replica's URL.
+/// A replica of some cluster, by a hash of both names: the same everywhere. It does not tell the replica's URL,
+/// and does not hide it from those who guess.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ReplicaId(u32);

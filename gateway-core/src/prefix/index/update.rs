@@ -16,12 +16,15 @@ pub struct Served<'a> {
     pub boundaries: &'a [Boundary],
     /// Whether that is where its key alone leads.
     pub is_first_choice: bool,
+    /// Whether the conversation has come back, or its client names it, so that more of it is to be expected.
+    pub is_return: bool,
     /// Whether its engine had much less of it than was expected.
     pub is_missed: bool,
 }
 
 /// The row to write, where `known` does not say what it should. Only exceptions have one: a prompt that was served where
-/// its key leads needs none, unless there is one that leads elsewhere.
+/// its key leads needs none, unless there is one that leads elsewhere; and most prompts never come back, while the cluster's
+/// cell remembers the latest of them.
 pub fn updated(known: Option<&Row>, served: Served<'_>, wall: Timestamp, ttl: Duration) -> Option<Row> {
     let live: Vec<&Place> = known.into_iter().flat_map(|row| row.live(wall, ttl)).collect();
     let latest = live.first().filter(|latest| latest.replica == served.place.replica);
@@ -33,7 +36,7 @@ pub fn updated(known: Option<&Row>, served: Served<'_>, wall: Timestamp, ttl: Du
             let is_deep = latest.shared(served.boundaries).0 >= prompt.0 / DEEP_SHARE;
             !served.is_missed && is_deep && latest.age(wall) < ttl / 4 * 3
         }
-        None => served.is_first_choice && live.is_empty(),
+        None => live.is_empty() && (served.is_first_choice || !served.is_return),
     };
     if is_said {
         return None;
@@ -63,26 +66,41 @@ mod tests {
     }
 
     /// What is written after a prompt with those boundaries was served by a replica at that second.
-    fn after(known: Option<&Row>, replica: u64, keys: &[u64], secs: u64, flags: (bool, bool)) -> Option<Row> {
+    fn after(
+        known: Option<&Row>,
+        replica: u64,
+        keys: &[u64],
+        secs: u64,
+        (is_first_choice, is_return, is_missed): (bool, bool, bool),
+    ) -> Option<Row> {
         let boundaries = boundaries(keys);
         let served = Served {
             place: Place::new(id(replica), &boundaries, at(secs)),
             boundaries: &boundaries,
-            is_first_choice: flags.0,
-            is_missed: flags.1,
+            is_first_choice,
+            is_return,
+            is_missed,
         };
         updated(known, served, at(secs), TTL)
     }
 
-    const FIRST: (bool, bool) = (true, false);
-    const ELSEWHERE: (bool, bool) = (false, false);
-    const MISSED: (bool, bool) = (false, true);
+    const FIRST: (bool, bool, bool) = (true, true, false);
+    const ELSEWHERE: (bool, bool, bool) = (false, true, false);
+    const ONCE: (bool, bool, bool) = (false, false, false);
+    const MISSED: (bool, bool, bool) = (false, true, true);
 
     #[test]
     fn only_exceptions_are_written_and_once() {
         assert_eq!(after(None, 1, &[1], 0, FIRST), None);
         let exception = row(&[(2, &[1], 0)]);
+        assert_eq!(after(None, 2, &[1], 0, ONCE), None, "most never come back");
         assert_eq!(after(None, 2, &[1], 0, ELSEWHERE), Some(exception.clone()));
+        let moved = row(&[(1, &[1], 9), (2, &[1], 0)]);
+        assert_eq!(
+            after(Some(&exception), 1, &[1], 9, ONCE),
+            Some(moved),
+            "it leads elsewhere"
+        );
         assert_eq!(after(Some(&exception), 2, &[1], 9, ELSEWHERE), None);
         assert_eq!(after(Some(&exception), 2, &[1, 2], 9, ELSEWHERE), None);
         assert_eq!(

@@ -356,10 +356,10 @@ fn a_hot_prefix_goes_to_one_more_replica_where_those_that_have_it_run_more_than_
         world.wait(500);
         let prompt = prompt(&[(1, 2_000), (2, 2_000), (number + 10, 10)]);
         let acquire = world.acquire(key(&prompt, 2), prompt);
-        match world.apply(ClusterCommand::Acquire(acquire)) {
-            ClusterReply::Granted(grant) => grant.choice,
-            reply => panic!("{reply:?}"),
-        }
+        let ClusterReply::Granted(grant) = world.apply(ClusterCommand::Acquire(acquire)) else {
+            panic!("there is room")
+        };
+        grant.choice
     };
     // Requests that run on, and have next to nothing to compute: nobody waits anywhere.
     let reasons: Vec<_> = (0..64).map(&mut hold).collect();

@@ -77,7 +77,7 @@ fn what_many_share_goes_to_one_more_replica_where_that_is_wanted() {
 type Case = (&'static str, u64, [Candidate; 3], (usize, ChoiceReason));
 
 /// Which of three replicas, of which the first is also first in the order, for a prompt of that many tokens, and why.
-const CASES: [Case; 22] = [
+const CASES: [Case; 23] = [
     (
         "nothing is known",
         1_000,
@@ -131,6 +131,12 @@ const CASES: [Case; 22] = [
         20_000,
         [idle(), warm(19_000, Basis::Known, 3_910), idle()],
         (0, ChoiceReason::Cheaper(2_010)),
+    ),
+    (
+        "who served the conversation comes before who has what others have",
+        4_100,
+        [warm(4_000, Basis::Shared, 0), warm(4_000, Basis::Known, 0), idle()],
+        (1, ChoiceReason::Warm),
     ),
     (
         "what two have speaks for neither",
