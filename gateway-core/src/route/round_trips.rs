@@ -22,12 +22,7 @@ struct Shortest {
 impl RoundTrips {
     /// The head of an answer from that cluster has come to that location so long after its request went out.
     pub fn on_head(&mut self, cluster: &ClusterName, here: &Location, took: Duration) {
-        if !self.0.contains_key(cluster) {
-            self.0.insert(cluster.clone(), BTreeMap::new());
-        }
-        let Some(by_place) = self.0.get_mut(cluster) else {
-            return;
-        };
+        let by_place = self.0.entry(cluster.clone()).or_default();
         let place = place(here);
         if by_place.len() >= MOST_PLACES && !by_place.contains_key(&place) {
             return;

@@ -179,16 +179,8 @@ impl ClusterCell {
         };
         let (prompt, policy) = (&acquire.prompt, &known.policy);
         // What is only presumed to be there has to be computed, as far as others are to know.
-        let warm = match choice.reason {
-            ChoiceReason::Presumed => 0,
-            ChoiceReason::Warm
-            | ChoiceReason::Shared
-            | ChoiceReason::First
-            | ChoiceReason::Cheaper(_)
-            | ChoiceReason::Spread
-            | ChoiceReason::Next(_)
-            | ChoiceReason::NoAffinity => choice.warm.0,
-        };
+        let is_presumed = choice.reason == ChoiceReason::Presumed;
+        let warm = if is_presumed { 0 } else { choice.warm.0 };
         let uncached = prompt.tokens.0.saturating_sub(warm);
         let is_cold = choice.warm.0 < uncached;
         let configured = policy.prefill.tokens_per_s;

@@ -1,8 +1,8 @@
 //! Prefixes that many prompts share, how often, and at which sites each is in memory: a sketch of the most frequent ones.
 //! It is a stream summary by Space-Saving: a prefix that is not known takes the place of one of the least frequent, and
-//! starts with the count that those had as the error that it may have. What a prefix has above its error is guaranteed. Source: Metwally,
-//! Agrawal and El Abbadi, "Efficient computation of frequent and top-k elements in data streams", 2005. Counts are halved
-//! now and then, so that they tell of recent requests.
+//! starts with the count that those had as the error that it may have. What a prefix has above its error is guaranteed.
+//! Source: Metwally, Agrawal and El Abbadi, "Efficient computation of frequent and top-k elements in data streams", 2005.
+//! Counts are halved now and then, so that they tell of recent requests.
 
 use std::collections::BTreeMap;
 use std::hash::Hasher;

@@ -171,7 +171,8 @@ pub(super) fn duration(tokens: u64, tokens_per_s: u32) -> Duration {
     Duration::from_micros(tokens.saturating_mul(1_000_000) / u64::from(tokens_per_s.max(1)))
 }
 
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+/// Whether a field says nothing, and is left out of records.
+pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 

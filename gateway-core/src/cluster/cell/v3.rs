@@ -11,7 +11,7 @@ use super::policies::Policies;
 use super::recent::RecentPrompts;
 use super::replicas::Replicas;
 use super::shared::SharedPrefixes;
-use super::sites::Sites;
+use super::sites::{Sites, is_default};
 use crate::cluster::breaker::Breaker;
 use crate::cluster::permit::{Capacity, PermitId};
 use crate::ids::{ReplicaName, Tokens};
@@ -31,10 +31,6 @@ pub(crate) struct ClusterCellV3 {
     shared: SharedPrefixes,
     #[serde(default, skip_serializing_if = "is_default")]
     recent: RecentPrompts,
-}
-
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! What a request's prompt begins with: the session that its client names, and the boundaries of the prompt. What the index
-//! says of it is read from then on, beside counting and reserving. A long prompt
-//! is hashed turn by turn, so that other requests of the same thread, isolate or instance go on meanwhile.
+//! says of it is read from then on, beside counting and reserving. A long prompt is hashed turn by turn, so that other
+//! requests of the same thread, isolate or instance go on meanwhile.
 
 use super::measure::Turn;
 use super::{Decoded, Wishes};

@@ -5,18 +5,18 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 
-use super::{
-    ActiveConfig, Blamed, Estimates, LeaseCaches, PermitCaches, PrefixIndex, SharedPresumptions, SharedRoundTrips,
-    SharedSilentCells, Shutdown, StoreHealth,
-};
+use super::{ActiveConfig, Blamed, Estimates, LeaseCaches, PermitCaches, Shared, Shutdown, StoreHealth};
 use crate::budget::LeaseAccount;
+use crate::cells::SilentCells;
 use crate::cluster::Capacity;
 use crate::config::{BundleError, Config, ConfigErrors};
 use crate::ids::{BudgetId, ClusterName, ReplicaName, RequestId};
 use crate::observe::{Event, Metrics, Sink, StoreAccess};
 use crate::pipeline::body_memory::BodyMemory;
 use crate::platform::StoreError;
-use crate::route::LoadSnapshot;
+use crate::prefix::Presumptions;
+use crate::prefix::index::IndexMemory;
+use crate::route::{LoadSnapshot, RoundTrips};
 use crate::time::Timestamp;
 use crate::tokens::Tables;
 
@@ -29,11 +29,11 @@ pub struct Gateway {
     pub(in crate::pipeline) leases: LeaseCaches,
     pub(in crate::pipeline) permits: PermitCaches,
     pub(in crate::pipeline) blamed: Blamed,
-    pub(in crate::pipeline) prefix_index: PrefixIndex,
-    pub(in crate::pipeline) presumptions: SharedPresumptions,
+    pub(in crate::pipeline) prefix_index: Shared<IndexMemory>,
+    pub(in crate::pipeline) presumptions: Shared<Presumptions>,
     pub(in crate::pipeline) bodies: Arc<BodyMemory>,
-    pub(in crate::pipeline) silent_cells: SharedSilentCells,
-    pub(in crate::pipeline) round_trips: SharedRoundTrips,
+    pub(in crate::pipeline) silent_cells: Shared<SilentCells>,
+    pub(in crate::pipeline) round_trips: Shared<RoundTrips>,
     pub(in crate::pipeline) store: StoreHealth,
     loads: Mutex<BTreeMap<ClusterName, LoadSnapshot>>,
     pub(in crate::pipeline) metrics: Metrics,
@@ -76,11 +76,11 @@ impl Gateway {
             leases: LeaseCaches::default(),
             permits: PermitCaches::default(),
             blamed: Blamed::default(),
-            prefix_index: PrefixIndex::default(),
-            presumptions: SharedPresumptions::default(),
+            prefix_index: Shared::default(),
+            presumptions: Shared::default(),
             bodies: Arc::default(),
-            silent_cells: SharedSilentCells::default(),
-            round_trips: SharedRoundTrips::default(),
+            silent_cells: Shared::default(),
+            round_trips: Shared::default(),
             store: StoreHealth::default(),
             loads: Mutex::default(),
             metrics: Metrics::new(),
