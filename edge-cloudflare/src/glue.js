@@ -59,12 +59,15 @@ export function responseHead(response) {
 }
 
 // Lines of `head`: method, URL, headers.
-export function send(head, body, signal) {
+export function send(env, binding, head, body, signal) {
   const lines = head.split('\n');
   const [method, url] = lines;
   // A copy, since the view is into memory that moves.
   const whole = body.length > 0 ? body.slice() : undefined;
-  return fetch(url, { method, headers: headersOf(lines, 2), body: whole, redirect: 'manual', signal });
+  const request = { method, headers: headersOf(lines, 2), body: whole, redirect: 'manual', signal };
+  if (binding === '') return fetch(url, request);
+  if (env[binding] === undefined) throw new Error(`no service binding ${binding}`);
+  return env[binding].fetch(url, request);
 }
 
 export function pieces(stream, areLarge) {

@@ -41,9 +41,15 @@ extern "C" {
     #[wasm_bindgen(js_name = responseHead)]
     pub(crate) fn response_head(response: &Response) -> String;
 
-    /// Sends a request; gives a promise of the response.
+    /// Sends a request, by that service binding unless it is empty; gives a promise of the response.
     #[wasm_bindgen(catch)]
-    pub(crate) fn send(head: &str, body: &[u8], signal: &AbortSignal) -> Result<Promise, JsValue>;
+    pub(crate) fn send(
+        env: &Env,
+        binding: &str,
+        head: &str,
+        body: &[u8],
+        signal: &AbortSignal,
+    ) -> Result<Promise, JsValue>;
 
     /// A stream that is read.
     pub(crate) type Pieces;

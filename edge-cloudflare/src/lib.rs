@@ -24,6 +24,7 @@ use std::sync::{Arc, OnceLock};
 
 use futures::future::{Either, select};
 use tidegate_core::geo::Location;
+use tidegate_core::hop::{Role, UnknownRole};
 use tidegate_core::observe::{Level, Sink};
 use tidegate_core::{Body, Gateway};
 use worker::web_sys::{Request, Response};
@@ -36,7 +37,7 @@ use crate::platform::CloudflarePlatform;
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
     let client = Client::new(&request);
-    let Some(gateway) = gateway() else {
+    let Some(gateway) = gateway(&env) else {
         return Ok(http::response_out(Gateway::misconfigured(), client)?);
     };
     let (platform, end) = CloudflarePlatform::new(env);
@@ -53,7 +54,7 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
 /// What Cloudflare has done each minute.
 #[event(scheduled)]
 async fn scheduled(_event: ScheduledEvent, env: Env, context: ScheduleContext) {
-    if let Some(gateway) = gateway() {
+    if let Some(gateway) = gateway(&env) {
         let (platform, end) = CloudflarePlatform::new(env);
         context.wait_until(end);
         gateway.maintain(platform).await;
@@ -79,11 +80,19 @@ async fn serve(
     gateway.serve(platform, location, request).await
 }
 
-/// The isolate's gateway; `None` where the bundled configuration is damaged, which is told once.
-fn gateway() -> Option<&'static Arc<Gateway>> {
+/// The isolate's gateway; `None` where the bundled configuration is damaged, or the variable `ROLE` names no role, which is
+/// told once.
+fn gateway(env: &Env) -> Option<&'static Arc<Gateway>> {
     static GATEWAY: OnceLock<Option<Arc<Gateway>>> = OnceLock::new();
     let make = || match Gateway::bundled(BUNDLED_CONFIG, BUNDLED_TEXT, tables::tables()) {
         Ok(gateway) => {
+            match role(env) {
+                Ok(role) => gateway.set_role(role),
+                Err(error) => {
+                    console_error!("the variable ROLE: {error}");
+                    return None;
+                }
+            }
             // What failed. The course of things is in the metrics: a line for each request would cost more time than the
             // request's way through the core.
             gateway.set_sink(Sink::new(Level::Warn, |record| console_warn!("{record}")));
@@ -95,6 +104,11 @@ fn gateway() -> Option<&'static Arc<Gateway>> {
         }
     };
     GATEWAY.get_or_init(make).as_ref()
+}
+
+/// What the variable `ROLE` says; all of a request's way where there is none.
+fn role(env: &Env) -> Result<Role, UnknownRole> {
+    env.var("ROLE").map_or(Ok(Role::All), |name| name.to_string().parse())
 }
 
 const BUNDLED_CONFIG: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/gateway.bundle"));

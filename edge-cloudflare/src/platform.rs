@@ -9,6 +9,8 @@ use bytes::Bytes;
 use futures::channel::oneshot;
 use js_sys::futures::spawn_local;
 use tidegate_core::cells::{CellAddress, CellCommand, CellError, CellReply};
+use tidegate_core::hop::{MAC_BYTES, mac};
+use tidegate_core::ids::SecretName;
 use tidegate_core::platform::{Platform, SendError, StoreError, UpstreamRequest};
 use tidegate_core::time::Timestamp;
 use tidegate_core::timeline::Timeline;
@@ -78,6 +80,11 @@ impl Platform for CloudflarePlatform {
 
     async fn send(&self, request: UpstreamRequest) -> Result<http::Response<UpstreamBody>, SendError> {
         upstream::send(&self.env, request).await
+    }
+
+    async fn mac(&self, secret: &SecretName, message: &[u8]) -> Option<[u8; MAC_BYTES]> {
+        let secret = self.env.secret(secret.as_str()).ok()?.to_string();
+        (!secret.is_empty()).then(|| mac(secret.as_bytes(), message))
     }
 
     fn on_begun(&self, body: &mut UpstreamBody) {

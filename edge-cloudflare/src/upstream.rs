@@ -34,7 +34,8 @@ pub(crate) async fn send(env: &Env, request: UpstreamRequest) -> Result<http::Re
     let signal = canceller.signal();
     let canceller = Canceller(Some(canceller));
     let head = head::text(&format!("{}\n{}", head.method, head.uri), &head.headers);
-    let sent = glue::send(&head, &body, &signal);
+    let binding = request.binding.unwrap_or_default();
+    let sent = glue::send(env, &binding, &head, &body, &signal);
     let response = JsFuture::from(sent.map_err(|error| connect_error(&error))?).await;
     let response: Response = response.map_err(|error| lost(&error))?.unchecked_into();
     response_in(&response, request.hold_back, canceller)

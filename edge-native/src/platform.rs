@@ -9,6 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Response, header};
 use tidegate_core::cells::{CellAddress, CellCommand, CellError, CellReply};
+use tidegate_core::hop::{MAC_BYTES, mac};
+use tidegate_core::ids::SecretName;
 use tidegate_core::platform::{Platform, SendError, StoreError, UpstreamRequest};
 use tidegate_core::time::Timestamp;
 
@@ -115,16 +117,27 @@ impl Platform for NativePlatform {
     async fn send(&self, upstream: UpstreamRequest) -> Result<Response<UpstreamBody>, SendError> {
         let UpstreamRequest {
             mut request,
+            binding,
             secret,
             connect_timeout,
             // Reading is cheap here.
             hold_back: _,
         } = upstream;
+        if binding.is_some() {
+            return Err(SendError::Connect(
+                "no service bindings here: `hop` must be a URL".to_owned(),
+            ));
+        }
         if let Some(name) = secret {
             let bearer = self.inner.secrets.bearer(&name).ok_or(SendError::NoSecret(name))?;
             request.headers_mut().insert(header::AUTHORIZATION, bearer);
         }
         self.inner.client.send(request, connect_timeout).await
+    }
+
+    async fn mac(&self, secret: &SecretName, message: &[u8]) -> Option<[u8; MAC_BYTES]> {
+        let secret = self.inner.secrets.value(secret)?;
+        Some(mac(secret.as_bytes(), message))
     }
 
     fn after_response(&self, work: impl Future<Output = ()> + 'static) {

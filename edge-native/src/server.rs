@@ -13,6 +13,7 @@ use thiserror::Error;
 use tidegate_core::Gateway;
 use tidegate_core::config::ConfigErrors;
 use tidegate_core::geo::Location;
+use tidegate_core::hop::Role;
 use tidegate_core::platform::StoreError;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
@@ -48,6 +49,8 @@ pub struct ServeOptions {
     pub keep: Keep,
     /// The code of this edge location, such as `FRA`; empty when unknown.
     pub location: String,
+    /// What it does of requests' ways.
+    pub role: Role,
     /// Threads that serve.
     pub threads: NonZeroUsize,
     /// The server's identity; `None` serves plain HTTP.
@@ -139,6 +142,7 @@ impl Server {
             admin_listen,
             keep,
             location,
+            role,
             threads,
             tls,
             drain_timeout,
@@ -146,6 +150,7 @@ impl Server {
         } = options;
         let most = most_connections(connections.in_all, descriptors::raise_limit(), threads);
         let (config_file, gateway) = start_gateway(config, tokens.as_deref(), &location)?;
+        gateway.set_role(role);
         let acceptor = tls.as_ref().map(tls::acceptor).transpose()?;
         let resources = Arc::new(Resources {
             state: open(keep)?,

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use spin_sdk::variables;
 use tidegate_core::Gateway;
 use tidegate_core::geo::Location;
+use tidegate_core::hop::Role;
 use tidegate_core::observe::{Level, Sink};
 use tidegate_core::tokens::Tables;
 
@@ -32,20 +33,14 @@ impl Instance {
         INSTANCE.with(Rc::clone)
     }
 
-    /// The gateway, made of the bundled configuration for the first request; `None` where that is damaged, which is
-    /// logged once.
-    pub(crate) fn gateway(&self) -> Option<&Arc<Gateway>> {
-        let make = || match Gateway::bundled(BUNDLED_CONFIG, BUNDLED_TEXT, tables()) {
-            Ok(gateway) => {
-                gateway.set_sink(Sink::new(Level::Warn, log::on_record));
-                Some(gateway)
-            }
-            Err(error) => {
-                log::warn(&format!("the configuration cannot be used: {error}"));
-                None
-            }
-        };
-        self.gateway.get_or_init(make).as_ref()
+    /// The gateway, made of the bundled configuration for the first request; `None` where that is damaged, or the variable
+    /// `role` names no role, which is logged once.
+    pub(crate) async fn gateway(&self) -> Option<&Arc<Gateway>> {
+        if let Some(gateway) = self.gateway.get() {
+            return gateway.as_ref();
+        }
+        let role = variables::get("role").await.unwrap_or_default();
+        self.gateway.get_or_init(|| gateway(&role)).as_ref()
     }
 
     /// Where requests come in: Spin does not tell, the variable `location` may.
@@ -60,6 +55,30 @@ impl Instance {
                 coordinates: None,
             })
             .clone()
+    }
+}
+
+fn gateway(role: &str) -> Option<Arc<Gateway>> {
+    let role = match role {
+        "" => Role::All,
+        name => match name.parse() {
+            Ok(role) => role,
+            Err(error) => {
+                log::warn(&format!("the variable `role`: {error}"));
+                return None;
+            }
+        },
+    };
+    match Gateway::bundled(BUNDLED_CONFIG, BUNDLED_TEXT, tables()) {
+        Ok(gateway) => {
+            gateway.set_role(role);
+            gateway.set_sink(Sink::new(Level::Warn, log::on_record));
+            Some(gateway)
+        }
+        Err(error) => {
+            log::warn(&format!("the configuration cannot be used: {error}"));
+            None
+        }
     }
 }
 

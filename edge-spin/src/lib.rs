@@ -43,7 +43,7 @@ impl Guest for Component {
         let handler = pin!(async {
             let instance = Instance::of_this_thread();
             let request = http::request_in(request);
-            let response = match Instance::gateway(&instance) {
+            let response = match Instance::gateway(&instance).await {
                 Some(gateway) => serve(gateway, SpinPlatform::new(&instance), request).await,
                 None => Gateway::misconfigured(),
             };

@@ -9,6 +9,8 @@ use http::Response;
 use http::header::AUTHORIZATION;
 use spin_sdk::wasip3::random::random::get_random_u64;
 use tidegate_core::cells::{CellAddress, CellCommand, CellError, CellReply};
+use tidegate_core::hop::{MAC_BYTES, mac};
+use tidegate_core::ids::SecretName;
 use tidegate_core::platform::{Platform, SendError, StoreError, UpstreamRequest};
 use tidegate_core::time::Timestamp;
 
@@ -64,11 +66,21 @@ impl Platform for SpinPlatform {
     }
 
     async fn send(&self, mut upstream: UpstreamRequest) -> Result<Response<UpstreamBody>, SendError> {
+        if upstream.binding.is_some() {
+            return Err(SendError::Connect(
+                "no service bindings here: `hop` must be a URL".to_owned(),
+            ));
+        }
         if let Some(secret) = &upstream.secret {
             let authorization = self.0.secrets.authorization(secret).await?;
             upstream.request.headers_mut().insert(AUTHORIZATION, authorization);
         }
         upstream::send(upstream).await
+    }
+
+    async fn mac(&self, secret: &SecretName, message: &[u8]) -> Option<[u8; MAC_BYTES]> {
+        let secret = self.0.secrets.value(secret).await?;
+        Some(mac(secret.as_bytes(), message))
     }
 
     fn on_begun(&self, body: &mut UpstreamBody) {

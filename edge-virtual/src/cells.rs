@@ -20,6 +20,8 @@ pub enum CellKind {
     Estimate,
     /// A tenant's budget.
     Budget,
+    /// The orders that a region hop has taken.
+    Orders,
 }
 
 impl CellKind {
@@ -29,6 +31,7 @@ impl CellKind {
             CellId::Cluster(_) => Self::Cluster,
             CellId::Estimate(_) => Self::Estimate,
             CellId::Budget(_) => Self::Budget,
+            CellId::Orders(_) => Self::Orders,
         }
     }
 }

@@ -298,6 +298,7 @@ fn request(method: Method, url: &str, body: &'static str) -> Result<UpstreamRequ
         .map_err(|error| error.to_string())?;
     Ok(UpstreamRequest {
         request,
+        binding: None,
         secret: None,
         connect_timeout: Duration::from_secs(2),
         hold_back: Duration::ZERO,

@@ -10,6 +10,7 @@ pub mod time;
 
 pub mod budget;
 pub mod cluster;
+pub mod hop;
 pub mod pace;
 pub mod timeline;
 

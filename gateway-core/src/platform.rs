@@ -9,6 +9,7 @@ use futures::Stream;
 use thiserror::Error;
 
 use crate::cells::{CellAddress, CellCall, CellCommand, CellError, CellReply};
+use crate::hop::MAC_BYTES;
 use crate::ids::SecretName;
 use crate::time::Timestamp;
 
@@ -77,6 +78,9 @@ pub trait Platform: Clone + 'static {
     /// When no response head arrived, with how far the request got.
     async fn send(&self, request: UpstreamRequest) -> Result<http::Response<Self::Body>, SendError>;
 
+    /// The HMAC-SHA256 of a message under a secret, by [`mac`](crate::hop::mac); `None` where there is no such secret.
+    async fn mac(&self, secret: &SecretName, message: &[u8]) -> Option<[u8; MAC_BYTES]>;
+
     /// An answer has begun to come: from now on the pieces of its body may be held back as long as its request lets them.
     /// Where reading is cheap there is nothing to do.
     fn on_begun(&self, _body: &mut Self::Body) {}
@@ -90,6 +94,8 @@ pub trait Platform: Clone + 'static {
 pub struct UpstreamRequest {
     /// Method, absolute `http` or `https` URL, headers without hop-by-hop ones, and the whole body.
     pub request: http::Request<Bytes>,
+    /// The service binding to send it by, to another Worker, instead of the URL's host; platforms that have none refuse.
+    pub binding: Option<String>,
     /// The secret to present as a bearer token, if the cluster wants one.
     pub secret: Option<SecretName>,
     /// The longest time that connecting may take.

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use tidegate_core::hop::Role;
 use tidegate_native::{Ending, Keep, MostConnections, RedisAddress, ServeError, ServeOptions, Server, TlsFiles};
 
 use crate::failure::Failure;
@@ -42,6 +43,11 @@ pub struct Args {
     /// Code of this edge location, such as FRA, from which distances to clusters are told.
     #[arg(long, value_name = "CODE", default_value = "")]
     location: String,
+    /// What this gateway does of a request's way: `all` of it; only what is to be done at the `edge`, for which it sends
+    /// orders to the region hops that the configuration names; or, beside the clusters of a `region`, only what it gets by
+    /// such orders.
+    #[arg(long, value_name = "ROLE", default_value = Role::All.as_str())]
+    role: Role,
     /// Threads that serve, each with its own connections [default: one per core].
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
@@ -134,6 +140,7 @@ fn options(args: Args) -> Result<ServeOptions, Failure> {
         admin_listen: args.admin_listen,
         keep,
         location,
+        role: args.role,
         threads,
         tls,
         drain_timeout,

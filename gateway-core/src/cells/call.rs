@@ -8,6 +8,7 @@ use crate::cluster::{
     Acquire, Acquired, ClusterCommand, ClusterReply, Extend, Extended, PolicyUnknown, ReadReplicas, Releases, Renew,
     ReplicaStatus,
 };
+use crate::hop::{Admit, Admitted};
 use crate::tokens::{Lesson, Reports};
 
 /// A command to a cell of any kind.
@@ -20,6 +21,8 @@ pub enum CellCommand {
     Estimate(Reports),
     /// To a budget cell.
     Budget(BudgetCommand),
+    /// To the orders that a region hop has taken.
+    Order(Admit),
 }
 
 /// A cell's reply to a command of its kind.
@@ -34,6 +37,8 @@ pub enum CellReply {
     Budget(BudgetReply),
     /// The command is for cells of another kind; nothing was done.
     AnotherKind,
+    /// From the orders that a region hop has taken.
+    Order(Admitted),
 }
 
 impl CellReply {
@@ -42,7 +47,7 @@ impl CellReply {
     pub fn without_policy(self) -> Self {
         match self {
             Self::Cluster(reply) => Self::Cluster(reply.without_policy()),
-            Self::Estimate(_) | Self::Budget(_) | Self::AnotherKind => self,
+            Self::Estimate(_) | Self::Budget(_) | Self::AnotherKind | Self::Order(_) => self,
         }
     }
 }
@@ -58,6 +63,7 @@ impl CellCommand {
             Self::Budget(BudgetCommand::Settle(_)) => Some(CellReply::Budget(BudgetReply::Done)),
             Self::Cluster(ClusterCommand::Acquire(_) | ClusterCommand::Extend(_) | ClusterCommand::Status)
             | Self::Estimate(_)
+            | Self::Order(_)
             | Self::Budget(BudgetCommand::Lease(_) | BudgetCommand::Status { .. } | BudgetCommand::SetLimits(_)) => {
                 None
             }
@@ -174,6 +180,22 @@ impl CellCall for Reports {
     fn reply(reply: CellReply) -> Option<Lesson> {
         if let CellReply::Estimate(lesson) = reply {
             Some(lesson)
+        } else {
+            None
+        }
+    }
+}
+
+impl CellCall for Admit {
+    type Reply = Admitted;
+
+    fn into_command(self) -> CellCommand {
+        CellCommand::Order(self)
+    }
+
+    fn reply(reply: CellReply) -> Option<Admitted> {
+        if let CellReply::Order(admitted) = reply {
+            Some(admitted)
         } else {
             None
         }

@@ -1,6 +1,7 @@
 //! Which cells there are, and how they are addressed.
 
 use crate::geo::Coordinates;
+use crate::hop::OrdersId;
 use crate::ids::{BudgetId, ClusterName, ModelName};
 
 /// Which cell, and where on Earth it is best kept.
@@ -21,6 +22,8 @@ pub enum CellId {
     Estimate(ModelName),
     /// What a tenant may use of a group of models.
     Budget(BudgetId),
+    /// Which orders of the edge a cluster's region hop has taken.
+    Orders(OrdersId),
 }
 
 impl CellId {
@@ -30,6 +33,7 @@ impl CellId {
             Self::Cluster(name) => format!("cluster/{name}"),
             Self::Estimate(model) => format!("estimate/{model}"),
             Self::Budget(id) => format!("budget/{id}"),
+            Self::Orders(id) => format!("orders/{id}"),
         }
     }
 
@@ -38,6 +42,7 @@ impl CellId {
         match key.split_once('/')? {
             ("cluster", name) if !name.is_empty() => Some(Self::Cluster(name.into())),
             ("estimate", model) if !model.is_empty() => Some(Self::Estimate(model.into())),
+            ("orders", id) => OrdersId::parse(id).map(Self::Orders),
             ("budget", names) => match names.split_once('/')? {
                 (tenant, name) if !tenant.is_empty() && !name.is_empty() => Some(Self::Budget(BudgetId {
                     tenant: tenant.into(),
@@ -63,6 +68,7 @@ mod tests {
                 tenant: "acme".into(),
                 name: "chat".into(),
             }),
+            CellId::Orders(OrdersId::of(&"eu".into(), 7)),
         ] {
             assert_eq!(CellId::from_key(&id.key()), Some(id));
         }

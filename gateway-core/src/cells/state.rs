@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{CellCommand, CellId, CellReply};
 use crate::budget::{BudgetCell, BudgetCommand, BudgetReply};
 use crate::cluster::{ClusterCell, ClusterCommand, ClusterReply};
+use crate::hop::{Admit, Admitted, OrdersCell};
 use crate::time::{Moment, Timestamp};
 use crate::tokens::{Lesson, ModelCorrections, Reports};
 
@@ -19,6 +20,8 @@ pub enum CellState {
     Estimate(ModelCorrections),
     /// Of a budget cell.
     Budget(Box<BudgetCell>),
+    /// Of the orders that a region hop has taken.
+    Orders(OrdersCell),
 }
 
 /// What running a command came to.
@@ -37,6 +40,7 @@ impl CellState {
             CellId::Cluster(_) => Self::Cluster(ClusterCell::default()),
             CellId::Estimate(_) => Self::Estimate(ModelCorrections::default()),
             CellId::Budget(_) => Self::Budget(Box::default()),
+            CellId::Orders(_) => Self::Orders(OrdersCell::default()),
         }
     }
 
@@ -46,6 +50,7 @@ impl CellState {
             Self::Cluster(cell) => cell,
             Self::Estimate(corrections) => corrections,
             Self::Budget(cell) => cell.as_mut(),
+            Self::Orders(cell) => cell,
         };
         cell.apply_any(now, command)
     }
@@ -53,7 +58,7 @@ impl CellState {
     /// The latest moment that it has seen, where it keeps it.
     pub(super) fn latest(&self) -> Option<Timestamp> {
         match self {
-            Self::Cluster(_) | Self::Estimate(_) => None,
+            Self::Cluster(_) | Self::Estimate(_) | Self::Orders(_) => None,
             Self::Budget(cell) => cell.latest(),
         }
     }
@@ -61,7 +66,7 @@ impl CellState {
     /// What must survive a restart; `None` for kinds that keep figures of the moment only.
     pub(super) fn lasting(&self) -> Option<Self> {
         match self {
-            Self::Cluster(_) | Self::Estimate(_) => None,
+            Self::Cluster(_) | Self::Estimate(_) | Self::Orders(_) => None,
             Self::Budget(cell) => Some(Self::Budget(Box::new(cell.without_holders()))),
         }
     }
@@ -167,6 +172,30 @@ impl Kind for BudgetCell {
     fn run(&mut self, now: Moment, command: BudgetCommand) -> Applied<BudgetReply> {
         let (reply, lasting_changed) = self.apply_and_compare(now, command);
         Applied { reply, lasting_changed }
+    }
+}
+
+impl Kind for OrdersCell {
+    type Command = Admit;
+    type Reply = Admitted;
+
+    fn command(command: CellCommand) -> Option<Admit> {
+        if let CellCommand::Order(admit) = command {
+            Some(admit)
+        } else {
+            None
+        }
+    }
+
+    fn reply(reply: Admitted) -> CellReply {
+        CellReply::Order(reply)
+    }
+
+    fn run(&mut self, now: Moment, admit: Admit) -> Applied<Admitted> {
+        Applied {
+            reply: self.admit(now.steady, admit),
+            lasting_changed: false,
+        }
     }
 }
 

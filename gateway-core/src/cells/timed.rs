@@ -248,6 +248,7 @@ mod tests {
             other @ (CellReply::Budget(BudgetReply::Leased(_) | BudgetReply::Done)
             | CellReply::Cluster(_)
             | CellReply::Estimate(_)
+            | CellReply::Order(_)
             | CellReply::AnotherKind) => panic!("{other:?}"),
         }
     }

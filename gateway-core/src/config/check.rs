@@ -31,6 +31,7 @@ pub(super) fn check(root: &Root, tables: Option<&[&str]>, version: String, repor
         keys: keys(entries(&admin.keys), &mut digests, report),
     });
     settings::check_order(root, report);
+    settings::check_hops(root, report);
     Some(Config {
         version,
         regions,
@@ -53,6 +54,7 @@ pub(super) fn check(root: &Root, tables: Option<&[&str]>, version: String, repor
         cors: settings::cors(root)?,
         sessions: settings::sessions(root)?,
         prefixes: settings::prefixes(root)?,
+        hops: settings::hops(root)?,
         media: settings::media(root)?,
         refresh: settings::refresh(root)?,
     })
@@ -108,6 +110,7 @@ fn region(written: &written::Region) -> Option<(RegionName, Region)> {
             name,
             coordinates,
             jurisdiction,
+            hop: value(&written.hop)?.clone(),
         },
     ))
 }

@@ -174,6 +174,9 @@ pub enum Problem {
         /// The rate's key.
         key: &'static str,
     },
+    /// A region hop that nobody could sign for.
+    #[error("a region hop without keys: nothing that it is sent could be signed")]
+    Unsigned,
     /// Two times, or sizes, of which one must be less than the other.
     #[error("{smaller} = {small} is not less than {larger} = {large}")]
     NotLess {

@@ -7,6 +7,7 @@ mod check;
 mod digest;
 mod engine;
 mod error;
+mod hop;
 mod kinds;
 mod media;
 mod models;
@@ -32,12 +33,13 @@ pub use bundle::BundleError;
 pub use digest::{DigestError, KeyDigest};
 pub use engine::EngineKind;
 pub use error::{ConfigError, ConfigErrors, Problem};
+pub use hop::HopAddress;
 pub use media::{MediaOrigin, MediaUrls};
 #[cfg(any(test, feature = "schema"))]
 pub use schema::json_schema;
 pub use settings::{
-    Cors, Estimates, Headroom, Leases, Load, Permits, Prefixes, Refresh, Retries, Routing, Sessions, Sizes, Streams,
-    Timeouts,
+    Cors, Estimates, Headroom, Hops, Leases, Load, Permits, Prefixes, Refresh, Retries, Routing, Sessions, Sizes,
+    Streams, Timeouts,
 };
 pub use url::UrlError;
 pub use validated::{

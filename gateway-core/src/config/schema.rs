@@ -5,6 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use super::engine::EngineKind;
+use super::hop::Hop;
 use super::kinds::{Decimal, Flag, Limit, List, Whole};
 use super::media::MediaPattern;
 use super::origin::Origin;
@@ -114,6 +115,12 @@ impl<const MAX: usize> Describe for Text<MAX> {
 impl Describe for ReplicaUrl {
     fn schema() -> Value {
         json!({ "type": "string", "pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s/?#@][^\s?#@]*$" })
+    }
+}
+
+impl Describe for Hop {
+    fn schema() -> Value {
+        json!({ "type": "string", "pattern": r"^([Hh][Tt][Tt][Pp][Ss]?://[^\s/?#@][^\s?#@]*|binding:[A-Za-z][A-Za-z0-9_]*)$" })
     }
 }
 

@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use super::bundle;
 use super::digest::KeyDigest;
 use super::engine::EngineKind;
+use super::hop::HopAddress;
 use super::media::MediaUrls;
 use super::settings::{
-    Cors, Estimates, Headroom, Leases, Load, Permits, Prefixes, Refresh, Retries, Routing, Sessions, Sizes, Streams,
-    Timeouts,
+    Cors, Estimates, Headroom, Hops, Leases, Load, Permits, Prefixes, Refresh, Retries, Routing, Sessions, Sizes,
+    Streams, Timeouts,
 };
 use crate::budget::{BudgetLimits, Rate};
 use crate::cluster::BreakerPolicy;
@@ -68,6 +69,8 @@ pub struct Config {
     pub sessions: Sessions,
     /// The index of prefixes.
     pub prefixes: Prefixes,
+    /// How gateways for the edge and gateways beside the clusters know each other.
+    pub hops: Hops,
     /// Where engines may fetch images, audio and videos.
     pub media: MediaUrls,
     /// How often what is stored is read anew.
@@ -107,6 +110,8 @@ pub struct Region {
     pub coordinates: Coordinates,
     /// Which jurisdiction data there is under.
     pub jurisdiction: Jurisdiction,
+    /// The gateway that runs beside its clusters, where there is one.
+    pub hop: Option<HopAddress>,
 }
 
 /// Replicas of one engine in one region.

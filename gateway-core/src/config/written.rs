@@ -2,14 +2,15 @@
 //! comments here are what editors show.
 
 use super::digest::KeyDigest;
+use super::hop::Hop;
 use super::kinds::{Decimal, Limit, List, Whole};
 use super::read::{Kind, Node};
 use super::report::At;
 use super::report::Report;
 use super::section::section;
 use super::settings::written::{
-    Breaker, Cors, Estimates, Headroom, Leases, Load, Media, Permits, Prefixes, Refresh, Retries, Routing, Sessions,
-    Sizes, Streams, Timeouts,
+    Breaker, Cors, Estimates, Headroom, Hops, Leases, Load, Media, Permits, Prefixes, Refresh, Retries, Routing,
+    Sessions, Sizes, Streams, Timeouts,
 };
 use super::texts::{Digest, Engine, EngineField, ModelId, Name, Priority, ReplicaUrl, Secret, Text};
 use crate::budget::{MOST_PER_DAY, Rate};
@@ -58,6 +59,8 @@ section! {
         sessions: Sessions,
         /// The index of prefixes, which tells where prompts are warm.
         prefixes: Prefixes,
+        /// How gateways for the edge and gateways beside the clusters know each other.
+        hops: Hops,
         /// What prompts hold besides text.
         media: Media,
         /// How often what is stored is read anew.
@@ -77,6 +80,10 @@ section! {
         longitude: Decimal<-180, 180>,
         /// The jurisdiction that data there is under, such as `eu`. Tenants can be kept to some.
         jurisdiction: Name,
+        /// The region hop, a gateway that runs beside the clusters there with the role `region`: its base URL or, where both
+        /// are Cloudflare Workers, `binding:` and the name of the service binding that leads to it. Gateways with the role
+        /// `edge` send their requests to it; left out, all of them ask the replicas there themselves.
+        hop: Option<Hop>,
     }
 }
 

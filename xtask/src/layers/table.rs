@@ -13,7 +13,7 @@ const GATEWAY_CORE: Area = Area {
     module: &[],
     layers: &[
         &["excerpt", "geo", "ids", "sleeps", "time"],
-        &["budget", "cluster", "pace", "timeline"],
+        &["budget", "cluster", "hop", "pace", "timeline"],
         &["config", "route"],
         &["api"],
         &["auth", "prefix", "tokens"],

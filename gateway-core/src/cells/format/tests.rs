@@ -80,6 +80,7 @@ fn knows_policy(reply: &CellReply) -> bool {
         )
         | CellReply::Estimate(_)
         | CellReply::Budget(_)
+        | CellReply::Order(_)
         | CellReply::AnotherKind => panic!("{reply:?}"),
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::budget::{BudgetCell, BudgetCommand};
 use crate::cells::{CellCommand, CellState};
 use crate::cluster::{ClusterCellV3, ClusterCommandV3};
+use crate::hop::OrdersCell;
 use crate::tokens::{ModelCorrections, Observed};
 
 /// A command to a cell of any kind.
@@ -24,6 +25,7 @@ impl CommandV3 {
             CellCommand::Cluster(command) => ClusterCommandV3::of(command).map(Self::Cluster),
             CellCommand::Estimate(reports) => reports.without_names().map(Self::Estimate),
             CellCommand::Budget(command) => Some(Self::Budget(command.clone())),
+            CellCommand::Order(_) => None,
         }
     }
 }
@@ -45,6 +47,8 @@ pub(super) enum StateV3<'a> {
     Cluster(ClusterCellV3),
     Estimate(Cow<'a, ModelCorrections>),
     Budget(Box<Cow<'a, BudgetCell>>),
+    /// Version 3 has no such cells; nobody who reads only that asks for one.
+    Orders(Cow<'a, OrdersCell>),
 }
 
 impl<'a> StateV3<'a> {
@@ -54,6 +58,7 @@ impl<'a> StateV3<'a> {
             CellState::Cluster(cell) => Self::Cluster(cell.into()),
             CellState::Estimate(corrections) => Self::Estimate(Cow::Borrowed(corrections)),
             CellState::Budget(cell) => Self::Budget(Box::new(Cow::Borrowed(cell))),
+            CellState::Orders(cell) => Self::Orders(Cow::Borrowed(cell)),
         }
     }
 }
@@ -64,6 +69,7 @@ impl From<StateV3<'_>> for CellState {
             StateV3::Cluster(cell) => Self::Cluster(cell.into()),
             StateV3::Estimate(corrections) => Self::Estimate(corrections.into_owned()),
             StateV3::Budget(cell) => Self::Budget(Box::new(cell.into_owned())),
+            StateV3::Orders(cell) => Self::Orders(cell.into_owned()),
         }
     }
 }

@@ -7,8 +7,8 @@ pub(super) mod written;
 
 pub(super) use moved::refuse_moved;
 pub use validated::{
-    Cors, Estimates, Headroom, Leases, Load, Permits, Prefixes, Refresh, Retries, Routing, Sessions, Sizes, Streams,
-    Timeouts,
+    Cors, Estimates, Headroom, Hops, Leases, Load, Permits, Prefixes, Refresh, Retries, Routing, Sessions, Sizes,
+    Streams, Timeouts,
 };
 
 use std::time::Duration;
@@ -20,6 +20,7 @@ use super::read::{entries, value};
 use super::report::{At, Place, Report};
 use super::written::Root;
 use crate::cluster::BreakerPolicy;
+use crate::ids::SecretName;
 
 /// Reports times and sizes that must be less than others and are not.
 pub(super) fn check_order(root: &Root, report: &mut Report) {
@@ -210,6 +211,30 @@ pub(super) fn cors(root: &Root) -> Option<Cors> {
     Some(Cors {
         allow_origins: origins.filter(|origins| origins.iter().all(|origin| origin != origin::ANY)),
     })
+}
+
+/// `[hops]`.
+pub(super) fn hops(root: &Root) -> Option<Hops> {
+    let keys = entries(&value(&root.hops)?.keys).iter();
+    Some(Hops {
+        keys: keys.map(|key| SecretName::from(key.value.as_str())).collect(),
+    })
+}
+
+/// Reports a region hop that nobody could sign for.
+pub(super) fn check_hops(root: &Root, report: &mut Report) {
+    let has_keys = hops(root).is_none_or(|hops| !hops.keys.is_empty());
+    let hops = entries(&root.regions)
+        .iter()
+        .filter_map(|region| region.value.hop.as_ref());
+    let hops = hops.filter(|hop| hop.value.is_some() && !has_keys);
+    hops.for_each(|hop| {
+        report.add(
+            hop.place,
+            Problem::Unsigned,
+            "expected the name of a secret in hops.keys",
+        )
+    });
 }
 
 /// `[sessions]`.

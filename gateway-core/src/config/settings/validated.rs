@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::validated::Priority;
-use crate::ids::Tokens;
+use crate::ids::{SecretName, Tokens};
 
 /// How large what comes in may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +92,13 @@ pub struct Routing {
     pub price_weight: Duration,
     /// The headers that say where a request came in, in lower case, the one that counts first.
     pub location_headers: Vec<String>,
+}
+
+/// How gateways for the edge and gateways beside the clusters know each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hops {
+    /// The secrets that they share, by name. The first one signs.
+    pub keys: Vec<SecretName>,
 }
 
 /// Leases: what budgets lend to edge locations.

@@ -6,7 +6,7 @@ use crate::config::kinds::{Flag, Limit, List, Whole};
 use crate::config::media::MediaPattern;
 use crate::config::origin::Origin;
 use crate::config::section::section;
-use crate::config::texts::Header;
+use crate::config::texts::{Header, Secret};
 use crate::ids::Tokens;
 
 section! {
@@ -173,6 +173,16 @@ section! {
         /// Time after which it does not count any more what a row says, in milliseconds: as long as engines keep a prefix
         /// that nobody asks for.
         index_ttl_ms: Limit<Duration, HOUR_MS, 60_000, { 24 * HOUR_MS }>,
+    }
+}
+
+section! {
+    /// How gateways for the edge and gateways beside the clusters know each other.
+    Hops {
+        /// The names of the secrets that they share. With the first, the edge signs what it sends to a region hop, which takes
+        /// what is signed with any of them. At least one where a region has a `hop`. To change the secret without a gap, add
+        /// the new one at the end, then put it first, then take the old one out, each everywhere before the next.
+        keys: List<Secret, 0>,
     }
 }
 

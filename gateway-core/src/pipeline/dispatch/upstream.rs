@@ -69,6 +69,7 @@ fn upstream_request<P: Platform>(
     let secret = target.serving.cluster.secret.clone();
     Ok(UpstreamRequest {
         request: upstream,
+        binding: None,
         secret,
         connect_timeout: exchange.config.timeouts.connect,
         hold_back: hold_back(order),

@@ -10,6 +10,7 @@ use crate::budget::LeaseAccount;
 use crate::cells::SilentCells;
 use crate::cluster::Capacity;
 use crate::config::{BundleError, Config, ConfigErrors};
+use crate::hop::Role;
 use crate::ids::{BudgetId, ClusterName, ReplicaName, RequestId};
 use crate::observe::{Event, Metrics, Sink, StoreAccess};
 use crate::pipeline::body_memory::BodyMemory;
@@ -38,6 +39,7 @@ pub struct Gateway {
     loads: Mutex<BTreeMap<ClusterName, LoadSnapshot>>,
     pub(in crate::pipeline) metrics: Metrics,
     sink: OnceLock<Sink>,
+    role: OnceLock<Role>,
     pub(in crate::pipeline) shutdown: Shutdown,
 }
 
@@ -85,6 +87,7 @@ impl Gateway {
             loads: Mutex::default(),
             metrics: Metrics::new(),
             sink: OnceLock::new(),
+            role: OnceLock::new(),
             shutdown: Shutdown::default(),
         })
     }
@@ -105,6 +108,16 @@ impl Gateway {
     /// Has events told to `sink` as well as counted. Only the first call counts.
     pub fn set_sink(&self, sink: Sink) {
         self.sink.get_or_init(|| sink);
+    }
+
+    /// Has the gateway do that part of requests' ways. Only the first call counts, and it comes before any request.
+    pub fn set_role(&self, role: Role) {
+        self.role.get_or_init(|| role);
+    }
+
+    /// What it does of requests' ways.
+    pub(in crate::pipeline) fn role(&self) -> Role {
+        self.role.get().copied().unwrap_or_default()
     }
 
     /// How this process's account of a budget's tokens stands; `None` before a request has asked for any.
