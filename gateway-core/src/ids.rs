@@ -140,6 +140,13 @@ impl RequestId {
         Self(HeaderValue::from_bytes(&id).unwrap_or(HeaderValue::from_static("req_")))
     }
 
+    /// As another gateway has sent it; `None` where that is no such id.
+    pub fn parse(header: &HeaderValue) -> Option<Self> {
+        let digits = header.as_bytes().strip_prefix(b"req_")?;
+        let is_id = digits.len() == 32 && digits.iter().all(|digit| HEX.contains(digit));
+        is_id.then(|| Self(header.clone()))
+    }
+
     /// As it is written.
     pub fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or_default()
@@ -162,5 +169,13 @@ mod tests {
         let id = RequestId::from_random(0x0123_4567_89ab_cdef, 7);
         assert_eq!(id.as_str(), "req_0123456789abcdef0000000000000007");
         assert_eq!(id.to_header(), id.as_str());
+        assert_eq!(RequestId::parse(&id.to_header()), Some(id));
+        for wrong in [
+            "req_",
+            "req_0123456789ABCDEF0000000000000007",
+            "0123456789abcdef0000000000000007",
+        ] {
+            assert_eq!(RequestId::parse(&HeaderValue::from_static(wrong)), None, "{wrong}");
+        }
     }
 }

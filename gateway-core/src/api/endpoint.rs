@@ -7,6 +7,8 @@ use http::Method;
 pub enum Route<'a> {
     /// Something that an engine answers.
     Generate(Endpoint),
+    /// The same, by order of a gateway at the edge.
+    Order(Endpoint),
     /// The tokens of a prompt.
     Tokenize,
     /// The models that the key may ask for.
@@ -29,6 +31,8 @@ pub enum Route<'a> {
     Budgets,
     /// One budget, `TENANT/NAME`: read it, set its limits, or put those of the configuration back.
     Budget(&'a str),
+    /// What this gateway does not do, by its role.
+    OtherRole,
     /// OpenAI's Responses API, which is not served yet.
     Responses,
     /// The path exists with these methods only.
@@ -42,6 +46,8 @@ pub enum Route<'a> {
 pub enum Audience {
     /// Those who ask for answers.
     Clients,
+    /// Gateways at the edge, in whose name they ask.
+    Edge,
     /// Those who run the gateway.
     Operators,
     /// Whoever probes it.
@@ -75,6 +81,9 @@ impl<'a> Route<'a> {
             "/v1/chat/completions" => (Self::Generate(Endpoint::Chat), POST),
             "/v1/completions" => (Self::Generate(Endpoint::Completions), POST),
             "/v1/embeddings" => (Self::Generate(Endpoint::Embeddings), POST),
+            "/hop/v1/chat/completions" => (Self::Order(Endpoint::Chat), POST),
+            "/hop/v1/completions" => (Self::Order(Endpoint::Completions), POST),
+            "/hop/v1/embeddings" => (Self::Order(Endpoint::Embeddings), POST),
             "/tokenize" => (Self::Tokenize, POST),
             "/v1/models" => (Self::Models, GET),
             "/healthz" => (Self::Healthz, GET),
@@ -111,7 +120,9 @@ impl<'a> Route<'a> {
     pub fn dialect(&self) -> Dialect {
         match self {
             Self::Generate(endpoint) => endpoint.dialect(),
-            Self::Tokenize
+            Self::Order(_)
+            | Self::OtherRole
+            | Self::Tokenize
             | Self::Models
             | Self::Model(_)
             | Self::Healthz
@@ -134,10 +145,13 @@ impl<'a> Route<'a> {
             Self::Generate(_) | Self::Tokenize | Self::Models | Self::Model(_) | Self::Usage | Self::Responses => {
                 Audience::Clients
             }
+            Self::Order(_) => Audience::Edge,
             Self::Metrics | Self::ReadConfig | Self::WriteConfig | Self::Budgets | Self::Budget(_) => {
                 Audience::Operators
             }
-            Self::Healthz | Self::Readyz | Self::MethodNotAllowed(_) | Self::NotFound => Audience::Anybody,
+            Self::Healthz | Self::Readyz | Self::OtherRole | Self::MethodNotAllowed(_) | Self::NotFound => {
+                Audience::Anybody
+            }
         }
     }
 
@@ -145,13 +159,14 @@ impl<'a> Route<'a> {
     pub fn label(&self) -> &'static str {
         match self {
             Self::Generate(endpoint) => endpoint.label(),
+            Self::Order(_) => "order",
             Self::Tokenize => "tokenize",
             Self::Models | Self::Model(_) => "models",
             Self::Healthz | Self::Readyz => "health",
             Self::Metrics => "metrics",
             Self::Usage => "usage",
             Self::ReadConfig | Self::WriteConfig | Self::Budgets | Self::Budget(_) => "admin",
-            Self::Responses | Self::MethodNotAllowed(_) | Self::NotFound => "other",
+            Self::Responses | Self::OtherRole | Self::MethodNotAllowed(_) | Self::NotFound => "other",
         }
     }
 }
@@ -170,6 +185,15 @@ impl Endpoint {
             Self::Chat => "/v1/chat/completions",
             Self::Completions => "/v1/completions",
             Self::Embeddings => "/v1/embeddings",
+        }
+    }
+
+    /// Its path at a region hop.
+    pub fn order_path(self) -> &'static str {
+        match self {
+            Self::Chat => "/hop/v1/chat/completions",
+            Self::Completions => "/hop/v1/completions",
+            Self::Embeddings => "/hop/v1/embeddings",
         }
     }
 
@@ -214,6 +238,8 @@ mod tests {
     fn paths_methods_and_what_is_neither() {
         for (method, path, route) in [
             (Method::POST, "/v1/chat/completions", Route::Generate(Endpoint::Chat)),
+            (Method::POST, "/hop/v1/completions", Route::Order(Endpoint::Completions)),
+            (Method::GET, "/hop/v1/embeddings", Route::MethodNotAllowed("POST")),
             (Method::POST, "/tokenize", Route::Tokenize),
             (Method::GET, "/v1/chat/completions", Route::MethodNotAllowed("POST")),
             (Method::GET, "/v1/models", Route::Models),
@@ -245,6 +271,9 @@ mod tests {
             (Method::POST, "/v1/chat/completions/", Route::NotFound),
         ] {
             assert_eq!(Route::of(&method, path), route, "{method} {path}");
+        }
+        for endpoint in [Endpoint::Chat, Endpoint::Completions, Endpoint::Embeddings] {
+            assert_eq!(Route::of(&Method::POST, endpoint.order_path()), Route::Order(endpoint));
         }
     }
 }

@@ -42,6 +42,14 @@ pub const X_REPLICA: HeaderName = HeaderName::from_static("x-tidegate-replica");
 pub const X_CACHED_TOKENS: HeaderName = HeaderName::from_static("x-tidegate-cached-tokens");
 /// The bound on each answer's tokens that the tenant's budgets set, where it is the least.
 pub const X_MAX_TOKENS: HeaderName = HeaderName::from_static("x-tidegate-max-tokens");
+/// What the edge tells a region hop of an order, in JSON.
+pub const X_ORDER: HeaderName = HeaderName::from_static("x-tidegate-order");
+/// The edge's signature of an order.
+pub const X_SIGNATURE: HeaderName = HeaderName::from_static("x-tidegate-signature");
+/// What a region hop tells of an order that it carries out, in JSON.
+pub const X_TOLD: HeaderName = HeaderName::from_static("x-tidegate-told");
+/// `failed`: a region hop could not carry an order out; the body says why, in JSON.
+pub const X_HOP: HeaderName = HeaderName::from_static("x-tidegate-hop");
 /// The version of the configuration.
 pub const X_CONFIG: HeaderName = HeaderName::from_static("x-tidegate-config");
 /// The headers of answers that a page of another origin may read, beyond those that every page may.

@@ -25,7 +25,7 @@ mod tokenize;
 
 pub use answer::{AnswerTooLarge, Deltas, EventOutcome, NoAnswer, RewrittenAnswer, Usage};
 pub use cache_salt::CacheSalt;
-pub use content_coding::ContentCoding;
+pub use content_coding::{ContentCoding, gzip};
 pub use dialect::{AnswerAssembler, AnswerRewriter, PassingRewriter};
 pub use endpoint::{Audience, Dialect, Endpoint, Route};
 pub use engine_error::EngineError;

@@ -218,15 +218,26 @@ impl Generation {
         }
     }
 
+    /// The body for a region hop, which makes of it what its engines are to be sent: the model of the tier and, where a stream is
+    /// asked for, that and the usage at its end. All else is as the client sent it, byte for byte.
+    pub fn body_for_region(&self, model: &str) -> Bytes {
+        self.edited(model, Vec::new())
+    }
+
     /// The body for an engine: its own name of the model, counts without a fraction, a bound on output where the answer
     /// would otherwise become longer than the `limit`, the tenant's salt for prefixes where the engine knows salts and,
     /// where a stream is asked for, that and the usage at its end. All else is as the client sent it, byte for byte; but a
     /// bound of -1 is left out for engines that know none, which a lower tier may come to.
     pub fn body_for(&self, served_name: &str, engine: EngineKind, limit: &OutputLimit) -> Bytes {
-        let renamed = (served_name != self.model).then(|| (self.model_span.clone(), quoted(served_name).into()));
-        let mut edits: Vec<_> = renamed.into_iter().chain(self.edits.iter().cloned()).collect();
-        edits.extend(self.bound_edits(engine, limit));
+        let mut edits = self.bound_edits(engine, limit);
         edits.extend(self.cache_salt.edit(engine, self.endpoint));
+        self.edited(served_name, edits)
+    }
+
+    /// The body with that name of the model, what every engine is told otherwise, and `edits`.
+    fn edited(&self, model: &str, mut edits: Vec<Edit<'static>>) -> Bytes {
+        let renamed = (model != self.model).then(|| (self.model_span.clone(), quoted(model).into()));
+        edits.extend(renamed.into_iter().chain(self.edits.iter().cloned()));
         if edits.is_empty() {
             return self.body.clone();
         }

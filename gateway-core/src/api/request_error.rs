@@ -28,6 +28,11 @@ pub enum RequestError {
     /// No such path.
     #[error("there is nothing at this path: see GET /v1/models for what can be asked, below /v1/")]
     NoSuchPath,
+    /// A path for clients, at a region hop.
+    #[error(
+        "this gateway has another role: a region hop takes orders of gateways with the role `edge`, and nothing else"
+    )]
+    OtherRole,
     /// The Responses API, which OpenAI's SDKs offer first, and which is not served yet.
     #[error(
         "the Responses API is not served here yet: send conversations to POST /v1/chat/completions, \

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use thiserror::Error;
 
+use super::hop_error::HopError;
 use crate::api::{EngineError, NoAnswer};
 use crate::cells::CellError;
 use crate::cluster::PassedOver;
@@ -116,6 +117,9 @@ pub enum AttemptError {
     /// What the engine sent is no answer.
     #[error("the engine's answer is not understood")]
     Garbage(#[from] Garbage),
+    /// The region hop of the cluster did nothing with the order.
+    #[error("the cluster's region could not be reached")]
+    Hop(#[from] HopError),
     /// The gateway is going down.
     #[error("the gateway is shutting down")]
     Stopping,
@@ -161,7 +165,7 @@ impl AttemptError {
                 Fault::Client
             }
             Self::Cell(_) | Self::Stopping | Self::Unfit => Fault::Gateway,
-            Self::Send(SendError::NoSecret(_) | SendError::Local(_)) => Fault::Gateway,
+            Self::Send(SendError::NoSecret(_) | SendError::Local(_)) | Self::Hop(_) => Fault::Gateway,
             Self::NoRoom { .. }
             | Self::Send(SendError::Connect(_) | SendError::Broken(_) | SendError::Lost(_))
             | Self::FirstByteTimeout
@@ -183,7 +187,9 @@ impl AttemptError {
             | Self::Stopping => Remedy::Never,
             Self::Deadline | Self::Send(SendError::Local(_)) => Remedy::Canned,
             Self::Unfit => Remedy::AnotherTier,
-            Self::NoRoom { .. } | Self::Cell(_) | Self::Send(SendError::NoSecret(_)) => Remedy::AnotherCluster,
+            Self::NoRoom { .. } | Self::Cell(_) | Self::Hop(_) | Self::Send(SendError::NoSecret(_)) => {
+                Remedy::AnotherCluster
+            }
             // The cluster's engines want another key, or do not know the model: all of them alike.
             Self::Status {
                 status: 401 | 403 | 404,
@@ -204,7 +210,9 @@ impl AttemptError {
             Self::NoRoom { recovery, .. } => *recovery,
             Self::Status { retry_after, .. } => *retry_after,
             Self::Send(SendError::Local(_)) => Some(LACK_PASSES),
-            Self::Cell(_)
+            Self::Hop(HopError::Open { recovery }) => Some(*recovery),
+            Self::Hop(_)
+            | Self::Cell(_)
             | Self::Unfit
             | Self::Send(SendError::Connect(_) | SendError::Broken(_) | SendError::Lost(_) | SendError::NoSecret(_))
             | Self::FirstByteTimeout
@@ -238,6 +246,7 @@ impl AttemptError {
             | Self::Blamed { .. }
             | Self::TooLarge { .. }
             | Self::Garbage(_)
+            | Self::Hop(_)
             | Self::Stopping => None,
         };
         failure.filter(|(status, _)| matches!(status, 500 | 505..=599))
@@ -263,6 +272,7 @@ impl AttemptError {
             Self::Status { .. } => "status",
             Self::InBand(_) => "in_band",
             Self::Garbage(_) => "garbage",
+            Self::Hop(error) => error.label(),
             Self::Stopping => "stopping",
         }
     }

@@ -57,21 +57,39 @@ impl Descent {
         self.recovery
     }
 
-    /// The step that was taken failed: where to go from there.
+    /// The step that was taken failed at a replica: where to go from there.
     pub fn after(&mut self, error: &AttemptError) -> Step {
+        // Neither asking a cell nor passing over a tier costs an engine anything.
+        let is_free = matches!(
+            error,
+            AttemptError::NoRoom { .. } | AttemptError::Cell(_) | AttemptError::Unfit
+        );
+        self.go_on(error, error.remedy(), u32::from(!is_free))
+    }
+
+    /// The step that was taken failed at a cluster as a whole, whose region hop has asked so many of its replicas: where to go
+    /// from there.
+    pub fn after_region(&mut self, error: &AttemptError, attempts: u32) -> Step {
+        let remedy = match error.remedy() {
+            Remedy::AnotherReplica => Remedy::AnotherCluster,
+            other @ (Remedy::Never | Remedy::AnotherCluster | Remedy::AnotherTier | Remedy::Canned) => other,
+        };
+        self.go_on(error, remedy, attempts)
+    }
+
+    /// How many attempts there are still.
+    pub fn attempts_left(&self) -> u32 {
+        self.attempts_left
+    }
+
+    fn go_on(&mut self, error: &AttemptError, remedy: Remedy, attempts: u32) -> Step {
         self.recovery = [self.recovery, error.recovery()].into_iter().flatten().min();
         let Step::Attempt { tier, cluster } = self.at else {
             self.at = Step::GiveUp;
             return self.at;
         };
-        // Neither asking a cell nor passing over a tier costs an engine anything.
-        if !matches!(
-            error,
-            AttemptError::NoRoom { .. } | AttemptError::Cell(_) | AttemptError::Unfit
-        ) {
-            self.attempts_left = self.attempts_left.saturating_sub(1);
-        }
-        self.at = match error.remedy() {
+        self.attempts_left = self.attempts_left.saturating_sub(attempts);
+        self.at = match remedy {
             Remedy::Never => Step::GiveUp,
             Remedy::Canned => self.bottom(),
             Remedy::AnotherReplica | Remedy::AnotherCluster | Remedy::AnotherTier if self.attempts_left == 0 => {

@@ -5,10 +5,12 @@ mod attempt_error;
 mod blame;
 mod blamed_requests;
 mod descent;
+mod hop_error;
 mod telling;
 
 pub use attempt_error::{AttemptError, Fault, Garbage, Remedy};
 pub use blame::{Blame, Verdict};
 pub use blamed_requests::{BlamedRequests, RequestDigest};
 pub use descent::{Descent, Step};
+pub use hop_error::HopError;
 pub use telling::more_telling;

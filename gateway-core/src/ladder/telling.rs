@@ -23,6 +23,7 @@ fn rank(error: &AttemptError) -> u8 {
         | AttemptError::BetweenBytesTimeout
         | AttemptError::Status { .. }
         | AttemptError::InBand(_)
+        | AttemptError::Hop(_)
         | AttemptError::Garbage(_) => 1,
         // These end the walk.
         AttemptError::Rejected { .. }

@@ -66,6 +66,11 @@ pub enum Event<'a> {
         /// Whose: `tenant` or `process`.
         bound: &'static str,
     },
+    /// A region hop did not take an order of the edge.
+    OrderRefused {
+        /// Why, in one word.
+        reason: &'static str,
+    },
     /// An engine reported what an answer took.
     Used {
         /// Which model it was.
@@ -197,6 +202,7 @@ impl Event<'_> {
                 ..
             } => Level::Debug,
             Self::AttemptFailed { .. }
+            | Self::OrderRefused { .. }
             | Self::StreamFailed { .. }
             | Self::Canned { .. }
             | Self::ConfigRefused { .. }
@@ -215,6 +221,7 @@ impl Event<'_> {
             Self::Budget(budgeting) => budgeting.name(),
             Self::Prefix(prefixing) => prefixing.name(),
             Self::BodyRefused { .. } => "no memory for body",
+            Self::OrderRefused { .. } => "order refused",
             Self::Used { .. } => "used",
             Self::StreamFailed { .. } => "stream failed",
             Self::Ranked { .. } => "ranked",
@@ -250,6 +257,7 @@ impl Event<'_> {
             Self::Budget(budgeting) => budgeting.write_particulars(f),
             Self::Prefix(prefixing) => prefixing.write_particulars(f),
             Self::BodyRefused { bound } => write!(f, " bound={bound}"),
+            Self::OrderRefused { reason } => write!(f, " reason={reason}"),
             Self::Used { model, usage } => {
                 let (prompt, completion) = (usage.prompt_tokens, usage.completion_tokens);
                 write!(f, " model={model} prompt={prompt} completion={completion}")

@@ -52,6 +52,7 @@ pub struct Metrics {
     prefixes: PrefixMetrics,
     bodies_bytes: Gauge,
     bodies_refused: ByLabels<BoundLabels>,
+    orders_refused: ByLabels<ReasonLabels>,
     canned: ByLabels<ModelLabels>,
     first_token: ByLabels<ServedLabels, Histogram>,
     whole_answer: ByLabels<ServedLabels, Histogram>,
@@ -76,6 +77,11 @@ struct FailureLabels {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 struct BoundLabels {
     bound: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -134,6 +140,7 @@ impl Metrics {
             prefixes: PrefixMetrics::default(),
             bodies_bytes: Gauge::default(),
             bodies_refused: ByLabels::default(),
+            orders_refused: ByLabels::default(),
             canned: ByLabels::default(),
             first_token: ByLabels::new(|| Histogram::new(FIRST_TOKEN_BUCKETS_S)),
             whole_answer: ByLabels::new(|| Histogram::new(WHOLE_ANSWER_BUCKETS_S)),
@@ -172,6 +179,11 @@ impl Metrics {
             "bodies_refused",
             "Requests that were refused because bodies took all the memory that they may, of a tenant or of the process",
             self.bodies_refused.family(),
+        );
+        r.register(
+            "orders_refused",
+            "Orders of gateways at the edge that this region hop did not take, by why",
+            self.orders_refused.family(),
         );
         r.register("canned", "Canned answers by the model asked for", self.canned.family());
         r.register(
@@ -224,6 +236,7 @@ impl Metrics {
             Event::Counting(counting) => self.counting.on(counting),
             Event::Budget(budgeting) => self.budgets.on(budgeting),
             Event::Prefix(prefixing) => self.prefixes.on(prefixing),
+            Event::OrderRefused { reason } => self.orders_refused.add(&ReasonLabels { reason }, 1),
             Event::BodyRefused { bound } => self.bodies_refused.add(&BoundLabels { bound }, 1),
             Event::Canned { model } => {
                 let model = (*model).clone();

@@ -11,8 +11,9 @@ use futures::future::{Either, select};
 
 use crate::budget::Rates;
 use crate::cells::{CellAddress, CellCall, CellError};
-use crate::config::{Cluster, Config, Model};
+use crate::config::{Cluster, Config, HopAddress, Model};
 use crate::geo::{self, Location};
+use crate::hop::Role;
 use crate::ids::{PrefixKey, RequestId};
 use crate::observe::Event;
 use crate::pipeline::cell_time::CellTime;
@@ -35,6 +36,8 @@ pub(super) struct Exchange<P> {
     pub rates: Cell<Option<Rates>>,
     /// How long the request may still wait for cells.
     pub cell_time: CellTime,
+    /// How many replicas have been asked.
+    pub attempts: Cell<u32>,
     location: Location,
 }
 
@@ -57,8 +60,15 @@ pub(super) enum Paused {
 }
 
 impl<P: Platform> Exchange<P> {
-    pub fn new(gateway: Arc<Gateway>, platform: P, config: Arc<Config>, location: Location) -> Rc<Self> {
-        let id = RequestId::from_random(platform.random(), platform.random());
+    /// `id` is the request's where it has one already.
+    pub fn new(
+        gateway: Arc<Gateway>,
+        platform: P,
+        config: Arc<Config>,
+        location: Location,
+        id: Option<RequestId>,
+    ) -> Rc<Self> {
+        let id = id.unwrap_or_else(|| RequestId::from_random(platform.random(), platform.random()));
         let arrived = platform.now();
         let cell_time = CellTime::new(config.timeouts.cells);
         Rc::new(Self {
@@ -69,6 +79,7 @@ impl<P: Platform> Exchange<P> {
             arrived,
             rates: Cell::new(None),
             cell_time,
+            attempts: Cell::new(0),
             location,
         })
     }
@@ -140,6 +151,24 @@ impl<P: Platform> Exchange<P> {
         hot.get(prefix).is_some()
     }
 
+    /// The largest body of a request. Orders of the edge may be a little longer than what clients may send it: they say
+    /// otherwise which model, and in which form the answer is to come.
+    pub fn most_body_bytes(&self) -> usize {
+        let edits = match self.gateway.role() {
+            Role::All | Role::Edge => 0,
+            Role::Region => MOST_EDITED_BYTES,
+        };
+        self.config.sizes.request_body_bytes.saturating_add(edits)
+    }
+
+    /// The region hop to which requests for the cluster go, where they do.
+    pub fn hop<'c>(&self, cluster: &'c Cluster) -> Option<&'c HopAddress> {
+        match self.gateway.role() {
+            Role::Edge => cluster.region.hop.as_ref(),
+            Role::All | Role::Region => None,
+        }
+    }
+
     /// There and back between where the request came in and that region: what was learned of the cluster there, or else by
     /// the coordinates. Zero when it is not known where the request came in.
     pub fn round_trip(&self, cluster: &Cluster) -> Duration {
@@ -167,5 +196,7 @@ pub(super) async fn within<P: Platform, T>(platform: &P, limit: Duration, work: 
     }
 }
 
+/// More than a model's name, and what asks for a stream and its usage.
+const MOST_EDITED_BYTES: usize = 1 << 10;
 /// Clocks that move in steps may leave nothing to wait for and yet nothing due: no alarm is set for less.
 pub(super) const SHORTEST_ALARM: Duration = Duration::from_millis(1);

@@ -3,6 +3,7 @@
 use http::request::Parts;
 
 use crate::api::{Audience, Route};
+use crate::hop::Role;
 
 /// An address of a process. A platform that has several puts it into a request's extensions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,13 +23,17 @@ impl Entrance {
         head.extensions.get().copied().unwrap_or_default()
     }
 
-    /// The route, where it is answered here; else none.
-    pub(super) fn admit<'a>(self, route: Route<'a>) -> Route<'a> {
-        match (self, route.audience()) {
-            (Self::Clients, Audience::Operators) | (Self::Operators, Audience::Clients) => Route::NotFound,
-            (Self::Only, _)
-            | (Self::Clients, Audience::Clients | Audience::Anybody)
-            | (Self::Operators, Audience::Operators | Audience::Anybody) => route,
+    /// The route, where it is answered here, by a gateway of that role; else none.
+    pub(super) fn admit<'a>(self, role: Role, route: Route<'a>) -> Route<'a> {
+        match (self, route.audience(), role) {
+            (Self::Clients, Audience::Operators, _)
+            | (Self::Operators, Audience::Clients | Audience::Edge, _)
+            | (_, Audience::Edge, Role::All | Role::Edge) => Route::NotFound,
+            (_, Audience::Clients, Role::Region) => Route::OtherRole,
+            (Self::Only | Self::Clients, Audience::Clients, Role::All | Role::Edge)
+            | (Self::Only | Self::Clients, Audience::Edge, Role::Region)
+            | (Self::Only | Self::Operators, Audience::Operators, _)
+            | (_, Audience::Anybody, _) => route,
         }
     }
 }
@@ -36,6 +41,7 @@ impl Entrance {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Endpoint;
 
     #[test]
     fn each_entrance_answers_its_own_and_probes() {
@@ -45,8 +51,25 @@ mod tests {
             (Entrance::Clients, [true, false, true]),
             (Entrance::Operators, [false, true, true]),
         ] {
-            let admitted = kinds.clone().map(|route| entrance.admit(route) != Route::NotFound);
+            let admitted = kinds
+                .clone()
+                .map(|route| entrance.admit(Role::All, route) != Route::NotFound);
             assert_eq!(admitted, answered, "{entrance:?}");
         }
+    }
+
+    #[test]
+    fn clients_come_to_the_edge_and_orders_to_a_region() {
+        let order = || Route::Order(Endpoint::Chat);
+        for (role, of_client, of_order) in [
+            (Role::All, Route::Usage, Route::NotFound),
+            (Role::Edge, Route::Usage, Route::NotFound),
+            (Role::Region, Route::OtherRole, order()),
+        ] {
+            assert_eq!(Entrance::Only.admit(role, Route::Usage), of_client, "{role:?}");
+            assert_eq!(Entrance::Clients.admit(role, order()), of_order, "{role:?}");
+            assert_eq!(Entrance::Only.admit(role, Route::Metrics), Route::Metrics, "{role:?}");
+        }
+        assert_eq!(Entrance::Operators.admit(Role::Region, order()), Route::NotFound);
     }
 }

@@ -10,6 +10,7 @@ use crate::api::{ApiError, ErrorKind, RequestError};
 use crate::budget::{BudgetError, Shortage};
 use crate::ladder::AttemptError;
 use crate::pipeline::body_memory::BodiesFull;
+use crate::pipeline::hops::OrderRefused;
 use crate::platform::{SendError, StoreError};
 
 /// Everything that a request can end with, other than an answer.
@@ -32,6 +33,9 @@ pub enum Failure {
     /// A budget does not admit the request.
     #[error(transparent)]
     Budget(#[from] BudgetError),
+    /// A region hop does not take the order.
+    #[error(transparent)]
+    Order(#[from] OrderRefused),
     /// Bodies take all the memory that they may.
     #[error(transparent)]
     Bodies(#[from] BodiesFull),
@@ -66,6 +70,7 @@ impl From<Failure> for ApiError {
                 ..of_attempt(error, message)
             },
             Failure::Budget(error) => of_budget(&error, message),
+            Failure::Order(refused) => of_order(&refused, message),
             Failure::Bodies(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Server, message).code("too_many_bodies")
             }
@@ -93,6 +98,7 @@ fn of_request(error: &RequestError, message: String) -> ApiError {
             invalid(StatusCode::UNAUTHORIZED).code("invalid_api_key")
         }
         RequestError::ReservedHeader { .. } => invalid(StatusCode::BAD_REQUEST).code("reserved_header"),
+        RequestError::OtherRole => invalid(StatusCode::NOT_FOUND).code("other_role"),
         RequestError::NoSuchPath | RequestError::NoResponses => invalid(StatusCode::NOT_FOUND).code("not_found"),
         RequestError::ForeignOrigin { .. } => {
             new(StatusCode::FORBIDDEN, ErrorKind::Permission).code("origin_not_allowed")
@@ -136,6 +142,18 @@ fn of_request(error: &RequestError, message: String) -> ApiError {
     }
 }
 
+fn of_order(refused: &OrderRefused, message: String) -> ApiError {
+    let invalid = |status| ApiError::new(status, ErrorKind::InvalidRequest, message.clone());
+    match refused {
+        OrderRefused::Signature(_) => invalid(StatusCode::UNAUTHORIZED).code("invalid_signature"),
+        OrderRefused::Facts => invalid(StatusCode::BAD_REQUEST).code("invalid_order"),
+        OrderRefused::Unknown { .. } => invalid(StatusCode::CONFLICT).code("unknown_here"),
+        OrderRefused::NoKey { .. } | OrderRefused::Cell => {
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Server, message).code("order_unchecked")
+        }
+    }
+}
+
 fn of_budget(error: &BudgetError, message: String) -> ApiError {
     match error {
         BudgetError::Unreachable { wait } => ApiError {
@@ -169,6 +187,7 @@ fn of_attempt(error: AttemptError, message: String) -> ApiError {
         AttemptError::FirstByteTimeout | AttemptError::BetweenBytesTimeout | AttemptError::Deadline => {
             new(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout")
         }
+        AttemptError::Hop(_) => new(StatusCode::BAD_GATEWAY, "region_unreachable"),
         AttemptError::Send(SendError::Local(_)) => new(StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
         AttemptError::Send(
             SendError::Connect(_) | SendError::Broken(_) | SendError::Lost(_) | SendError::NoSecret(_),

@@ -11,6 +11,7 @@
 //! - `intake/`: what a request is, takes and may spend, until it can be dispatched.
 //! - `leases/`: what a request holds of its tenant's budgets.
 //! - `maintain/`: what goes on behind requests' backs.
+//! - `hops/`: what two hops of a request's way tell each other.
 //! - `cors.rs`: which web pages may ask, and read what is answered.
 //! - `entrance.rs`: by which address a request came in, and what is answered there.
 //! - `body_memory.rs`: how much of requests may be in memory before they are admitted.
@@ -29,6 +30,7 @@ mod dispatch;
 mod endpoints;
 mod entrance;
 mod failure;
+mod hops;
 mod intake;
 mod leases;
 mod maintain;

@@ -12,16 +12,18 @@ use http::{Method, Request, Response, StatusCode};
 use super::body::Body;
 use super::context::Exchange;
 use super::cors;
-use super::endpoints::{budgets, config, generate, models, probes, tokenize};
+use super::endpoints::{budgets, carry_out, config, generate, models, probes, tokenize};
 use super::entrance::Entrance;
 use super::failure::Failure;
 use super::intake::pass_over;
 use super::maintain;
 use super::response;
 use super::state::Gateway;
+use crate::api::headers::X_REQUEST_ID;
 use crate::api::{ApiError, Dialect, ErrorKind, RequestError, Route};
 use crate::config::Config;
 use crate::geo::Location;
+use crate::ids::RequestId;
 use crate::observe::Event;
 use crate::platform::Platform;
 
@@ -40,7 +42,7 @@ impl Gateway {
         E: std::fmt::Display,
     {
         let (head, body) = request.into_parts();
-        let route = Entrance::of(&head).admit(Route::of(&head.method, head.uri.path()));
+        let route = Entrance::of(&head).admit(self.role(), Route::of(&head.method, head.uri.path()));
         // Whether the process runs is told without the store, which may hang.
         let known = if route == Route::Healthz {
             Ok(self.active_config.current())
@@ -52,7 +54,8 @@ impl Gateway {
             Err(unknown) => (self.active_config.current(), Some(unknown)),
         };
         let location = location_of(&config, &head, location);
-        let exchange = Exchange::new(Arc::clone(self), platform, config, location);
+        let id = id_of_order(&route, &head);
+        let exchange = Exchange::new(Arc::clone(self), platform, config, location, id);
         exchange.answer(&route, &head, body, unknown).await
     }
 
@@ -68,6 +71,12 @@ impl Gateway {
     pub async fn maintain<P: Platform>(self: &Arc<Self>, platform: P) {
         maintain::refresh_config(self, &platform).await;
     }
+}
+
+/// The request's id at the edge, where it is an order.
+fn id_of_order(route: &Route<'_>, head: &Parts) -> Option<RequestId> {
+    let header = head.headers.get(X_REQUEST_ID)?;
+    matches!(route, Route::Order(_)).then(|| RequestId::parse(header))?
 }
 
 /// Where the request came in: as a header says that the configuration trusts, or else the platform.
@@ -125,6 +134,8 @@ impl<P: Platform> Exchange<P> {
     {
         match route {
             Route::Generate(endpoint) => generate(self, *endpoint, head, body).await,
+            Route::Order(endpoint) => carry_out(self, *endpoint, head, body).await,
+            Route::OtherRole => Err(RequestError::OtherRole.into()),
             Route::Tokenize => tokenize(self, head, body).await,
             Route::Models => models::list(self, head),
             Route::Model(name) => models::one(self, head, name),

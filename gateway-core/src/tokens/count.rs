@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 use super::estimate::Estimate;
 use super::tables::Tokenizer;
 use super::template::{Chat, Media, Reader, Rendered, TemplateError};
@@ -12,7 +14,7 @@ use crate::ids::Tokens;
 use crate::time::Timestamp;
 
 /// What a request is expected to take.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Count {
     /// Tokens of the prompt, of all of them where there are several.
     pub prompt: Tokens,
@@ -27,7 +29,8 @@ pub struct Count {
 }
 
 /// What a count rests on.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Basis {
     /// The model's own tokenizer and template: it is what the engine will report.
     Exact,

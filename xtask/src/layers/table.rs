@@ -32,7 +32,7 @@ const PIPELINE: Area = Area {
     module: &["pipeline"],
     layers: &[
         // What bodies, failures and responses are made of.
-        &["body", "body_memory", "cell_time", "collect", "entrance"],
+        &["body", "body_memory", "cell_time", "collect", "entrance", "hops"],
         &["failure"],
         &["cors", "response"],
         // What is kept between requests, and what every stage of one may look at.

@@ -53,7 +53,9 @@ impl<P: Platform> UsageMeter<P> {
             cluster: target.serving.cluster.name.clone(),
             model: Arc::clone(target.model),
             count: *target.count,
-            uncorrected: is_estimate.then(|| *order.counts.uncorrected(&order.request)),
+            uncorrected: is_estimate
+                .then(|| order.counts.uncorrected(&order.request).copied())
+                .flatten(),
             written: OutputCounter::new(table),
             factor,
             reported: None,

@@ -5,17 +5,18 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use futures::future::{Either, select};
-use http::Response;
+use http::{HeaderMap, Response};
 
 use super::passage::Passage;
 use super::stream::ClientStream;
+use super::tell_edge::tell_edge;
 use super::upkeep::Upkeep;
 use crate::ladder::AttemptError;
 use crate::pipeline::body::Body;
 use crate::pipeline::context::Paused;
 use crate::pipeline::dispatch::{Answered, UpstreamAnswer, Walk};
 use crate::pipeline::failure::Failure;
-use crate::pipeline::intake::Order;
+use crate::pipeline::intake::{Order, Sender};
 use crate::pipeline::response::{event_stream, json, json_stream};
 use crate::platform::Platform;
 use crate::time::Timestamp;
@@ -32,10 +33,10 @@ pub(in crate::pipeline) async fn begin<P: Platform>(order: Order<P>) -> Result<R
     let mut upkeep = Upkeep::new(Walk::new(order));
     let is_stream = upkeep.walk.order.request.stream;
     let early_commit = upkeep.exchange().config.streams.early_commit;
-    let commit_at = if is_stream {
-        upkeep.now() + early_commit
-    } else {
-        Timestamp::NEVER
+    // The edge has to hear from its status whether anything answers.
+    let commit_at = match upkeep.walk.order.sender {
+        Sender::Client if is_stream => upkeep.now() + early_commit,
+        Sender::Client | Sender::Edge { .. } => Timestamp::NEVER,
     };
     let walk = Rc::clone(&upkeep.walk);
     let mut descending: Descending<P> = Box::pin(async move { walk.descend().await });
@@ -54,12 +55,17 @@ pub(in crate::pipeline) async fn begin<P: Platform>(order: Order<P>) -> Result<R
 /// The response with which an answer begins.
 fn respond<P: Platform>(upkeep: Upkeep<P>, answered: Answered<P>) -> Response<Body> {
     let Answered { served_by, answer } = answered;
+    let mut headers = HeaderMap::new();
+    match upkeep.walk.order.sender {
+        Sender::Client => served_by.label(&mut headers),
+        Sender::Edge { known_hot } => tell_edge(&upkeep, &served_by, known_hot, &mut headers),
+    }
     let mut response = match answer {
         UpstreamAnswer::Whole(events) if upkeep.walk.order.request.stream => event_stream(Body::Full(events)),
         UpstreamAnswer::Whole(body) => json(body),
         UpstreamAnswer::Passing(passing, until) => json_stream(Passage::of(upkeep, passing, until).into_body()),
         UpstreamAnswer::Stream(chunks) => event_stream(ClientStream::of(upkeep, chunks).into_body()),
     };
-    served_by.label(response.headers_mut());
+    response.headers_mut().extend(headers);
     response
 }

@@ -4,6 +4,7 @@ mod begin;
 mod label;
 mod passage;
 mod stream;
+mod tell_edge;
 mod upkeep;
 
 pub(super) use begin::begin;

@@ -4,56 +4,35 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::StatusCode;
 
+use super::opened::{Opened, UpstreamAnswer, on_answer, open, owed, take};
 use super::refusal::refusal;
-use super::upstream::{expect_content_type, send, whole};
+use super::upstream::send;
 use super::{ClusterClient, Permit, PermitSlot, Wanted};
-use crate::api::{AnswerRewriter, AskedAs, WholeReason};
+use crate::api::AskedAs;
 use crate::cluster::Outcome;
 use crate::config::Replica;
 use crate::ids::{PrefixKey, ReplicaName};
 use crate::ladder::AttemptError;
-use crate::observe::Event;
-use crate::pipeline::answer::{Begun, Chunks, Listeners, Passing, assembled, begin_passing, read_whole};
 use crate::pipeline::intake::{Order, Target};
-use crate::pipeline::leases::Owed;
 use crate::pipeline::warmth::Prospect;
 use crate::platform::Platform;
-use crate::time::Timestamp;
-
-/// What came of an attempt.
-pub(in crate::pipeline) enum UpstreamAnswer<P: Platform> {
-    /// All of it: a body of JSON or, for a client that wants a stream, its events.
-    Whole(Bytes),
-    /// A stream of which the first event is here.
-    Stream(Box<Chunks<P>>),
-    /// A whole answer of which enough is here to pass it on. It must have ended by that time.
-    Passing(Box<Passing<P>>, Timestamp),
-}
-
-/// What has begun to come from a replica.
-enum Opened<P: Platform> {
-    /// A stream of which the first event is here.
-    Stream(Box<Chunks<P>>),
-    /// The head of a whole answer.
-    Whole(Box<OpenedWhole<P>>),
-}
-
-/// The body of a whole answer, and what reads it.
-struct OpenedWhole<P: Platform> {
-    body: P::Body,
-    rewriter: AnswerRewriter,
-    listeners: Listeners<P>,
-}
 
 /// An attempt that came to nothing.
 #[derive(Debug)]
 pub(in crate::pipeline) struct Failed {
-    /// Which replica, as an index into the cluster's; `None` where none was asked.
-    pub replica: Option<usize>,
+    pub asked: Asked,
     pub error: AttemptError,
+}
+
+/// Who was asked in an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::pipeline) enum Asked {
+    /// A replica, as an index into the cluster's; `None` where none has room.
+    Replica(Option<usize>),
+    /// The cluster's region hop, which has asked so many replicas.
+    Region { attempts: u32 },
 }
 
 /// Asks one replica of the target that is none of those that were `tried`. The permit is in the slot while a replica works
@@ -61,23 +40,23 @@ pub(in crate::pipeline) struct Failed {
 ///
 /// # Errors
 /// Why there is no answer.
-pub(in crate::pipeline) async fn attempt<P: Platform>(
+pub(in crate::pipeline) async fn attempt_at_replica<P: Platform>(
     order: &Rc<Order<P>>,
     slot: &PermitSlot<P>,
     target: &Target<'_>,
     tried: &[ReplicaName],
 ) -> Result<UpstreamAnswer<P>, Failed> {
+    let nobody = Asked::Replica(None);
     let admitted = admit(order, target, tried).await;
-    let (permit, limit) = admitted.map_err(|error| Failed { replica: None, error })?;
+    let (permit, limit) = admitted.map_err(|error| Failed { asked: nobody, error })?;
     let index = permit.replica_index();
     slot.hold(permit);
-    order.reservation.on_dispatched(match order.request.asked_as {
-        AskedAs::Stream => Owed::Prompt(target.count.prompt),
-        AskedAs::Whole(_) => Owed::Reserved,
-    });
+    order.reservation.on_dispatched(owed(order, target));
+    let attempts = &order.exchange.attempts;
+    attempts.set(attempts.get() + 1);
     let replica = &target.serving.cluster.replicas[index];
     let until = order.exchange.platform.now() + order.exchange.config.timeouts.whole_answer;
-    let opened = order.exchange.within(limit, open(order, target, replica)).await;
+    let opened = order.exchange.within(limit, ask(order, target, replica)).await;
     let answered = match opened.unwrap_or(Err(AttemptError::FirstByteTimeout)) {
         Ok(opened) => {
             slot.on_answered();
@@ -85,24 +64,19 @@ pub(in crate::pipeline) async fn attempt<P: Platform>(
         }
         Err(error) => Err(error),
     };
-    match answered {
-        Ok(answer) => {
-            match &answer {
-                UpstreamAnswer::Whole(_) => {
-                    on_answer(order, target);
-                    slot.release(Outcome::Served);
-                }
-                UpstreamAnswer::Stream(_) => on_answer(order, target),
-                // What it is told as and the permit wait for its end.
-                UpstreamAnswer::Passing(..) => {}
-            }
-            Ok(answer)
+    match &answered {
+        Ok(UpstreamAnswer::Whole(_)) => {
+            on_answer(order, target);
+            slot.release(Outcome::Served);
         }
-        Err(error) => {
-            let replica = Some(index);
-            Err(Failed { replica, error })
-        }
+        Ok(UpstreamAnswer::Stream(_)) => on_answer(order, target),
+        // What it is told as and the permit wait for its end.
+        Ok(UpstreamAnswer::Passing(..)) | Err(_) => {}
     }
+    answered.map_err(|error| Failed {
+        asked: Asked::Replica(Some(index)),
+        error,
+    })
 }
 
 /// A permit, and how long the attempt may take until an answer begins.
@@ -136,17 +110,6 @@ fn prefill(target: &Target<'_>) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 
-fn on_answer<P: Platform>(order: &Order<P>, target: &Target<'_>) {
-    let exchange = &order.exchange;
-    let (cluster, model) = (&target.serving.cluster.name, &target.model.name);
-    let after = exchange.platform.now().since(exchange.arrived);
-    exchange.tell(&if order.request.stream {
-        Event::FirstToken { cluster, model, after }
-    } else {
-        Event::WholeAnswer { cluster, model, after }
-    });
-}
-
 /// How long this attempt may take until an answer begins.
 fn time_left<P: Platform>(order: &Order<P>) -> Result<Duration, AttemptError> {
     let timeouts = &order.exchange.config.timeouts;
@@ -170,79 +133,17 @@ fn wanted<P: Platform>(order: &Order<P>, target: &Target<'_>, prospect: &Prospec
     }
 }
 
-/// Sends the request, and waits until an answer begins.
-async fn open<P: Platform>(
+/// Sends the request to the replica, and waits until an answer begins.
+async fn ask<P: Platform>(
     order: &Rc<Order<P>>,
     target: &Target<'_>,
     replica: &Replica,
 ) -> Result<Opened<P>, AttemptError> {
-    let Order { exchange, request, .. } = &**order;
     let (head, body) = send(order, target, replica).await?.into_parts();
     if head.status != StatusCode::OK {
-        return Err(refusal(exchange, &head, body).await);
+        return Err(refusal(&order.exchange, &head, body).await);
     }
-    let dialect = request.dialect();
-    let has_type = |is_stream| expect_content_type(&head.headers, dialect.content_type(is_stream));
-    let is_stream = request.asked_as == AskedAs::Stream && has_type(true).is_ok();
-    if !is_stream {
-        // What stands between here and an engine may make a whole answer of a stream.
-        has_type(request.stream)?;
-    }
-    // Whole answers have the usage.
-    let keep_usage = request.include_usage || !request.stream;
-    let rewriter = dialect.rewriter(target.model.name.as_str(), keep_usage);
-    let listeners = Listeners::new(order, target);
-    if !is_stream {
-        return Ok(Opened::Whole(Box::new(OpenedWhole {
-            body,
-            rewriter,
-            listeners,
-        })));
-    }
-    let mut chunks = Chunks::new(exchange, body, rewriter, listeners);
-    chunks.begin().await?;
-    Ok(Opened::Stream(Box::new(chunks)))
-}
-
-/// The answer as its client wants it: a stream once it has begun, any other when all of it is here, or so much of one that
-/// is not generated that the rest can pass. All of it must be here by `until`.
-async fn take<P: Platform>(
-    order: &Order<P>,
-    opened: Opened<P>,
-    model: &str,
-    until: Timestamp,
-) -> Result<UpstreamAnswer<P>, AttemptError> {
-    let Order { exchange, request, .. } = order;
-    let limit = exchange.config.sizes.response_body_bytes;
-    match opened {
-        Opened::Stream(chunks) if request.stream => Ok(UpstreamAnswer::Stream(chunks)),
-        Opened::Stream(chunks) => {
-            let assembler = request.dialect().assembler(limit);
-            let body = assembled(exchange, chunks, assembler, until).await?;
-            Ok(UpstreamAnswer::Whole(body))
-        }
-        Opened::Whole(opened) => {
-            let OpenedWhole {
-                body,
-                rewriter,
-                listeners,
-            } = *opened;
-            let left = until.since(exchange.platform.now());
-            if request.asked_as == AskedAs::Whole(WholeReason::NotGenerated) {
-                let rewriters = (rewriter, request.dialect().passing_rewriter(model));
-                let begun = exchange
-                    .within(left, begin_passing(exchange, body, rewriters, listeners))
-                    .await;
-                return Ok(match begun.unwrap_or(Err(AttemptError::FirstByteTimeout))? {
-                    Begun::Whole(body) => UpstreamAnswer::Whole(body),
-                    Begun::Passing(passing) => UpstreamAnswer::Passing(passing, until),
-                });
-            }
-            let body = exchange.within(left, whole::<P>(body, limit)).await;
-            let body = body.unwrap_or(Err(AttemptError::FirstByteTimeout))?;
-            read_whole(body, &rewriter, listeners).map(UpstreamAnswer::Whole)
-        }
-    }
+    open(order, target, &head, body).await
 }
 
 /// A replica that is probed has had a rest: it begins a stream within this time and that of the prompt's prefill, or it has

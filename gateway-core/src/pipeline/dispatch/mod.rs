@@ -3,16 +3,18 @@
 mod attempt;
 mod cluster_client;
 mod judge;
+mod opened;
 mod permit;
 mod refusal;
+mod region;
 mod served_by;
 mod slot;
 mod upstream;
 mod walk;
 
-pub(super) use attempt::UpstreamAnswer;
 pub(super) use cluster_client::{ClusterClient, address};
 pub(super) use judge::outcome;
+pub(super) use opened::UpstreamAnswer;
 pub(super) use permit::{Permit, Wanted};
 pub(super) use served_by::ServedBy;
 pub(super) use slot::PermitSlot;

@@ -7,8 +7,8 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 
+use crate::api::AskedAs;
 use crate::api::headers::X_REQUEST_ID;
-use crate::api::{AskedAs, Endpoint};
 use crate::config::Replica;
 use crate::ladder::{AttemptError, Garbage};
 use crate::pipeline::collect::{CollectError, collect};
@@ -61,7 +61,7 @@ fn upstream_request<P: Platform>(
     let mut upstream = Request::new(body);
     *upstream.method_mut() = Method::POST;
     *upstream.uri_mut() =
-        url_at(&replica.url, request.endpoint).map_err(|error| SendError::Connect(error.to_string()))?;
+        url_at(&replica.url, request.endpoint.path()).map_err(|error| SendError::Connect(error.to_string()))?;
     let headers = upstream.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT, HeaderValue::from_static(accept));
@@ -78,7 +78,7 @@ fn upstream_request<P: Platform>(
 
 /// How long pieces of the answer may be held back: a client that wants it whole sees none of them. An engine has to get
 /// slower that many times over, at once and for good, to be taken for silent.
-fn hold_back<P: Platform>(order: &Order<P>) -> Duration {
+pub(super) fn hold_back<P: Platform>(order: &Order<P>) -> Duration {
     if order.request.stream {
         Duration::ZERO
     } else {
@@ -86,11 +86,11 @@ fn hold_back<P: Platform>(order: &Order<P>) -> Duration {
     }
 }
 
-/// The endpoint's URL at a replica with that base URL.
-fn url_at(base: &Uri, endpoint: Endpoint) -> Result<Uri, http::Error> {
+/// The URL of a path below a base URL.
+pub(super) fn url_at(base: &Uri, path: &'static str) -> Result<Uri, http::Error> {
     let path = match base.path() {
-        "/" => PathAndQuery::from_static(endpoint.path()),
-        prefix => PathAndQuery::try_from([prefix, endpoint.path()].concat())?,
+        "/" => PathAndQuery::from_static(path),
+        prefix => PathAndQuery::try_from([prefix, path].concat())?,
     };
     let mut parts = base.clone().into_parts();
     parts.path_and_query = Some(path);
@@ -133,11 +133,12 @@ const HELD_BACK_SHARE: u32 = 128;
 const CONTENT_TYPE_CHARS: usize = 100;
 /// Longer than a round trip around the Earth, after which it is known that a connection is closed; an engine that breaks
 /// off later has been at work.
-const LOST_AT_ONCE: Duration = Duration::from_secs(1);
+pub(super) const LOST_AT_ONCE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Endpoint;
 
     #[test]
     fn a_content_type_is_known_in_any_case_and_with_parameters() {
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_stands_below_the_base_url() {
+    fn a_path_stands_below_the_base_url() {
         let cases = [
             ("http://10.0.0.7:8000", "http://10.0.0.7:8000/v1/chat/completions"),
             (
@@ -171,7 +172,10 @@ mod tests {
         for (base, expected) in cases {
             let base = base.parse().expect("a URL");
             assert_eq!(
-                url_at(&base, Endpoint::Chat).map(|url| url.to_string()).ok().as_deref(),
+                url_at(&base, Endpoint::Chat.path())
+                    .map(|url| url.to_string())
+                    .ok()
+                    .as_deref(),
                 Some(expected)
             );
         }

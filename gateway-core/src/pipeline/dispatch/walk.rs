@@ -5,11 +5,14 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::attempt::{Failed, UpstreamAnswer, attempt};
+use super::attempt::{Asked, Failed, attempt_at_replica};
 use super::judge::{blame, known, outcome};
+use super::opened::UpstreamAnswer;
+use super::region::attempt_by_region;
 use super::{PermitSlot, ServedBy};
 use crate::api::Dialect;
 use crate::cluster::{Outcome, PassedOver};
+use crate::config::Cluster;
 use crate::ids::{ClusterName, ReplicaName};
 use crate::ladder::{AttemptError, Blame, Descent, Step, Verdict, more_telling};
 use crate::observe::Event;
@@ -46,8 +49,7 @@ pub(in crate::pipeline) struct Answered<P: Platform> {
 impl<P: Platform> Walk<P> {
     /// The walk of an order that has been nowhere yet.
     pub fn new(order: Order<P>) -> Self {
-        let attempts = order.exchange.config.retries.attempts;
-        let descent = Descent::new(order.plan.clusters(), order.plan.canned.is_some(), attempts);
+        let descent = Descent::new(order.plan.clusters(), order.plan.canned.is_some(), order.attempts);
         Self {
             order: Rc::new(order),
             permit: PermitSlot::default(),
@@ -77,9 +79,9 @@ impl<P: Platform> Walk<P> {
                 Step::Attempt { tier, cluster } => match self.order.target(tier, cluster).await {
                     Some(target) => match self.attempt(&target).await {
                         Ok(answered) => return Ok(answered),
-                        Err(error) => self.after(error, step),
+                        Err(failed) => self.after(failed, step),
                     },
-                    None => self.after(AttemptError::Unfit, step),
+                    None => self.after(unfit(), step),
                 },
                 Step::Canned => return self.give_canned().ok_or_else(|| self.exhausted()),
                 Step::GiveUp => return Err(self.exhausted()),
@@ -87,37 +89,51 @@ impl<P: Platform> Walk<P> {
         }
     }
 
-    async fn attempt(&self, target: &Target<'_>) -> Result<Answered<P>, AttemptError> {
-        let tried = self.progress.borrow().tried.clone();
-        match attempt(&self.order, &self.permit, target, &tried).await {
+    async fn attempt(&self, target: &Target<'_>) -> Result<Answered<P>, Failed> {
+        let cluster = &target.serving.cluster;
+        let exchange = &self.order.exchange;
+        let attempted = match exchange.hop(cluster) {
+            Some(hop) => {
+                let most = self.progress.borrow().descent.attempts_left();
+                attempt_by_region(&self.order, target, hop, most).await
+            }
+            None => {
+                let tried = self.progress.borrow().tried.clone();
+                attempt_at_replica(&self.order, &self.permit, target, &tried).await
+            }
+        };
+        match attempted {
             Ok(answer) => {
                 self.close_blame();
-                self.order
-                    .exchange
-                    .gateway
-                    .blamed
-                    .on_served(&target.serving.cluster.name);
+                exchange.gateway.blamed.on_served(&cluster.name);
                 Ok(answered(&self.order, answer, target))
             }
-            Err(Failed { replica, error }) => {
-                let cluster = &target.serving.cluster;
-                let error = self.judge(&cluster.name, error);
-                let replica = replica.map(|index| &cluster.replicas[index].name);
-                self.progress.borrow_mut().tried.extend(replica.cloned());
-                if let AttemptError::TooLarge { .. } = error {
-                    self.order.reservation.settle_as_reserved();
-                } else {
-                    self.order.reservation.on_attempt_failed();
-                }
-                let exchange = &self.order.exchange;
-                exchange.tell(&Event::AttemptFailed {
-                    cluster: &cluster.name,
-                    replica,
-                    error: &error,
-                });
-                Err(error)
-            }
+            Err(Failed { asked, error }) => Err(self.on_failed(cluster, asked, error)),
         }
+    }
+
+    /// An attempt has come to nothing. Gives it with the error as it is now known to be.
+    fn on_failed(&self, cluster: &Cluster, asked: Asked, error: AttemptError) -> Failed {
+        let (replica, error) = match asked {
+            Asked::Replica(index) => {
+                let replica = index.map(|index| &cluster.replicas[index].name);
+                self.progress.borrow_mut().tried.extend(replica.cloned());
+                (replica, self.judge(&cluster.name, error))
+            }
+            // The region has judged.
+            Asked::Region { .. } => (None, error),
+        };
+        if let AttemptError::TooLarge { .. } = error {
+            self.order.reservation.settle_as_reserved();
+        } else {
+            self.order.reservation.on_attempt_failed();
+        }
+        self.order.exchange.tell(&Event::AttemptFailed {
+            cluster: &cluster.name,
+            replica,
+            error: &error,
+        });
+        Failed { asked, error }
     }
 
     /// An attempt has failed at a replica of that cluster: what that says about the replica, and the one before it, is
@@ -158,9 +174,13 @@ impl<P: Platform> Walk<P> {
         self.permit.renew(self.renewal_period());
     }
 
-    fn after(&self, error: AttemptError, step: Step) {
+    fn after(&self, Failed { asked, error }: Failed, step: Step) {
         let progress = &mut *self.progress.borrow_mut();
-        if progress.descent.after(&error) != step {
+        let next = match asked {
+            Asked::Replica(_) => progress.descent.after(&error),
+            Asked::Region { attempts } => progress.descent.after_region(&error, attempts),
+        };
+        if next != step {
             progress.tried.clear();
         }
         progress.failure = Some(more_telling(progress.failure.take(), error));
@@ -196,6 +216,14 @@ impl<P: Platform> Walk<P> {
             error: failure.unwrap_or(none),
             recovery: progress.descent.recovery(),
         }
+    }
+}
+
+/// The tier's model cannot take the request.
+fn unfit() -> Failed {
+    Failed {
+        asked: Asked::Replica(None),
+        error: AttemptError::Unfit,
     }
 }
 

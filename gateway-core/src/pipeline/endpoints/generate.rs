@@ -35,7 +35,7 @@ where
     let caller = authenticate(&exchange.config, endpoint.dialect(), &head.headers)?;
     let wishes = check_headers(&exchange.config, &head.headers)?;
     let mut reservation = enter(exchange, &caller, &head.headers).await?;
-    let on_body = |bytes| reservation.on_body(bytes);
+    let on_body = |body: &[u8]| reservation.on_body(body.len());
     let Received { body, share } = receive_of(exchange, &caller.tenant.name, &head.headers, body, on_body).await?;
     reservation.on_body(body.len());
     let decoded = decode(exchange, endpoint, caller, body)?;

@@ -36,10 +36,8 @@ where
     check_headers(&exchange.config, &head.headers)?;
     let mut reservation = enter(exchange, &caller, &head.headers).await?;
     let tenant = &caller.tenant;
-    let received = receive_of(exchange, &tenant.name, &head.headers, body, |bytes| {
-        reservation.on_body(bytes)
-    })
-    .await?;
+    let on_body = |body: &[u8]| reservation.on_body(body.len());
+    let received = receive_of(exchange, &tenant.name, &head.headers, body, on_body).await?;
     let body = &received.body;
     // It is settled so: as much work as a prompt that is counted and refused.
     reservation.on_body(body.len());

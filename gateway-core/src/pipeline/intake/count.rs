@@ -27,7 +27,8 @@ pub(in crate::pipeline) struct Counted {
 pub(in crate::pipeline) struct Counts {
     /// Of the model that it asks for.
     pub asked_for: Count,
-    measures: Measures,
+    /// `None` where the edge has counted.
+    measures: Option<Measures>,
 }
 
 /// What has been found out about the prompt so far.
@@ -56,7 +57,10 @@ pub(in crate::pipeline) async fn count<P: Platform>(
         model: &decoded.model.name,
         basis: asked_for.basis,
     }));
-    let counts = Counts { asked_for, measures };
+    let counts = Counts {
+        asked_for,
+        measures: Some(measures),
+    };
     Ok(Counted {
         decoded,
         identity,
@@ -65,6 +69,14 @@ pub(in crate::pipeline) async fn count<P: Platform>(
 }
 
 impl Counts {
+    /// What the edge has counted of an order, which is for one model.
+    pub fn of_order(count: Count) -> Self {
+        Self {
+            asked_for: count,
+            measures: None,
+        }
+    }
+
     /// What the request takes of that model.
     ///
     /// # Errors
@@ -75,12 +87,15 @@ impl Counts {
         request: &Generation,
         model: &Model,
     ) -> Result<Count, RequestError> {
-        self.measures.count_for(exchange, request, model).await
+        match &self.measures {
+            Some(measures) => measures.count_for(exchange, request, model).await,
+            None => Ok(self.asked_for),
+        }
     }
 
-    /// What the prompt is likely to take, of no tokenizer in particular.
-    pub fn uncorrected(&self, request: &Generation) -> &Uncorrected {
-        self.measures.uncorrected(request)
+    /// What the prompt is likely to take, of no tokenizer in particular; `None` where the edge has counted.
+    pub fn uncorrected(&self, request: &Generation) -> Option<&Uncorrected> {
+        Some(self.measures.as_ref()?.uncorrected(request))
     }
 }
 

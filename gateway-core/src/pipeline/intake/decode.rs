@@ -64,6 +64,23 @@ pub(in crate::pipeline) fn check_headers<'h>(
     })
 }
 
+/// Reads the body of an order for that model. Whether the caller may send it so was found out at the edge.
+///
+/// # Errors
+/// When the body is not what the API says.
+pub(in crate::pipeline) fn decode_order<P: Platform>(
+    exchange: &Exchange<P>,
+    endpoint: Endpoint,
+    caller: Caller,
+    model: &Arc<Model>,
+    body: Bytes,
+) -> Result<Decoded, RequestError> {
+    let mut request = Dialect::decode(endpoint, body, exchange.config.sizes.nesting)?;
+    request.cache_salt = request.cache_salt.within(&caller.tenant.cache_salt);
+    let model = Arc::clone(model);
+    Ok(Decoded { caller, model, request })
+}
+
 /// Reads the body, and finds the model that it asks for.
 ///
 /// # Errors

@@ -4,11 +4,13 @@
 
 use super::measure::Turn;
 use super::{Decoded, Wishes};
+use crate::cluster::WarmAt;
+use crate::ids::PrefixKey;
 use crate::pipeline::context::Exchange;
 use crate::pipeline::warmth::Identity;
 use crate::platform::Platform;
 use crate::prefix::index::RowKey;
-use crate::prefix::{Reading, session_affinity};
+use crate::prefix::{Boundaries, Reading, session_affinity};
 
 /// A request whose prompt is known by its prefixes.
 #[derive(Debug)]
@@ -29,14 +31,31 @@ pub(in crate::pipeline) async fn identify<P: Platform>(
     let session = request.session.as_deref().map(str::as_bytes).or(wishes.session);
     let session = session.filter(|session| !session.is_empty());
     let session = session.map(|session| session_affinity(salt, &model.name, session));
+    let boundaries = boundaries(exchange, &decoded).await;
+    let row_key = |affinity| RowKey::of(&request.cache_salt, &model.name, affinity);
+    let identity = Identity::new(exchange, (tenant, model), session, boundaries, row_key);
+    Identified { decoded, identity }
+}
+
+/// The same of an order of the edge, which knows the session, and where the prompt is warm.
+pub(in crate::pipeline) async fn identify_order<P: Platform>(
+    exchange: &Exchange<P>,
+    decoded: Decoded,
+    session: Option<PrefixKey>,
+    warm: Vec<WarmAt>,
+) -> Identified {
+    let boundaries = boundaries(exchange, &decoded).await;
+    let of = (&decoded.caller.tenant.name, &*decoded.model);
+    let identity = Identity::of_order(of, session, boundaries, warm);
+    Identified { decoded, identity }
+}
+
+async fn boundaries<P: Platform>(exchange: &Exchange<P>, Decoded { model, request, .. }: &Decoded) -> Boundaries {
     let mut reading = Reading::new(&model.name, request);
     let mut turn = Turn::new(exchange);
     turn.work(reading.length() / FASTER, |bytes| reading.go_on(bytes * FASTER))
         .await;
-    let boundaries = reading.into_boundaries();
-    let row_key = |affinity| RowKey::of(&request.cache_salt, &model.name, affinity);
-    let identity = Identity::new(exchange, (tenant, model), session, boundaries, row_key);
-    Identified { decoded, identity }
+    reading.into_boundaries()
 }
 
 /// How many bytes are hashed in the time in which one is counted, at least: a turn has a megabyte of them.

@@ -7,6 +7,7 @@ use super::count::Counts;
 use super::plan::Plan;
 use crate::api::{Generation, OutputLimit};
 use crate::auth::Caller;
+use crate::cluster::HotDigest;
 use crate::config::Model;
 use crate::ids::Tokens;
 use crate::pipeline::context::Exchange;
@@ -16,10 +17,26 @@ use crate::platform::Platform;
 use crate::time::Timestamp;
 use crate::tokens::Count;
 
+/// Who sends an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::pipeline) enum Sender {
+    /// A client: it is told who answered, and its stream is kept alive before anybody does.
+    Client,
+    /// A gateway at the edge, for a client: it wants to know all that it would know had it asked the replica itself.
+    Edge {
+        /// The hot prefixes of the cluster that it knows of.
+        known_hot: HotDigest,
+    },
+}
+
 /// An order. Everything from the first attempt to the last byte works on it, and on nothing that was before it.
 #[derive(Debug)]
 pub(in crate::pipeline) struct Order<P: Platform> {
     pub exchange: Rc<Exchange<P>>,
+    /// Who sends it.
+    pub sender: Sender,
+    /// How many replicas it may come to.
+    pub attempts: u32,
     /// Whose it is, and at which priority.
     pub caller: Caller,
     /// The model that was asked for.

@@ -11,7 +11,7 @@ use crate::config::{Cluster, Config, Model, Routing, Serving, Tenant, Tier};
 use crate::ids::ClusterName;
 use crate::observe::Event;
 use crate::pipeline::context::Exchange;
-use crate::pipeline::intake::{Counted, Wishes};
+use crate::pipeline::intake::{Counted, Decoded, Wishes};
 use crate::platform::Platform;
 use crate::route::{Candidate, rank};
 use crate::tokens::Count;
@@ -96,6 +96,26 @@ pub(in crate::pipeline) fn plan<P: Platform>(
     Ok(Planned { counted, plan })
 }
 
+/// Plans the way of an order of the edge: to that cluster, and nowhere else.
+///
+/// # Errors
+/// When the cluster does not serve the model, or may not see the tenant's data.
+pub(in crate::pipeline) fn plan_order(counted: Counted, cluster: &ClusterName) -> Result<Planned, RequestError> {
+    let Decoded { model, caller, .. } = &counted.decoded;
+    let mut tier = plan_tier(&caller.tenant, Arc::clone(model));
+    tier.allowed
+        .retain(|index| model.serving[*index].cluster.name == *cluster);
+    if tier.allowed.is_empty() {
+        let model = model.name.to_string();
+        return Err(RequestError::Jurisdiction { model });
+    }
+    let plan = Plan {
+        tiers: vec![tier],
+        canned: None,
+    };
+    Ok(Planned { counted, plan })
+}
+
 fn allowed_tiers<'a>(config: &'a Config, model: &'a Model, lowest: Option<&str>) -> Result<&'a [Tier], RequestError> {
     let tiers = &model.ladder.tiers;
     let Some(lowest) = lowest else { return Ok(tiers) };
@@ -160,7 +180,7 @@ async fn ready<P: Platform>(order: &Order<P>, index: usize, tier: &PlannedTier) 
             round_trip: exchange.round_trip(cluster),
             price: price(cluster, &exchange.config.routing),
             prefill_tokens_per_s: cluster.prefill_tokens_per_s,
-            load: recent_load(exchange, &cluster.name),
+            load: recent_load(exchange, cluster),
         }
     };
     let candidates: Vec<_> = tier.allowed.iter().map(candidate).collect();
@@ -187,9 +207,20 @@ fn price(cluster: &Cluster, routing: &Routing) -> Duration {
     Duration::try_from_secs_f64(cluster.price * routing.price_weight.as_secs_f64()).unwrap_or(Duration::MAX)
 }
 
-/// What the cluster told last; a figure that is too old counts as none.
-fn recent_load<P: Platform>(exchange: &Exchange<P>, cluster: &ClusterName) -> Option<ClusterLoad> {
-    let snapshot = exchange.gateway.load(cluster)?;
-    let age = exchange.platform.now().since(snapshot.at);
+/// What the cluster told last; a figure that is too old counts as none. One whose region hop is left alone has no room.
+fn recent_load<P: Platform>(exchange: &Exchange<P>, cluster: &Cluster) -> Option<ClusterLoad> {
+    let now = exchange.platform.now();
+    let rests = || {
+        exchange
+            .gateway
+            .hops
+            .with(|hops| hops.rest(now, &cluster.region.name))
+            .is_some()
+    };
+    if exchange.hop(cluster).is_some() && rests() {
+        return Some(ClusterLoad::default());
+    }
+    let snapshot = exchange.gateway.load(&cluster.name)?;
+    let age = now.since(snapshot.at);
     (age <= exchange.config.load.ttl).then_some(snapshot.load)
 }

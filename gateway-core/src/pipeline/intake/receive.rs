@@ -44,8 +44,8 @@ pub(in crate::pipeline) struct Received {
     pub share: BodyShare,
 }
 
-/// Reads the body of a tenant's request to its end, and decodes it. `on_body` hears how long it is as it was sent, before
-/// anything is made of it.
+/// Reads the body of a tenant's request to its end, and decodes it. `on_body` sees it as it was sent, before anything is made
+/// of it.
 ///
 /// # Errors
 /// As [`receive`], and when there is no memory for it.
@@ -54,7 +54,7 @@ pub(in crate::pipeline) async fn receive_of<P, B, E>(
     tenant: &TenantName,
     headers: &HeaderMap,
     body: B,
-    on_body: impl FnOnce(usize),
+    on_body: impl FnOnce(&[u8]),
 ) -> Result<Received, Failure>
 where
     P: Platform,
@@ -71,14 +71,14 @@ where
     Ok(Received { body, share })
 }
 
-/// Reads a body to its end, and decodes it. `hold` hears, each time that this changes, how many bytes it takes, and
-/// `on_body` how long it is as it was sent.
+/// Reads a body to its end, and decodes it. `hold` hears, each time that this changes, how many bytes it takes; `on_body` sees
+/// it as it was sent.
 async fn read<P, B, E>(
     exchange: &Exchange<P>,
     headers: &HeaderMap,
     body: B,
     mut hold: impl FnMut(usize) -> Result<(), BodiesFull>,
-    on_body: impl FnOnce(usize),
+    on_body: impl FnOnce(&[u8]),
 ) -> Result<Bytes, Failure>
 where
     P: Platform,
@@ -87,7 +87,7 @@ where
 {
     let config = &exchange.config;
     let coding = ContentCoding::of(headers)?;
-    let limit = config.sizes.request_body_bytes;
+    let limit = exchange.most_body_bytes();
     let announced = announced(headers);
     if announced.is_some_and(|length| length > limit as u64) {
         return Err(RequestError::TooLarge { limit }.into());
@@ -101,7 +101,7 @@ where
         let detail = format!("{} bytes of those announced", body.len());
         return Err(RequestError::Incomplete { detail }.into());
     }
-    on_body(body.len());
+    on_body(&body);
     let Some(coding) = coding else { return Ok(body) };
     let decoded = coding.decode(&body, limit)?;
     hold(body.len() + decoded.len())?;

@@ -3,10 +3,11 @@
 
 use std::rc::Rc;
 
-use super::{Counted, Decoded, Order, Planned};
+use super::{Counted, Decoded, Order, Planned, Sender};
 use crate::budget::BudgetError;
 use crate::ids::Tokens;
 use crate::pipeline::context::Exchange;
+use crate::pipeline::hops::OrderFacts;
 use crate::pipeline::leases::{LeaseClient, Reservation};
 use crate::platform::Platform;
 use crate::tokens::{Count, OutputPolicy};
@@ -31,6 +32,8 @@ pub(in crate::pipeline) async fn reserve<P: Platform>(
     let Decoded { caller, model, request } = decoded;
     Ok(Order {
         exchange: Rc::clone(exchange),
+        sender: Sender::Client,
+        attempts: exchange.config.retries.attempts,
         caller,
         model,
         request,
@@ -41,6 +44,37 @@ pub(in crate::pipeline) async fn reserve<P: Platform>(
         reservation,
         most_output,
     })
+}
+
+/// An order of the edge, which has reserved for it.
+pub(in crate::pipeline) fn order_of_edge<P: Platform>(
+    exchange: &Rc<Exchange<P>>,
+    planned: Planned,
+    facts: &OrderFacts,
+) -> Order<P> {
+    let Planned { counted, plan } = planned;
+    let Counted {
+        decoded,
+        identity,
+        counts,
+    } = counted;
+    let Decoded { caller, model, request } = decoded;
+    Order {
+        exchange: Rc::clone(exchange),
+        sender: Sender::Edge {
+            known_hot: facts.known_hot,
+        },
+        attempts: facts.attempts,
+        caller,
+        model,
+        request,
+        identity,
+        counts,
+        plan,
+        deadline: exchange.arrived + facts.left(),
+        reservation: Reservation::new(exchange, 0),
+        most_output: facts.most_output,
+    }
 }
 
 /// The reservations, and the most that each answer may take.

@@ -10,7 +10,7 @@ use crate::budget::LeaseAccount;
 use crate::cells::SilentCells;
 use crate::cluster::Capacity;
 use crate::config::{BundleError, Config, ConfigErrors};
-use crate::hop::Role;
+use crate::hop::{HopHealth, Role};
 use crate::ids::{BudgetId, ClusterName, ReplicaName, RequestId};
 use crate::observe::{Event, Metrics, Sink, StoreAccess};
 use crate::pipeline::body_memory::BodyMemory;
@@ -35,6 +35,7 @@ pub struct Gateway {
     pub(in crate::pipeline) bodies: Arc<BodyMemory>,
     pub(in crate::pipeline) silent_cells: Shared<SilentCells>,
     pub(in crate::pipeline) round_trips: Shared<RoundTrips>,
+    pub(in crate::pipeline) hops: Shared<HopHealth>,
     pub(in crate::pipeline) store: StoreHealth,
     loads: Mutex<BTreeMap<ClusterName, LoadSnapshot>>,
     pub(in crate::pipeline) metrics: Metrics,
@@ -83,6 +84,7 @@ impl Gateway {
             bodies: Arc::default(),
             silent_cells: Shared::default(),
             round_trips: Shared::default(),
+            hops: Shared::default(),
             store: StoreHealth::default(),
             loads: Mutex::default(),
             metrics: Metrics::new(),

@@ -10,6 +10,7 @@ use crate::config::{Cluster, Model};
 use crate::ids::{ClusterName, ModelName, PrefixKey, ReplicaName, TenantName, Tokens};
 use crate::observe::{Event, Prefixing};
 use crate::pipeline::context::Exchange;
+use crate::pipeline::hops::ToldVisit;
 use crate::platform::Platform;
 use crate::prefix::index::{Place, ReplicaId, Row, RowKey, Served, updated};
 use crate::prefix::{Boundaries, Presumptions};
@@ -25,6 +26,8 @@ pub(in crate::pipeline) struct Identity {
     boundaries: Boundaries,
     /// Its row in the index; `None` where it has none.
     lookup: Option<Lookup>,
+    /// Where its prompt is warm, as the edge has found out.
+    told: Vec<WarmAt>,
     visit: RefCell<Option<Visit>>,
 }
 
@@ -56,6 +59,18 @@ pub(in crate::pipeline) struct Visit {
     is_known: bool,
 }
 
+impl Visit {
+    /// What the edge is told of it.
+    pub fn to_told(&self) -> ToldVisit {
+        ToldVisit {
+            replica: self.replica.clone(),
+            expected: self.expected,
+            is_first_choice: self.is_first_choice,
+            is_known: self.is_known,
+        }
+    }
+}
+
 impl Identity {
     /// Of a tenant's request for that model. Its row is looked up, and read if it should be.
     pub fn new<P: Platform>(
@@ -85,8 +100,32 @@ impl Identity {
             session,
             boundaries,
             lookup,
+            told: Vec::new(),
             visit: RefCell::default(),
         }
+    }
+
+    /// Of an order of the edge, which has looked up the request's row.
+    pub fn of_order(
+        (tenant, model): (&TenantName, &Model),
+        session: Option<PrefixKey>,
+        boundaries: Boundaries,
+        told: Vec<WarmAt>,
+    ) -> Self {
+        Self {
+            tenant: tenant.clone(),
+            model: model.name.clone(),
+            session,
+            boundaries,
+            lookup: None,
+            told,
+            visit: RefCell::default(),
+        }
+    }
+
+    /// The session, where the client names one.
+    pub fn session(&self) -> Option<PrefixKey> {
+        self.session
     }
 
     /// What is known of the request before it goes to that cluster, where its prompt is so many tokens. Waits for its row,
@@ -112,7 +151,10 @@ impl Identity {
                 .gateway
                 .presumptions
                 .with(|known| known.expected(&self.tenant, &self.model, presumed)),
-            warm: row.map_or(Vec::new(), |row| self.warm(exchange, cluster, &row, tokens)),
+            warm: match row {
+                Some(row) => self.warm(exchange, cluster, &row, tokens),
+                None => self.told.clone(),
+            },
         };
         let hot = hot.longest(&outline.boundaries).map(|(hot, _)| hot);
         let first = |PrefixKey(affinity)| stateless_choice(affinity, hot, &cluster.policy.replicas);
@@ -159,6 +201,20 @@ impl Identity {
             cached: None,
             is_first_choice,
             is_known,
+        });
+    }
+
+    /// The cluster's region hop has sent the request, whose prompt is so many tokens, to one of its replicas.
+    pub fn on_told(&self, cluster: &Cluster, prompt: Tokens, told: &ToldVisit) {
+        *self.visit.borrow_mut() = Some(Visit {
+            cluster: cluster.name.clone(),
+            replica: told.replica.clone(),
+            id: ReplicaId::of(&cluster.name, &told.replica),
+            prompt,
+            expected: told.expected,
+            cached: None,
+            is_first_choice: told.is_first_choice,
+            is_known: told.is_known,
         });
     }
 

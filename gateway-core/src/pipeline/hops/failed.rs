@@ -1,0 +1,189 @@
+//! Why a region could not carry an order out, as it tells the edge: the last attempt's error, so that the walk goes on from there
+//! as if the edge had asked the replicas itself, and its client is told the same.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::api::EngineError;
+use crate::cells::CellError;
+use crate::cluster::PassedOver;
+use crate::ladder::{AttemptError, Garbage};
+use crate::platform::SendError;
+
+/// An attempt's error on its way between two hops.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(in crate::pipeline) struct HopFailure {
+    /// The error's label.
+    error: String,
+    /// An engine's status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    /// An engine's words, or details for operators.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    words: String,
+    /// Until asking again may help, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    recovery_ms: Option<u64>,
+    /// Why not each replica, where none has room.
+    #[serde(default)]
+    passed_over: PassedOver,
+    /// The bound that an answer was too large for, in bytes.
+    #[serde(default)]
+    limit: usize,
+    /// How many replicas were asked.
+    #[serde(default)]
+    pub attempts: u32,
+}
+
+impl HopFailure {
+    /// Of a walk's last error, after so many attempts.
+    pub fn new(error: &AttemptError, recovery: Option<Duration>, attempts: u32) -> Self {
+        let recovery = recovery.map(|recovery| u64::try_from(recovery.as_millis()).unwrap_or(u64::MAX));
+        let mut told = Self {
+            error: error.label().to_owned(),
+            recovery_ms: recovery,
+            attempts,
+            ..Self::default()
+        };
+        match error {
+            AttemptError::NoRoom { passed_over, .. } => told.passed_over = *passed_over,
+            AttemptError::Cell(error) => told.words = error.to_string(),
+            AttemptError::Send(error) => told.words = error.to_string(),
+            AttemptError::Rejected { status, body } => {
+                told.status = Some(*status);
+                told.words = String::from_utf8_lossy(body).into_owned();
+            }
+            AttemptError::NotServed { status, words }
+            | AttemptError::Blamed { status, words }
+            | AttemptError::Status { status, words, .. } => {
+                told.status = Some(*status);
+                told.words.clone_from(words);
+            }
+            AttemptError::InBand(error) => {
+                told.words = String::from_utf8_lossy(&error.clone().into_told()).into_owned();
+            }
+            AttemptError::TooLarge { limit } => told.limit = *limit,
+            AttemptError::Garbage(Garbage::ContentType { found }) => told.words.clone_from(found),
+            AttemptError::Garbage(Garbage::NotJson | Garbage::Empty)
+            | AttemptError::Hop(_)
+            | AttemptError::Unfit
+            | AttemptError::FirstByteTimeout
+            | AttemptError::BetweenBytesTimeout
+            | AttemptError::Deadline
+            | AttemptError::Stopping => {}
+        }
+        told
+    }
+
+    /// As its body has it.
+    pub fn to_body(&self) -> Bytes {
+        serde_json::to_vec(self).unwrap_or_default().into()
+    }
+
+    /// What a body says; `None` where that is not understood.
+    pub fn parse(body: &[u8]) -> Option<Self> {
+        serde_json::from_slice(body).ok()
+    }
+
+    /// The error; `None` where this version does not know it. That the region's own process stops is no reason for the edge to
+    /// give up: the cluster counts as one that could not be reached.
+    pub fn into_error(self) -> Option<AttemptError> {
+        let recovery = self.recovery_ms.map(Duration::from_millis);
+        let (status, words) = (self.status, self.words);
+        Some(match (self.error.as_str(), status) {
+            ("no_room", _) => AttemptError::NoRoom {
+                recovery,
+                passed_over: self.passed_over,
+            },
+            ("unfit", _) => AttemptError::Unfit,
+            ("cell", _) => AttemptError::Cell(CellError::Unreachable(words)),
+            ("connect" | "no_secret", _) => AttemptError::Send(SendError::Connect(words)),
+            ("broken" | "local" | "stopping", _) => AttemptError::Send(SendError::Broken(words)),
+            ("first_byte_timeout", _) => AttemptError::FirstByteTimeout,
+            ("between_bytes_timeout", _) => AttemptError::BetweenBytesTimeout,
+            ("deadline", _) => AttemptError::Deadline,
+            ("rejected", Some(status)) => AttemptError::Rejected {
+                status,
+                body: words.into(),
+            },
+            ("not_served", Some(status)) => AttemptError::NotServed { status, words },
+            ("blamed", Some(status)) => AttemptError::Blamed { status, words },
+            ("status", Some(status)) => AttemptError::Status {
+                status,
+                retry_after: recovery,
+                words,
+            },
+            ("in_band", _) => AttemptError::InBand(EngineError::read(words.as_bytes())),
+            ("too_large", _) => AttemptError::TooLarge { limit: self.limit },
+            ("garbage", _) => AttemptError::Garbage(Garbage::ContentType { found: words }),
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn there_and_back(error: &AttemptError) -> Option<AttemptError> {
+        let told = HopFailure::new(error, error.recovery(), 2);
+        HopFailure::parse(&told.to_body()).expect("it is read").into_error()
+    }
+
+    #[test]
+    fn an_error_arrives_as_it_was() {
+        let words = || "too long".to_owned();
+        for error in [
+            AttemptError::NoRoom {
+                recovery: Some(Duration::from_millis(250)),
+                passed_over: PassedOver {
+                    full: 2,
+                    open: 1,
+                    tried: 0,
+                },
+            },
+            AttemptError::Unfit,
+            AttemptError::FirstByteTimeout,
+            AttemptError::BetweenBytesTimeout,
+            AttemptError::Deadline,
+            AttemptError::Rejected {
+                status: 422,
+                body: r#"{"error":{"message":"\u00e4"}}"#.into(),
+            },
+            AttemptError::NotServed {
+                status: 404,
+                words: words(),
+            },
+            AttemptError::Blamed {
+                status: 500,
+                words: words(),
+            },
+            AttemptError::Status {
+                status: 429,
+                retry_after: Some(Duration::from_secs(3)),
+                words: words(),
+            },
+            AttemptError::InBand(EngineError::read(br#"{"error":{"message":"oom","code":500}}"#)),
+            AttemptError::TooLarge { limit: 9 },
+        ] {
+            assert_eq!(there_and_back(&error).as_ref(), Some(&error));
+        }
+    }
+
+    #[test]
+    fn what_is_the_regions_own_is_a_cluster_that_was_not_reached() {
+        let stopping = there_and_back(&AttemptError::Stopping);
+        assert_eq!(stopping.map(|error| error.label()), Some("broken"));
+        let secret = there_and_back(&AttemptError::Send(SendError::NoSecret("TOKEN".into())));
+        assert_eq!(secret.map(|error| error.label()), Some("connect"));
+    }
+
+    #[test]
+    fn an_error_of_a_version_to_come_is_not_guessed() {
+        let told = HopFailure::parse(br#"{"error":"moonphase","later":1}"#).expect("it is read");
+        assert_eq!(told.into_error(), None);
+        assert_eq!(HopFailure::parse(b"<html>"), None);
+    }
+}
