@@ -234,10 +234,10 @@ impl Generation {
         self.edited(served_name, edits)
     }
 
-    /// The body with that name of the model, what every engine is told otherwise, and `edits`.
-    fn edited(&self, model: &str, mut edits: Vec<Edit<'static>>) -> Bytes {
+    /// The body with that name of the model, what every engine is told otherwise, and after that `more`.
+    fn edited(&self, model: &str, more: Vec<Edit<'static>>) -> Bytes {
         let renamed = (model != self.model).then(|| (self.model_span.clone(), quoted(model).into()));
-        edits.extend(renamed.into_iter().chain(self.edits.iter().cloned()));
+        let mut edits: Vec<_> = renamed.into_iter().chain(self.edits.iter().cloned()).chain(more).collect();
         if edits.is_empty() {
             return self.body.clone();
         }

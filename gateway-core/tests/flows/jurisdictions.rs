@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use crate::hops::config_of_two_hops;
 use crate::world::{Piece, Reaction, World};
 use crate::{CHAT, config, done, event, header, host, sse};
 
@@ -76,12 +77,18 @@ proptest! {
     fn nothing_that_fails_takes_a_tenant_s_data_out_of_its_jurisdiction(
         reactions in prop::collection::vec(reaction(), 1..24),
         steps in prop::collection::vec(step(), 1..24),
+        is_of_two_hops in any::<bool>(),
     ) {
         let next = std::cell::Cell::new(0);
-        let mut world = World::new(&config(), move |_| {
+        let engines = move |_: &_| {
             let index = next.replace(next.get() + 1);
             reactions[index % reactions.len()].clone()
-        });
+        };
+        let mut world = if is_of_two_hops {
+            World::of_two_hops(&config_of_two_hops(), engines).0
+        } else {
+            World::new(&config(), engines)
+        };
         for step in steps {
             take(&mut world, step);
         }

@@ -13,6 +13,7 @@ mod engine_errors;
 mod entering;
 mod estimates;
 mod event_log;
+mod hops;
 mod jurisdictions;
 mod ladder;
 mod leaving;

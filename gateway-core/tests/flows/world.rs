@@ -14,10 +14,11 @@ use futures::{FutureExt, StreamExt};
 use http::{Request, Response};
 use tidegate_core::cells::{CellCall, CellId, TimedCell};
 use tidegate_core::cluster::{ReadReplicas, ReplicaStatus};
+use tidegate_core::hop::Role;
 use tidegate_core::time::Timestamp;
 use tidegate_core::tokens::Tables;
 use tidegate_core::{Body, BrokenOff, Gateway};
-use tidegate_virtual::{CellKind, Edge, Link, Script, Skew, VirtualPlatform};
+use tidegate_virtual::{CellKind, Edge, Engines, Link, RegionHops, Script, Skew, VirtualPlatform};
 pub use tidegate_virtual::{Piece, Reaction};
 
 /// A gateway, its platform, and the world that they are in.
@@ -33,13 +34,22 @@ pub struct World {
 impl World {
     /// A gateway with that configuration in front of those engines.
     pub fn new(config: &str, engines: impl Fn(&Request<Bytes>) -> Reaction + 'static) -> Self {
+        Self::before_engines(config, engines, |engines| engines)
+    }
+
+    /// The same, where `upstream` is what stands in front of the engines.
+    fn before_engines(
+        config: &str,
+        engines: impl Fn(&Request<Bytes>) -> Reaction + 'static,
+        upstream: impl FnOnce(Engines) -> Engines,
+    ) -> Self {
         let sent = Rc::<RefCell<Vec<_>>>::default();
         let log = Rc::clone(&sent);
         let engines = Script::new(move |request| {
             log.borrow_mut().push(request.clone());
             engines(request)
         });
-        let mut world = tidegate_virtual::World::new(0, engines.engines());
+        let mut world = tidegate_virtual::World::new(0, upstream(engines.engines()));
         let platform = world.start(Duration::ZERO);
         let gateway = Gateway::new(config, Tables::default()).unwrap_or_else(|errors| panic!("{errors}"));
         Self {
@@ -50,6 +60,20 @@ impl World {
             engines,
             sent,
         }
+    }
+
+    /// A gateway at the edge, with that configuration, whose region hop at the host `hop` stands in front of those engines.
+    pub fn of_two_hops(
+        config: &str,
+        engines: impl Fn(&Request<Bytes>) -> Reaction + 'static,
+    ) -> (Self, Rc<RegionHops>) {
+        let hops = Rc::<RegionHops>::default();
+        let mut world = Self::before_engines(config, engines, |engines| hops.with_engines(engines));
+        world.gateway.set_role(Role::Edge);
+        let region = world.another(config);
+        region.gateway.set_role(Role::Region);
+        hops.add("hop", region);
+        (world, hops)
     }
 
     /// Another gateway in the same world, with that configuration: it shares cells and store with this one, and nothing else.
@@ -196,6 +220,15 @@ impl World {
         sent.iter()
             .map(|request| (request.uri().to_string(), text(request)))
             .collect()
+    }
+
+    /// The signatures of what was sent where engines are.
+    pub fn signatures(&self) -> Vec<http::HeaderValue> {
+        let sent = self.sent.borrow();
+        let signatures = sent
+            .iter()
+            .filter_map(|request| request.headers().get("x-tidegate-signature"));
+        signatures.cloned().collect()
     }
 
     /// How many requests upstream were dropped before their end.

@@ -63,6 +63,7 @@ const VIRTUAL_WORLD: Area = Area {
         &["script", "state"],
         &["platform"],
         &["edge", "world"],
+        &["region_hops"],
     ],
     exceptions: &[],
 };

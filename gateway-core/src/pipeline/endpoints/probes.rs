@@ -35,6 +35,7 @@ pub(in crate::pipeline) fn readiness<P: Platform>(exchange: &Exchange<P>) -> Res
     let body = json!({
         "status": status,
         "reason": reason,
+        "role": gateway.role().as_str(),
         "config": exchange.config.version,
         "config_refused": gateway.active_config.is_refusing(),
         "store_failing": gateway.store.failing().map(StoreAccess::label),
@@ -74,7 +75,8 @@ pub(in crate::pipeline) async fn metrics<P: Platform>(
 /// What the cells tell, asked all at once: a backend that hangs holds a scrape up for one call's time.
 async fn cell_figures<P: Platform>(exchange: &Exchange<P>) -> CellFigures {
     let config = &exchange.config;
-    let clusters = config.clusters.values();
+    // Who asks a region hop for replicas knows nothing of them.
+    let clusters = config.clusters.values().filter(|cluster| exchange.hop(cluster).is_none());
     let clusters = clusters.map(async |cluster| (cluster.name.clone(), replica_statuses(exchange, cluster).await));
     let estimated = config.models.values().filter(|model| model.tokens.is_none());
     let corrections = estimated.map(async |model| {
