@@ -27,6 +27,7 @@ fuzz_target!(|bytes: &[u8]| {
         place: Place::new(replica, &boundaries, wall),
         boundaries: &boundaries,
         is_first_choice: false,
+        is_return: true,
         is_missed: true,
     };
     let after = updated(Some(&row), served, wall, ttl).expect("it proved wrong");

@@ -237,7 +237,11 @@ impl Generation {
     /// The body with that name of the model, what every engine is told otherwise, and after that `more`.
     fn edited(&self, model: &str, more: Vec<Edit<'static>>) -> Bytes {
         let renamed = (model != self.model).then(|| (self.model_span.clone(), quoted(model).into()));
-        let mut edits: Vec<_> = renamed.into_iter().chain(self.edits.iter().cloned()).chain(more).collect();
+        let mut edits: Vec<_> = renamed
+            .into_iter()
+            .chain(self.edits.iter().cloned())
+            .chain(more)
+            .collect();
         if edits.is_empty() {
             return self.body.clone();
         }

@@ -323,7 +323,7 @@ fn write_place(f: &mut fmt::Formatter<'_>, cluster: &ClusterName, replica: Optio
     }
 }
 
-/// Each cluster with its round trip, wait and prefill.
+/// Each cluster with its round trip, wait and prefill, and what of the prompt should be warm there.
 fn write_estimates(f: &mut fmt::Formatter<'_>, estimates: &[Estimate<'_>]) -> fmt::Result {
     f.write_str(" ms=")?;
     for (index, estimate) in estimates.iter().enumerate() {
@@ -333,6 +333,9 @@ fn write_estimates(f: &mut fmt::Formatter<'_>, estimates: &[Estimate<'_>]) -> fm
         write!(f, "{separator}{}:{round_trip}+{wait}+{prefill}", estimate.cluster)?;
         if !estimate.price.is_zero() {
             write!(f, "+{}", estimate.price.as_millis())?;
+        }
+        if estimate.warm > Tokens(0) {
+            write!(f, ":warm={}", estimate.warm)?;
         }
         f.write_str(if estimate.full { ":full" } else { "" })?;
     }

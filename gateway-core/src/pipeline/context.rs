@@ -11,6 +11,7 @@ use futures::future::{Either, select};
 
 use crate::budget::Rates;
 use crate::cells::{CellAddress, CellCall, CellError};
+use crate::cluster::HotSet;
 use crate::config::{Cluster, Config, HopAddress, Model};
 use crate::geo::{self, Location};
 use crate::hop::Role;
@@ -144,11 +145,15 @@ impl<P: Platform> Exchange<P> {
         self.gateway.tables.get(model.tokens.as_ref()?.as_str())?.ok()
     }
 
-    /// Whether so many share a prefix that one replica of the cluster cannot take them all, as far as it is known here.
-    pub fn is_hot(&self, cluster: &Cluster, prefix: PrefixKey) -> bool {
+    /// The prefixes that so many share that one replica of the cluster cannot take them all, as far as they are known here.
+    pub fn hot_set(&self, cluster: &Cluster) -> Arc<HotSet> {
         let cache = self.gateway.permits.of(&cluster.name);
-        let hot = cache.lock().unwrap_or_else(PoisonError::into_inner).hot_set();
-        hot.get(prefix).is_some()
+        cache.lock().unwrap_or_else(PoisonError::into_inner).hot_set()
+    }
+
+    /// Whether a prefix is one of them.
+    pub fn is_hot(&self, cluster: &Cluster, prefix: PrefixKey) -> bool {
+        self.hot_set(cluster).get(prefix).is_some()
     }
 
     /// The largest body of a request. Orders of the edge may be a little longer than what clients may send it: they say

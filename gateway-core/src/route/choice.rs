@@ -1,5 +1,6 @@
 //! The order in which clusters are tried: least expected time to first token first, and what the operator weighs beside
-//! it.
+//! it. What of the prompt is in memory at a cluster has not to be computed there, so that a conversation stays where it is
+//! warm as long as that is sooner. From figures that it is given; it looks nothing up.
 
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub struct Candidate<'a> {
     pub price: Duration,
     /// Uncached prompt tokens that one replica reads in a second.
     pub prefill_tokens_per_s: f64,
+    /// What of the prompt should be in memory at one of its replicas.
+    pub warm: Tokens,
     /// Its load, when that is known and not too old.
     pub load: Option<ClusterLoad>,
 }
@@ -42,8 +45,10 @@ pub struct Estimate<'a> {
     pub round_trip: Duration,
     /// Behind requests that are there already.
     pub wait: Duration,
-    /// Reading the prompt.
+    /// Reading what of the prompt is not warm.
     pub prefill: Duration,
+    /// What of the prompt should be in memory there.
+    pub warm: Tokens,
     /// What the cluster's price counts for, as if it were time.
     pub price: Duration,
     /// Whether it is known to have no room at all now.
@@ -68,28 +73,57 @@ impl Estimate<'_> {
     }
 }
 
+/// Where the prompt goes as long as nothing has any load or any of it in memory, as an index into the candidates: what
+/// anybody at the same place can tell who knows nothing else. Of those that are alike it is the one written first, so that
+/// they do not take turns and cool each other's prefixes.
+pub fn home(prompt: Tokens, candidates: &[Candidate<'_>]) -> Option<usize> {
+    let idle_and_cold = |(index, candidate): (usize, &Candidate<'_>)| {
+        let candidate = Candidate {
+            warm: Tokens(0),
+            load: None,
+            ..*candidate
+        };
+        estimate(prompt, index, &candidate).cost()
+    };
+    let costs: Vec<_> = candidates.iter().enumerate().map(idle_and_cold).collect();
+    let least = *costs.iter().min()?;
+    costs.iter().position(|cost| *cost <= least.saturating_add(ALIKE))
+}
+
 /// Candidates by expected time to first token and price in whole milliseconds; those known to be full come last, since figures
-/// age and a full cluster is still better than none. Ties go to the one written first, so that clusters that are
-/// alike do not take turns and cool each other's prefixes.
-pub fn rank<'a>(prompt: Tokens, candidates: &[Candidate<'a>]) -> Vec<Estimate<'a>> {
+/// age and a full cluster is still better than none. The one at `home` comes before those that are alike.
+pub fn rank<'a>(prompt: Tokens, candidates: &[Candidate<'a>], home: Option<usize>) -> Vec<Estimate<'a>> {
     let mut estimates: Vec<_> = candidates
         .iter()
         .enumerate()
         .map(|(index, it)| estimate(prompt, index, it))
         .collect();
-    estimates.sort_by_key(|estimate| (estimate.full, estimate.cost().as_millis()));
+    let away = |estimate: &Estimate<'_>| {
+        if home == Some(estimate.index) {
+            Duration::ZERO
+        } else {
+            ALIKE
+        }
+    };
+    estimates.sort_by_key(|estimate| {
+        let cost = estimate.cost().saturating_add(away(estimate));
+        (estimate.full, cost.as_millis())
+    });
     estimates
 }
 
 fn estimate<'a>(prompt: Tokens, index: usize, candidate: &Candidate<'a>) -> Estimate<'a> {
-    let prefill = Duration::from_secs_f64(prompt.0 as f64 / candidate.prefill_tokens_per_s);
+    let reading = |tokens: u64| Duration::from_secs_f64(tokens as f64 / candidate.prefill_tokens_per_s);
+    let warm = candidate.warm.min(prompt);
     let load = candidate.load.unwrap_or(IDLE);
     Estimate {
         index,
         cluster: candidate.cluster,
         round_trip: candidate.round_trip,
-        wait: prefill.mul_f64(queue_factor(utilisation(load), load.max_running)),
-        prefill,
+        // Those before it have prompts of their own, and are as cold as any.
+        wait: reading(prompt.0).mul_f64(queue_factor(utilisation(load), load.max_running)),
+        prefill: reading(prompt.0 - warm.0),
+        warm,
         price: candidate.price,
         full: utilisation(load) >= 1.0,
     }
@@ -97,7 +131,7 @@ fn estimate<'a>(prompt: Tokens, index: usize, candidate: &Candidate<'a>) -> Esti
 
 /// The mean wait in a queue before `servers` servers, in service times: Sakasegawa's approximation of M/M/c
 /// (H. Sakasegawa, "An approximation formula Lq = a b^p / (1 - b)", 1977). A batch with room makes nobody wait; one
-/// that is nearly full does. The service time that it is applied to is this request's own prefill.
+/// that is nearly full does. The service time that it is applied to is the prefill of a prompt as long as this one.
 fn queue_factor(utilisation: f64, servers: u32) -> f64 {
     let servers = f64::from(servers.max(1));
     let utilisation = utilisation.min(MOST_UTILISATION);
@@ -114,6 +148,8 @@ fn utilisation(load: ClusterLoad) -> f64 {
 
 /// Less than this nobody waits for, and less is not known: about a step of decoding.
 const UNNOTICED: Duration = Duration::from_millis(25);
+/// Clusters whose costs are so close are alike: what is learned of round trips differs by as much from process to process.
+const ALIKE: Duration = Duration::from_millis(5);
 /// Past this the formula goes to infinity and says nothing any more.
 const MOST_UTILISATION: f64 = 0.98;
 
@@ -147,12 +183,18 @@ mod tests {
             round_trip,
             price: Duration::ZERO,
             prefill_tokens_per_s: 10_000.0,
+            warm: Tokens(0),
             load,
         }
     }
 
+    fn ranked<'a>(prompt: u64, candidates: &[Candidate<'a>]) -> Vec<Estimate<'a>> {
+        let prompt = Tokens(prompt);
+        rank(prompt, candidates, home(prompt, candidates))
+    }
+
     fn order(prompt: u64, candidates: &[Candidate<'_>]) -> Vec<usize> {
-        rank(Tokens(prompt), candidates)
+        ranked(prompt, candidates)
             .iter()
             .map(|estimate| estimate.index)
             .collect()
@@ -203,7 +245,63 @@ mod tests {
         };
         assert_eq!(order(1_000, &[costing(NEAR, 150), costing(FAR, 40)]), [1, 0]);
         assert_eq!(order(1_000, &[costing(NEAR, 130), costing(FAR, 40)]), [0, 1]);
-        assert_eq!(rank(Tokens(0), &[costing(NEAR, 150)])[0].ttft(), NEAR, "it is no time");
+        assert_eq!(ranked(0, &[costing(NEAR, 150)])[0].ttft(), NEAR, "it is no time");
+    }
+
+    #[test]
+    fn a_warm_cluster_across_an_ocean_wins_only_if_it_is_faster() {
+        let warm = |round_trip, tokens| Candidate {
+            warm: Tokens(tokens),
+            ..candidate(round_trip, None)
+        };
+        let far_has = |tokens| [warm(NEAR, 0), warm(FAR, tokens)];
+        // 100 ms of the way are 1,000 tokens, and 5 ms more move nobody away from home.
+        assert_eq!(order(8_000, &far_has(1_049)), [0, 1]);
+        assert_eq!(order(8_000, &far_has(1_060)), [1, 0]);
+        assert_eq!(
+            order(900, &far_has(u64::MAX)),
+            [0, 1],
+            "never more than the prompt is warm"
+        );
+        let estimates = ranked(8_000, &far_has(6_000));
+        assert_eq!(
+            (estimates[0].ttft(), estimates[0].warm),
+            (FAR + Duration::from_millis(200), Tokens(6_000))
+        );
+    }
+
+    #[test]
+    fn a_conversation_stays_where_it_is_warm_while_loads_flap() {
+        for (near, far) in [(0, 8), (8, 0), (0, 0), (8, 8)] {
+            let mut candidates = [candidate(NEAR, Some((near, 10))), candidate(NEAR, Some((far, 10)))];
+            for warm in [0, 1] {
+                candidates[warm].warm = Tokens(7_500);
+                assert_eq!(order(8_000, &candidates)[0], warm, "{near} {far}");
+                candidates[warm].warm = Tokens(0);
+            }
+        }
+        let mut candidates = [candidate(NEAR, Some((99, 100))), candidate(NEAR, Some((0, 100)))];
+        candidates[0].warm = Tokens(2_000);
+        assert_eq!(
+            order(8_000, &candidates),
+            [1, 0],
+            "until waiting costs more than computing it anew"
+        );
+    }
+
+    #[test]
+    fn home_is_where_a_cold_prompt_goes_while_all_are_idle() {
+        let at_home = |prompt, candidates: &[Candidate<'_>]| home(Tokens(prompt), candidates);
+        let full_and_cold = candidate(NEAR, Some((10, 10)));
+        let warm = Candidate {
+            warm: Tokens(8_000),
+            ..candidate(FAR, None)
+        };
+        assert_eq!(at_home(8_000, &[warm, full_and_cold]), Some(1));
+        let a_little_nearer = candidate(NEAR - Duration::from_millis(4), None);
+        assert_eq!(at_home(8_000, &[candidate(NEAR, None), a_little_nearer]), Some(0));
+        assert_eq!(order(8_000, &[candidate(NEAR, None), a_little_nearer]), [0, 1]);
+        assert_eq!(at_home(8_000, &[]), None);
     }
 
     #[test]
@@ -212,6 +310,6 @@ mod tests {
             prefill_tokens_per_s: 1.0,
             ..candidate(FAR, Some((u32::MAX, 1)))
         };
-        assert_eq!(rank(Tokens(u64::from(u32::MAX)), &[slow]).len(), 1);
+        assert_eq!(ranked(u64::from(u32::MAX), &[slow]).len(), 1);
     }
 }

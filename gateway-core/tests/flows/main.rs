@@ -22,6 +22,7 @@ mod passing;
 mod prefixes;
 mod probes;
 mod recordings;
+mod regions;
 mod silent_cells;
 mod streams;
 mod tokens;

@@ -46,21 +46,27 @@ fn answers_tell_the_replica_and_how_much_of_the_prompt_was_warm() {
     }
 }
 
+/// A world in Washington, and another gateway there which shares cells and store with the world's own.
+fn world_of_two(name: &str, config: &str) -> (World, Server) {
+    let world = World::start(name, config, WASHINGTON, &[]);
+    let folder = folder(&format!("{name}-other"));
+    let other = gateway::start(Setup {
+        name: "other",
+        folder: &folder,
+        config: &world.config(config),
+        place: WASHINGTON,
+        secrets: &[],
+        redis: world.redis.as_ref(),
+    });
+    (world, other)
+}
+
 #[test]
 fn a_conversation_returns_to_its_replica_through_a_gateway_that_never_saw_it() {
     if redis_server().is_none() {
         return;
     }
-    let world = World::start("prefixes", AWAY_CONFIG, WASHINGTON, &[]);
-    let folder = folder("prefixes-other");
-    let other = gateway::start(Setup {
-        name: "other",
-        folder: &folder,
-        config: &world.config(AWAY_CONFIG),
-        place: WASHINGTON,
-        secrets: &[],
-        redis: world.redis.as_ref(),
-    });
+    let (world, other) = world_of_two("prefixes", AWAY_CONFIG);
     let ask = |gateway: &Server, text: &str, count| {
         let response = post_chat(turn("tide-brittle", text, count).to_string()).send(gateway.address());
         assert_eq!(response.status, 200, "{}", response.text());
@@ -81,4 +87,33 @@ fn a_conversation_returns_to_its_replica_through_a_gateway_that_never_saw_it() {
         assert!(cached.is_some_and(|cached| cached > 1_000), "{}", second.text());
         assert_eq!(world.engine("brittle-2").requests(&text).len(), 2);
     }
+}
+
+#[test]
+fn a_conversation_that_was_moved_across_an_ocean_stays_where_it_is_warm_while_that_is_sooner() {
+    if redis_server().is_none() {
+        return;
+    }
+    // Computing it anew takes 0.4 s, and the way across the ocean 0.1.
+    let slow = AWAY_CONFIG.replace("prefill_tokens_per_s = 20_000.0", "prefill_tokens_per_s = 5_000.0");
+    let (world, other) = world_of_two("moved", &slow);
+    let text = "told across the ocean, ";
+    let served_by = |gateway: &Server, count| {
+        let response = post_chat(turn("tide-global", text, count).to_string()).send(gateway.address());
+        assert_eq!(response.status, 200, "{}", response.text());
+        response.header("x-tidegate-cluster").unwrap_or_default().to_owned()
+    };
+    assert_eq!(served_by(&world.gateway, 1), "us");
+    for count in [2, 3] {
+        world.engine("us-1").fault_times(text, Fault::Status(503), 1);
+        assert_eq!(served_by(&world.gateway, count), "eu");
+    }
+    for gateway in [&other, &world.gateway] {
+        assert_eq!(served_by(gateway, 4), "eu");
+    }
+    assert_eq!(
+        world.engine("us-1").requests(text).len(),
+        3,
+        "it works again, and is not asked"
+    );
 }

@@ -58,7 +58,7 @@ fn respond<P: Platform>(upkeep: Upkeep<P>, answered: Answered<P>) -> Response<Bo
     let mut headers = HeaderMap::new();
     match upkeep.walk.order.sender {
         Sender::Client => served_by.label(&mut headers),
-        Sender::Edge { known_hot } => tell_edge(&upkeep, &served_by, known_hot, &mut headers),
+        Sender::Edge { known_hot, .. } => tell_edge(&upkeep, &served_by, known_hot, &mut headers),
     }
     let mut response = match answer {
         UpstreamAnswer::Whole(events) if upkeep.walk.order.request.stream => event_stream(Body::Full(events)),

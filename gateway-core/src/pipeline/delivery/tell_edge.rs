@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderValue};
 use super::upkeep::Upkeep;
 use crate::api::headers::X_TOLD;
 use crate::cluster::HotDigest;
-use crate::pipeline::dispatch::{ClusterClient, ServedBy};
+use crate::pipeline::dispatch::ServedBy;
 use crate::pipeline::hops::Told;
 use crate::platform::Platform;
 
@@ -23,7 +23,7 @@ pub(super) fn tell_edge<P: Platform>(
     let Some(configured) = exchange.config.clusters.get(cluster) else {
         return;
     };
-    let hot = ClusterClient::new(exchange, configured).with(|cache| cache.hot_set());
+    let hot = exchange.hot_set(configured);
     let took = upkeep.now().since(exchange.arrived);
     let told = Told {
         visit: visit.as_ref().map(|visit| visit.to_told()),

@@ -16,7 +16,7 @@ use crate::config::Replica;
 use crate::ids::{PrefixKey, ReplicaName};
 use crate::ladder::AttemptError;
 use crate::pipeline::intake::{Order, Target};
-use crate::pipeline::warmth::Prospect;
+use crate::pipeline::warmth::{Destination, Prospect};
 use crate::platform::Platform;
 
 /// An attempt that came to nothing.
@@ -88,10 +88,13 @@ async fn admit<P: Platform>(
     let limit = time_left(order)?;
     let client = ClusterClient::new(&order.exchange, &target.serving.cluster);
     let (cluster, hot) = (Arc::clone(&client.cluster), client.with(|cache| cache.hot_set()));
-    let prospect = order
-        .identity
-        .prospect(&order.exchange, &cluster, &hot, target.count.prompt);
-    let prospect = prospect.await;
+    let destination = Destination {
+        cluster: &cluster,
+        hot: &hot,
+        is_home: target.is_home,
+        tokens: target.count.prompt,
+    };
+    let prospect = order.identity.prospect(&order.exchange, destination).await;
     let permit = Permit::acquire(client, wanted(order, target, &prospect), tried).await?;
     let found = (permit.choice(), permit.expected_warm());
     order

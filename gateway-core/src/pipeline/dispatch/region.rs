@@ -20,6 +20,7 @@ use crate::hop::{Signature, Signed};
 use crate::ladder::{AttemptError, HopError};
 use crate::pipeline::hops::{HopFailure, OrderFacts, Told};
 use crate::pipeline::intake::{Order, Target};
+use crate::pipeline::warmth::Destination;
 use crate::platform::{Platform, SendError, UpstreamRequest};
 use crate::route::LoadSnapshot;
 
@@ -133,10 +134,14 @@ impl<P: Platform> Way<'_, P> {
             ..
         } = &**self.order;
         let cluster = &self.target.serving.cluster;
-        let hot = ClusterClient::new(exchange, cluster).with(|cache| cache.hot_set());
-        let prospect = identity
-            .prospect(exchange, cluster, &hot, self.target.count.prompt)
-            .await;
+        let hot = exchange.hot_set(cluster);
+        let destination = Destination {
+            cluster,
+            hot: &hot,
+            is_home: self.target.is_home,
+            tokens: self.target.count.prompt,
+        };
+        let prospect = identity.prospect(exchange, destination).await;
         let left = deadline.since(exchange.platform.now());
         OrderFacts {
             cluster: cluster.name.clone(),
@@ -147,6 +152,7 @@ impl<P: Platform> Way<'_, P> {
             most_output: *most_output,
             session: identity.session(),
             warm: prospect.outline.warm,
+            is_home: self.target.is_home,
             attempts: most_attempts,
             left_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
             known_hot: hot.digest,

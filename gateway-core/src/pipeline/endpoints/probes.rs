@@ -76,7 +76,10 @@ pub(in crate::pipeline) async fn metrics<P: Platform>(
 async fn cell_figures<P: Platform>(exchange: &Exchange<P>) -> CellFigures {
     let config = &exchange.config;
     // Who asks a region hop for replicas knows nothing of them.
-    let clusters = config.clusters.values().filter(|cluster| exchange.hop(cluster).is_none());
+    let clusters = config
+        .clusters
+        .values()
+        .filter(|cluster| exchange.hop(cluster).is_none());
     let clusters = clusters.map(async |cluster| (cluster.name.clone(), replica_statuses(exchange, cluster).await));
     let estimated = config.models.values().filter(|model| model.tokens.is_none());
     let corrections = estimated.map(async |model| {

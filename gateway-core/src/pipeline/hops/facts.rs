@@ -31,6 +31,9 @@ pub(in crate::pipeline) struct OrderFacts {
     /// Where in the cluster its prompt is warm, as the index has it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warm: Vec<WarmAt>,
+    /// Whether the cluster is where it goes if nothing is known of its prompt.
+    #[serde(default)]
+    pub is_home: bool,
     /// How many replicas it may come to.
     pub attempts: u32,
     /// How long until an answer must have begun, in milliseconds.
@@ -82,6 +85,7 @@ mod tests {
                 replica: "http://10.0.0.1:8000".into(),
                 tokens: Tokens(8),
             }],
+            is_home: true,
             attempts: 3,
             left_ms: 60_000,
             known_hot: HotDigest(u64::MAX - 1),

@@ -26,6 +26,8 @@ pub(in crate::pipeline) enum Sender {
     Edge {
         /// The hot prefixes of the cluster that it knows of.
         known_hot: HotDigest,
+        /// Whether the cluster is where the request goes if nothing is known of its prompt.
+        is_home: bool,
     },
 }
 

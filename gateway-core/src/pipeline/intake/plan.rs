@@ -4,16 +4,16 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Order;
+use super::{Order, Sender};
 use crate::api::RequestError;
 use crate::cluster::ClusterLoad;
 use crate::config::{Cluster, Config, Model, Routing, Serving, Tenant, Tier};
-use crate::ids::ClusterName;
+use crate::ids::{ClusterName, Tokens};
 use crate::observe::Event;
 use crate::pipeline::context::Exchange;
 use crate::pipeline::intake::{Counted, Decoded, Wishes};
 use crate::platform::Platform;
-use crate::route::{Candidate, rank};
+use crate::route::{Candidate, home, rank};
 use crate::tokens::Count;
 
 /// A request that knows where it may go.
@@ -48,6 +48,8 @@ struct Ready {
     count: Count,
     /// The allowed clusters in the order in which to try them.
     ranked: Vec<usize>,
+    /// The one where the request goes while nothing is loaded or warm.
+    home: Option<usize>,
 }
 
 /// What to ask, and whom.
@@ -59,6 +61,8 @@ pub(in crate::pipeline) struct Target<'a> {
     pub serving: &'a Serving,
     /// What the request takes of that model.
     pub count: &'a Count,
+    /// Whether the request goes to this cluster while nothing is loaded or warm.
+    pub is_home: bool,
 }
 
 /// Plans the way down, to the lowest tier where the client names one.
@@ -150,12 +154,16 @@ impl<P: Platform> Order<P> {
             let ready = ready(self, tier, planned_tier).await;
             planned_tier.ready.get_or_init(|| ready);
         }
-        let Ready { count, ranked } = planned_tier.ready.get()?.as_ref()?;
+        let Ready { count, ranked, home } = planned_tier.ready.get()?.as_ref()?;
         Some(Target {
             tier,
             model: &planned_tier.model,
             serving: &planned_tier.model.serving[ranked[cluster]],
             count,
+            is_home: match self.sender {
+                Sender::Client => *home == Some(ranked[cluster]),
+                Sender::Edge { is_home, .. } => is_home,
+            },
         })
     }
 }
@@ -180,11 +188,24 @@ async fn ready<P: Platform>(order: &Order<P>, index: usize, tier: &PlannedTier) 
             round_trip: exchange.round_trip(cluster),
             price: price(cluster, &exchange.config.routing),
             prefill_tokens_per_s: cluster.prefill_tokens_per_s,
+            warm: Tokens(0),
             load: recent_load(exchange, cluster),
         }
     };
-    let candidates: Vec<_> = tier.allowed.iter().map(candidate).collect();
-    let estimates = rank(count.prompt, &candidates);
+    let mut candidates: Vec<_> = tier.allowed.iter().map(candidate).collect();
+    let home = home(count.prompt, &candidates);
+    if candidates.len() > 1 {
+        let clusters: Vec<_> = tier
+            .allowed
+            .iter()
+            .map(|index| &*tier.model.serving[*index].cluster)
+            .collect();
+        let warm = order.identity.warm_in(exchange, &clusters, home, count.prompt).await;
+        for (candidate, warm) in candidates.iter_mut().zip(warm) {
+            candidate.warm = warm;
+        }
+    }
+    let estimates = rank(count.prompt, &candidates, home);
     exchange.tell(&Event::Ranked {
         model: &tier.model.name,
         tier: index,
@@ -192,7 +213,8 @@ async fn ready<P: Platform>(order: &Order<P>, index: usize, tier: &PlannedTier) 
         estimates: &estimates,
     });
     let ranked = estimates.iter().map(|estimate| tier.allowed[estimate.index]).collect();
-    Some(Ready { count, ranked })
+    let home = home.map(|index| tier.allowed[index]);
+    Some(Ready { count, ranked, home })
 }
 
 fn may_see(cluster: &Cluster, tenant: &Tenant) -> bool {

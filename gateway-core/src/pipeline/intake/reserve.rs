@@ -63,6 +63,7 @@ pub(in crate::pipeline) fn order_of_edge<P: Platform>(
         exchange: Rc::clone(exchange),
         sender: Sender::Edge {
             known_hot: facts.known_hot,
+            is_home: facts.is_home,
         },
         attempts: facts.attempts,
         caller,

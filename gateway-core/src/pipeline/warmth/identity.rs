@@ -2,6 +2,7 @@
 //! how warm it was there.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use super::lookup::Lookup;
 use super::record::write;
@@ -38,8 +39,22 @@ pub(in crate::pipeline) struct Prospect {
     pub affinity: Option<PrefixKey>,
     /// What the cluster is told of the prompt.
     pub outline: PromptOutline,
+    /// Whether it goes to that cluster if nothing else is known.
+    is_home: bool,
     /// Where the affinity leads, as an index into the cluster's replicas.
     first_choice: Option<usize>,
+}
+
+/// Where a request is about to go.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::pipeline) struct Destination<'a> {
+    pub cluster: &'a Cluster,
+    /// What the cluster's cell has told of its hot prefixes.
+    pub hot: &'a HotSet,
+    /// Whether the request goes there if nothing else is known.
+    pub is_home: bool,
+    /// The prompt, as it is counted there.
+    pub tokens: Tokens,
 }
 
 /// A request at a replica.
@@ -128,29 +143,56 @@ impl Identity {
         self.session
     }
 
-    /// What is known of the request before it goes to that cluster, where its prompt is so many tokens. Waits for its row,
-    /// for a moment.
-    pub async fn prospect<P: Platform>(
+    /// How much of its prompt, which is so many tokens, should be warm in each of those clusters. `home` is the one where it
+    /// goes if nothing else is known, and where a conversation is presumed therefore that nobody knows of elsewhere. Waits
+    /// for its row, for a moment.
+    pub async fn warm_in<P: Platform>(
         &self,
         exchange: &Exchange<P>,
-        cluster: &Cluster,
-        hot: &HotSet,
+        clusters: &[&Cluster],
+        home: Option<usize>,
         tokens: Tokens,
-    ) -> Prospect {
+    ) -> Vec<Tokens> {
+        let row = self.row(exchange).await;
+        let outline = self.boundaries.outline(tokens);
+        let known = |cluster: &&Cluster| {
+            let warm = row.iter().flat_map(|row| self.warm(exchange, cluster, row, tokens));
+            warm.map(|at| at.tokens).max().unwrap_or_default()
+        };
+        let mut warm: Vec<_> = clusters.iter().map(known).collect();
+        if warm.iter().all(|tokens| *tokens == Tokens(0))
+            && let Some(at_home) = home.and_then(|home| warm.get_mut(home))
+        {
+            *at_home = self.presumed(exchange, tokens);
+        }
+        for (cluster, warm) in clusters.iter().zip(&mut warm) {
+            let hot = exchange.hot_set(cluster);
+            let shared = hot.longest(&outline).filter(|(hot, _)| !hot.warm.is_empty());
+            *warm = shared.map_or(*warm, |(_, tokens)| tokens.max(*warm));
+        }
+        warm
+    }
+
+    /// What is known of the request before it goes to that cluster, where its prompt is so many tokens. Waits for its row,
+    /// for a moment.
+    pub async fn prospect<P: Platform>(&self, exchange: &Exchange<P>, to: Destination<'_>) -> Prospect {
+        let Destination {
+            cluster,
+            hot,
+            is_home,
+            tokens,
+        } = to;
         let of_prefix = || self.boundaries.affinity(|key| hot.get(key).is_some());
         let affinity = self.session.or_else(of_prefix);
-        let row = match &self.lookup {
-            Some(lookup) => lookup.row(exchange).await,
-            None => None,
-        };
-        let presumed = self.boundaries.presumed(tokens);
+        let row = self.row(exchange).await;
         let outline = PromptOutline {
             tokens,
             boundaries: self.boundaries.outline(tokens),
-            presumed: exchange
-                .gateway
-                .presumptions
-                .with(|known| known.expected(&self.tenant, &self.model, presumed)),
+            presumed: if is_home {
+                self.presumed(exchange, tokens)
+            } else {
+                Tokens(0)
+            },
             warm: match row {
                 Some(row) => self.warm(exchange, cluster, &row, tokens),
                 None => self.told.clone(),
@@ -160,9 +202,24 @@ impl Identity {
         let first = |PrefixKey(affinity)| stateless_choice(affinity, hot, &cluster.policy.replicas);
         Prospect {
             affinity,
+            is_home,
             first_choice: affinity.and_then(first),
             outline,
         }
+    }
+
+    async fn row<P: Platform>(&self, exchange: &Exchange<P>) -> Option<Arc<Row>> {
+        match &self.lookup {
+            Some(lookup) => lookup.row(exchange).await,
+            None => None,
+        }
+    }
+
+    /// What of the prompt should be where its affinity leads, as far as that has held of late.
+    fn presumed<P: Platform>(&self, exchange: &Exchange<P>, tokens: Tokens) -> Tokens {
+        let presumed = self.boundaries.presumed(tokens);
+        let expected = |known: &mut Presumptions| known.expected(&self.tenant, &self.model, presumed);
+        exchange.gateway.presumptions.with(expected)
     }
 
     /// Where in that cluster the row says that the prompt is warm.
@@ -190,7 +247,7 @@ impl Identity {
         (choice, expected): (Option<ChoiceReason>, Option<Tokens>),
     ) {
         let name = &cluster.replicas[replica].name;
-        let is_first_choice = prospect.first_choice.is_none_or(|first| first == replica);
+        let is_first_choice = prospect.is_home && prospect.first_choice.is_none_or(|first| first == replica);
         let is_known = choice == Some(ChoiceReason::Warm) || !prospect.outline.warm.is_empty();
         *self.visit.borrow_mut() = Some(Visit {
             cluster: cluster.name.clone(),

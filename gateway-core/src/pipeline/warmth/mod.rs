@@ -5,4 +5,4 @@ mod identity;
 mod lookup;
 mod record;
 
-pub(super) use identity::{Identity, Prospect, Visit};
+pub(super) use identity::{Destination, Identity, Prospect, Visit};
