@@ -9,7 +9,11 @@ use crate::ids::ClusterName;
 
 /// What this process, isolate or instance has learned.
 #[derive(Debug, Default)]
-pub struct RoundTrips(BTreeMap<ClusterName, BTreeMap<String, Shortest>>);
+pub struct RoundTrips {
+    clusters: BTreeMap<ClusterName, BTreeMap<String, Shortest>>,
+    /// Heads in all.
+    heads: u64,
+}
 
 /// The shortest heads of two windows: this one, and the one before it, so that a way that got longer is noticed.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,22 +21,27 @@ struct Shortest {
     before: Option<Duration>,
     now: Option<Duration>,
     heads: u32,
+    /// The number of the latest head, among those of all clusters and places.
+    latest: u64,
 }
 
 impl RoundTrips {
     /// The head of an answer from that cluster has come to that location so long after its request went out.
     pub fn on_head(&mut self, cluster: &ClusterName, here: &Location, took: Duration) {
-        let by_place = self.0.entry(cluster.clone()).or_default();
+        self.heads += 1;
+        let by_place = self.clusters.entry(cluster.clone()).or_default();
         let place = place(here);
         if by_place.len() >= MOST_PLACES && !by_place.contains_key(&place) {
-            return;
+            forget_oldest(by_place);
         }
         let shortest = by_place.entry(place).or_default();
+        shortest.latest = self.heads;
         shortest.now = Some(shortest.now.map_or(took, |now| now.min(took)));
         shortest.heads += 1;
         if shortest.heads == WINDOW {
             *shortest = Shortest {
                 before: shortest.now,
+                latest: self.heads,
                 ..Shortest::default()
             };
         }
@@ -42,7 +51,10 @@ impl RoundTrips {
     /// counts within a quarter of the latter and 100 ms more than it, since engines may keep a head back until
     /// they have read the prompt.
     pub fn expected(&self, cluster: &ClusterName, here: &Location, by_coordinates: Duration) -> Duration {
-        let learned = self.0.get(cluster).and_then(|by_place| by_place.get(&place(here)));
+        let learned = self
+            .clusters
+            .get(cluster)
+            .and_then(|by_place| by_place.get(&place(here)));
         let Some(learned) = learned.and_then(Shortest::learned) else {
             return by_coordinates;
         };
@@ -57,6 +69,14 @@ impl Shortest {
             (Some(before), Some(now)) => Some(before.min(now)),
             (before, now) => before.or(now),
         }
+    }
+}
+
+/// The place makes room of which nothing has been heard for longest.
+fn forget_oldest(by_place: &mut BTreeMap<String, Shortest>) {
+    let oldest = by_place.iter().min_by_key(|(_, shortest)| shortest.latest);
+    if let Some(oldest) = oldest.map(|(place, _)| place.clone()) {
+        by_place.remove(&oldest);
     }
 }
 
@@ -75,7 +95,8 @@ const ENOUGH: u32 = 8;
 /// Most that a network takes beyond what coordinates say: the worst of the pairs that docs/decisions/0002-round-trips.md is
 /// fitted to takes 90 ms more. Beyond it an engine is slow, which is no matter of its place.
 const ENGINE_TAKES: Duration = Duration::from_millis(100);
-/// Places that are told apart for one cluster, in a process that serves several; a Worker's isolate is in one.
+/// Places that are told apart for one cluster, in a process that serves several, the latest ones; a Worker's isolate is in
+/// one.
 const MOST_PLACES: usize = 256;
 
 #[cfg(test)]
@@ -149,6 +170,25 @@ mod tests {
         for place in 0..400 {
             round_trips.on_head(&"c".into(), &at(&place.to_string()), ms(30));
         }
-        assert!(round_trips.0[&ClusterName::from("c")].len() <= MOST_PLACES);
+        assert!(round_trips.clusters[&ClusterName::from("c")].len() <= MOST_PLACES);
+    }
+
+    #[test]
+    fn a_place_that_is_heard_of_stays_among_many_that_are_not() {
+        let mut round_trips = RoundTrips::default();
+        for place in 0..2_000 {
+            round_trips.on_head(&"c".into(), &at("FRA"), ms(30));
+            round_trips.on_head(&"c".into(), &at(&place.to_string()), ms(5));
+        }
+        let expected = |place: &str| round_trips.expected(&"c".into(), &at(place), BY_COORDINATES);
+        assert_eq!(expected("FRA"), ms(30));
+        for _ in 0..ENOUGH {
+            round_trips.on_head(&"c".into(), &at("new"), ms(50));
+        }
+        assert_eq!(
+            round_trips.expected(&"c".into(), &at("new"), BY_COORDINATES),
+            ms(50),
+            "also a late one is learned"
+        );
     }
 }
