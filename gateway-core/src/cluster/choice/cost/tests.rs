@@ -321,10 +321,11 @@ proptest! {
                 let least = costs.iter().min().copied().expect("one is free");
                 prop_assert_eq!(choice.first_token_in, Duration::from_micros(cost));
                 prop_assert!(choice.warm <= Tokens(tokens) && choice.warm <= chosen.warmth.tokens);
-                prop_assert!(cost <= least + TIE.max(placement.tolerance(chosen)));
-                prop_assert!(cost <= least + 2_000_000);
+                let tie = prefill(TIE, chosen.tokens_per_s);
+                prop_assert!(cost <= least + tie.max(placement.tolerance(chosen)));
+                prop_assert!(cost <= least + tie.max(2_000_000));
                 if let ChoiceReason::Cheaper(_) | ChoiceReason::NoAffinity = choice.reason {
-                    prop_assert!(cost <= least + TIE);
+                    prop_assert!(cost <= least + tie);
                 }
             }
             Err(PassedOver { full, open, tried }) => {
