@@ -45,6 +45,8 @@ pub enum Event<'a> {
         model: &'a ModelName,
         /// Time since the request arrived.
         after: Duration,
+        /// What that was expected to be when the request had its permit; `None` where the cell did not tell.
+        expected: Option<Duration>,
     },
     /// An answer that is not streamed is here, all of it.
     WholeAnswer {
@@ -250,18 +252,19 @@ impl Event<'_> {
                 write_place(f, cluster, *replica)?;
                 write_error(f, error)
             }
-            Self::FirstToken { cluster, model, after } | Self::WholeAnswer { cluster, model, after } => {
-                write!(f, " cluster={cluster} model={model} ms={}", after.as_millis())
-            }
+            Self::FirstToken {
+                cluster,
+                model,
+                after,
+                expected,
+            } => write_answer(f, (cluster, model), *after, *expected),
+            Self::WholeAnswer { cluster, model, after } => write_answer(f, (cluster, model), *after, None),
             Self::Counting(counting) => counting.write_particulars(f),
             Self::Budget(budgeting) => budgeting.write_particulars(f),
             Self::Prefix(prefixing) => prefixing.write_particulars(f),
             Self::BodyRefused { bound } => write!(f, " bound={bound}"),
             Self::OrderRefused { reason } => write!(f, " reason={reason}"),
-            Self::Used { model, usage } => {
-                let (prompt, completion) = (usage.prompt_tokens, usage.completion_tokens);
-                write!(f, " model={model} prompt={prompt} completion={completion}")
-            }
+            Self::Used { model, usage } => write_usage(f, model, usage),
             Self::StreamFailed {
                 cluster,
                 replica,
@@ -297,6 +300,24 @@ impl Event<'_> {
             Self::StoreWorks { access } => write!(f, " access={}", access.label()),
         }
     }
+}
+
+fn write_answer(
+    f: &mut fmt::Formatter<'_>,
+    (cluster, model): (&ClusterName, &ModelName),
+    after: Duration,
+    expected: Option<Duration>,
+) -> fmt::Result {
+    write!(f, " cluster={cluster} model={model} ms={}", after.as_millis())?;
+    match expected {
+        Some(expected) => write!(f, " expected_ms={}", expected.as_millis()),
+        None => Ok(()),
+    }
+}
+
+fn write_usage(f: &mut fmt::Formatter<'_>, model: &ModelName, usage: &Usage) -> fmt::Result {
+    let (prompt, completion) = (usage.prompt_tokens, usage.completion_tokens);
+    write!(f, " model={model} prompt={prompt} completion={completion}")
 }
 
 fn write_choice(

@@ -55,6 +55,8 @@ pub struct Metrics {
     orders_refused: ByLabels<ReasonLabels>,
     canned: ByLabels<ModelLabels>,
     first_token: ByLabels<ServedLabels, Histogram>,
+    first_token_expected: ByLabels<ServedLabels, Histogram>,
+    first_token_ratio: ByLabels<ServedLabels, Histogram>,
     whole_answer: ByLabels<ServedLabels, Histogram>,
     config_refused: Gauge,
     store_failing: Family<AccessLabels, Gauge>,
@@ -143,6 +145,8 @@ impl Metrics {
             orders_refused: ByLabels::default(),
             canned: ByLabels::default(),
             first_token: ByLabels::new(|| Histogram::new(FIRST_TOKEN_BUCKETS_S)),
+            first_token_expected: ByLabels::new(|| Histogram::new(FIRST_TOKEN_BUCKETS_S)),
+            first_token_ratio: ByLabels::new(|| Histogram::new(FIRST_TOKEN_BUCKETS_RATIO)),
             whole_answer: ByLabels::new(|| Histogram::new(WHOLE_ANSWER_BUCKETS_S)),
             config_refused: Gauge::default(),
             store_failing: Family::default(),
@@ -187,16 +191,6 @@ impl Metrics {
         );
         r.register("canned", "Canned answers by the model asked for", self.canned.family());
         r.register(
-            "time_to_first_token_seconds",
-            "From arrival to the first event of an engine's stream",
-            self.first_token.family(),
-        );
-        r.register(
-            "whole_answer_seconds",
-            "From arrival to an engine's whole answer, where the answer is not streamed",
-            self.whole_answer.family(),
-        );
-        r.register(
             "config_refused",
             "1 while the store holds a configuration that is wrong",
             self.config_refused.clone(),
@@ -209,6 +203,31 @@ impl Metrics {
         for access in StoreAccess::ALL {
             self.on_store(access, 0);
         }
+        self.register_durations();
+    }
+
+    fn register_durations(&mut self) {
+        let r = &mut self.registry;
+        r.register(
+            "time_to_first_token_seconds",
+            "From arrival to the first event of an engine's stream",
+            self.first_token.family(),
+        );
+        r.register(
+            "time_to_first_token_expected_seconds",
+            "The same, as it was expected when the request had its permit",
+            self.first_token_expected.family(),
+        );
+        r.register(
+            "time_to_first_token_ratio",
+            "The time to the first token over what was expected",
+            self.first_token_ratio.family(),
+        );
+        r.register(
+            "whole_answer_seconds",
+            "From arrival to an engine's whole answer, where the answer is not streamed",
+            self.whole_answer.family(),
+        );
     }
 
     /// Counts an event.
@@ -226,11 +245,14 @@ impl Metrics {
             }
             Event::Permitted { cluster, is_kept, .. } => self.clusters.on_permitted(cluster, *is_kept),
             Event::Released { cluster, outcome } => self.clusters.on_released(cluster, *outcome),
-            Event::FirstToken { cluster, model, after } => {
-                on_duration(&self.first_token, ServedLabels::new(cluster, model), *after);
-            }
+            Event::FirstToken {
+                cluster,
+                model,
+                after,
+                expected,
+            } => self.on_first_token(ServedLabels::new(cluster, model), *after, *expected),
             Event::WholeAnswer { cluster, model, after } => {
-                on_duration(&self.whole_answer, ServedLabels::new(cluster, model), *after);
+                on_duration(&self.whole_answer, &ServedLabels::new(cluster, model), *after);
             }
             Event::Used { model, usage } => on_tokens(&self.tokens, model, *usage),
             Event::Counting(counting) => self.counting.on(counting),
@@ -252,6 +274,15 @@ impl Metrics {
             Event::StoreWorks { access } => self.on_store(*access, 0),
             Event::Ranked { .. } => {}
         }
+    }
+
+    fn on_first_token(&self, labels: ServedLabels, after: Duration, expected: Option<Duration>) {
+        on_duration(&self.first_token, &labels, after);
+        let Some(expected) = expected else { return };
+        on_duration(&self.first_token_expected, &labels, expected);
+        let ratio = after.as_secs_f64() / expected.max(SHORTEST_EXPECTED).as_secs_f64();
+        self.first_token_ratio
+            .with(&labels, |histogram| histogram.observe(ratio));
     }
 
     /// Bodies take so many bytes now.
@@ -298,8 +329,8 @@ pub(super) fn on_tokens(family: &ByLabels<TokenLabels>, model: &ModelName, usage
     }
 }
 
-fn on_duration(family: &ByLabels<ServedLabels, Histogram>, labels: ServedLabels, duration: Duration) {
-    family.with(&labels, |histogram| histogram.observe(duration.as_secs_f64()));
+fn on_duration(family: &ByLabels<ServedLabels, Histogram>, labels: &ServedLabels, duration: Duration) {
+    family.with(labels, |histogram| histogram.observe(duration.as_secs_f64()));
 }
 
 impl ServedLabels {
@@ -322,6 +353,12 @@ impl FailureLabels {
 
 /// From a warm small model next door to a cold large one behind a queue.
 const FIRST_TOKEN_BUCKETS_S: [f64; 12] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// From four times as soon as expected to ten times as late; around 1 they tell a tenth.
+const FIRST_TOKEN_BUCKETS_RATIO: [f64; 12] = [0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0];
+
+/// Clocks of edge locations tell milliseconds: a ratio to less says nothing.
+const SHORTEST_EXPECTED: Duration = Duration::from_millis(1);
 
 /// From an embedding to thousands of tokens of a large model.
 const WHOLE_ANSWER_BUCKETS_S: [f64; 12] = [0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];

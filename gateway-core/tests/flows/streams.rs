@@ -46,6 +46,24 @@ fn the_time_to_first_token_is_that_of_streams_alone() {
 }
 
 #[test]
+fn what_was_expected_stands_beside_the_time_to_first_token() {
+    let mut world = world(|_| sse(vec![Piece::Wait(Duration::from_millis(400)), event("a"), done()]));
+    // About 2,000 tokens, of which the cluster computes 10,000 in a second.
+    let prompt = chat("big", true).replace("\"he\"", &format!("\"{}\"", "told ".repeat(1_600)));
+    let response = world.post(CHAT, &prompt);
+    world.rest(response.into_body());
+    let metrics = world.metrics();
+    let sum = |name: &str| -> f64 {
+        let name = format!("tidegate_time_to_first_token_{name}_sum{{cluster=\"near\",model=\"big\"}} ");
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&name));
+        line.expect("it is told").parse().unwrap()
+    };
+    assert!((0.39..0.42).contains(&sum("seconds")), "{metrics}");
+    assert!((0.15..0.22).contains(&sum("expected_seconds")), "{metrics}");
+    assert!((1.8..2.7).contains(&sum("ratio")), "{metrics}");
+}
+
+#[test]
 fn nothing_is_sent_before_the_first_good_event_but_heartbeats_once_committed() {
     let mut world = world(|_| sse(vec![Piece::Wait(Duration::from_secs(30)), event("late"), done()]));
     let before = tidegate_core::platform::Platform::now(&world.platform);

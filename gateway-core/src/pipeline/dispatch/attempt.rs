@@ -66,10 +66,10 @@ pub(in crate::pipeline) async fn attempt_at_replica<P: Platform>(
     };
     match &answered {
         Ok(UpstreamAnswer::Whole(_)) => {
-            on_answer(order, target);
+            on_answer(order, target, slot.expected_first_token());
             slot.release(Outcome::Served);
         }
-        Ok(UpstreamAnswer::Stream(_)) => on_answer(order, target),
+        Ok(UpstreamAnswer::Stream(_)) => on_answer(order, target, slot.expected_first_token()),
         // What it is told as and the permit wait for its end.
         Ok(UpstreamAnswer::Passing(..)) | Err(_) => {}
     }

@@ -1,6 +1,7 @@
 //! What has begun to come of an answer, from a replica or from a region hop, and the answer as its client wants it.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::response::Parts;
@@ -123,13 +124,19 @@ pub(super) fn owed<P: Platform>(order: &Order<P>, target: &Target<'_>) -> Owed {
     }
 }
 
-/// An answer has begun that is told as such from its beginning.
-pub(super) fn on_answer<P: Platform>(order: &Order<P>, target: &Target<'_>) {
+/// An answer has begun that is told as such from its beginning. A stream's was expected so long after the request's arrival, as
+/// far as that is known.
+pub(super) fn on_answer<P: Platform>(order: &Order<P>, target: &Target<'_>, expected: Option<Duration>) {
     let exchange = &order.exchange;
     let (cluster, model) = (&target.serving.cluster.name, &target.model.name);
     let after = exchange.platform.now().since(exchange.arrived);
     exchange.tell(&if order.request.stream {
-        Event::FirstToken { cluster, model, after }
+        Event::FirstToken {
+            cluster,
+            model,
+            after,
+            expected,
+        }
     } else {
         Event::WholeAnswer { cluster, model, after }
     });

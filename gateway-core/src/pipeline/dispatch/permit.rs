@@ -189,6 +189,15 @@ impl<P: Platform> Permit<P> {
         self.is_probe
     }
 
+    /// In how long after the request's arrival its answer was to begin, as the permit was given: with what had passed by
+    /// then, and the way there and back. `None` where the cell does not tell.
+    pub fn expected_first_token(&self) -> Option<Duration> {
+        let exchange = &self.client.exchange;
+        let before = self.since.since(exchange.arrived);
+        let there = exchange.round_trip(&self.client.cluster) + self.expected?.first_token_in;
+        Some(before.saturating_add(there))
+    }
+
     /// The replica answers: the cell hears of it now, and not at the answer's end, where a breaker waits for that or the
     /// prompt has kept the replica.
     pub fn on_answered(&mut self) {

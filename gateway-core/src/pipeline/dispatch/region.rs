@@ -48,7 +48,8 @@ pub(in crate::pipeline) async fn attempt_by_region<P: Platform>(
         error,
     })?;
     match &answer {
-        UpstreamAnswer::Whole(_) | UpstreamAnswer::Stream(_) => on_answer(order, target),
+        // The region tells what it expected.
+        UpstreamAnswer::Whole(_) | UpstreamAnswer::Stream(_) => on_answer(order, target, None),
         // It is told at its end.
         UpstreamAnswer::Passing(..) => {}
     }

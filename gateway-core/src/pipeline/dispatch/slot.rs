@@ -39,6 +39,11 @@ impl<P: Platform> PermitSlot<P> {
         }
     }
 
+    /// In how long after the request's arrival the replica was expected to begin to answer, as far as that is known.
+    pub fn expected_first_token(&self) -> Option<Duration> {
+        self.running.borrow().as_ref()?.expected_first_token()
+    }
+
     /// The replica's work has ended.
     pub fn release(&self, outcome: Outcome) {
         end(&self.running, outcome);
