@@ -72,6 +72,7 @@ impl Bench {
                     open: Duration::from_secs(5),
                 },
                 prefilled: Vec::new(),
+                forgotten: Vec::new(),
             }));
         }
         took

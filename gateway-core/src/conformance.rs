@@ -362,6 +362,7 @@ async fn release<P: Platform>(platform: &P, cell: &CellAddress, permit: PermitId
         Releases {
             releases,
             prefilled: Vec::new(),
+            forgotten: Vec::new(),
             breaker,
         },
     )

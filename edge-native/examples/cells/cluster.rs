@@ -59,5 +59,6 @@ fn release(permit: u64) -> CellCommand {
             open: Duration::from_secs(5),
         },
         prefilled: Vec::new(),
+        forgotten: Vec::new(),
     }))
 }

@@ -95,6 +95,7 @@ fn an_entry_that_is_an_hour_ahead_keeps_nobody_waiting() {
             open: Duration::from_secs(1),
         },
         prefilled: Vec::new(),
+        forgotten: Vec::new(),
     };
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock");
     let at = (since_epoch + Duration::from_secs(3_600)).as_micros();

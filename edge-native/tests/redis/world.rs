@@ -102,6 +102,7 @@ pub async fn release(user: &Redis, name: &str, permit: u64) {
             open: Duration::from_secs(1),
         },
         prefilled: Vec::new(),
+        forgotten: Vec::new(),
     };
     ask(user, name, release).await.expect("told");
 }

@@ -1,5 +1,6 @@
 //! Which cells there are, and how they are addressed.
 
+use crate::config::Cluster;
 use crate::geo::Coordinates;
 use crate::hop::OrdersId;
 use crate::ids::{BudgetId, ClusterName, ModelName};
@@ -11,6 +12,16 @@ pub struct CellAddress {
     pub id: CellId,
     /// Where the traffic that matters to it is: the cluster's region.
     pub near: Coordinates,
+}
+
+impl CellAddress {
+    /// The address of a cluster's cell.
+    pub fn of_cluster(cluster: &Cluster) -> Self {
+        Self {
+            id: CellId::Cluster(cluster.name.clone()),
+            near: cluster.region.coordinates,
+        }
+    }
 }
 
 /// A cell's identity: its kind and the name of what it keeps.

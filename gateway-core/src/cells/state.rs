@@ -15,7 +15,7 @@ use crate::tokens::{Lesson, ModelCorrections, Reports};
 #[serde(rename_all = "snake_case")]
 pub enum CellState {
     /// Of a cluster cell.
-    Cluster(ClusterCell),
+    Cluster(Box<ClusterCell>),
     /// Of a model's estimate.
     Estimate(ModelCorrections),
     /// Of a budget cell.
@@ -37,7 +37,7 @@ impl CellState {
     /// A cell that has seen nothing yet.
     pub fn new(id: &CellId) -> Self {
         match id {
-            CellId::Cluster(_) => Self::Cluster(ClusterCell::default()),
+            CellId::Cluster(_) => Self::Cluster(Box::default()),
             CellId::Estimate(_) => Self::Estimate(ModelCorrections::default()),
             CellId::Budget(_) => Self::Budget(Box::default()),
             CellId::Orders(_) => Self::Orders(OrdersCell::default()),
@@ -47,7 +47,7 @@ impl CellState {
     /// Runs one command, at a moment of the cell's own time.
     pub(super) fn apply(&mut self, now: Moment, command: CellCommand) -> Applied {
         let cell: &mut dyn Cell = match self {
-            Self::Cluster(cell) => cell,
+            Self::Cluster(cell) => cell.as_mut(),
             Self::Estimate(corrections) => corrections,
             Self::Budget(cell) => cell.as_mut(),
             Self::Orders(cell) => cell,

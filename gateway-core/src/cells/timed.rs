@@ -149,6 +149,7 @@ mod tests {
                 open: Duration::from_secs(5),
             },
             prefilled: Vec::new(),
+            forgotten: Vec::new(),
         };
         call(cell, now, releases);
     }
@@ -187,6 +188,7 @@ mod tests {
                     releases: vec![Release::of_all(PermitId(1), None, Outcome::Unknown)],
                     breaker: BreakerPolicy { failures: 1, open: Duration::from_secs(5) },
                     prefilled: Vec::new(),
+                    forgotten: Vec::new(),
                 });
                 fail(&mut cell, at(last));
                 5

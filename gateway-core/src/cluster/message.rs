@@ -9,7 +9,7 @@ use super::choice::{ChoiceReason, PassedOver};
 use super::hot::{HotDigest, HotSet};
 use super::permit::{Capacity, ClusterLoad, HeldPermit, Outcome, PermitId};
 use super::policy::{PolicyRef, UnderPolicy};
-use super::prompt::PromptOutline;
+use super::prompt::{Boundary, PromptOutline};
 use super::wire::{AcquireWire, ExtendWire};
 use crate::ids::{ReplicaName, Tokens};
 
@@ -100,6 +100,51 @@ pub struct Releases {
     /// Prompts that keep their replicas no longer.
     #[serde(default)]
     pub prefilled: Vec<Prefilled>,
+    /// Replicas that have less in memory than was expected.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forgotten: Vec<Forgotten>,
+}
+
+impl Releases {
+    /// Nothing but that a replica has less in memory than was expected.
+    pub fn of_forgotten(forgotten: Forgotten, breaker: BreakerPolicy) -> Self {
+        Self {
+            releases: Vec::new(),
+            breaker,
+            prefilled: Vec::new(),
+            forgotten: vec![forgotten],
+        }
+    }
+}
+
+/// A replica has less in memory than was expected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forgotten {
+    /// Which.
+    pub replica: ReplicaName,
+    /// How that is known.
+    pub evidence: Evidence,
+}
+
+/// How it is known that a replica has less in memory than was expected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Evidence {
+    /// Nobody could connect to it: its engine is gone.
+    Unreachable,
+    /// Its engine had so little of a prompt that it has computed all the rest of it.
+    Missed(Missed),
+}
+
+/// A prompt that went to where it had been, of which little was in memory there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missed {
+    /// Its boundaries, as the cell was told them with it.
+    pub boundaries: Vec<Boundary>,
+    /// What of it was in memory.
+    pub cached: Tokens,
+    /// How long ago it was sent.
+    pub ago: Duration,
 }
 
 /// A prompt keeps its replica no longer: the answer has begun, or nobody waits for it any more.

@@ -21,8 +21,8 @@ pub(crate) use cell::ClusterCellV3;
 pub use choice::{ChoiceReason, Obstacle, PassedOver};
 pub use hot::{HotDigest, HotPrefix, HotSet};
 pub use message::{
-    Acquire, Acquired, ClusterCommand, ClusterReply, Expectation, Extend, Extended, Grant, PolicyUnknown, Prefilled,
-    ReadReplicas, Refusal, Release, Releases, Renew, ReplicaStatus,
+    Acquire, Acquired, ClusterCommand, ClusterReply, Evidence, Expectation, Extend, Extended, Forgotten, Grant, Missed,
+    PolicyUnknown, Prefilled, ReadReplicas, Refusal, Release, Releases, Renew, ReplicaStatus,
 };
 pub use permit::{Capacity, ClusterLoad, HeldPermit, Outcome, PermitId};
 pub use permit_cache::{CachedGrant, LOOK_EVERY, PermitCache};

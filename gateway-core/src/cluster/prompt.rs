@@ -1,5 +1,7 @@
 //! What is known of a prompt, before a replica is chosen for it, that tells how much of it is in a replica's memory.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{PrefixKey, ReplicaName, Tokens};
@@ -20,6 +22,9 @@ pub struct WarmAt {
     pub replica: ReplicaName,
     /// How long the prefix is.
     pub tokens: Tokens,
+    /// How long ago that was; zero from who does not tell.
+    #[serde(default)]
+    pub ago: Duration,
 }
 
 /// A prompt by its length and its prefixes, and what is known of where they are warm.

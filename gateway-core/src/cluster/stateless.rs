@@ -61,6 +61,8 @@ pub fn expected_place(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::cluster::prompt::{Boundary, WarmAt};
     use crate::ids::PrefixKey;
@@ -90,6 +92,7 @@ mod tests {
         let at = |name: &str, tokens| WarmAt {
             replica: name.into(),
             tokens: Tokens(tokens),
+            ago: Duration::ZERO,
         };
         let prompt = |presumed, warm| PromptOutline {
             tokens: Tokens(1_000),

@@ -77,6 +77,7 @@ impl From<ClusterCommandV3> for ClusterCommand {
                 releases,
                 breaker,
                 prefilled: Vec::new(),
+                forgotten: Vec::new(),
             }),
             ClusterCommandV3::Status => Self::Status,
         }

@@ -1,6 +1,7 @@
 //! What a request asks of the index of prefixes, what it tells it, and how long it waits.
 
 use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -210,4 +211,51 @@ fn answers_tell_the_replica_and_how_warm_the_prompt_was() {
     };
     assert_eq!(figure(&mut world, "tidegate_prefix_hit_tokens_total{"), 3_000);
     assert_eq!(figure(&mut world, "tidegate_prefix_prompt_tokens_total{"), 4_000);
+}
+
+/// What a request finds that another one has found out: the replica has begun anew.
+#[test]
+fn one_conversation_finds_out_that_a_replica_has_lost_its_memory_for_all_others() {
+    let has_restarted = Rc::new(Cell::new(false));
+    let is_cold = Rc::clone(&has_restarted);
+    let mut world = World::new(&config(), move |_| {
+        whole(2_000, Some(if is_cold.get() { 0 } else { 1_900 }))
+    });
+    let one = header(&ask(&mut world, &turns("a", 1)), "x-tidegate-replica").to_owned();
+    let mut words = ["b", "c", "d", "e", "f", "g", "h", "i"].into_iter();
+    let other = words.find(|word| header(&ask(&mut world, &turns(word, 1)), "x-tidegate-replica") == one);
+    let other = other.expect("one of them goes to the same replica");
+    let expected = |world: &mut World, word, count| {
+        let response = ask(world, &turns(word, count));
+        let told = header(&response, "x-tidegate-cached-tokens");
+        told.split_once('/').unwrap().0.parse::<u64>().unwrap()
+    };
+    assert!(expected(&mut world, other, 2) > 1_500);
+    has_restarted.set(true);
+    assert!(expected(&mut world, "a", 2) > 1_500, "nobody knows yet");
+    assert!(expected(&mut world, other, 3) <= 1_500, "no more than is presumed");
+}
+
+#[test]
+fn a_replica_that_refuses_a_connection_is_cold_when_it_comes_back() {
+    let is_gone = Rc::new(Cell::new(false));
+    let refuses = Rc::clone(&is_gone);
+    let mut world = World::new(&config(), move |_| {
+        if refuses.take() {
+            Reaction::Refuse
+        } else {
+            whole(2_000, None)
+        }
+    });
+    let first = ask(&mut world, &turns("a", 1));
+    is_gone.set(true);
+    let second = ask(&mut world, &turns("a", 2));
+    let [one, other] = [&first, &second].map(|response| header(response, "x-tidegate-replica"));
+    assert_ne!(one, other);
+    let third = ask(&mut world, &turns("a", 3));
+    assert_eq!(
+        header(&third, "x-tidegate-replica"),
+        other,
+        "and the one that has it is known"
+    );
 }

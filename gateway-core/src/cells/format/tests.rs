@@ -194,6 +194,7 @@ fn one_log_may_hold_entries_of_both_versions() {
             open: Duration::from_secs(5),
         },
         prefilled: Vec::new(),
+        forgotten: Vec::new(),
     };
     let held = vec![renewal];
     let commands = [

@@ -6,6 +6,7 @@
 //! hold slots for some more: what is lent so is counted from the moment that it is lent, so that no replica ever has
 //! more than it has room for.
 
+mod memory;
 mod permits;
 mod placing;
 mod policies;
@@ -16,6 +17,7 @@ mod shared;
 mod site_set;
 mod sites;
 mod speed;
+mod turnover;
 mod v3;
 
 use std::collections::BTreeSet;
@@ -32,8 +34,8 @@ use self::sites::Sites;
 pub(crate) use self::v3::ClusterCellV3;
 use super::breaker::BreakerPolicy;
 use super::message::{
-    Acquire, ClusterCommand, ClusterReply, Expectation, Extend, Extended, Grant, Refusal, Release, Releases, Renew,
-    ReplicaStatus,
+    Acquire, ClusterCommand, ClusterReply, Evidence, Expectation, Extend, Extended, Forgotten, Grant, Refusal, Release,
+    Releases, Renew, ReplicaStatus,
 };
 use super::permit::{Capacity, ClusterLoad, HeldPermit, Outcome};
 use super::policy::ClusterPolicy;
@@ -66,9 +68,15 @@ impl ClusterCell {
                 releases,
                 breaker,
                 prefilled,
+                forgotten,
             }) => {
                 for prefilled in &prefilled {
-                    self.sites.on_prefilled(now, prefilled);
+                    if let Some((prompt, site)) = self.sites.on_prefilled(now, prefilled) {
+                        self.recent.on_computed(prompt, site);
+                    }
+                }
+                for Forgotten { replica, evidence } in &forgotten {
+                    self.on_forgotten(now, replica, evidence);
                 }
                 for release in &releases {
                     self.release(now, release, breaker);
@@ -195,16 +203,9 @@ impl ClusterCell {
                 breaker.on_outcome(now, permit, release.outcome, policy);
             });
             if release.outcome == Outcome::Failed && !self.replicas.passes(now, replica) {
-                self.forget_warm(replica);
+                // It comes back with nothing in memory, most likely.
+                self.on_forgotten(now, replica, &Evidence::Unreachable);
             }
-        }
-    }
-
-    /// A replica keeps failing: it comes back with nothing in memory, most likely.
-    fn forget_warm(&mut self, replica: &ReplicaName) {
-        if let Some(site) = self.sites.find(replica) {
-            self.recent.move_sites(|known| (known != site).then_some(known));
-            self.shared.forget_site(site);
         }
     }
 

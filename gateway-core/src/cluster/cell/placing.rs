@@ -2,11 +2,13 @@
 
 use std::hash::Hasher;
 use std::sync::Arc;
+use std::time::Duration;
 
 use siphasher::sip::SipHasher13;
 
 use super::ClusterCell;
 use super::policies::KnownPolicy;
+use super::prefills::SentPrompt;
 use super::site_set::SiteSet;
 use crate::cluster::choice::{
     Basis, Candidate, Choice, ChoiceReason, Obstacle, PassedOver, Placement, Standing, Warmth, choose, first_weighed,
@@ -53,7 +55,7 @@ impl ClusterCell {
     pub(super) fn place(&self, now: Timestamp, acquire: &Acquire, known: &KnownPolicy) -> Result<Choice, PassedOver> {
         let policy = &known.policy;
         let weights = acquire.affinity.map(|affinity| weights(affinity, &policy.replicas));
-        let warmth = self.warmth(acquire, known, weights.as_deref());
+        let warmth = self.warmth(now, acquire, known, weights.as_deref());
         let held = self.held(known);
         let room = policy.capacity.open_to(acquire.headroom_percent);
         let candidate = |(index, replica): (usize, &ReplicaName)| {
@@ -125,7 +127,7 @@ impl ClusterCell {
     }
 
     /// What each of the policy's replicas has of the prompt.
-    fn warmth(&self, acquire: &Acquire, known: &KnownPolicy, weights: Option<&[u64]>) -> Vec<Warmth> {
+    fn warmth(&self, now: Timestamp, acquire: &Acquire, known: &KnownPolicy, weights: Option<&[u64]>) -> Vec<Warmth> {
         let prompt = &acquire.prompt;
         let mut by_site = vec![Warmth::default(); self.sites.len()];
         let warm = |basis, tokens: Tokens| Warmth {
@@ -137,7 +139,9 @@ impl ClusterCell {
                 at.raise(warm(Basis::Shared, tokens));
             }
         });
-        let recent = self.recent.find(&prompt.boundaries);
+        let recent = self
+            .recent
+            .find(&prompt.boundaries, |site, sent| self.sites.has(site, sent));
         if let Some((site, tokens)) = recent
             && let Some(at) = by_site.get_mut(site)
         {
@@ -145,17 +149,22 @@ impl ClusterCell {
         }
         let of_site = |site: &usize| by_site.get(*site).copied().unwrap_or_default();
         let mut warmth: Vec<_> = known.sites.iter().map(of_site).collect();
+        let mut is_told = false;
         for told in &prompt.warm {
-            let replica = known
-                .policy
-                .replicas
-                .iter()
-                .position(|replica| *replica == told.replica);
+            // Who tells counts in whole seconds.
+            let used = now - told.ago + Duration::from_secs(1);
+            let has = |replica: &usize| {
+                self.sites
+                    .has(known.sites.get(*replica).copied().unwrap_or(usize::MAX), used)
+            };
+            let mut replicas = known.policy.replicas.iter();
+            let replica = replicas.position(|replica| *replica == told.replica).filter(has);
             if let Some(at) = replica.and_then(|replica| warmth.get_mut(replica)) {
                 at.raise(warm(Basis::Known, told.tokens));
+                is_told = true;
             }
         }
-        if recent.is_none() && prompt.warm.is_empty() && prompt.presumed > Tokens(0) {
+        if recent.is_none() && !is_told && prompt.presumed > Tokens(0) {
             let first = weights.and_then(|weights| self.stateless_choice(acquire, known, weights));
             if let Some(at) = first.and_then(|first| warmth.get_mut(first)) {
                 at.raise(warm(Basis::Presumed, prompt.presumed));
@@ -184,10 +193,21 @@ impl ClusterCell {
         let uncached = prompt.tokens.0.saturating_sub(warm);
         let is_cold = choice.warm.0 < uncached;
         let configured = policy.prefill.tokens_per_s;
-        self.sites
-            .on_sent(now, site, (acquire.permit, uncached), is_cold, configured);
-        self.recent.on_sent(&prompt.boundaries, site);
-        self.shared.on_sent(&prompt.boundaries, site, policy.replicas.len());
+        let sent = SentPrompt {
+            permit: acquire.permit,
+            key: prompt.boundaries.last().map(|last| last.key),
+            uncached,
+        };
+        self.sites.on_sent(now, site, sent, is_cold, configured);
+        if let Some(memory) = self.sites.memory_mut(site) {
+            let new = acquire.kv_tokens.0.saturating_sub(warm);
+            if memory.on_sent(now, new, policy.capacity.kv_tokens.0) {
+                self.shared.on_turned(site);
+            }
+            self.recent.on_sent(memory.mark(now), &prompt.boundaries, site);
+        }
+        self.shared
+            .on_sent(&prompt.boundaries, acquire.kv_tokens, site, policy.replicas.len());
     }
 
     /// The hot prefixes, where who asks has a use for them and knows of others.

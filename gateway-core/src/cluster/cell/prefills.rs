@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::sites::duration;
 use crate::cluster::permit::PermitId;
 use crate::cluster::prompt::TELLS_FROM;
+use crate::ids::PrefixKey;
 use crate::time::Timestamp;
 
 /// The queue of one replica: at most one prompt for each permit there.
@@ -31,8 +32,22 @@ pub(super) struct Prefill {
     tokens: u64,
     /// That, and what was queued before it when it was sent.
     pub work: u64,
-    /// When it should be done.
-    ends: Timestamp,
+    /// When it is not waited for any longer.
+    leaves: Timestamp,
+    /// What names all of its prompt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<PrefixKey>,
+}
+
+/// What is sent to a replica.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SentPrompt {
+    /// Under which permit.
+    pub permit: PermitId,
+    /// What names all of it.
+    pub key: Option<PrefixKey>,
+    /// So many tokens of it have to be computed.
+    pub uncached: u64,
 }
 
 impl Prefill {
@@ -46,10 +61,13 @@ impl Prefill {
         self.tokens >= TELLS_FROM.0
     }
 
-    /// When it is not waited for any longer.
-    fn leaves(&self) -> Timestamp {
-        let overdue = if self.is_told() { LONG_OVERDUE } else { Duration::ZERO };
-        self.ends + overdue
+    /// How long after its time it is still waited for, where it should take so long in all.
+    fn patience(&self, takes: Duration) -> Duration {
+        if self.is_told() {
+            (takes * (SLOWEST - 1)).clamp(LEAST_OVERDUE, MOST_OVERDUE)
+        } else {
+            Duration::ZERO
+        }
     }
 }
 
@@ -63,8 +81,8 @@ impl PrefillQueue {
     }
 
     /// A prompt was sent.
-    pub fn push(&mut self, now: Timestamp, permit: PermitId, tokens: u64, tokens_per_s: u32) {
-        let tokens = tokens.min(MOST_TOKENS);
+    pub fn push(&mut self, now: Timestamp, sent: SentPrompt, tokens_per_s: u32) {
+        let tokens = sent.uncached.min(MOST_TOKENS);
         if tokens == 0 {
             return;
         }
@@ -73,13 +91,16 @@ impl PrefillQueue {
         }
         let work = self.left(now, tokens_per_s) + tokens;
         self.tokens += tokens;
-        let prefill = Prefill {
-            permit,
+        let mut prefill = Prefill {
+            permit: sent.permit,
             tokens,
             work,
-            ends: now + duration(work, tokens_per_s),
+            leaves: now,
+            prompt: sent.key,
         };
-        self.sweep_at = self.sweep_at.min(prefill.leaves());
+        let takes = duration(work, tokens_per_s);
+        prefill.leaves = now + takes + prefill.patience(takes);
+        self.sweep_at = self.sweep_at.min(prefill.leaves);
         self.prefills.push_back(prefill);
     }
 
@@ -103,7 +124,7 @@ impl PrefillQueue {
             return;
         }
         let first = self.prefills.front().map(|prefill| prefill.permit);
-        self.prefills.retain(|prefill| now < prefill.leaves());
+        self.prefills.retain(|prefill| now < prefill.leaves);
         if self.prefills.is_empty() {
             *self = Self::default();
             return;
@@ -112,7 +133,7 @@ impl PrefillQueue {
         self.sweep_at = self
             .prefills
             .iter()
-            .map(Prefill::leaves)
+            .map(|prefill| prefill.leaves)
             .min()
             .unwrap_or(Timestamp::NEVER);
         if self.prefills.front().map(|prefill| prefill.permit) != first {
@@ -141,7 +162,7 @@ impl PrefillQueue {
     pub fn check_invariants(&self) -> Result<(), String> {
         let sum: u64 = self.prefills.iter().map(|prefill| prefill.tokens).sum();
         let is_any_empty = self.prefills.iter().any(|prefill| prefill.tokens == 0);
-        let is_late = self.prefills.iter().any(|prefill| prefill.leaves() < self.sweep_at);
+        let is_late = self.prefills.iter().any(|prefill| prefill.leaves < self.sweep_at);
         if sum != self.tokens || is_any_empty || is_late {
             return Err(format!(
                 "a queue of {sum} tokens counts {}, or is swept too late",
@@ -155,9 +176,13 @@ impl PrefillQueue {
 /// A first prompt that is overdue counts for this part of itself: the replica is slower than expected, and nobody knows by
 /// how much.
 const OVERDUE_SHARE: u64 = 8;
-/// So long after its time a prompt has been given up by whoever sent it, and the news of that was lost: as long as a
-/// request waits for an answer's beginning, where nobody says otherwise.
-const LONG_OVERDUE: Duration = Duration::from_secs(60);
+/// A prompt is waited for so many times as long as it should take, since a replica may be as many times slower than it is
+/// believed to be (`speed.rs`). Then whoever sent it is gone: a gateway that was killed tells nothing any more.
+const SLOWEST: u32 = 4;
+/// So long after its time at least: news may be on their way.
+const LEAST_OVERDUE: Duration = Duration::from_secs(1);
+/// And at most: as long as a request waits for an answer's beginning, where nobody says otherwise.
+const MOST_OVERDUE: Duration = Duration::from_secs(60);
 /// More than any prompt has: sums of as many as there are permits stay far from the end of what can be counted.
 const MOST_TOKENS: u64 = 1 << 32;
 
@@ -172,7 +197,12 @@ mod tests {
     }
 
     fn push(queue: &mut PrefillQueue, millis: u64, permit: u64, tokens: u64) {
-        queue.push(at(millis), PermitId(permit), tokens, SPEED);
+        let sent = SentPrompt {
+            permit: PermitId(permit),
+            key: None,
+            uncached: tokens,
+        };
+        queue.push(at(millis), sent, SPEED);
         assert_eq!(queue.check_invariants(), Ok(()));
     }
 
@@ -214,9 +244,31 @@ mod tests {
         assert_eq!(queue.left(at(99), SPEED), 2_010);
         queue.sweep(at(100));
         assert_eq!(queue.left(at(100), SPEED), 2_000);
-        queue.sweep(at(60_299));
-        assert_eq!(queue.left(at(60_299), SPEED), 250, "it is overdue");
-        queue.sweep(at(60_300));
+        queue.sweep(at(1_299));
+        assert_eq!(queue.left(at(1_299), SPEED), 250, "it is overdue");
+        queue.sweep(at(1_300));
         assert!(queue.is_empty());
+    }
+
+    /// A gateway was killed: nobody tells of its prompts any more, and nobody renews its permits either.
+    #[test]
+    fn prompts_of_the_dead_are_waited_for_four_times_as_long_as_they_should_take() {
+        let mut queue = PrefillQueue::default();
+        (1..=3).for_each(|permit| push(&mut queue, 0, permit, 10_000));
+        for (millis, left) in [
+            (3_999, 21_250),
+            (4_000, 20_000),
+            (8_000, 10_000),
+            (11_999, 1_250),
+            (12_000, 0),
+        ] {
+            queue.sweep(at(millis));
+            assert_eq!(queue.left(at(millis), SPEED), left, "after {millis} ms");
+        }
+        push(&mut queue, 0, 4, 1 << 20);
+        queue.sweep(at(104_857 + 60_000));
+        assert!(!queue.is_empty());
+        queue.sweep(at(104_858 + 60_000));
+        assert!(queue.is_empty(), "a minute at most");
     }
 }

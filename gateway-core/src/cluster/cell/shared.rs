@@ -20,9 +20,11 @@ use crate::ids::{PrefixKey, Tokens};
 #[serde(default)]
 pub(in crate::cluster) struct SharedPrefixes {
     prefixes: BTreeMap<PrefixKey, Shared>,
-    /// Requests with a prefix, halved as counts are.
+    /// Requests with a prefix, halved as counts are,
     requests: u64,
-    /// The most that one which has been forgotten counted; halved likewise.
+    /// and what they take in all, in tokens of kv_cache.
+    tokens: u64,
+    /// The most that one which has been forgotten took; halved likewise.
     forgotten: u64,
     /// What tells the hot ones, and where they are warm, from others.
     hot: HotDigest,
@@ -33,20 +35,34 @@ pub(in crate::cluster) struct SharedPrefixes {
 /// One of them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Shared {
-    /// Requests that had it, with the error.
+    /// What requests took that had it, in tokens of kv_cache, with the error.
     count: u64,
     /// By how much that may be too much.
     error: u64,
-    /// Where it is in memory.
+    /// How many those were, since it is known.
+    requests: u64,
+    /// Where it was used since the site's turn began,
     warm: SiteSet,
+    /// and in the turn before.
+    warm_before: SiteSet,
     /// Whether edges are told of it.
     is_hot: bool,
 }
 
 impl Shared {
-    /// Requests that had it for certain.
+    /// What requests took that had it for certain.
     fn guaranteed(&self) -> u64 {
         self.count - self.error
+    }
+
+    /// Where it is in memory.
+    fn warm(&self) -> SiteSet {
+        self.warm.with(self.warm_before)
+    }
+
+    fn on_request(&mut self, tokens: u64) {
+        self.count += tokens;
+        self.requests += 1;
     }
 }
 
@@ -58,10 +74,10 @@ impl SharedPrefixes {
             let Some(shared) = self.prefixes.get(&boundary.key) else {
                 continue;
             };
-            for site in shared.warm.without(known).iter() {
+            for site in shared.warm().without(known).iter() {
                 found(site, boundary.tokens);
             }
-            known = known.with(shared.warm);
+            known = known.with(shared.warm());
         }
     }
 
@@ -73,7 +89,7 @@ impl SharedPrefixes {
         let mut longest_first = boundaries.iter().rev();
         longest_first.find_map(|boundary| {
             let shared = self.prefixes.get(&boundary.key).filter(|shared| shared.is_hot)?;
-            Some((boundary.tokens, shared.warm))
+            Some((boundary.tokens, shared.warm()))
         })
     }
 
@@ -85,29 +101,31 @@ impl SharedPrefixes {
     /// The hot prefixes and where each is warm.
     pub fn hot(&self) -> impl Iterator<Item = (PrefixKey, SiteSet)> {
         let hot = self.prefixes.iter().filter(|(_, shared)| shared.is_hot);
-        hot.map(|(key, shared)| (*key, shared.warm))
+        hot.map(|(key, shared)| (*key, shared.warm()))
     }
 
-    /// A prompt is sent to that site, one of so many. Its prefixes count from the shortest on as far as they are known,
+    /// A prompt is sent to that site, one of so many, and takes so many tokens there with its answer. Its prefixes count from the shortest on as far as they are known,
     /// and a few further ones at growing distances: what no other prompt has takes few places.
-    pub fn on_sent(&mut self, boundaries: &[Boundary], site: usize, sites: usize) {
+    pub fn on_sent(&mut self, boundaries: &[Boundary], tokens: Tokens, site: usize, sites: usize) {
         if boundaries.is_empty() {
             return;
         }
+        let tokens = tokens.0.clamp(1, MOST_TOKENS);
         self.requests += 1;
+        self.tokens += tokens;
         let mut known = 0;
         for (place, boundary) in boundaries.iter().enumerate() {
             if let Some(shared) = self.prefixes.get_mut(&boundary.key) {
                 shared.warm.insert(site);
                 if known == place {
-                    shared.count += 1;
+                    shared.on_request(tokens);
                     known += 1;
                 }
             }
         }
         for step in 0..FURTHER {
             if let Some(boundary) = boundaries.get(known + (1 << step) - 1) {
-                self.count(boundary.key, site);
+                self.count(boundary.key, tokens, site);
             }
         }
         if self.requests.is_multiple_of(REVIEWED_EVERY) {
@@ -115,18 +133,20 @@ impl SharedPrefixes {
         }
     }
 
-    fn count(&mut self, key: PrefixKey, site: usize) {
+    fn count(&mut self, key: PrefixKey, tokens: u64, site: usize) {
         if let Some(shared) = self.prefixes.get_mut(&key) {
-            shared.count += 1;
+            shared.on_request(tokens);
             return;
         }
         if self.prefixes.len() >= MOST_PREFIXES {
             self.forget_least();
         }
         let shared = Shared {
-            count: self.forgotten + 1,
+            count: self.forgotten + tokens,
             error: self.forgotten,
+            requests: 1,
             warm: SiteSet::from_iter([site]),
+            warm_before: SiteSet::default(),
             is_hot: false,
         };
         self.prefixes.insert(key, shared);
@@ -141,23 +161,27 @@ impl SharedPrefixes {
         self.forgotten = most.0;
     }
 
-    /// Halves counts when it is time, and says anew which prefixes are hot: those that have more of the requests than a
-    /// replica's share and a quarter, until they have less than its share.
+    /// Halves counts when it is time, and says anew which prefixes are hot: those whose requests are more than a replica's
+    /// share and a quarter, or take more than that, until they are less than its share. Many small requests of others make
+    /// the one share small, and a few large ones the other.
     fn review(&mut self, sites: usize) {
         if self.requests >= HALVED_AT {
             self.requests /= 2;
+            self.tokens /= 2;
             self.forgotten /= 2;
             self.prefixes.retain(|_, shared| {
                 shared.count /= 2;
                 shared.error /= 2;
+                shared.requests /= 2;
                 shared.count > 0
             });
         }
-        let requests = self.requests * 100;
+        let (requests, tokens) = (self.requests, self.tokens);
         for shared in self.prefixes.values_mut() {
             let percent = if shared.is_hot { COOL_PERCENT } else { HOT_PERCENT };
-            let has_share = shared.guaranteed() * sites as u64 * 100 > requests * percent / 100;
-            shared.is_hot = has_share && shared.guaranteed() >= FEWEST && sites > 1;
+            let has_share = |part: u64, all: u64| part * sites as u64 * 100 > all * percent;
+            let is_much = has_share(shared.requests, requests) || has_share(shared.guaranteed(), tokens);
+            shared.is_hot = is_much && shared.requests >= FEWEST && sites > 1;
         }
         self.keep_hottest();
         self.hot = self.digest();
@@ -198,7 +222,29 @@ impl SharedPrefixes {
     /// Nothing is in memory at that site any more.
     pub fn forget_site(&mut self, site: usize) {
         for shared in self.prefixes.values_mut() {
-            shared.warm = shared.warm.without(SiteSet::from_iter([site]));
+            let site = SiteSet::from_iter([site]);
+            (shared.warm, shared.warm_before) = (shared.warm.without(site), shared.warm_before.without(site));
+        }
+        self.hot = self.digest();
+    }
+
+    /// A site's turn has ended, and another one begins: what was not used in the one that ended is gone.
+    pub fn on_turned(&mut self, site: usize) {
+        for shared in self.prefixes.values_mut() {
+            let site = SiteSet::from_iter([site]);
+            let was_used = shared.warm.and(site);
+            shared.warm = shared.warm.without(site);
+            shared.warm_before = shared.warm_before.without(site).with(was_used);
+        }
+        self.hot = self.digest();
+    }
+
+    /// A prompt has been computed at that site.
+    pub fn on_computed(&mut self, boundaries: &[Boundary], site: usize) {
+        for boundary in boundaries {
+            if let Some(shared) = self.prefixes.get_mut(&boundary.key) {
+                shared.warm.insert(site);
+            }
         }
         self.hot = self.digest();
     }
@@ -206,7 +252,8 @@ impl SharedPrefixes {
     /// Sites stand elsewhere now, or are gone; `names` tells theirs from others.
     pub fn move_sites(&mut self, names: u64, moved: impl Fn(usize) -> Option<usize>) {
         for shared in self.prefixes.values_mut() {
-            shared.warm = shared.warm.iter().filter_map(&moved).collect();
+            let moved = |sites: SiteSet| sites.iter().filter_map(&moved).collect();
+            (shared.warm, shared.warm_before) = (moved(shared.warm), moved(shared.warm_before));
         }
         self.names = names;
         self.hot = self.digest();
@@ -230,6 +277,8 @@ impl SharedPrefixes {
 
 /// So many prefixes are known: what has more than a 256th of the requests is among them.
 const MOST_PREFIXES: usize = 256;
+/// More than any request takes: sums of them stay far from the end of what can be counted.
+const MOST_TOKENS: u64 = 1 << 24;
 /// So many go when there are more.
 const FORGOTTEN_AT_ONCE: usize = 16;
 /// So many boundaries behind the known ones count with each prompt, at distances of 1, 2, 4 and so on.
@@ -238,7 +287,7 @@ const FURTHER: usize = 4;
 const HALVED_AT: u64 = 1_024;
 /// So often it is asked which prefixes are hot.
 const REVIEWED_EVERY: u64 = 16;
-/// A prefix is hot from this part of a replica's share of the requests on, in percent,
+/// A prefix is hot from this part of a replica's share on, in percent,
 const HOT_PERCENT: u64 = 125;
 /// and until this.
 const COOL_PERCENT: u64 = 100;
@@ -250,6 +299,8 @@ const MOST_HOT: usize = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ONE: Tokens = Tokens(1_000);
 
     fn prompt(keys: impl IntoIterator<Item = u64>) -> Vec<Boundary> {
         let boundary = |(place, key)| Boundary {
@@ -271,7 +322,7 @@ mod tests {
             for request in 0..count {
                 unique += 10;
                 let head = if request % 10 < of_ten { 1 } else { unique };
-                shared.on_sent(&prompt([head, unique + 1, unique + 2]), request as usize % 2, 8);
+                shared.on_sent(&prompt([head, unique + 1, unique + 2]), ONE, request as usize % 2, 8);
                 assert_eq!(shared.check_invariants(), Ok(()));
             }
         };
@@ -292,7 +343,7 @@ mod tests {
         let mut shared = SharedPrefixes::default();
         for request in 0..600 {
             let tail = (0..30).map(|part| 1_000 + request * 100 + part);
-            shared.on_sent(&prompt((1..=12).chain(tail)), 0, 4);
+            shared.on_sent(&prompt((1..=12).chain(tail)), ONE, 0, 4);
         }
         assert_eq!(hot(&shared), (1..=12).collect::<Vec<_>>());
     }
@@ -300,9 +351,9 @@ mod tests {
     #[test]
     fn the_longest_prefix_at_each_site_is_told() {
         let mut shared = SharedPrefixes::default();
-        shared.on_sent(&prompt([1, 2, 3]), 5, 8);
-        shared.on_sent(&prompt([1, 2, 3]), 5, 8);
-        shared.on_sent(&prompt([1, 9]), 6, 8);
+        shared.on_sent(&prompt([1, 2, 3]), ONE, 5, 8);
+        shared.on_sent(&prompt([1, 2, 3]), ONE, 5, 8);
+        shared.on_sent(&prompt([1, 9]), ONE, 6, 8);
         let mut found = Vec::new();
         shared.each_warm(&prompt([1, 2, 3, 4]), |site, tokens| found.push((site, tokens.0)));
         assert_eq!(found, [(5, 768), (6, 256)]);
@@ -313,9 +364,54 @@ mod tests {
     }
 
     #[test]
+    fn neither_many_small_requests_nor_a_few_large_ones_hide_what_is_hot() {
+        for others in [1, 100_000] {
+            let mut shared = SharedPrefixes::default();
+            for request in 0..320 {
+                // Three in ten are less than a third of the requests.
+                let (key, tokens) = if request % 10 < 3 {
+                    (1, 8_000)
+                } else {
+                    (1_000 + request, 200 * others)
+                };
+                shared.on_sent(
+                    &prompt([key]),
+                    Tokens(tokens),
+                    request as usize % 3,
+                    if others == 1 { 3 } else { 8 },
+                );
+                assert_eq!(shared.check_invariants(), Ok(()));
+            }
+            assert_eq!(hot(&shared), [1], "{others}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_used_for_a_turn_is_gone_from_a_site() {
+        let mut shared = SharedPrefixes::default();
+        shared.on_sent(&prompt([1]), ONE, 5, 8);
+        shared.on_sent(&prompt([2]), ONE, 5, 8);
+        shared.on_sent(&prompt([1]), ONE, 6, 8);
+        let warm = |shared: &SharedPrefixes, key| {
+            let mut sites = Vec::new();
+            shared.each_warm(&prompt([key]), |site, _| sites.push(site));
+            sites
+        };
+        shared.on_turned(5);
+        shared.on_sent(&prompt([1]), ONE, 5, 8);
+        assert_eq!((warm(&shared, 1), warm(&shared, 2)), (vec![5, 6], vec![5]));
+        shared.on_turned(5);
+        assert_eq!((warm(&shared, 1), warm(&shared, 2)), (vec![5, 6], vec![]));
+        shared.forget_site(5);
+        assert_eq!(warm(&shared, 1), [6]);
+        shared.on_computed(&prompt([1, 9]), 5);
+        assert_eq!(warm(&shared, 1), [5, 6]);
+    }
+
+    #[test]
     fn of_one_replica_nothing_is_hot() {
         let mut shared = SharedPrefixes::default();
-        (0..100).for_each(|_| shared.on_sent(&prompt([1]), 0, 1));
+        (0..100).for_each(|_| shared.on_sent(&prompt([1]), ONE, 0, 1));
         assert_eq!(hot(&shared), [0; 0]);
     }
 }

@@ -23,6 +23,11 @@ impl SiteSet {
         Self(self.0 | other.0)
     }
 
+    /// Those that both have.
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// Those that the other has not.
     pub fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::prefills::{Prefill, PrefillQueue};
+use super::prefills::{Prefill, PrefillQueue, SentPrompt};
 use super::speed::SpeedSamples;
+use super::turnover::Turnover;
 use crate::cluster::message::Prefilled;
 use crate::cluster::permit::PermitId;
-use crate::ids::ReplicaName;
+use crate::ids::{PrefixKey, ReplicaName};
 use crate::time::Timestamp;
 
 /// All sites, by name.
@@ -29,6 +30,8 @@ pub(super) struct Site {
     queue: PrefillQueue,
     #[serde(default, skip_serializing_if = "SpeedSamples::is_empty")]
     speed: SpeedSamples,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub memory: Turnover,
     /// The number of the last cold prompt that was placed here.
     #[serde(default, skip_serializing_if = "is_default")]
     pub last_cold: u64,
@@ -59,6 +62,16 @@ impl Sites {
         self.sites.get(site)
     }
 
+    /// Its memory, to change it.
+    pub fn memory_mut(&mut self, site: usize) -> Option<&mut Turnover> {
+        self.sites.get_mut(site).map(|site| &mut site.memory)
+    }
+
+    /// Whether a site may have in memory what was last used there at that moment.
+    pub fn has(&self, site: usize, used: Timestamp) -> bool {
+        self.get(site).is_some_and(|site| site.memory.has(used))
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.sites.len()
@@ -75,12 +88,10 @@ impl Sites {
         self.sites.iter().map(&mut of_site).collect()
     }
 
-    /// A prompt is sent to a site under that permit: `uncached` tokens of it are computed there, all of it where it is
-    /// cold.
-    pub fn on_sent(&mut self, now: Timestamp, site: usize, prompt: (PermitId, u64), is_cold: bool, configured: u32) {
+    /// A prompt is sent to a site; most of it is computed there, where it is cold.
+    pub fn on_sent(&mut self, now: Timestamp, site: usize, prompt: SentPrompt, is_cold: bool, configured: u32) {
         let Some(at) = self.sites.get_mut(site) else { return };
-        let (permit, uncached) = prompt;
-        at.queue.push(now, permit, uncached, at.speed.tokens_per_s(configured));
+        at.queue.push(now, prompt, at.speed.tokens_per_s(configured));
         if is_cold {
             self.cold += 1;
             at.last_cold = self.cold;
@@ -94,16 +105,17 @@ impl Sites {
         }
     }
 
-    /// Holders tell that a prompt keeps its replica no longer.
-    pub fn on_prefilled(&mut self, now: Timestamp, prefilled: &Prefilled) {
-        let site = self.find(&prefilled.replica).and_then(|site| self.sites.get_mut(site));
-        let Some(site) = site else { return };
-        let removed = site.queue.remove(now, prefilled.permit);
+    /// Holders tell that a prompt keeps its replica no longer. Gives which, and at which site, where that has computed it.
+    pub fn on_prefilled(&mut self, now: Timestamp, prefilled: &Prefilled) -> Option<(PrefixKey, usize)> {
+        let place = self.find(&prefilled.replica)?;
+        let site = self.sites.get_mut(place)?;
+        let prefill = site.queue.remove(now, prefilled.permit)?;
+        let took = prefilled.took?;
         // Engines compute several prompts in one step, and answer them together: of those the time of each is unknown.
-        let alone = removed.filter(Prefill::was_alone);
-        if let (Some(prefill), Some(took)) = (alone, prefilled.took) {
+        if prefill.was_alone() {
             site.speed.on_prefilled(prefill.work, took);
         }
+        Some((prefill.prompt?, place))
     }
 
     /// A permit has ended.
@@ -145,6 +157,7 @@ impl Site {
             name,
             queue: PrefillQueue::default(),
             speed: SpeedSamples::default(),
+            memory: Turnover::default(),
             last_cold: 0,
         }
     }

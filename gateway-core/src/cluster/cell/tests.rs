@@ -64,6 +64,7 @@ fn release(permit: u64, replica: Option<ReplicaName>, outcome: Outcome) -> Clust
         releases: vec![Release::of_all(PermitId(permit), replica, outcome)],
         breaker: POLICY,
         prefilled: Vec::new(),
+        forgotten: Vec::new(),
     })
 }
 
@@ -167,6 +168,7 @@ fn a_probe_whose_room_went_back_is_awaited_until_it_is_known_how_it_ended() {
             releases: vec![release],
             breaker: POLICY,
             prefilled: Vec::new(),
+            forgotten: Vec::new(),
         })
     };
     let a = ReplicaName::from("http://a");
@@ -219,6 +221,7 @@ fn a_probe_closes_the_breaker_when_it_is_answered_and_keeps_its_room_to_its_end(
         releases: vec![Release::answered(PermitId(2), replica)],
         breaker: POLICY,
         prefilled: Vec::new(),
+        forgotten: Vec::new(),
     };
     cell.apply(at(7), ClusterCommand::Release(answered));
     let ClusterReply::Granted(grant) = cell.apply(at(7), ClusterCommand::Acquire(next(4))) else {
@@ -294,6 +297,7 @@ fn prefilled(permit: u64, replica: &str, seconds: u64) -> ClusterCommand {
             replica: replica.into(),
             took: seconds.is_multiple_of(2).then(|| Duration::from_secs(seconds)),
         }],
+        forgotten: Vec::new(),
     })
 }
 
@@ -312,6 +316,7 @@ fn prompt() -> impl Strategy<Value = PromptOutline> {
             warm: vec![WarmAt {
                 replica: "http://a".into(),
                 tokens: Tokens(warm),
+                ago: Duration::ZERO,
             }],
         }
     })
@@ -429,6 +434,7 @@ fn nothing_is_lent_at_a_replica_that_has_failed_until_it_has_served() {
                 releases,
                 breaker: policy,
                 prefilled: Vec::new(),
+                forgotten: Vec::new(),
             }),
         );
     };
@@ -463,6 +469,7 @@ fn a_part_that_is_given_back_is_free_and_a_late_renewal_does_not_take_it_again()
             releases,
             breaker: POLICY,
             prefilled: Vec::new(),
+            forgotten: Vec::new(),
         }),
     );
     assert_eq!(running(&mut cell, at(0)), 1);

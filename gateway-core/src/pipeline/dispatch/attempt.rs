@@ -99,7 +99,7 @@ async fn admit<P: Platform>(
     let found = (permit.choice(), permit.expected_warm());
     order
         .identity
-        .on_dispatched(&cluster, &prospect, permit.replica_index(), found);
+        .on_dispatched((permit.since(), &cluster), &prospect, permit.replica_index(), found);
     let limit = match order.request.asked_as {
         AskedAs::Stream if permit.is_probe() => limit.min(PROBE_BEGINS_WITHIN + prefill(target)),
         AskedAs::Stream | AskedAs::Whole(_) => limit,

@@ -5,10 +5,10 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::cells::{CellAddress, CellCall, CellError, CellId};
+use crate::cells::{CellAddress, CellCall, CellError};
 use crate::cluster::{
-    ClusterLoad, Extend, Extended, LOOK_EVERY, Outcome, PermitCache, PolicyRef, PolicyUnknown, Prefilled, Release,
-    Releases, UnderPolicy,
+    ClusterLoad, Evidence, Extend, Extended, Forgotten, LOOK_EVERY, Outcome, PermitCache, PolicyRef, PolicyUnknown,
+    Prefilled, Release, Releases, UnderPolicy,
 };
 use crate::config::Cluster;
 use crate::ids::ReplicaName;
@@ -66,7 +66,7 @@ impl<P: Platform> ClusterClient<P> {
             cell_time,
             ..
         } = &*self.exchange;
-        let cell = address(&self.cluster);
+        let cell = CellAddress::of_cluster(&self.cluster);
         let begun = platform.now();
         let may_wait =
             || !cell_time.left().is_zero() && gateway.silent_cells.with(|silent| silent.may_ask(begun, &cell.id));
@@ -155,8 +155,18 @@ impl<P: Platform> ClusterClient<P> {
                 releases,
                 breaker,
                 prefilled,
+                forgotten: Vec::new(),
             });
         }
+    }
+
+    /// Tells the cell that nobody could connect to a replica, in the background.
+    pub fn on_unreachable(&self, replica: &ReplicaName) {
+        let forgotten = Forgotten {
+            replica: replica.clone(),
+            evidence: Evidence::Unreachable,
+        };
+        self.tell(Releases::of_forgotten(forgotten, self.exchange.config.breaker));
     }
 
     /// Asks the cell whether it goes on lending at that replica, in the background.
@@ -210,14 +220,6 @@ impl<P: Platform> ClusterClient<P> {
         });
         self.release(ended);
         goes_on
-    }
-}
-
-/// The address of a cluster's cell.
-pub(in crate::pipeline) fn address(cluster: &Cluster) -> CellAddress {
-    CellAddress {
-        id: CellId::Cluster(cluster.name.clone()),
-        near: cluster.region.coordinates,
     }
 }
 

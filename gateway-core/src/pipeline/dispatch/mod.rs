@@ -12,7 +12,7 @@ mod slot;
 mod upstream;
 mod walk;
 
-pub(super) use cluster_client::{ClusterClient, address};
+pub(super) use cluster_client::ClusterClient;
 pub(super) use judge::outcome;
 pub(super) use opened::UpstreamAnswer;
 pub(super) use permit::{Permit, Wanted};

@@ -174,6 +174,11 @@ impl<P: Platform> Permit<P> {
         self.replica
     }
 
+    /// Since when it is the request's.
+    pub fn since(&self) -> Timestamp {
+        self.since
+    }
+
     /// Why there; `None` where the cell does not tell.
     pub fn choice(&self) -> Option<ChoiceReason> {
         self.choice
@@ -184,11 +189,6 @@ impl<P: Platform> Permit<P> {
         self.expected.map(|expected| expected.warm)
     }
 
-    /// Whether the replica has failed before, and is tried with this request.
-    pub fn is_probe(&self) -> bool {
-        self.is_probe
-    }
-
     /// In how long after the request's arrival its answer was to begin, as the permit was given: with what had passed by
     /// then, and the way there and back. `None` where the cell does not tell.
     pub fn expected_first_token(&self) -> Option<Duration> {
@@ -196,6 +196,11 @@ impl<P: Platform> Permit<P> {
         let before = self.since.since(exchange.arrived);
         let there = exchange.round_trip(&self.client.cluster) + self.expected?.first_token_in;
         Some(before.saturating_add(there))
+    }
+
+    /// Whether the replica has failed before, and is tried with this request.
+    pub fn is_probe(&self) -> bool {
+        self.is_probe
     }
 
     /// The replica answers: the cell hears of it now, and not at the answer's end, where a breaker waits for that or the
@@ -254,6 +259,11 @@ impl<P: Platform> Permit<P> {
             let ttl = self.client.ttl();
             self.client.tell(Renew { held, ttl });
         }
+    }
+
+    /// Nobody can connect to the replica.
+    pub fn on_unreachable(&self) {
+        self.client.on_unreachable(&self.replica().name);
     }
 
     /// The stream that ran under it broke off.

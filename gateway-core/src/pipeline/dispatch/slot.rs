@@ -58,6 +58,13 @@ impl<P: Platform> PermitSlot<P> {
         });
     }
 
+    /// Nobody can connect to the replica: its engine is gone, with all that it had in memory.
+    pub fn on_unreachable(&self) {
+        if let Some(permit) = &*self.running.borrow() {
+            permit.on_unreachable();
+        }
+    }
+
     /// It is known whose doing it was that a replica failed, if one has.
     pub fn settle_suspended(&self, outcome: Outcome) {
         end(&self.suspended, outcome);

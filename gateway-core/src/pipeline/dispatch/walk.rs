@@ -18,7 +18,7 @@ use crate::ladder::{AttemptError, Blame, Descent, Step, Verdict, more_telling};
 use crate::observe::Event;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::intake::{Order, Target};
-use crate::platform::Platform;
+use crate::platform::{Platform, SendError};
 
 /// The way of one order down its ladder, as far as it has gone.
 #[derive(Debug)]
@@ -139,6 +139,9 @@ impl<P: Platform> Walk<P> {
     /// An attempt has failed at a replica of that cluster: what that says about the replica, and the one before it, is
     /// told to their breakers. Gives the error as it is now known to be.
     fn judge(&self, cluster: &ClusterName, error: AttemptError) -> AttemptError {
+        if let AttemptError::Send(SendError::Connect(_)) = error {
+            self.permit.on_unreachable();
+        }
         let verdict = self.progress.borrow_mut().blame.on_failure(&error);
         match verdict {
             Verdict::AsItSays => self.permit.release(outcome(&error)),

@@ -7,13 +7,13 @@ use serde_json::json;
 
 use super::budgets;
 use crate::auth::authenticate_admin;
+use crate::cells::CellAddress;
 use crate::cluster::{ReadReplicas, ReplicaStatus};
 use crate::config::Cluster;
 use crate::ids::Tokens;
 use crate::observe::{CellFigures, StoreAccess};
 use crate::pipeline::body::Body;
 use crate::pipeline::context::{Exchange, Waiting};
-use crate::pipeline::dispatch::address;
 use crate::pipeline::entrance::Entrance;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::intake::correction_in_cell;
@@ -99,7 +99,7 @@ async fn cell_figures<P: Platform>(exchange: &Exchange<P>) -> CellFigures {
 /// Every replica of a cluster that is configured or still holds permits; none when the cell does not answer. A cell
 /// keeps nothing of replicas that are idle and well, so what it does not know is just that.
 async fn replica_statuses<P: Platform>(exchange: &Exchange<P>, cluster: &Cluster) -> Vec<ReplicaStatus> {
-    let (cell, limit) = (address(cluster), exchange.config.timeouts.cells);
+    let (cell, limit) = (CellAddress::of_cluster(cluster), exchange.config.timeouts.cells);
     let replied = exchange.call_cell(&cell, ReadReplicas, Waiting::Request, limit);
     let Ok(mut statuses) = replied.await else {
         return Vec::new();

@@ -84,6 +84,7 @@ mod tests {
             warm: vec![WarmAt {
                 replica: "http://10.0.0.1:8000".into(),
                 tokens: Tokens(8),
+                ago: Duration::from_secs(3),
             }],
             is_home: true,
             attempts: 3,

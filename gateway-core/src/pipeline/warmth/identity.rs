@@ -2,19 +2,24 @@
 //! how warm it was there.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::lookup::Lookup;
 use super::record::write;
-use crate::cluster::{ChoiceReason, HotSet, PromptOutline, WarmAt, stateless_choice};
+use crate::cells::CellAddress;
+use crate::cluster::{
+    ChoiceReason, Evidence, Forgotten, HotSet, Missed, PromptOutline, Releases, WarmAt, stateless_choice,
+};
 use crate::config::{Cluster, Model};
 use crate::ids::{ClusterName, ModelName, PrefixKey, ReplicaName, TenantName, Tokens};
 use crate::observe::{Event, Prefixing};
-use crate::pipeline::context::Exchange;
+use crate::pipeline::context::{Exchange, Waiting};
 use crate::pipeline::hops::ToldVisit;
 use crate::platform::Platform;
 use crate::prefix::index::{Place, ReplicaId, Row, RowKey, Served, updated};
 use crate::prefix::{Boundaries, Presumptions};
+use crate::time::Timestamp;
 
 /// By what a request may be known where others like it were served.
 #[derive(Debug)]
@@ -72,9 +77,17 @@ pub(in crate::pipeline) struct Visit {
     is_first_choice: bool,
     /// Whether it was known where the conversation was before.
     is_known: bool,
+    /// When it was sent there, where the cluster's cell knew it to be warm there.
+    sent_warm: Option<Timestamp>,
 }
 
 impl Visit {
+    /// Whether the engine had much less of the prompt than was expected, which was so many tokens at least.
+    fn is_missed(&self, least: Tokens) -> bool {
+        let is_less = |cached: Tokens| self.expected >= least && cached.0 < self.expected.0 / 2;
+        self.cached.is_some_and(is_less)
+    }
+
     /// What the edge is told of it.
     pub fn to_told(&self) -> ToldVisit {
         ToldVisit {
@@ -232,6 +245,7 @@ impl Identity {
             (tokens > Tokens(0)).then(|| WarmAt {
                 replica: replica.clone(),
                 tokens,
+                ago: row.age(id, wall).unwrap_or_default(),
             })
         };
         cluster.policy.replicas.iter().filter_map(at).collect()
@@ -241,14 +255,14 @@ impl Identity {
     /// those are told.
     pub fn on_dispatched(
         &self,
-        cluster: &Cluster,
+        (sent, cluster): (Timestamp, &Cluster),
         prospect: &Prospect,
         replica: usize,
         (choice, expected): (Option<ChoiceReason>, Option<Tokens>),
     ) {
         let name = &cluster.replicas[replica].name;
         let is_first_choice = prospect.is_home && prospect.first_choice.is_none_or(|first| first == replica);
-        let is_known = choice == Some(ChoiceReason::Warm) || !prospect.outline.warm.is_empty();
+        let sent_warm = (choice == Some(ChoiceReason::Warm)).then_some(sent);
         *self.visit.borrow_mut() = Some(Visit {
             cluster: cluster.name.clone(),
             replica: name.clone(),
@@ -257,7 +271,8 @@ impl Identity {
             expected: expected.unwrap_or_default(),
             cached: None,
             is_first_choice,
-            is_known,
+            is_known: sent_warm.is_some() || !prospect.outline.warm.is_empty(),
+            sent_warm,
         });
     }
 
@@ -272,6 +287,8 @@ impl Identity {
             cached: None,
             is_first_choice: told.is_first_choice,
             is_known: told.is_known,
+            // The region tells its cell itself.
+            sent_warm: None,
         });
     }
 
@@ -282,7 +299,7 @@ impl Identity {
 
     /// The replica has computed the prompt, of which it had so much, where it tells. The index is told where it said
     /// otherwise.
-    pub fn on_computed<P: Platform>(&self, exchange: &Exchange<P>, prompt: Tokens, cached: Option<Tokens>) {
+    pub fn on_computed<P: Platform>(&self, exchange: &Rc<Exchange<P>>, prompt: Tokens, cached: Option<Tokens>) {
         let Some(visit) = &mut *self.visit.borrow_mut() else {
             return;
         };
@@ -304,6 +321,17 @@ impl Identity {
                 cached,
             }));
         }
+        if let Some(sent) = visit
+            .sent_warm
+            .filter(|_| visit.is_missed(exchange.config.prefixes.least))
+        {
+            let missed = Missed {
+                boundaries: self.boundaries.outline(visit.prompt),
+                cached: visit.cached.unwrap_or_default(),
+                ago: exchange.platform.now().since(sent),
+            };
+            tell_missed(exchange, visit, missed);
+        }
         if let Some(lookup) = &self.lookup {
             self.record(exchange, lookup, visit);
         }
@@ -315,16 +343,34 @@ impl Identity {
         let index = &exchange.gateway.prefix_index;
         let known = index.with(|memory| memory.get(now, &lookup.key)).flatten();
         let boundaries = self.boundaries.with_total(visit.prompt);
-        let is_missed = |cached: Tokens| visit.expected >= settings.least && cached.0 < visit.expected.0 / 2;
         let served = Served {
             place: Place::new(visit.id, &self.boundaries.outline(visit.prompt), wall),
             boundaries: &boundaries,
             is_first_choice: visit.is_first_choice,
             is_return: visit.is_known || self.session.is_some(),
-            is_missed: visit.cached.is_some_and(is_missed),
+            is_missed: visit.is_missed(settings.least),
         };
         if let Some(row) = updated(known.as_deref(), served, wall, settings.ttl) {
             write(exchange, lookup.key.clone(), row);
         }
     }
+}
+
+/// Tells the cluster's cell that the replica had little of what it knew to be there, in the background.
+fn tell_missed<P: Platform>(exchange: &Rc<Exchange<P>>, visit: &Visit, missed: Missed) {
+    let Some(cluster) = exchange.config.clusters.get(&visit.cluster) else {
+        return;
+    };
+    let cell = CellAddress::of_cluster(cluster);
+    let forgotten = Forgotten {
+        replica: visit.replica.clone(),
+        evidence: Evidence::Missed(missed),
+    };
+    let call = Releases::of_forgotten(forgotten, exchange.config.breaker);
+    let exchange = Rc::clone(exchange);
+    exchange.platform.clone().after_response(async move {
+        let limit = exchange.config.timeouts.cells;
+        // Where it is lost, the next one that finds less than expected tells the same.
+        let _ = exchange.call_cell(&cell, call, Waiting::Background, limit).await;
+    });
 }

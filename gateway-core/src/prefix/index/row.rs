@@ -99,6 +99,12 @@ impl Row {
         Some(place.shared(boundaries))
     }
 
+    /// How long ago that replica computed such a prompt, where the row names it.
+    pub fn age(&self, replica: ReplicaId, wall: Timestamp) -> Option<Duration> {
+        let place = self.places.iter().find(|place| place.replica == replica)?;
+        Some(place.age(wall))
+    }
+
     /// Whether it tells anything that is not too old.
     pub fn is_live(&self, wall: Timestamp, ttl: Duration) -> bool {
         self.live(wall, ttl).next().is_some()

@@ -98,6 +98,7 @@ impl World {
                     open: Duration::from_secs(5),
                 },
                 prefilled: vec![prefilled],
+                forgotten: Vec::new(),
             }));
         }
         self.now = moment;
@@ -281,6 +282,7 @@ fn conversations_stay_and_the_index_is_believed() {
         warm: vec![WarmAt {
             replica: world.policy.replicas[elsewhere].clone(),
             tokens: Tokens(9_000),
+            ago: Duration::ZERO,
         }],
         ..turn(77, 3)
     };
