@@ -5,6 +5,7 @@
 mod excerpt;
 pub mod geo;
 pub mod ids;
+mod parts;
 pub mod sleeps;
 pub mod time;
 

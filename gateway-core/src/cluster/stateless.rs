@@ -9,6 +9,8 @@ use crate::ids::{ReplicaName, Tokens};
 /// A replica, and what of a prompt is expected to be in its memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExpectedPlace {
+    /// The stateless choice, as an index into the replicas.
+    pub first_choice: usize,
     /// Which, as an index into the replicas.
     pub replica: usize,
     /// So much of the prompt.
@@ -32,6 +34,8 @@ pub fn expected_place(
     hot: &HotSet,
     replicas: &[ReplicaName],
 ) -> Option<ExpectedPlace> {
+    let shared = hot.longest(&prompt.boundaries);
+    let first_choice = stateless_choice(affinity, shared.map(|(hot, _)| hot), replicas)?;
     let place = |replica: &ReplicaName| replicas.iter().position(|known| known == replica);
     let known = prompt
         .warm
@@ -39,14 +43,13 @@ pub fn expected_place(
         .filter_map(|warm| Some((warm.tokens, place(&warm.replica)?)));
     if let Some((warm, replica)) = known.max() {
         return Some(ExpectedPlace {
+            first_choice,
             replica,
             warm: warm.min(prompt.tokens),
             reason: ChoiceReason::Warm,
         });
     }
-    let shared = hot.longest(&prompt.boundaries);
-    let replica = stateless_choice(affinity, shared.map(|(hot, _)| hot), replicas)?;
-    let is_warm = |hot: &HotPrefix| hot.warm.contains(&replicas[replica]);
+    let is_warm = |hot: &HotPrefix| hot.warm.contains(&replicas[first_choice]);
     let shared = shared
         .filter(|(hot, _)| is_warm(hot))
         .map_or(Tokens(0), |(_, tokens)| tokens);
@@ -56,7 +59,12 @@ pub fn expected_place(
         warm if warm == shared => ChoiceReason::Shared,
         _ => ChoiceReason::Presumed,
     };
-    Some(ExpectedPlace { replica, warm, reason })
+    Some(ExpectedPlace {
+        first_choice,
+        replica: first_choice,
+        warm,
+        reason,
+    })
 }
 
 #[cfg(test)]

@@ -5,17 +5,15 @@ use std::hash::Hasher;
 use siphasher::sip::SipHasher13;
 
 use crate::ids::{ModelName, PrefixKey};
+use crate::parts::hash_parts;
 
 /// The key of a session of that name. Requests of different salts never share one, since engines do not share their
 /// prefixes.
 pub fn session_affinity(salt: &str, model: &ModelName, session: &[u8]) -> PrefixKey {
     let mut hasher = SipHasher13::new();
     // No name of a part of a prompt, with which other chains begin.
-    for part in [&b"session"[..], salt.as_bytes(), model.as_str().as_bytes(), session] {
-        // Lengths keep the parts apart: ("ab", "c") is not ("a", "bc").
-        hasher.write_u64(part.len() as u64);
-        hasher.write(part);
-    }
+    let parts = [&b"session"[..], salt.as_bytes(), model.as_str().as_bytes(), session];
+    hash_parts(&mut hasher, parts);
     PrefixKey(hasher.finish())
 }
 

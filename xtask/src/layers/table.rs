@@ -12,7 +12,7 @@ const GATEWAY_CORE: Area = Area {
     source: "gateway-core/src",
     module: &[],
     layers: &[
-        &["excerpt", "geo", "ids", "sleeps", "time"],
+        &["excerpt", "geo", "ids", "parts", "sleeps", "time"],
         &["budget", "cluster", "hop", "pace", "timeline"],
         &["config", "route"],
         &["api"],

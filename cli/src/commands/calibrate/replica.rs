@@ -8,6 +8,7 @@ use futures::StreamExt;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, Uri};
 use serde_json::{Value, json};
+use tidegate_core::api::{Decoder, EventTooLarge};
 use tidegate_core::platform::SendError;
 use tidegate_native::{Client, ClientTls, Outbox, UpstreamBody};
 use tokio::time::timeout;
@@ -125,16 +126,13 @@ impl Replica {
         }
         let mut timing = Timing::default();
         let mut events = 0;
-        let mut unread = Vec::new();
+        let mut decoder = Decoder::new(MOST_BYTES);
         let mut body = answer.into_body();
         while let Some(piece) = body.next().await {
-            unread.extend_from_slice(&piece.map_err(Failure::failed)?);
-            if unread.len() > MOST_BYTES {
-                return Err(Failure::failed(format!("{} sends a line without end", self.url)));
-            }
-            while let Some(end) = unread.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = unread.drain(..=end).collect();
-                events += u64::from(timing.on_line(&line, begun.elapsed())?);
+            decoder.push(&piece.map_err(Failure::failed)?);
+            let too_large = |EventTooLarge| Failure::failed(format!("{} sends an event without end", self.url));
+            while let Some(event) = decoder.next_event().map_err(too_large)? {
+                events += u64::from(timing.on_event(&event.data, begun.elapsed())?);
             }
         }
         if events == 0 {
@@ -165,11 +163,8 @@ impl Replica {
 }
 
 impl Timing {
-    /// A line of the stream; tells whether it is an event with a token.
-    fn on_line(&mut self, line: &[u8], after: Duration) -> Result<bool, Failure> {
-        let Some(data) = line.strip_prefix(b"data:") else {
-            return Ok(false);
-        };
+    /// What an event of the stream says; tells whether it is one with a token.
+    fn on_event(&mut self, data: &[u8], after: Duration) -> Result<bool, Failure> {
         let Ok(event) = serde_json::from_slice::<Value>(data) else {
             return Ok(false);
         };

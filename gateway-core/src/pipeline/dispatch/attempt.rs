@@ -132,6 +132,7 @@ fn wanted<P: Platform>(order: &Order<P>, target: &Target<'_>, prospect: &Prospec
         kv_tokens: target.count.prompt + output,
         affinity: prospect.affinity.map(|PrefixKey(key)| key),
         prompt: prospect.outline.clone(),
+        place: prospect.place,
         headroom_percent: config.headroom.percent(order.caller.priority),
     }
 }

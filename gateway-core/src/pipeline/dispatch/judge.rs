@@ -6,6 +6,7 @@ use std::hash::Hasher;
 use crate::cluster::Outcome;
 use crate::ids::ClusterName;
 use crate::ladder::{AttemptError, Fault, Remedy, RequestDigest};
+use crate::parts::hash_parts;
 use crate::pipeline::intake::Order;
 use crate::platform::Platform;
 
@@ -64,11 +65,7 @@ fn digest<P: Platform>(order: &Order<P>) -> RequestDigest {
         request.endpoint.path().as_bytes(),
         request.body().as_ref(),
     ];
-    for part in parts {
-        // Lengths keep the parts apart.
-        hasher.write_u64(part.len() as u64);
-        hasher.write(part);
-    }
+    hash_parts(&mut hasher, parts);
     RequestDigest(hasher.finish())
 }
 

@@ -8,7 +8,7 @@ use super::ClusterClient;
 use crate::cells::CellError;
 use crate::cluster::{
     Acquire, Acquired, Capacity, ChoiceReason, Expectation, ExpectedPlace, Grant, HeldPermit, Outcome, PermitCache,
-    PermitId, Prefilled, PromptOutline, Refusal, Release, Renew, TELLS_FROM, expected_place,
+    PermitId, Prefilled, PromptOutline, Refusal, Release, Renew, TELLS_FROM,
 };
 use crate::config::Replica;
 use crate::ids::{ReplicaName, Tokens};
@@ -53,6 +53,8 @@ pub(in crate::pipeline) struct Wanted {
     pub affinity: Option<u64>,
     /// What is known of the prompt.
     pub prompt: PromptOutline,
+    /// Where it should be warm, as far as that is known here.
+    pub place: Option<ExpectedPlace>,
     /// The share of the room that is kept for requests of higher priority, in percent.
     pub headroom_percent: u8,
 }
@@ -68,7 +70,7 @@ impl<P: Platform> Permit<P> {
         tried: &[ReplicaName],
     ) -> Result<Self, AttemptError> {
         // Who has failed here, or has no preference, is sent where the cell knows best.
-        let place = Self::expected_place(&client, &wanted).filter(|_| tried.is_empty());
+        let place = wanted.place.filter(|_| tried.is_empty());
         let kept = place.and_then(|place| Self::take(&client, place, &wanted));
         let is_kept = kept.is_some();
         let permit = match kept {
@@ -83,12 +85,6 @@ impl<P: Platform> Permit<P> {
             expected: permit.expected,
         });
         Ok(permit)
-    }
-
-    /// Where the prompt should be warm, as far as that is known here.
-    fn expected_place(client: &ClusterClient<P>, wanted: &Wanted) -> Option<ExpectedPlace> {
-        let hot = client.with(|cache| cache.hot_set());
-        expected_place(wanted.affinity?, &wanted.prompt, &hot, &client.cluster.policy.replicas)
     }
 
     /// Takes a slot that is kept here, if there is one where the prompt should be warm, and little of it has to be computed
@@ -137,6 +133,7 @@ impl<P: Platform> Permit<P> {
             affinity,
             prompt,
             headroom_percent,
+            ..
         } = wanted;
         let replicas = &client.cluster.policy.replicas;
         let spare = place.map(|place| client.with(|cache| cache.spare(&replicas[place.replica])));

@@ -9,7 +9,7 @@ use super::lookup::Lookup;
 use super::record::write;
 use crate::cells::CellAddress;
 use crate::cluster::{
-    ChoiceReason, Evidence, Forgotten, HotSet, Missed, PromptOutline, Releases, WarmAt, stateless_choice,
+    ChoiceReason, Evidence, ExpectedPlace, Forgotten, HotSet, Missed, PromptOutline, Releases, WarmAt, expected_place,
 };
 use crate::config::{Cluster, Model};
 use crate::ids::{ClusterName, ModelName, PrefixKey, ReplicaName, TenantName, Tokens};
@@ -46,8 +46,8 @@ pub(in crate::pipeline) struct Prospect {
     pub outline: PromptOutline,
     /// Whether it goes to that cluster if nothing else is known.
     is_home: bool,
-    /// Where the affinity leads, as an index into the cluster's replicas.
-    first_choice: Option<usize>,
+    /// Where the prompt should be warm, as far as that is known here; `None` without an affinity.
+    pub place: Option<ExpectedPlace>,
 }
 
 /// Where a request is about to go.
@@ -211,12 +211,11 @@ impl Identity {
                 None => self.told.clone(),
             },
         };
-        let hot = hot.longest(&outline.boundaries).map(|(hot, _)| hot);
-        let first = |PrefixKey(affinity)| stateless_choice(affinity, hot, &cluster.policy.replicas);
+        let place = |PrefixKey(affinity)| expected_place(affinity, &outline, hot, &cluster.policy.replicas);
         Prospect {
             affinity,
             is_home,
-            first_choice: affinity.and_then(first),
+            place: affinity.and_then(place),
             outline,
         }
     }
@@ -261,7 +260,7 @@ impl Identity {
         (choice, expected): (Option<ChoiceReason>, Option<Tokens>),
     ) {
         let name = &cluster.replicas[replica].name;
-        let is_first_choice = prospect.is_home && prospect.first_choice.is_none_or(|first| first == replica);
+        let is_first_choice = prospect.is_home && prospect.place.is_none_or(|place| place.first_choice == replica);
         let sent_warm = (choice == Some(ChoiceReason::Warm)).then_some(sent);
         *self.visit.borrow_mut() = Some(Visit {
             cluster: cluster.name.clone(),

@@ -5,6 +5,7 @@ use std::hash::Hasher;
 
 use crate::api::CacheSalt;
 use crate::ids::{ModelName, PrefixKey};
+use crate::parts::hash_parts;
 
 /// The name of a row in the store. It is made of the salt and the model that the prompt is for, so that nobody can name
 /// a row of prompts under another salt, whatever he takes for a prefix's key.
@@ -15,11 +16,7 @@ impl RowKey {
     /// The row of prompts that are sent to a replica by `affinity`.
     pub fn of(salt: &CacheSalt, model: &ModelName, affinity: PrefixKey) -> Self {
         let mut hasher = SipHasher13::new();
-        for part in [salt.as_str().as_bytes(), model.as_str().as_bytes()] {
-            // Lengths keep the parts apart: ("ab", "c") is not ("a", "bc").
-            hasher.write_u64(part.len() as u64);
-            hasher.write(part);
-        }
+        hash_parts(&mut hasher, [salt.as_str().as_bytes(), model.as_str().as_bytes()]);
         hasher.write_u64(affinity.0);
         Self(format!("prefix/{:032x}", hasher.finish128().as_u128()))
     }

@@ -145,8 +145,8 @@ fn traffic(contender: Contender, started: &Started) -> Result<[Option<f64>; 3], 
     for url in &started.urls {
         let page = http::get(url, "/metrics")
             .map_err(|error| TaskError::unmet("a gateway's metrics", error.to_string(), "they are wanted"))?;
-        for (total, (name, label)) in totals.iter_mut().zip(METRICS) {
-            let own = label.split('|').filter_map(|label| sum(&page.body, name, label));
+        for (total, (name, labels)) in totals.iter_mut().zip(METRICS) {
+            let own = labels.iter().filter_map(|label| sum(&page.body, name, label));
             let own = own.reduce(|sum, own| sum + own);
             *total = own.map(|own| own + total.unwrap_or_default()).or(*total);
         }
@@ -156,13 +156,13 @@ fn traffic(contender: Contender, started: &Started) -> Result<[Option<f64>; 3], 
 
 /// Reads and writes of the index, and permits that were asked of the cluster's cell: names, and labels of which they have
 /// one.
-const METRICS: [(&str, &str); 3] = [
+const METRICS: [(&str, &[&str]); 3] = [
     (
         "tidegate_prefix_index_lookups_total",
-        "outcome=\"found\"|outcome=\"absent\"|outcome=\"failed\"",
+        &["outcome=\"found\"", "outcome=\"absent\"", "outcome=\"failed\""],
     ),
-    ("tidegate_prefix_index_writes_total", ""),
-    ("tidegate_permits_taken_total", "from=\"cell\""),
+    ("tidegate_prefix_index_writes_total", &[""]),
+    ("tidegate_permits_taken_total", &["from=\"cell\""]),
 ];
 /// A million reads, and a million writes, of Workers KV beyond what the plan includes
 /// (<https://developers.cloudflare.com/kv/platform/pricing/>).
