@@ -18,6 +18,8 @@ const USAGE = `usage: node harness.mjs --script DIR [options]
   --cf JSON            the request's "cf" object; {"colo":"LHR",...} by default
   --cron               lets GET /cdn-cgi/handler/scheduled run the cron handler
   --cron-every SECONDS runs the cron handler that often
+  --bound NAME=FILE    another Worker of the same script, with the bindings and variables of the wrangler.toml FILE, its own
+                       state, and the same values and secrets: the service binding NAME leads to it; may be repeated
   --bare               without the bindings: for a Worker that is not the gateway
   --direct             listens with workerd itself: no request log, no "cf" object and no hop of Miniflare's own
   --verbose            prints what the Worker logs`;
@@ -36,6 +38,7 @@ const { values: args } = parseArgs({
     cf: { type: 'string' },
     cron: { type: 'boolean', default: false },
     'cron-every': { type: 'string' },
+    bound: { type: 'string', multiple: true, default: [] },
     bare: { type: 'boolean', default: false },
     direct: { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
@@ -46,20 +49,20 @@ if (!args.script) {
   process.exit(2);
 }
 
-const { moduleTypes, crons, runtime, bindings } = wranglerOptions(args.wrangler);
+const { crons } = wranglerOptions(args.wrangler);
 const port = Number(args.port);
+const bound = args.bound.map(pair);
 const miniflare = new Miniflare({
-  ...runtime,
-  ...(args.bare ? {} : bindings),
-  name: 'worker',
-  modules: modulesIn(resolve(args.script)),
-  modulesRoot: resolve(args.script),
-  bindings: Object.fromEntries([...args.var, ...args.secret].map(pair)),
-  // Tests reach nothing but this machine.
-  outboundService: { network: { allow: ['local'] } },
+  workers: [
+    {
+      ...worker('worker', args.wrangler, [...args.var, ...args.secret]),
+      serviceBindings: Object.fromEntries(bound.map(([name]) => [name, name])),
+      unsafeDirectSockets: args.direct ? [{ host: HOST, port }] : [],
+    },
+    ...bound.map(([name, wrangler]) => worker(name, wrangler, args.secret)),
+  ],
   host: HOST,
   port: args.direct ? 0 : port,
-  unsafeDirectSockets: args.direct ? [{ host: HOST, port }] : [],
   unsafeTriggerHandlers: args.cron,
   cf: args.cf ? JSON.parse(args.cf) : LONDON,
   liveReload: false,
@@ -79,9 +82,12 @@ const stdin = fstatSync(0);
 if (stdin.isFIFO() || stdin.isSocket()) process.stdin.resume().on('close', stop);
 
 await miniflare.ready;
-for (const [key, value] of args.kv.map(pair)) {
-  const store = await miniflare.getKVNamespace(bindings.kvNamespaces[0]);
-  await store.put(key, value.startsWith('@') ? readFileSync(value.slice(1), 'utf8') : value);
+for (const [name, wrangler] of [['worker', args.wrangler], ...bound]) {
+  const { kvNamespaces } = wranglerOptions(wrangler).bindings;
+  for (const [key, value] of args.kv.map(pair)) {
+    const store = await miniflare.getKVNamespace(kvNamespaces[0], name);
+    await store.put(key, value.startsWith('@') ? readFileSync(value.slice(1), 'utf8') : value);
+  }
 }
 if (args['cron-every']) {
   setInterval(runCron, Number(args['cron-every']) * 1000).unref();
@@ -89,8 +95,30 @@ if (args['cron-every']) {
 const url = args.direct ? await miniflare.unsafeGetDirectURL() : await miniflare.ready;
 console.log(`ready url=http://${HOST}:${url.port}`);
 
+// The Worker with the bindings of a wrangler.toml, and with variables and secrets.
+function worker(name, wrangler, variables) {
+  const { moduleTypes, runtime, bindings, vars } = wranglerOptions(wrangler);
+  const { kvNamespaces, ...others } = bindings;
+  const script = resolve(args.script);
+  return {
+    name,
+    ...runtime,
+    ...(args.bare ? {} : { ...others, kvNamespaces: ownNamespaces(name, kvNamespaces) }),
+    modules: modulesIn(script, moduleTypes),
+    modulesRoot: script,
+    bindings: { ...vars, ...Object.fromEntries(variables.map(pair)) },
+    // Tests reach nothing but this machine.
+    outboundService: { network: { allow: ['local'] } },
+  };
+}
+
+// Workers share a namespace of the same id.
+function ownNamespaces(worker, bindings) {
+  return Object.fromEntries(bindings.map((binding) => [binding, `${worker} ${binding}`]));
+}
+
 // The Worker's modules: its script and, where there are any, the wasm and the data that it imports.
-function modulesIn(folder) {
+function modulesIn(folder, moduleTypes) {
   const path = (name) => join(folder, name);
   const others = readdirSync(folder).filter((name) => extname(name) in moduleTypes);
   return [

@@ -5,8 +5,8 @@ import { readFileSync } from 'node:fs';
 import { extname } from 'node:path';
 import { parse } from 'smol-toml';
 
-// What kinds of modules there are by the ends of their names, how the runtime behaves, what is bound to the Worker, and
-// when its cron handler runs.
+// What kinds of modules there are by the ends of their names, how the runtime behaves, what is bound to the Worker, its
+// variables, and when its cron handler runs.
 export function wranglerOptions(path) {
   const wrangler = parse(readFileSync(path, 'utf8'));
   const sqliteClasses = new Set((wrangler.migrations ?? []).flatMap((migration) => migration.new_sqlite_classes ?? []));
@@ -18,6 +18,7 @@ export function wranglerOptions(path) {
   const types = ({ type, globs }) => globs.map((glob) => [extname(glob), type]);
   return {
     moduleTypes: { '.wasm': 'CompiledWasm', ...Object.fromEntries((wrangler.rules ?? []).flatMap(types)) },
+    vars: wrangler.vars ?? {},
     crons: wrangler.triggers?.crons ?? [],
     runtime: {
       compatibilityDate: wrangler.compatibility_date,

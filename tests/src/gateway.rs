@@ -34,6 +34,17 @@ impl Place {
     }
 }
 
+impl Role {
+    /// Its name, where it is not the one that every gateway has.
+    fn name(self) -> Option<&'static str> {
+        match self {
+            Self::All => None,
+            Self::Edge => Some("edge"),
+            Self::Region => Some("region"),
+        }
+    }
+}
+
 /// Frankfurt.
 pub const FRANKFURT: Place = Place {
     code: "fra",
@@ -47,6 +58,17 @@ pub const WASHINGTON: Place = Place {
     longitude: -77.0,
 };
 
+/// What a gateway does of requests' ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// All of them.
+    All,
+    /// What is to be done where clients come to it.
+    Edge,
+    /// What is to be done beside the clusters of a region.
+    Region,
+}
+
 /// What a gateway is started with.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup<'a> {
@@ -58,7 +80,9 @@ pub struct Setup<'a> {
     pub config: &'a str,
     /// Where it believes to be.
     pub place: Place,
-    /// The engines' secrets, by name.
+    /// What it does.
+    pub role: Role,
+    /// The secrets of engines and hops, by name.
     pub secrets: &'a [(&'a str, &'a str)],
     /// Where it keeps its state, if that is a Redis.
     pub redis: Option<&'a Redis>,
@@ -71,6 +95,7 @@ pub fn start(setup: Setup) -> Server {
         folder,
         config,
         place,
+        role,
         secrets,
         redis,
     } = setup;
@@ -78,36 +103,62 @@ pub fn start(setup: Setup) -> Server {
     fs::write(&file, config).expect("the configuration can be written");
     let run = |command: Command| Server::start(name, &command, folder);
     match (Runtime::current(), redis) {
-        (Runtime::Native, None) => run(native(&file, place, secrets, &["--data".into(), folder.join("data")])),
+        (Runtime::Native, None) => run(native(&file, setup, &["--data".into(), folder.join("data")])),
         (Runtime::Native, Some(redis)) => {
-            let mut command = native(&file, place, secrets, &["--redis".into(), redis.url().into()]);
+            let mut command = native(&file, setup, &["--redis".into(), redis.url().into()]);
             command.env("TIDEGATE_REDIS_PASSWORD", PASSWORD);
             run(command)
         }
         // The Worker carries a bundled configuration of its own; ours comes from the store, as an operator's newer one does.
         (Runtime::Cloudflare, None) => Worker {
             code: &runtime::worker_folder(),
-            bindings: &bindings(),
+            bindings: &bindings(role),
             cf: place.cf(),
             config: Some(&file),
+            variables: variables(role),
             secrets,
+            bound: &[],
         }
         .start(name, folder),
         (Runtime::Cloudflare, Some(_)) => panic!("Workers keep nothing in Redis"),
         (Runtime::Spin, None) => {
-            let mut command = spin(place, secrets);
+            let mut command = spin(place, role, secrets);
             command.args(["--kv", &format!("config=@{}", file.display())]);
             run(command)
         }
         (Runtime::Spin, Some(redis)) => {
             redis.put_config(config);
-            let mut command = spin(place, secrets);
+            let mut command = spin(place, role, secrets);
             command.args(["--variable", &format!("redis_url={}", redis.url_with_password())]);
             // The engines and the Redis, which the manifest grants by one variable.
             command.args(["--variable", "engines=*://127.0.0.1:*"]);
             run(command)
         }
     }
+}
+
+/// Starts an edge Worker and, for each name in `bound`, the Worker of a region that its service binding of that name leads
+/// to, all of them in one workerd with the same configuration and secrets. Only where it [`binds_services`].
+pub fn start_bound(setup: Setup, bound: &[&str]) -> Server {
+    let file = setup.folder.join(format!("{}.toml", setup.name));
+    fs::write(&file, setup.config).expect("the configuration can be written");
+    let region = bindings(Role::Region);
+    let bound: Vec<_> = bound.iter().map(|name| (*name, region.as_path())).collect();
+    let worker = Worker {
+        code: &runtime::worker_folder(),
+        bindings: &bindings(Role::Edge),
+        cf: setup.place.cf(),
+        config: Some(&file),
+        variables: variables(Role::Edge),
+        secrets: setup.secrets,
+        bound: &bound,
+    };
+    worker.start(setup.name, setup.folder)
+}
+
+/// Whether the gateway under test can be bound to others: Workers can, and the suite does so under Miniflare.
+pub fn binds_services() -> bool {
+    Runtime::current() == Runtime::Cloudflare && runtime::wrangler().is_none()
 }
 
 /// How the native gateway is run where a test wants it otherwise than [`start`] has it.
@@ -124,7 +175,7 @@ pub fn start_native(setup: Setup, options: &NativeOptions) -> Server {
     let file = setup.folder.join(format!("{}.toml", setup.name));
     fs::write(&file, setup.config).expect("the configuration can be written");
     let state = ["--data".into(), setup.folder.join("data")];
-    let mut command = native(&file, setup.place, setup.secrets, &state);
+    let mut command = native(&file, setup, &state);
     command.args(&options.arguments);
     let command = match options.open_files {
         Some(most) => limited(&command, most),
@@ -151,7 +202,7 @@ pub fn start_misbundled(folder: &Path, sound: &str, wrong: &str) -> Option<Serve
                     fs::copy(&file, &copied).expect("the Worker can be copied");
                 }
             }
-            Some(start_worker(&copy, &bindings(), folder))
+            Some(start_worker(&copy, &bindings(Role::All), folder))
         }
         Runtime::Spin => {
             let copy = folder.join("tidegate.wasm");
@@ -191,7 +242,9 @@ fn start_worker(code: &Path, bindings: &Path, folder: &Path) -> Server {
         bindings,
         cf: FRANKFURT.cf(),
         config: None,
+        variables: &[],
         secrets: &[],
+        bound: &[],
     }
     .start("gateway", folder)
 }
@@ -221,9 +274,15 @@ fn patch(from: &Path, to: &Path, sound: &str, wrong: &str) {
 }
 
 /// `state` are the arguments that say where it keeps its state.
-fn native(config: &Path, place: Place, secrets: &[(&str, &str)], state: &[PathBuf]) -> Command {
+fn native(config: &Path, setup: Setup, state: &[PathBuf]) -> Command {
+    let Setup {
+        place, role, secrets, ..
+    } = setup;
     let mut command = Command::new(runtime::tidegate_binary());
     command.args(["serve", "--listen", "127.0.0.1:0", "--location", place.code]);
+    if let Some(role) = role.name() {
+        command.args(["--role", role]);
+    }
     command
         .arg("--config")
         .arg(config)
@@ -247,8 +306,11 @@ fn limited(command: &Command, open_files: u32) -> Command {
 }
 
 /// The component carries a bundled configuration of its own; ours comes from the store.
-fn spin(place: Place, secrets: &[(&str, &str)]) -> Command {
+fn spin(place: Place, role: Role, secrets: &[(&str, &str)]) -> Command {
     let mut command = component(&runtime::spin_component(), &manifest(), place);
+    if let Some(role) = role.name() {
+        command.args(["--variable", &format!("role={role}")]);
+    }
     for (name, value) in secrets {
         command.args(["--variable", &format!("{}={value}", name.to_lowercase())]);
     }
@@ -269,8 +331,21 @@ fn manifest() -> PathBuf {
     repository().join("spin.toml")
 }
 
-fn bindings() -> PathBuf {
-    repository().join("wrangler.toml")
+/// The repository's files for the two kinds of Workers that are deployed. The second says that it is beside a region's
+/// clusters.
+fn bindings(role: Role) -> PathBuf {
+    repository().join(match role {
+        Role::All | Role::Edge => "wrangler.toml",
+        Role::Region => "wrangler.region.toml",
+    })
+}
+
+/// What a Worker is told of its role where its file does not tell it.
+fn variables(role: Role) -> &'static [(&'static str, &'static str)] {
+    match role {
+        Role::All | Role::Region => &[],
+        Role::Edge => &[("ROLE", "edge")],
+    }
 }
 
 fn repository() -> PathBuf {

@@ -7,6 +7,7 @@ pub mod http;
 pub mod process;
 pub mod recording;
 pub mod redis;
+pub mod relay;
 pub mod runtime;
 pub mod scripted;
 pub mod sse;

@@ -209,7 +209,7 @@ struct Noted {
 }
 
 /// Reads a request whose body has a `content-length`, or none.
-fn read_request(connection: &mut TcpStream) -> Option<(String, Vec<u8>)> {
+pub(crate) fn read_request(connection: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     loop {
         if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -227,7 +227,7 @@ fn read_request(connection: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     }
 }
 
-fn content_length(head: &str) -> usize {
+pub(crate) fn content_length(head: &str) -> usize {
     let lines = head.lines().filter_map(|line| line.split_once(':'));
     let mut lengths = lines.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
     lengths

@@ -19,8 +19,12 @@ pub struct Worker<'a> {
     pub cf: String,
     /// The file with the configuration in its store; none for an empty store.
     pub config: Option<&'a Path>,
-    /// The engines' secrets, by name.
+    /// Variables besides those of its wrangler.toml, by name.
+    pub variables: &'a [(&'a str, &'a str)],
+    /// The secrets of engines and hops, by name.
     pub secrets: &'a [(&'a str, &'a str)],
+    /// Service bindings and the wrangler.toml of the Worker of the same code that each leads to; under Miniflare only.
+    pub bound: &'a [(&'a str, &'a Path)],
 }
 
 impl Worker<'_> {
@@ -48,8 +52,14 @@ impl Worker<'_> {
         if let Some(config) = self.config {
             command.args(["--kv", &format!("config=@{}", config.display())]);
         }
+        for (name, value) in self.variables {
+            command.args(["--var", &format!("{name}={value}")]);
+        }
         for (name, value) in self.secrets {
             command.args(["--secret", &format!("{name}={value}")]);
+        }
+        for (name, bindings) in self.bound {
+            command.args(["--bound", &format!("{name}={}", bindings.display())]);
         }
         command
     }
@@ -66,6 +76,7 @@ impl Worker<'_> {
         let secrets: String = self
             .secrets
             .iter()
+            .chain(self.variables)
             .map(|(name, value)| format!("{name}={value}\n"))
             .collect();
         fs::create_dir_all(folder).expect("the world's folder is writable");

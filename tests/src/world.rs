@@ -1,8 +1,9 @@
 //! A world: simulated engines and one gateway in front of them, made from a configuration file with placeholders.
 //!
 //! `{engine NAME}` becomes the URL of an engine that is started for the name, `{tokenizing NAME}` that of one with the
-//! tokenizer of that name, `{scripted NAME}` that of an upstream that tests write answers for, `{key NAME}` the digest
-//! of the API key that [`key`] gives for the name. So a world's file reads as the operator's own would.
+//! tokenizer of that name, `{scripted NAME}` that of an upstream that tests write answers for, `{hop NAME}` that of a
+//! gateway with the role `region` that is started for the name, `{key NAME}` the digest of the API key that [`key`] gives for
+//! the name. So a world's file reads as the operator's own would. Where it has a hop, the gateway in front is an edge.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -12,10 +13,11 @@ use std::{fs, panic, process};
 use sha2::{Digest, Sha256};
 
 use crate::engine::Engine;
-use crate::gateway::{self, FRANKFURT, Place, Setup};
+use crate::gateway::{self, FRANKFURT, Place, Role, Setup};
 use crate::http::{Request, Response};
 use crate::process::Server;
 use crate::redis::Redis;
+use crate::relay::Relay;
 use crate::runtime::{self, Runtime};
 use crate::scripted::Scripted;
 
@@ -26,32 +28,60 @@ pub struct World {
     pub gateway: Server,
     /// Where the gateway keeps its state, if that is a Redis.
     pub redis: Option<Redis>,
+    regions: BTreeMap<String, Server>,
     upstreams: Upstreams,
 }
 
 impl World {
-    /// Starts the engines that `template` names and a gateway at `place` that has it in force.
+    /// Starts the engines that `template` names, region hops if it does, and a gateway at `place`; all of them have it in
+    /// force.
     pub fn start(name: &str, template: &str, place: Place, secrets: &[(&str, &str)]) -> Self {
         let folder = folder(name);
         let upstreams = Upstreams::start(template, &folder);
         let redis = Redis::if_wanted(&folder);
-        let gateway = gateway::start(Setup {
+        let setup = Setup {
             name: "gateway",
             folder: &folder,
             config: &fill(template, &upstreams),
             place,
+            role: if upstreams.hops.is_empty() {
+                Role::All
+            } else {
+                Role::Edge
+            },
             secrets,
             redis: redis.as_ref(),
+        };
+        let regions = upstreams.hops.iter().map(|(name, relay)| {
+            let region = start_apart(&format!("region-{name}"), Role::Region, setup);
+            relay.lead_to(region.address());
+            (name.clone(), region)
         });
         Self {
-            gateway,
+            regions: regions.collect(),
+            gateway: gateway::start(setup),
             redis,
             upstreams,
         }
     }
 
-    /// The same with the native gateway, run as `start` does, which keeps its state in the world's folder.
-    pub fn start_native(name: &str, template: &str, start: impl FnOnce(Setup) -> Server) -> Self {
+    /// Starts one more gateway with the configuration `template`, which shares with the others only what their Redis holds,
+    /// if there is one.
+    pub fn start_another(&self, world: &str, template: &str, role: Role, secrets: &[(&str, &str)]) -> Server {
+        let setup = Setup {
+            name: "gateway",
+            folder: &folder(world),
+            config: &self.config(template),
+            place: FRANKFURT,
+            role,
+            secrets,
+            redis: self.redis.as_ref(),
+        };
+        gateway::start(setup)
+    }
+
+    /// The same with a gateway that `start` starts, which keeps its state to itself.
+    pub fn start_by(name: &str, template: &str, start: impl FnOnce(Setup) -> Server) -> Self {
         let folder = folder(name);
         let upstreams = Upstreams::start(template, &folder);
         let gateway = start(Setup {
@@ -59,12 +89,14 @@ impl World {
             folder: &folder,
             config: &fill(template, &upstreams),
             place: FRANKFURT,
+            role: Role::All,
             secrets: &[],
             redis: None,
         });
         Self {
             gateway,
             redis: None,
+            regions: BTreeMap::new(),
             upstreams,
         }
     }
@@ -104,6 +136,21 @@ impl World {
             .unwrap_or_else(|| panic!("no scripted upstream `{name}` in this world"))
     }
 
+    /// The region hop by the name that the template gives it.
+    pub fn region(&self, name: &str) -> &Server {
+        self.regions
+            .get(name)
+            .unwrap_or_else(|| panic!("no region hop `{name}` in this world"))
+    }
+
+    /// The way to that region hop.
+    pub fn way(&self, name: &str) -> &Relay {
+        self.upstreams
+            .hops
+            .get(name)
+            .unwrap_or_else(|| panic!("no way to a region hop `{name}` in this world"))
+    }
+
     /// `template` with this world's engines, as text for `PUT /admin/config`.
     pub fn config(&self, template: &str) -> String {
         fill(template, &self.upstreams)
@@ -128,6 +175,8 @@ struct Upstreams {
     engines: BTreeMap<String, Engine>,
     tokenizing: BTreeMap<String, Engine>,
     scripted: BTreeMap<String, Scripted>,
+    /// The ways to region hops, which are there before these.
+    hops: BTreeMap<String, Relay>,
 }
 
 impl Upstreams {
@@ -135,13 +184,26 @@ impl Upstreams {
     fn start(template: &str, folder: &Path) -> Self {
         let engine = |name: &str| (name.to_owned(), Engine::start(name, folder));
         let scripted = |name: &str| (name.to_owned(), Scripted::start());
+        let hop = |name: &str| (name.to_owned(), Relay::start());
         let tokenizing = |name: &str| (name.to_owned(), Engine::start_tokenizing(name, folder));
         Self {
             engines: placeholders(template, "engine").map(engine).collect(),
             tokenizing: placeholders(template, "tokenizing").map(tokenizing).collect(),
             scripted: placeholders(template, "scripted").map(scripted).collect(),
+            hops: placeholders(template, "hop").map(hop).collect(),
         }
     }
+}
+
+/// Starts a gateway as `setup` has it, but for its role and with its files in a folder of its own.
+fn start_apart(name: &str, role: Role, setup: Setup) -> Server {
+    let folder = setup.folder.join(name);
+    fs::create_dir_all(&folder).expect("the world's folder is writable");
+    gateway::start(Setup {
+        folder: &folder,
+        role,
+        ..setup
+    })
 }
 
 /// The API key of a name: the same in every run, so that a failing request can be sent again by hand.
@@ -168,6 +230,9 @@ fn fill(template: &str, upstreams: &Upstreams) -> String {
     }
     for (name, scripted) in &upstreams.scripted {
         config = config.replace(&format!("{{scripted {name}}}"), &scripted.url());
+    }
+    for (name, relay) in &upstreams.hops {
+        config = config.replace(&format!("{{hop {name}}}"), &relay.url());
     }
     for name in placeholders(template, "key") {
         config = config.replace(&format!("{{key {name}}}"), &digest(&key(name)));

@@ -53,6 +53,12 @@ impl Request {
         self.replace("authorization", &format!("Bearer {key}"))
     }
 
+    /// Replaces the target.
+    pub fn target(mut self, target: &str) -> Self {
+        self.target = target.to_owned();
+        self
+    }
+
     /// Sets the body; `content-length` follows from it unless a header says how long it is.
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = Some(body.into());

@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::Mutex;
 
 use serde_json::json;
-use tidegate_tests::gateway::{self, Setup, WASHINGTON};
+use tidegate_tests::gateway::{self, Role, Setup, WASHINGTON};
 use tidegate_tests::http::{Request, Response};
 use tidegate_tests::redis::Redis;
 use tidegate_tests::runtime::Runtime;
@@ -145,6 +145,7 @@ fn a_wrong_configuration_in_the_store_is_reported_and_the_bundled_one_serves() {
         folder: &folder,
         config: "[[models]]\nname = 7\n",
         place: WASHINGTON,
+        role: Role::All,
         secrets: &[],
         redis: redis.as_ref(),
     });

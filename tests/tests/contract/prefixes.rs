@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tidegate_tests::engine::Fault;
-use tidegate_tests::gateway::{self, Setup, WASHINGTON};
+use tidegate_tests::gateway::{self, Role, Setup, WASHINGTON};
 use tidegate_tests::process::Server;
 use tidegate_tests::runtime::redis_server;
 use tidegate_tests::world::{World, folder};
@@ -55,6 +55,7 @@ fn world_of_two(name: &str, config: &str) -> (World, Server) {
         folder: &folder,
         config: &world.config(config),
         place: WASHINGTON,
+        role: Role::All,
         secrets: &[],
         redis: world.redis.as_ref(),
     });

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tidegate_tests::engine::Fault;
-use tidegate_tests::gateway::{self, Setup, WASHINGTON};
+use tidegate_tests::gateway::{self, Role, Setup, WASHINGTON};
 use tidegate_tests::http::{Exchange, Request, Response};
 use tidegate_tests::process::Server;
 use tidegate_tests::redis::PASSWORD;
@@ -23,6 +23,7 @@ fn gateways_that_share_a_redis_share_the_places_of_a_cluster() {
         folder: &folder,
         config: &world.config(&config()),
         place: WASHINGTON,
+        role: Role::All,
         secrets: &[],
         redis: world.redis.as_ref(),
     });

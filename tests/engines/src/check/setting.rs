@@ -1,7 +1,7 @@
 //! Two replicas of one engine, a gateway before them, and ways to ask both.
 
 use serde_json::{Value, json};
-use tidegate_tests::gateway::{self, FRANKFURT, Setup};
+use tidegate_tests::gateway::{self, FRANKFURT, Role, Setup};
 use tidegate_tests::http::{Exchange, Request, Response};
 use tidegate_tests::process::Server;
 use tidegate_tests::redis::Redis;
@@ -45,6 +45,7 @@ impl Setting {
             folder: &folder,
             config: &config,
             place: FRANKFURT,
+            role: Role::All,
             secrets: &[],
             redis: redis.as_ref(),
         });

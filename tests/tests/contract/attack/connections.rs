@@ -19,7 +19,7 @@ fn no_crowd_of_connections_keeps_others_out() {
         arguments: ["--threads", "2"].map(str::to_owned).to_vec(),
         open_files: Some(OPEN_FILES),
     };
-    let world = World::start_native("connections", CONFIG, |setup| gateway::start_native(setup, &options));
+    let world = World::start_by("connections", CONFIG, |setup| gateway::start_native(setup, &options));
     let whole = post("neighbour", &chat("calm", "half a body")).to_bytes("gateway");
     let stream = with(
         chat("calm", "unread"),

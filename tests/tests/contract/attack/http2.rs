@@ -18,7 +18,7 @@ fn no_flood_of_frames_keeps_others_out_or_fills_memory() {
     if !is_native("what is before it speaks HTTP/2 there") {
         return;
     }
-    let world = World::start_native("http2", CONFIG, |setup| gateway::start_native(setup, &Http2::options()));
+    let world = World::start_by("http2", CONFIG, |setup| gateway::start_native(setup, &Http2::options()));
     assert_is_served(&world);
     let memory = || world.gateway.resident_bytes().unwrap_or(0);
     let before = memory();

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
-use tidegate_tests::gateway::{self, FRANKFURT, NativeOptions, Setup};
+use tidegate_tests::gateway::{self, FRANKFURT, NativeOptions, Role, Setup};
 use tidegate_tests::http::Request;
 use tidegate_tests::http::raw::answers;
 use tidegate_tests::process::Server;
@@ -23,7 +23,7 @@ fn a_gateway_that_is_killed_again_and_again_forgets_no_use_and_no_limit() {
         return;
     }
     let options = NativeOptions::default();
-    let mut world = World::start_native("kills", CONFIG, |setup| gateway::start_native(setup, &options));
+    let mut world = World::start_by("kills", CONFIG, |setup| gateway::start_native(setup, &options));
     let config = world.config(CONFIG);
     let folder = world.gateway.log.parent().expect("a folder").to_owned();
     for round in 1..=KILLS {
@@ -38,6 +38,7 @@ fn a_gateway_that_is_killed_again_and_again_forgets_no_use_and_no_limit() {
             folder: &folder,
             config: &config,
             place: FRANKFURT,
+            role: Role::All,
             secrets: &[],
             redis: None,
         };
