@@ -13,6 +13,7 @@ mod encodings;
 mod engine_errors;
 mod entering;
 mod faults;
+mod hops;
 mod keys;
 mod ladder;
 mod metrics;

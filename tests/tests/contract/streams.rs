@@ -217,7 +217,7 @@ fn an_answer_without_end_is_refused() {
 }
 
 /// When the piece of the body arrived that completed `text`.
-fn arrival(response: &Response, text: &str) -> Instant {
+pub fn arrival(response: &Response, text: &str) -> Instant {
     let end = response
         .text()
         .find(text)
