@@ -47,6 +47,9 @@ pub struct DevOptions {
     /// Where it listens on this machine; a free port by default.
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     pub port: u16,
+    /// In two hops: a gateway beside the clusters in Frankfurt, and an edge that sends it what is for them.
+    #[arg(long)]
+    pub hops: bool,
 }
 
 #[derive(Args, Debug)]

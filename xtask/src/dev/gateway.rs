@@ -34,6 +34,15 @@ pub struct Place<'a> {
     pub redis: Option<&'a str>,
 }
 
+/// One of two hops on a request's way.
+#[derive(Clone, Copy, Debug)]
+pub enum Hop {
+    /// Where clients come in.
+    Edge,
+    /// Beside the clusters.
+    Region,
+}
+
 impl Gateway {
     /// Builds what the runtime runs; `tidegate` is the native binary, `tables` the folder with the token tables.
     ///
@@ -67,6 +76,26 @@ impl Gateway {
     /// When it does not get ready.
     pub fn start(&self, place: &Place) -> Result<Child, TaskError> {
         Child::start("gateway", &self.command(place), place.folder)
+    }
+
+    /// What starts it as one of two hops, which share that secret.
+    pub fn hop_command(&self, place: &Place, hop: Hop, secret: &str) -> Command {
+        let mut command = self.command(place);
+        match (self, hop) {
+            (Self::Native { .. }, hop) => command.args(["--role", hop.role()]),
+            (Self::Cloudflare { .. }, Hop::Edge) => command.args(["--var", "ROLE=edge"]),
+            (Self::Cloudflare { .. }, Hop::Region) => {
+                let bindings = workspace::root().join("wrangler.region.toml");
+                command.arg("--wrangler").arg(bindings)
+            }
+            (Self::Spin { .. }, hop) => command.args(["--variable", &format!("role={}", hop.role())]),
+        };
+        match self {
+            Self::Native { .. } => command.env(HOP_KEY, secret),
+            Self::Cloudflare { .. } => command.args(["--secret", &format!("{HOP_KEY}={secret}")]),
+            Self::Spin { .. } => command.args(["--variable", &format!("{}={secret}", HOP_KEY.to_lowercase())]),
+        };
+        command
     }
 
     /// What starts it.
@@ -113,10 +142,21 @@ impl Gateway {
     }
 }
 
+impl Hop {
+    fn role(self) -> &'static str {
+        match self {
+            Self::Edge => "edge",
+            Self::Region => "region",
+        }
+    }
+}
+
 fn harness_folder() -> PathBuf {
     workspace::root().join("tests/miniflare")
 }
 
+/// The name of the secret that two hops share, as the manifest for Spin has it.
+pub const HOP_KEY: &str = "TIDEGATE_HOP_KEY";
 /// The edge location that the gateway believes to be at: next to the cluster in Frankfurt.
 const HERE: &str = "FRA";
 const CLOUDFLARE_HERE: &str = r#"{"colo":"FRA","country":"DE","city":"Frankfurt","latitude":"50.1","longitude":"8.7"}"#;

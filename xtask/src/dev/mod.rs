@@ -7,6 +7,8 @@ mod world;
 
 use std::io::Write as _;
 use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::build::{self, Profile, Purpose};
@@ -16,7 +18,7 @@ use crate::setup::tested_tables;
 use crate::{http, processes, terminal, workspace};
 
 pub use child::{Child, free_address};
-pub use gateway::{Gateway, Place};
+pub use gateway::{Gateway, Hop, Place};
 pub use redis::start_redis;
 pub use world::{Key, new_key};
 
@@ -31,15 +33,23 @@ pub fn run(options: &DevOptions) -> Result<(), TaskError> {
     let begun = Instant::now();
     let mut children = terminal::step("start two clusters", || world::start_engines(&tidegate, &folder))?;
     let config = folder.join("gateway.toml");
-    workspace::write(&config, world::config(&children, &key.digest)?)?;
-    let name = format!("start the gateway on {}", options.on.name());
+    let text = world::config(&children, &key.digest)?;
+    let hop = options.hops.then(free_address).transpose()?;
+    workspace::write(
+        &config,
+        hop.as_ref().map_or(text.clone(), |hop| world::with_hop(&text, hop)),
+    )?;
     let place = Place {
         config: &config,
         port: options.port,
         folder: &folder,
         redis: None,
     };
-    children.push(terminal::step(&name, || start_gateway(&gateway, &place))?);
+    let name = format!("start the gateway on {}", options.on.name());
+    children.extend(terminal::step(&name, || match &hop {
+        None => Ok(vec![start_gateway("gateway", &gateway.command(&place), &folder)?]),
+        Some(address) => start_hops(&gateway, &place, address),
+    })?);
     let Some(url) = children.last().map(|gateway| gateway.url.clone()) else {
         return Err(TaskError::Stopped);
     };
@@ -63,9 +73,24 @@ fn check_port(port: u16) -> Result<(), TaskError> {
     })
 }
 
-/// Starts the gateway, and waits until it answers.
-fn start_gateway(gateway: &Gateway, place: &Place) -> Result<Child, TaskError> {
-    let mut child = gateway.start(place)?;
+/// Starts the region hop at that address, and then the edge.
+fn start_hops(gateway: &Gateway, place: &Place, address: &str) -> Result<Vec<Child>, TaskError> {
+    let port = address.rsplit(':').next().and_then(|port| port.parse().ok());
+    let beside = Place {
+        port: port.unwrap_or_default(),
+        ..*place
+    };
+    let region = gateway.hop_command(&beside, Hop::Region, HOP_SECRET);
+    let edge = gateway.hop_command(place, Hop::Edge, HOP_SECRET);
+    Ok(vec![
+        start_gateway("region", &region, place.folder)?,
+        start_gateway("gateway", &edge, place.folder)?,
+    ])
+}
+
+/// Starts a gateway, and waits until it answers.
+fn start_gateway(name: &str, command: &Command, folder: &Path) -> Result<Child, TaskError> {
+    let mut child = Child::start(name, command, folder)?;
     let until = Instant::now() + ANSWERS_WITHIN;
     while !http::get(&child.url, "/readyz").is_ok_and(|answer| answer.status == 200) {
         if let Some(error) = child.ended() {
@@ -116,5 +141,7 @@ fn watch(children: &mut [Child]) -> Result<(), TaskError> {
     }
 }
 
+/// Of gateways that nobody but this machine reaches.
+const HOP_SECRET: &str = "the-secret-of-two-hops-on-one-machine";
 const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(50);

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::child::Child;
+use super::gateway::HOP_KEY;
 use crate::command::Run;
 use crate::error::TaskError;
 use crate::setup::tokenizers;
@@ -69,8 +70,7 @@ fn start_engine(tidegate: &Path, folder: &Path, name: &str, seed: u32) -> Result
     Child::start(name, &command, folder)
 }
 
-/// The configuration that names the running replicas, in the order of [`start_engines`], and one tenant's key; also
-/// kept by `folder/gateway.toml`.
+/// The configuration that names the running replicas, in the order of [`start_engines`], and one tenant's key.
 ///
 /// # Errors
 /// When the template cannot be read.
@@ -81,6 +81,13 @@ pub fn config(replicas: &[Child], digest: &str) -> Result<String, TaskError> {
         text.replace(&format!("{{{name}}}"), &replica.url)
     });
     Ok(text.replace("{digest}", digest))
+}
+
+/// `config` with a region hop beside the clusters in Frankfurt, at that address.
+pub fn with_hop(config: &str, address: &str) -> String {
+    let region = "jurisdiction = \"eu\"\n";
+    let hop = format!("{region}hop = \"http://{address}\"\n");
+    format!("{}\n[hops]\nkeys = [\"{HOP_KEY}\"]\n", config.replacen(region, &hop, 1))
 }
 
 /// What clients ask for.
