@@ -20,7 +20,7 @@ use crate::{http, processes, terminal, workspace};
 pub use child::{Child, free_address};
 pub use gateway::{Gateway, Hop, Place};
 pub use redis::start_redis;
-pub use world::{Key, new_key};
+pub use world::{Key, new_key, with_hop};
 
 /// Starts everything, says how to use it, and ends everything when it is interrupted or a part of it ends.
 pub fn run(options: &DevOptions) -> Result<(), TaskError> {
@@ -142,6 +142,6 @@ fn watch(children: &mut [Child]) -> Result<(), TaskError> {
 }
 
 /// Of gateways that nobody but this machine reaches.
-const HOP_SECRET: &str = "the-secret-of-two-hops-on-one-machine";
+pub const HOP_SECRET: &str = "the-secret-of-two-hops-on-one-machine";
 const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(50);

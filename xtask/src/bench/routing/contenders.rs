@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::engines::{Engines, KV_CACHE_TOKENS, MAX_RUNNING, PREFILL_TOKENS_PER_S};
 use crate::bench::nginx;
-use crate::dev::{Child, Gateway, Key, Place, free_address, new_key, start_redis};
+use crate::dev::{Child, Gateway, HOP_SECRET, Hop, Key, Place, free_address, new_key, start_redis, with_hop};
 use crate::error::TaskError;
 use crate::setup::{self, Router};
 use crate::{http, workspace};
@@ -30,6 +30,9 @@ pub enum Contender {
     /// Five of them.
     #[value(name = "tidegate-5")]
     Tidegate5,
+    /// Two at the edge, and one beside the replicas, to which they send orders.
+    #[value(name = "tidegate-hops")]
+    TidegateHops,
     /// The load generator, which knows what every cache holds.
     Oracle,
     /// The load generator itself sends round robin: what is not a router's is measured by it.
@@ -61,8 +64,8 @@ pub struct Started {
 }
 
 impl Contender {
-    /// Those of a whole run. One that goes over a region hop belongs behind the last Tidegate.
-    pub const COMPARED: [Self; 8] = [
+    /// Those of a whole run.
+    pub const COMPARED: [Self; 9] = [
         Self::Nginx,
         Self::SmgCacheAware,
         Self::SmgPrefixHash,
@@ -70,6 +73,7 @@ impl Contender {
         Self::Tidegate1,
         Self::Tidegate2,
         Self::Tidegate5,
+        Self::TidegateHops,
         Self::Oracle,
     ];
 
@@ -83,6 +87,7 @@ impl Contender {
             Self::Tidegate1 => "Tidegate",
             Self::Tidegate2 => "Tidegate, 2 gateways",
             Self::Tidegate5 => "Tidegate, 5 gateways",
+            Self::TidegateHops => "Tidegate, two hops",
             Self::Oracle => "oracle",
             Self::Direct => "direct, round robin",
         }
@@ -91,16 +96,18 @@ impl Contender {
     /// Whether it needs nothing of others: then it has to be there.
     pub fn is_ours(self) -> bool {
         match self {
-            Self::Tidegate1 | Self::Tidegate2 | Self::Tidegate5 | Self::Oracle | Self::Direct => true,
+            Self::Tidegate1 | Self::Tidegate2 | Self::Tidegate5 | Self::TidegateHops | Self::Oracle | Self::Direct => {
+                true
+            }
             Self::Nginx | Self::SmgCacheAware | Self::SmgPrefixHash | Self::VllmRouter => false,
         }
     }
 
-    /// How many gateways it has.
+    /// How many gateways it has that clients come to.
     pub fn gateways(self) -> usize {
         match self {
             Self::Tidegate1 => 1,
-            Self::Tidegate2 => 2,
+            Self::Tidegate2 | Self::TidegateHops => 2,
             Self::Tidegate5 => 5,
             Self::Nginx
             | Self::SmgCacheAware
@@ -126,7 +133,8 @@ impl Contender {
             Self::SmgCacheAware => router(Router::Smg, "cache_aware", engines, folder),
             Self::SmgPrefixHash => router(Router::Smg, "prefix_hash", engines, folder),
             Self::VllmRouter => router(Router::Vllm, "cache_aware", engines, folder),
-            Self::Tidegate1 | Self::Tidegate2 | Self::Tidegate5 => tidegate(self.gateways(), setting, engines),
+            Self::Tidegate1 | Self::Tidegate2 | Self::Tidegate5 => tidegate(self.gateways(), setting, engines, None),
+            Self::TidegateHops => tidegate(self.gateways(), setting, engines, Some(&free_address()?)),
         }
     }
 }
@@ -164,12 +172,13 @@ fn router(router: Router, policy: &str, engines: &Engines, folder: &Path) -> Res
     Ok(Started::of(vec![url], vec![process]))
 }
 
-/// Gateways that share a Redis.
-fn tidegate(count: usize, setting: &Setting, engines: &Engines) -> Result<Started, TaskError> {
+/// Gateways that share a Redis. With the address of a region hop, that is there too, and has the cells to itself.
+fn tidegate(count: usize, setting: &Setting, engines: &Engines, hop: Option<&str>) -> Result<Started, TaskError> {
     let folder = &setting.folder;
     let key = new_key(&setting.gateway)?;
     let config = folder.join("gateway.toml");
-    workspace::write(&config, configuration(engines, &key, setting.speed)?)?;
+    let text = configuration(engines, &key, setting.speed)?;
+    workspace::write(&config, hop.map_or(text.clone(), |address| with_hop(&text, address)))?;
     let redis = start_redis(&setting.redis, folder)?;
     let gateway = Gateway::Native {
         tidegate: setting.gateway.clone(),
@@ -181,10 +190,26 @@ fn tidegate(count: usize, setting: &Setting, engines: &Engines) -> Result<Starte
         folder,
         redis: Some(&redis.url),
     };
-    let start = |number| Child::start(&format!("gateway-{number}"), &gateway.command(&place), folder);
+    let region = hop.map(|address| {
+        let port = address.rsplit(':').next().and_then(|port| port.parse().ok());
+        let beside = Place {
+            port: port.unwrap_or_default(),
+            redis: None,
+            ..place
+        };
+        let command = gateway.hop_command(&beside, Hop::Region, HOP_SECRET);
+        Child::start("region", &command, folder)
+    });
+    let region = region.transpose()?;
+    let command = match hop {
+        Some(_) => gateway.hop_command(&place, Hop::Edge, HOP_SECRET),
+        None => gateway.command(&place),
+    };
+    let start = |number| Child::start(&format!("gateway-{number}"), &command, folder);
     let gateways = (0..count).map(start).collect::<Result<Vec<_>, _>>()?;
     let urls = gateways.iter().map(|gateway| gateway.url.clone()).collect();
     let mut processes = vec![redis];
+    processes.extend(region);
     processes.extend(gateways);
     Ok(Started {
         key: key.key,

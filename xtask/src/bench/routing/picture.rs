@@ -146,6 +146,7 @@ fn colour(contender: Contender) -> &'static str {
         Contender::Tidegate1 => "#1f6fd6",
         Contender::Tidegate2 => "#4a90e8",
         Contender::Tidegate5 => "#7db2f5",
+        Contender::TidegateHops => "#12b5a6",
         Contender::Oracle => "#3f9e5a",
     }
 }

@@ -95,6 +95,7 @@ impl Bench<'_> {
             | Contender::Tidegate1
             | Contender::Tidegate2
             | Contender::Tidegate5
+            | Contender::TidegateHops
             | Contender::Direct => run,
         }
     }
