@@ -34,6 +34,17 @@ impl Place {
     }
 }
 
+/// What a gateway does of requests' ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// All of them.
+    All,
+    /// What is to be done where clients come to it.
+    Edge,
+    /// What is to be done beside the clusters of a region.
+    Region,
+}
+
 impl Role {
     /// Its name, where it is not the one that every gateway has.
     fn name(self) -> Option<&'static str> {
@@ -57,17 +68,6 @@ pub const WASHINGTON: Place = Place {
     latitude: 38.9,
     longitude: -77.0,
 };
-
-/// What a gateway does of requests' ways.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// All of them.
-    All,
-    /// What is to be done where clients come to it.
-    Edge,
-    /// What is to be done beside the clusters of a region.
-    Region,
-}
 
 /// What a gateway is started with.
 #[derive(Clone, Copy, Debug)]
