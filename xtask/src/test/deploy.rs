@@ -12,16 +12,22 @@ use crate::error::TaskError;
 use crate::setup::TABLE;
 use crate::{terminal, workspace, wrangler};
 
-/// What wrangler would upload, built as wrangler.toml says with the tables of the folder `tables`, has the modules of the
-/// `worker` that is tested, byte for byte.
+/// What wrangler would upload, built as wrangler.toml and wrangler.region.toml say with the tables of the folder `tables`, has the
+/// modules of the `worker` that is tested, byte for byte.
 ///
 /// # Errors
 /// When wrangler fails, or has other modules, or binds other things.
 pub fn uploads_what_is_tested(program: &Path, worker: &Path, tables: &Path) -> Result<(), TaskError> {
+    uploads(program, worker, tables, ("wrangler.toml", &BINDINGS))?;
+    uploads(program, worker, tables, ("wrangler.region.toml", &BINDINGS_OF_REGION))
+}
+
+fn uploads(program: &Path, worker: &Path, tables: &Path, (config, bindings): (&str, &[&str])) -> Result<(), TaskError> {
     let tested = modules(worker)?;
     let out = workspace::work_folder("wrangler/uploaded")?;
     fs::remove_dir_all(&out).map_err(TaskError::file(&out))?;
-    let told = dry_run(program, tables)?.arg("--outdir").arg(&out).quiet()?;
+    let run = dry_run(program, tables)?.args(["--config", config]);
+    let told = run.arg("--outdir").arg(&out).quiet()?;
     let uploaded = modules(&out)?;
     let unlike = |found: &str, wanted: &str| Err(TaskError::unmet("what `wrangler deploy` uploads", found, wanted));
     if uploaded != tested || tested.is_empty() {
@@ -31,7 +37,7 @@ pub fn uploads_what_is_tested(program: &Path, worker: &Path, tables: &Path) -> R
             &format!("it should be the {} in {}", tested.len(), worker.display()),
         );
     }
-    if let Some(missing) = BINDINGS.into_iter().find(|binding| !told.contains(binding)) {
+    if let Some(missing) = bindings.iter().find(|binding| !told.contains(**binding)) {
         return unlike(&told, &format!("{missing} should be bound"));
     }
     let size = told.lines().find(|line| line.contains("Total Upload"));
@@ -109,6 +115,8 @@ fn modules(folder: &Path) -> Result<BTreeSet<Vec<u8>>, TaskError> {
 
 /// What wrangler tells of the bindings in wrangler.toml.
 const BINDINGS: [&str; 2] = ["env.CELLS (Cell)", "env.STORE"];
+/// The same of the Worker beside a region's clusters.
+const BINDINGS_OF_REGION: [&str; 3] = ["env.CELLS (Cell)", "env.STORE", "env.ROLE (\"region\")"];
 /// What the build says where a table is missing.
 const HOW_TO_MAKE_TABLES: &str = "`cargo xtask tokens` makes";
 /// Of a terminal's usual window.
