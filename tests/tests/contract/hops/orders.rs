@@ -85,6 +85,44 @@ fn an_order_for_something_else_is_refused() {
 }
 
 #[test]
+fn an_edge_of_the_next_release_is_understood_and_one_with_another_configuration_is_told() {
+    let order = order("told otherwise");
+    let with = |old: &str, new: &str| {
+        let facts = facts(&order);
+        assert!(facts.contains(old), "{facts}");
+        let changed = facts.replacen(old, new, 1);
+        at_region(&Signature::new(KEY).sign_with(&order, &changed, KEY_SECRET))
+    };
+    assert_eq!(with("{", r#"{"of_the_next_release":[{"x":1}],"#).status, 200);
+    for (old, new, status, words) in [
+        (
+            r#""cluster":"eu""#,
+            r#""cluster":"elsewhere""#,
+            409,
+            "no cluster `elsewhere`",
+        ),
+        (
+            r#""model":"tide-eu""#,
+            r#""model":"tide-new""#,
+            409,
+            "no model `tide-new`",
+        ),
+        (
+            r#""tenant":"everyone""#,
+            r#""tenant":"nobody""#,
+            409,
+            "no tenant `nobody`",
+        ),
+        (r#""cluster":"eu""#, r#""place":"eu""#, 400, "not understood"),
+    ] {
+        let response = with(old, new);
+        assert_eq!(response.status, status, "{}", response.text());
+        assert!(response.text().contains(words), "{}", response.text());
+    }
+    assert_eq!(asked("told otherwise"), 2);
+}
+
+#[test]
 fn a_region_hop_takes_nothing_from_clients() {
     for request in [
         post_chat(chat("tide-eu", "sent to the region").to_string()),
@@ -193,15 +231,21 @@ impl Signature {
 
     /// The order, signed anew.
     pub(super) fn sign(&self, order: &Carried, secret: &str) -> Request {
+        self.sign_with(order, facts(order), secret)
+    }
+
+    /// The same with other facts.
+    fn sign_with(&self, order: &Carried, facts: &str, secret: &str) -> Request {
         let Self { key, at, nonce } = self;
         let digest = hex(&Sha256::digest(&order.body));
-        let (path, facts) = (order.path(), facts(order));
+        let path = order.path();
         let message = format!("tidegate order v1\nPOST\n{path}\n{key}\n{at}\n{nonce:016x}\n{digest}\n{facts}");
         let mut hmac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("keys of any length are taken");
         hmac.update(message.as_bytes());
         let code = hex(&hmac.finalize().into_bytes());
         let header = format!("k={key};t={at};n={nonce:016x};d={digest};m={code}");
-        order.to_request().replace(SIGNATURE, &header)
+        let request = order.to_request().replace(ORDER, facts);
+        request.replace(SIGNATURE, &header)
     }
 }
 
