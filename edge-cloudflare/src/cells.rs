@@ -7,8 +7,11 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use js_sys::futures::JsFuture;
-use tidegate_core::cells::{CellAddress, CellCommand, CellError, CellId, CellReply, TimedCell, decode, encode};
+use futures::future::{Either, select};
+use js_sys::futures::{JsFuture, future_to_promise};
+use tidegate_core::cells::{
+    CellAddress, CellCommand, CellError, CellId, CellReply, HeldCalls, TimedCell, decode, encode,
+};
 use tidegate_core::geo::{Coordinates, round_trip};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::{JsError, wasm_bindgen};
@@ -23,10 +26,14 @@ use crate::timers::Timers;
 /// The Durable Object. Its name is the cell's key; it takes any kind.
 #[wasm_bindgen]
 #[derive(Default)]
-pub struct Cell {
+pub struct Cell(Rc<Object>);
+
+#[derive(Default)]
+struct Object {
     /// The runtime's handle of the object's storage.
     context: JsValue,
     state: RefCell<Option<TimedCell>>,
+    held: RefCell<HeldCalls>,
 }
 
 #[wasm_bindgen]
@@ -34,17 +41,45 @@ impl Cell {
     /// Called by the runtime.
     #[wasm_bindgen(constructor)]
     pub fn new(context: JsValue, _env: Env) -> Self {
-        let state = RefCell::default();
-        Self { context, state }
+        Self(Rc::new(Object {
+            context,
+            ..Object::default()
+        }))
     }
 
-    /// Runs the commands, in order, on the cell with that key; gives the last one's reply.
+    /// Runs the commands, in order, on the cell with that key; gives the last one's reply, or a promise of it: a call for a
+    /// turn is held until that has come, and is made again then.
     ///
     /// # Errors
     /// When this version of the code does not know the key's kind, a command, or the record of what has lasted.
-    pub fn call(&self, key: &str, commands: &str) -> Result<String, JsError> {
-        let id = CellId::from_key(key).ok_or_else(|| JsError::new("no cell of this kind"))?;
+    pub fn call(&self, key: &str, commands: &str) -> Result<JsValue, JsError> {
         let commands: Vec<CellCommand> = decode(commands.as_bytes())?;
+        let last = commands.last().filter(|last| last.may_be_held_for().is_some()).cloned();
+        let reply = self.0.call(key, commands)?;
+        let held = last.and_then(|last| Some((last.may_be_held_for()?, reply.held_for()?, last)));
+        let Some((permit, longest, last)) = held else {
+            return written(&reply);
+        };
+        let turn = self.0.held.borrow_mut().hold(permit);
+        let (object, key) = (Rc::clone(&self.0), key.to_owned());
+        Ok(future_to_promise(async move {
+            let reply = match select(turn, Timers::new().sleep(longest)).await {
+                Either::Left(_) => object.call(&key, vec![last])?,
+                Either::Right(_) => reply,
+            };
+            Ok(written(&reply)?)
+        })
+        .into())
+    }
+}
+
+fn written(reply: &CellReply) -> Result<JsValue, JsError> {
+    Ok(String::from_utf8(encode(reply)?)?.into())
+}
+
+impl Object {
+    fn call(&self, key: &str, commands: Vec<CellCommand>) -> Result<CellReply, JsError> {
+        let id = CellId::from_key(key).ok_or_else(|| JsError::new("no cell of this kind"))?;
         let mut state = self.state.borrow_mut();
         let state = match &mut *state {
             Some(state) => state,
@@ -62,11 +97,12 @@ impl Cell {
             lasting_changed |= applied.lasting_changed;
             reply = Some(applied.reply);
         }
+        self.held.borrow_mut().on_applied(state, wall());
         let reply = reply.ok_or_else(|| JsError::new("no command"))?;
         if lasting_changed && let Some(record) = state.to_lasting_record()? {
             glue::keep_record(&self.context, &String::from_utf8(record)?);
         }
-        Ok(String::from_utf8(encode(&reply)?)?)
+        Ok(reply)
     }
 
     fn begin(&self, id: &CellId) -> Result<TimedCell, CellError> {

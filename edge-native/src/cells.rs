@@ -4,9 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
-use tidegate_core::cells::{CellCommand, CellError, CellId, CellReply, TimedCell};
+use futures::channel::oneshot;
+use tidegate_core::cells::{CellCommand, CellError, CellId, CellReply, HeldCalls, TimedCell};
 use tidegate_core::platform::StoreError;
 use tidegate_core::time::Moment;
 use tracing::warn;
@@ -17,11 +19,21 @@ pub struct Cells {
     states: Mutex<States>,
 }
 
+/// A call that may be held.
+#[derive(Debug)]
+pub struct HeldCall {
+    /// Completes when it is to be made again.
+    pub turn: oneshot::Receiver<()>,
+    /// For how long it may be held.
+    pub longest: Duration,
+}
+
 #[derive(Debug, Default)]
 struct States {
     by_id: BTreeMap<CellId, TimedCell>,
     /// Those whose records are out of date.
     changed: BTreeSet<CellId>,
+    held: BTreeMap<CellId, HeldCalls>,
 }
 
 impl Cells {
@@ -36,8 +48,22 @@ impl Cells {
         command: CellCommand,
         kept: impl FnOnce(&str) -> Result<Option<Bytes>, StoreError>,
     ) -> Result<CellReply, CellError> {
+        self.call_or_hold(id, now, command, kept).map(|(reply, _)| reply)
+    }
+
+    /// The same for a call that may be held: with what completes when it is to be made again, where it may.
+    ///
+    /// # Errors
+    /// As of `call`.
+    pub fn call_or_hold(
+        &self,
+        id: &CellId,
+        now: impl Into<Moment>,
+        command: CellCommand,
+        kept: impl FnOnce(&str) -> Result<Option<Bytes>, StoreError>,
+    ) -> Result<(CellReply, Option<HeldCall>), CellError> {
         let mut states = self.lock();
-        let States { by_id, changed } = &mut *states;
+        let States { by_id, changed, held } = &mut *states;
         let state = if by_id.contains_key(id) {
             by_id.get_mut(id)
         } else if by_id.len() < MAX_CELLS {
@@ -54,11 +80,19 @@ impl Cells {
                 by_s, "the clock was set back since the cell was last used: it goes on from there"
             );
         }
+        let permit = command.may_be_held_for();
         let applied = state.apply(now, command);
         if applied.lasting_changed && !changed.contains(id) {
             changed.insert(id.clone());
         }
-        Ok(applied.reply)
+        if let Some(held) = held.get_mut(id) {
+            held.on_applied(state, now);
+        }
+        let call = permit.zip(applied.reply.held_for()).map(|(permit, longest)| {
+            let turn = held.entry(id.clone()).or_default().hold(permit);
+            HeldCall { turn, longest }
+        });
+        Ok((applied.reply, call))
     }
 
     /// The records of cells that have changed since the last time.

@@ -8,7 +8,7 @@ use tidegate_core::cells::{CellCommand, CellError, CellId, CellReply};
 use tidegate_core::platform::StoreError;
 use tracing::warn;
 
-use crate::cells::{self, Cells};
+use crate::cells::{self, Cells, HeldCall};
 use crate::clock::{moment, wall};
 use crate::redis::Redis;
 use crate::store::Store;
@@ -51,7 +51,7 @@ impl State {
         match self {
             Self::Own(own) => {
                 let must_last = command.must_last();
-                let reply = own.call_cell(id, command)?;
+                let reply = own.call_in_turn(id, command).await?;
                 if must_last {
                     let kept = blocking(own, Own::keep_cells).await;
                     kept.map_err(|error| CellError::Unreachable(error.to_string()))?;
@@ -141,8 +141,21 @@ impl State {
 }
 
 impl Own {
-    fn call_cell(&self, id: &CellId, command: CellCommand) -> Result<CellReply, CellError> {
-        self.cells.call(id, moment(), command, |key| {
+    /// Runs one command. A call that may be held is, until what it waits for has its turn, and is made again then.
+    async fn call_in_turn(&self, id: &CellId, command: CellCommand) -> Result<CellReply, CellError> {
+        let again = command.may_be_held_for().map(|_| command.clone());
+        let (reply, held) = self.call_cell(id, command)?;
+        let (Some(again), Some(held)) = (again, held) else {
+            return Ok(reply);
+        };
+        match tokio::time::timeout(held.longest, held.turn).await {
+            Ok(_) => self.call_cell(id, again).map(|(reply, _)| reply),
+            Err(_) => Ok(reply),
+        }
+    }
+
+    fn call_cell(&self, id: &CellId, command: CellCommand) -> Result<(CellReply, Option<HeldCall>), CellError> {
+        self.cells.call_or_hold(id, moment(), command, |key| {
             let mut values = self.store.read(&[key], wall())?;
             Ok(values.pop().flatten())
         })

@@ -342,6 +342,7 @@ async fn acquire<P: Platform>(platform: &P, cell: &CellAddress) -> Result<Option
         prompt: PromptOutline::default(),
         known_hot: HotDigest::default(),
         ttl: Duration::from_secs(60),
+        queueing: None,
     };
     match call(platform, cell, acquire).await? {
         Ok(Acquired::Granted(_)) => Ok(Some(permit)),

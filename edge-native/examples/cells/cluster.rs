@@ -48,6 +48,7 @@ fn acquire(permit: u64) -> CellCommand {
         known_hot: HotDigest::default(),
         headroom_percent: 0,
         ttl: Duration::from_secs(30),
+        queueing: None,
     }))
 }
 

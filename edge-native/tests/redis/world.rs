@@ -85,6 +85,7 @@ pub async fn acquire(user: &Redis, name: &str, permit: u64, most: u32) -> Result
         prompt: PromptOutline::default(),
         known_hot: HotDigest::default(),
         ttl: Duration::from_secs(60),
+        queueing: None,
     };
     match ask(user, name, acquire).await? {
         Ok(Acquired::Granted(_)) => Ok(true),

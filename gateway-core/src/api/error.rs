@@ -16,6 +16,8 @@ pub struct ApiError {
     pub is_final: bool,
     /// In how long asking again may help.
     pub retry_after: Option<Duration>,
+    /// Why the request did not wait for room, or no longer.
+    pub dropped: Option<&'static str>,
     /// The methods that the path has, where the method was wrong.
     pub allow: Option<&'static str>,
     /// Its `type`.
@@ -54,6 +56,7 @@ impl ApiError {
             status,
             is_final: false,
             retry_after: None,
+            dropped: None,
             allow: None,
             kind,
             code: None,

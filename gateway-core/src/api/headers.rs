@@ -50,6 +50,8 @@ pub const X_SIGNATURE: HeaderName = HeaderName::from_static("x-tidegate-signatur
 pub const X_TOLD: HeaderName = HeaderName::from_static("x-tidegate-told");
 /// `failed`: a region hop could not carry an order out; the body says why, in JSON.
 pub const X_HOP: HeaderName = HeaderName::from_static("x-tidegate-hop");
+/// Why a request did not wait for room, or no longer.
+pub const X_DROPPED: HeaderName = HeaderName::from_static("x-tidegate-dropped");
 /// The version of the configuration.
 pub const X_CONFIG: HeaderName = HeaderName::from_static("x-tidegate-config");
 /// The headers of answers that a page of another origin may read, beyond those that every page may.
@@ -58,7 +60,7 @@ pub const EXPOSED: HeaderValue = HeaderValue::from_static(
      x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, \
      x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, x-tidegate-cache, x-tidegate-cluster, x-tidegate-replica, \
      x-tidegate-model, x-tidegate-tier, x-tidegate-prompt-tokens, x-tidegate-cached-tokens, x-tidegate-max-tokens, \
-     x-tidegate-config",
+     x-tidegate-dropped, x-tidegate-config",
 );
 
 #[cfg(test)]
@@ -85,6 +87,7 @@ mod tests {
             X_PROMPT_TOKENS,
             X_CACHED_TOKENS,
             X_MAX_TOKENS,
+            X_DROPPED,
             X_CONFIG,
         ];
         let all: Vec<_> = single.into_iter().chain(RATE_REQUESTS).chain(RATE_TOKENS).collect();

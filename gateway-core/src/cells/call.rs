@@ -1,12 +1,14 @@
 //! What cells are told and what they reply. Each command knows its reply, so that who asks gets that and no other.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::CellError;
 use crate::budget::{BudgetCommand, BudgetReply, BudgetStatus, Lease, Leased, ReadBudget, Report, SetLimits};
 use crate::cluster::{
-    Acquire, Acquired, ClusterCommand, ClusterReply, Extend, Extended, PolicyUnknown, ReadReplicas, Releases, Renew,
-    ReplicaStatus,
+    Acquire, Acquired, ClusterCommand, ClusterReply, Extend, Extended, PermitId, PolicyUnknown, QueueStatus, ReadQueue,
+    ReadReplicas, Releases, Renew, ReplicaStatus,
 };
 use crate::hop::{Admit, Admitted};
 use crate::tokens::{Lesson, Reports};
@@ -42,6 +44,26 @@ pub enum CellReply {
 }
 
 impl CellReply {
+    /// For how long the call may be held whose command this is the reply to, where that lets it.
+    pub fn held_for(&self) -> Option<Duration> {
+        match self {
+            Self::Cluster(ClusterReply::Queued(queued)) => Some(queued.hold_for),
+            Self::Cluster(
+                ClusterReply::Granted(_)
+                | ClusterReply::Refused(_)
+                | ClusterReply::Extended(_)
+                | ClusterReply::Done
+                | ClusterReply::Status(_)
+                | ClusterReply::Queue(_)
+                | ClusterReply::PolicyUnknown,
+            )
+            | Self::Estimate(_)
+            | Self::Order(_)
+            | Self::Budget(_)
+            | Self::AnotherKind => None,
+        }
+    }
+
     /// The same, without saying that a policy may be named by its digest.
     #[must_use]
     pub fn without_policy(self) -> Self {
@@ -61,12 +83,34 @@ impl CellCommand {
                 Some(CellReply::Cluster(ClusterReply::Done))
             }
             Self::Budget(BudgetCommand::Settle(_)) => Some(CellReply::Budget(BudgetReply::Done)),
-            Self::Cluster(ClusterCommand::Acquire(_) | ClusterCommand::Extend(_) | ClusterCommand::Status)
+            Self::Cluster(
+                ClusterCommand::Acquire(_) | ClusterCommand::Extend(_) | ClusterCommand::Status | ClusterCommand::Queue,
+            )
             | Self::Estimate(_)
             | Self::Order(_)
             | Self::Budget(BudgetCommand::Lease(_) | BudgetCommand::Status { .. } | BudgetCommand::SetLimits(_)) => {
                 None
             }
+        }
+    }
+
+    /// The permit whose turn the call may be held for.
+    pub fn may_be_held_for(&self) -> Option<PermitId> {
+        match self {
+            Self::Cluster(ClusterCommand::Acquire(acquire)) => {
+                let queueing = acquire.queueing.as_ref()?;
+                queueing.may_be_held.then_some(acquire.permit)
+            }
+            Self::Cluster(
+                ClusterCommand::Extend(_)
+                | ClusterCommand::Renew(_)
+                | ClusterCommand::Release(_)
+                | ClusterCommand::Status
+                | ClusterCommand::Queue,
+            )
+            | Self::Estimate(_)
+            | Self::Order(_)
+            | Self::Budget(_) => None,
         }
     }
 
@@ -108,8 +152,9 @@ impl CellCall for Acquire {
         match cluster(reply)? {
             ClusterReply::Granted(grant) => Some(Ok(Acquired::Granted(grant))),
             ClusterReply::Refused(refusal) => Some(Ok(Acquired::Refused(refusal))),
+            ClusterReply::Queued(queued) => Some(Ok(Acquired::Queued(queued))),
             ClusterReply::PolicyUnknown => Some(Err(PolicyUnknown)),
-            ClusterReply::Extended(_) | ClusterReply::Done | ClusterReply::Status(_) => None,
+            ClusterReply::Extended(_) | ClusterReply::Done | ClusterReply::Status(_) | ClusterReply::Queue(_) => None,
         }
     }
 }
@@ -125,7 +170,12 @@ impl CellCall for Extend {
         match cluster(reply)? {
             ClusterReply::Extended(extended) => Some(Ok(extended)),
             ClusterReply::PolicyUnknown => Some(Err(PolicyUnknown)),
-            ClusterReply::Granted(_) | ClusterReply::Refused(_) | ClusterReply::Done | ClusterReply::Status(_) => None,
+            ClusterReply::Granted(_)
+            | ClusterReply::Refused(_)
+            | ClusterReply::Queued(_)
+            | ClusterReply::Done
+            | ClusterReply::Status(_)
+            | ClusterReply::Queue(_) => None,
         }
     }
 }
@@ -164,6 +214,22 @@ impl CellCall for ReadReplicas {
     fn reply(reply: CellReply) -> Option<Vec<ReplicaStatus>> {
         if let ClusterReply::Status(replicas) = cluster(reply)? {
             Some(replicas)
+        } else {
+            None
+        }
+    }
+}
+
+impl CellCall for ReadQueue {
+    type Reply = QueueStatus;
+
+    fn into_command(self) -> CellCommand {
+        CellCommand::Cluster(ClusterCommand::Queue)
+    }
+
+    fn reply(reply: CellReply) -> Option<QueueStatus> {
+        if let ClusterReply::Queue(status) = cluster(reply)? {
+            Some(status)
         } else {
             None
         }

@@ -4,6 +4,7 @@
 pub mod append_batch;
 mod call;
 mod format;
+mod held;
 mod id;
 pub mod log;
 pub mod redis;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use call::{CellCall, CellCommand, CellReply};
+pub use held::HeldCalls;
 pub use id::{CellAddress, CellId};
 pub use silent::SilentCells;
 pub use state::{Applied, CellState};

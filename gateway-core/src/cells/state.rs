@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CellCommand, CellId, CellReply};
 use crate::budget::{BudgetCell, BudgetCommand, BudgetReply};
-use crate::cluster::{ClusterCell, ClusterCommand, ClusterReply};
+use crate::cluster::{ClusterCell, ClusterCommand, ClusterReply, PermitId};
 use crate::hop::{Admit, Admitted, OrdersCell};
 use crate::time::{Moment, Timestamp};
 use crate::tokens::{Lesson, ModelCorrections, Reports};
@@ -53,6 +53,14 @@ impl CellState {
             Self::Orders(cell) => cell,
         };
         cell.apply_any(now, command)
+    }
+
+    /// The permits that are waited for and whose turns have come.
+    pub(super) fn turns(&self, now: Timestamp) -> Vec<PermitId> {
+        match self {
+            Self::Cluster(cell) => cell.turns(now),
+            Self::Estimate(_) | Self::Budget(_) | Self::Orders(_) => Vec::new(),
+        }
     }
 
     /// The latest moment that it has seen, where it keeps it.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::format::{decode_record, encode_record};
 use super::{Applied, CellCommand, CellError, CellId, CellState};
+use crate::cluster::PermitId;
 use crate::time::{Moment, Timestamp};
 use crate::timeline::Timeline;
 
@@ -40,6 +41,13 @@ impl TimedCell {
         let Moment { steady, wall } = at.into();
         let steady = self.time_or(steady).read(steady);
         self.state.apply(Moment { steady, wall }, command)
+    }
+
+    /// The permits that are waited for and whose turns have come.
+    pub fn turns(&mut self, at: impl Into<Moment>) -> Vec<PermitId> {
+        let steady = at.into().steady;
+        let now = self.time_or(steady).read(steady);
+        self.state.turns(now)
     }
 
     /// How far the clock has been set back since the cell, or its record, was last used: worth a line in the log, once. To
@@ -132,6 +140,7 @@ mod tests {
             prompt: PromptOutline::default(),
             known_hot: HotDigest::default(),
             ttl: Duration::from_secs(30),
+            queueing: None,
         }
     }
 

@@ -10,6 +10,7 @@ use super::hot::{HotDigest, HotSet};
 use super::permit::{Capacity, ClusterLoad, HeldPermit, Outcome, PermitId};
 use super::policy::{PolicyRef, UnderPolicy};
 use super::prompt::{Boundary, PromptOutline};
+use super::waiting::{Dropped, QueueStatus, Queued, Queueing};
 use super::wire::{AcquireWire, ExtendWire};
 use crate::ids::{ReplicaName, Tokens};
 
@@ -27,6 +28,8 @@ pub enum ClusterCommand {
     Release(Releases),
     /// Tell what every replica holds.
     Status,
+    /// Tell what waits.
+    Queue,
 }
 
 /// What a request asks of a cluster.
@@ -53,6 +56,8 @@ pub struct Acquire {
     pub known_hot: HotDigest,
     /// How long the permit holds without renewal.
     pub ttl: Duration,
+    /// How the request waits where there is no room. Whoever tells nothing of it does not.
+    pub queueing: Option<Queueing>,
 }
 
 /// Whether permits at a replica may go on being used for request after request.
@@ -228,12 +233,16 @@ pub enum ClusterReply {
     Granted(Grant),
     /// To `Acquire`: no replica can take the request now.
     Refused(Refusal),
+    /// To `Acquire`: the request waits for its turn.
+    Queued(Queued),
     /// To `Extend`.
     Extended(Extended),
     /// To `Renew` and `Release`.
     Done,
     /// To `Status`: every replica that the cell knows.
     Status(Vec<ReplicaStatus>),
+    /// To `Queue`.
+    Queue(QueueStatus),
     /// To `Acquire` and `Extend`: the cell does not know the policy by the digest that names it, and has done nothing.
     PolicyUnknown,
 }
@@ -245,8 +254,9 @@ impl ClusterReply {
         match &mut self {
             Self::Granted(grant) => grant.knows_policy = false,
             Self::Refused(refusal) => refusal.knows_policy = false,
+            Self::Queued(queued) => queued.knows_policy = false,
             Self::Extended(extended) => extended.knows_policy = false,
-            Self::Done | Self::Status(_) | Self::PolicyUnknown => {}
+            Self::Done | Self::Status(_) | Self::Queue(_) | Self::PolicyUnknown => {}
         }
         self
     }
@@ -263,6 +273,8 @@ pub enum Acquired {
     Granted(Grant),
     /// No replica can take the request now.
     Refused(Refusal),
+    /// The request waits for its turn.
+    Queued(Queued),
 }
 
 /// A permit was given.
@@ -312,6 +324,12 @@ pub struct Refusal {
     /// Why each replica did not get the request.
     #[serde(default)]
     pub passed_over: PassedOver,
+    /// How long the request would have to wait for its turn, as far as can be told; `None` where nobody can wait here.
+    #[serde(default)]
+    pub expected_wait: Option<Duration>,
+    /// Why it does not wait, or no longer, where it wanted to.
+    #[serde(default)]
+    pub dropped: Option<Dropped>,
     /// Whether the cell knows the policy by its digest from now on. A cell of a version that does not tell knows none.
     #[serde(default)]
     pub knows_policy: bool,

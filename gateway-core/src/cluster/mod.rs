@@ -13,6 +13,7 @@ mod policy;
 mod prompt;
 mod stateless;
 mod v3;
+mod waiting;
 mod wire;
 
 pub use breaker::BreakerPolicy;
@@ -31,3 +32,4 @@ pub(crate) use prompt::TELLS_FROM;
 pub use prompt::{Boundary, PromptOutline, WarmAt};
 pub use stateless::{ExpectedPlace, expected_place, stateless_choice};
 pub(crate) use v3::ClusterCommandV3;
+pub use waiting::{Dropped, QueueBounds, QueueStatus, Queued, Queueing, ReadQueue};

@@ -1,6 +1,7 @@
 //! Permits: what requests hold of a replica while they run there.
 
 use std::ops::Add;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -120,4 +121,7 @@ pub struct ClusterLoad {
     pub kv_tokens: Tokens,
     /// kv_cache in all, in tokens.
     pub kv_cache_tokens: Tokens,
+    /// How long a request that came now would wait for its turn; nothing as long as nobody waits.
+    #[serde(default)]
+    pub expected_wait: Duration,
 }

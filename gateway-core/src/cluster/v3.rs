@@ -52,7 +52,7 @@ pub(crate) struct ReleasesV3 {
 }
 
 impl ClusterCommandV3 {
-    /// The command in version 3; `None` where it names its policy by a digest, which version 3 cannot say.
+    /// The command in version 3; `None` where it names its policy by a digest, or asks what waits, which version 3 cannot say.
     pub fn of(command: &ClusterCommand) -> Option<Self> {
         Some(match command {
             ClusterCommand::Acquire(acquire) => Self::Acquire(AcquireV3::of(acquire)?),
@@ -63,6 +63,7 @@ impl ClusterCommandV3 {
                 breaker: releases.breaker,
             }),
             ClusterCommand::Status => Self::Status,
+            ClusterCommand::Queue => return None,
         })
     }
 }
@@ -114,6 +115,7 @@ impl From<AcquireV3> for Acquire {
             prompt: PromptOutline::default(),
             known_hot: HotDigest::default(),
             ttl: acquire.ttl,
+            queueing: None,
         }
     }
 }

@@ -11,6 +11,7 @@ use super::message::{Acquire, Extend};
 use super::permit::{Capacity, HeldPermit, PermitId};
 use super::policy::{ClusterPolicy, PolicyDigest, PolicyRef, PrefillPolicy};
 use super::prompt::PromptOutline;
+use super::waiting::Queueing;
 use crate::ids::{ReplicaName, Tokens};
 
 /// [`Acquire`].
@@ -34,6 +35,8 @@ pub(super) struct AcquireWire {
     known_hot: HotDigest,
     #[serde(default)]
     prefill: Option<PrefillPolicy>,
+    #[serde(default)]
+    queueing: Option<Queueing>,
 }
 
 /// [`Extend`].
@@ -74,6 +77,7 @@ impl From<Acquire> for AcquireWire {
             prompt: acquire.prompt,
             known_hot: acquire.known_hot,
             prefill: prefill(&acquire.policy),
+            queueing: acquire.queueing,
         }
     }
 }
@@ -91,6 +95,7 @@ impl From<AcquireWire> for Acquire {
             prompt: wire.prompt,
             known_hot: wire.known_hot,
             ttl: wire.ttl,
+            queueing: wire.queueing,
         }
     }
 }

@@ -51,6 +51,7 @@ pub(super) fn check(root: &Root, tables: Option<&[&str]>, version: String, repor
         breaker: settings::breaker(root)?,
         leases: settings::leases(root)?,
         headroom: settings::headroom(root)?,
+        queue: settings::queue(root)?,
         cors: settings::cors(root)?,
         sessions: settings::sessions(root)?,
         prefixes: settings::prefixes(root)?,

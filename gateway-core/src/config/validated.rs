@@ -12,8 +12,8 @@ use super::engine::EngineKind;
 use super::hop::HopAddress;
 use super::media::MediaUrls;
 use super::settings::{
-    Cors, Estimates, Headroom, Hops, Leases, Load, Permits, Prefixes, Refresh, Retries, Routing, Sessions, Sizes,
-    Streams, Timeouts,
+    Cors, Estimates, Headroom, Hops, Leases, Load, Permits, Prefixes, Queue, Refresh, Retries, Routing, Sessions,
+    Sizes, Streams, Timeouts,
 };
 use crate::budget::{BudgetLimits, Rate};
 use crate::cluster::BreakerPolicy;
@@ -63,6 +63,8 @@ pub struct Config {
     pub leases: Leases,
     /// What is left for requests of higher priority.
     pub headroom: Headroom,
+    /// What waits where there is no room.
+    pub queue: Queue,
     /// Which web pages may ask.
     pub cors: Cors,
     /// How clients name a conversation.

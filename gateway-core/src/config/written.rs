@@ -9,7 +9,7 @@ use super::report::At;
 use super::report::Report;
 use super::section::section;
 use super::settings::written::{
-    Breaker, Cors, Estimates, Headroom, Hops, Leases, Load, Media, Permits, Prefixes, Refresh, Retries, Routing,
+    Breaker, Cors, Estimates, Headroom, Hops, Leases, Load, Media, Permits, Prefixes, Queue, Refresh, Retries, Routing,
     Sessions, Sizes, Streams, Timeouts,
 };
 use super::texts::{Digest, Engine, EngineField, ModelId, Name, Priority, ReplicaUrl, Secret, Text};
@@ -53,6 +53,8 @@ section! {
         leases: Leases,
         /// The shares of budgets, and of clusters' room, that are left for requests of higher priority.
         headroom: Headroom,
+        /// What waits where no replica of a cluster has room.
+        queue: Queue,
         /// Which web pages may ask, and read what is answered.
         cors: Cors,
         /// How clients name a conversation, so that all of it goes to one replica.

@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::hop_error::HopError;
 use crate::api::{EngineError, NoAnswer};
 use crate::cells::CellError;
-use crate::cluster::PassedOver;
+use crate::cluster::{Dropped, PassedOver};
 use crate::platform::SendError;
 
 /// Whose fault an error is.
@@ -48,6 +48,10 @@ pub enum AttemptError {
         recovery: Option<Duration>,
         /// Why not each of them.
         passed_over: PassedOver,
+        /// How long its turn would take to come, as far as can be told; `None` where waiting does not help.
+        expected_wait: Option<Duration>,
+        /// Why it does not wait, or no longer, where it wanted to.
+        dropped: Option<Dropped>,
     },
     /// The tier's model cannot take the request: its context is too short for it, or its template refuses it. The model
     /// that the client asked for could.
@@ -207,7 +211,12 @@ impl AttemptError {
     /// In how long asking again may help, where that is known.
     pub fn recovery(&self) -> Option<Duration> {
         match self {
-            Self::NoRoom { recovery, .. } => *recovery,
+            // A turn comes with the first probe at the soonest.
+            Self::NoRoom {
+                recovery,
+                expected_wait,
+                ..
+            } => recovery.or(*expected_wait),
             Self::Status { retry_after, .. } => *retry_after,
             Self::Send(SendError::Local(_)) => Some(LACK_PASSES),
             Self::Hop(HopError::Open { recovery }) => Some(*recovery),
@@ -250,6 +259,15 @@ impl AttemptError {
             | Self::Stopping => None,
         };
         failure.filter(|(status, _)| matches!(status, 500 | 505..=599))
+    }
+
+    /// Why the request does not wait for room, or no longer, where it wanted to.
+    pub fn dropped(&self) -> Option<Dropped> {
+        if let Self::NoRoom { dropped, .. } = self {
+            *dropped
+        } else {
+            None
+        }
     }
 
     /// One word for metrics.

@@ -46,6 +46,8 @@ mod tests {
         AttemptError::NoRoom {
             recovery: None,
             passed_over: PassedOver { full, open, tried },
+            expected_wait: None,
+            dropped: None,
         }
     }
 

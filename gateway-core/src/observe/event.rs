@@ -100,6 +100,22 @@ pub enum Event<'a> {
         /// What is expected of each, in the order in which they are tried.
         estimates: &'a [Estimate<'a>],
     },
+    /// A request waits for its turn at a cluster.
+    Queued {
+        /// Which cluster.
+        cluster: &'a ClusterName,
+        /// How long, as far as can be told.
+        expected: Duration,
+    },
+    /// A request waits no longer at a cluster.
+    Waited {
+        /// Which cluster.
+        cluster: &'a ClusterName,
+        /// `served`, why it was dropped, `refused` for another reason, or `left` where its client did or nobody answered.
+        ended_as: &'static str,
+        /// How long it has waited.
+        after: Duration,
+    },
     /// A request has a permit to run at a replica.
     Permitted {
         /// Which cluster.
@@ -195,6 +211,8 @@ impl Event<'_> {
             | Self::WholeAnswer { .. }
             | Self::Used { .. }
             | Self::Ranked { .. }
+            | Self::Queued { .. }
+            | Self::Waited { .. }
             | Self::Permitted { .. }
             | Self::Released { .. } => Level::Debug,
             Self::ConfigApplied { .. } | Self::StoreWorks { .. } => Level::Info,
@@ -227,6 +245,8 @@ impl Event<'_> {
             Self::Used { .. } => "used",
             Self::StreamFailed { .. } => "stream failed",
             Self::Ranked { .. } => "ranked",
+            Self::Queued { .. } => "queued",
+            Self::Waited { .. } => "waited",
             Self::Permitted { .. } => "permitted",
             Self::Released { .. } => "released",
             Self::Canned { .. } => "canned answer",
@@ -282,6 +302,14 @@ impl Event<'_> {
                 write!(f, " model={model} tier={tier} prompt={prompt}")?;
                 write_estimates(f, estimates)
             }
+            Self::Queued { cluster, expected } => {
+                write!(f, " cluster={cluster} expected_ms={}", expected.as_millis())
+            }
+            Self::Waited {
+                cluster,
+                ended_as,
+                after,
+            } => write!(f, " cluster={cluster} ended={ended_as} ms={}", after.as_millis()),
             Self::Permitted {
                 cluster,
                 replica,

@@ -18,9 +18,10 @@ use super::cluster_metrics::ClusterMetrics;
 use super::counting_metrics::CountingMetrics;
 use super::event::{Event, StoreAccess};
 use super::prefix_metrics::PrefixMetrics;
+use super::queue_metrics::QueueMetrics;
 use crate::api::Usage;
 use crate::budget::BudgetStatus;
-use crate::cluster::ReplicaStatus;
+use crate::cluster::{QueueStatus, ReplicaStatus};
 use crate::ids::{BudgetId, BudgetName, ClusterName, ModelName, ReplicaName, TenantName};
 use crate::ladder::AttemptError;
 use crate::tokens::Correction;
@@ -30,6 +31,8 @@ use crate::tokens::Correction;
 pub struct CellFigures {
     /// Of clusters' replicas.
     pub clusters: Vec<(ClusterName, Vec<ReplicaStatus>)>,
+    /// Of what waits at clusters.
+    pub queues: Vec<(ClusterName, QueueStatus)>,
     /// Of the estimates of models that have no table.
     pub corrections: Vec<(ModelName, Correction)>,
     /// Of budgets.
@@ -46,6 +49,7 @@ pub struct Metrics {
     attempts_failed: ByLabels<FailureLabels>,
     streams_failed: ByLabels<FailureLabels>,
     clusters: ClusterMetrics,
+    queues: QueueMetrics,
     tokens: ByLabels<TokenLabels>,
     counting: CountingMetrics,
     budgets: BudgetMetrics,
@@ -136,6 +140,7 @@ impl Metrics {
             attempts_failed: ByLabels::default(),
             streams_failed: ByLabels::default(),
             clusters: ClusterMetrics::default(),
+            queues: QueueMetrics::default(),
             tokens: ByLabels::default(),
             counting: CountingMetrics::default(),
             budgets: BudgetMetrics::default(),
@@ -170,6 +175,7 @@ impl Metrics {
             self.streams_failed.family(),
         );
         self.clusters.register(r, &mut self.named);
+        self.queues.register(r, &mut self.named);
         r.register("tokens", "Tokens that engines reported", self.tokens.family());
         self.counting.register(r);
         self.budgets.register(&mut self.named);
@@ -244,6 +250,12 @@ impl Metrics {
                 self.streams_failed.add(&FailureLabels::new(cluster, error), 1);
             }
             Event::Permitted { cluster, is_kept, .. } => self.clusters.on_permitted(cluster, *is_kept),
+            Event::Queued { .. } => {}
+            Event::Waited {
+                cluster,
+                ended_as,
+                after,
+            } => self.queues.on_waited(cluster, ended_as, *after),
             Event::Released { cluster, outcome } => self.clusters.on_released(cluster, *outcome),
             Event::FirstToken {
                 cluster,
@@ -299,6 +311,7 @@ impl Metrics {
     pub fn scrape(&self, figures: &CellFigures) -> String {
         let _alone = self.scrape.lock();
         self.clusters.fill(&figures.clusters);
+        self.queues.fill(&figures.queues);
         self.counting.fill(&figures.corrections);
         self.budgets.fill(&figures.budgets);
         written(&[&self.registry, &self.named])

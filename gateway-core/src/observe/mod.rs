@@ -11,6 +11,7 @@ mod event;
 mod metrics;
 mod prefix_metrics;
 mod prefixing;
+mod queue_metrics;
 mod record;
 
 pub use budgeting::Budgeting;

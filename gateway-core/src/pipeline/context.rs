@@ -47,8 +47,23 @@ pub(super) struct Exchange<P> {
 pub(super) enum Waiting {
     /// The request, which may wait only so long for cells in all.
     Request,
+    /// The request, for its turn at a cluster: the call may be held for so long before it is replied to.
+    Turn {
+        /// How long.
+        held: Duration,
+    },
     /// Nobody.
     Background,
+}
+
+impl Waiting {
+    /// For how long a call may be held before it is replied to.
+    pub fn held(self) -> Duration {
+        match self {
+            Self::Turn { held } => held,
+            Self::Request | Self::Background => Duration::ZERO,
+        }
+    }
 }
 
 /// Why a pause is over.
@@ -126,7 +141,7 @@ impl<P: Platform> Exchange<P> {
     ) -> Result<C::Reply, CellError> {
         let limit = match waiting {
             Waiting::Request => limit.min(self.cell_time.left()),
-            Waiting::Background => limit,
+            Waiting::Turn { .. } | Waiting::Background => limit,
         };
         let begun = self.platform.now();
         let replied = if limit.is_zero() {

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::api::{ApiError, ErrorKind, RequestError};
 use crate::budget::{BudgetError, Shortage};
+use crate::cluster::Dropped;
 use crate::ladder::AttemptError;
 use crate::pipeline::body_memory::BodiesFull;
 use crate::pipeline::hops::OrderRefused;
@@ -67,6 +68,7 @@ impl From<Failure> for ApiError {
             Failure::Request(error) => of_request(&error, message),
             Failure::Exhausted { error, recovery } => Self {
                 retry_after: recovery,
+                dropped: error.dropped().map(Dropped::as_str),
                 ..of_attempt(error, message)
             },
             Failure::Budget(error) => of_budget(&error, message),

@@ -7,7 +7,9 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFT
 use http::{HeaderValue, Response, StatusCode};
 
 use super::body::Body;
-use crate::api::headers::{RATE_REQUESTS, RATE_TOKENS, RETRY_AFTER_MS, SERVER_TIMING, X_REQUEST_ID, X_SHOULD_RETRY};
+use crate::api::headers::{
+    RATE_REQUESTS, RATE_TOKENS, RETRY_AFTER_MS, SERVER_TIMING, X_DROPPED, X_REQUEST_ID, X_SHOULD_RETRY,
+};
 use crate::api::{ApiError, Dialect};
 use crate::budget::Rates;
 use crate::ids::RequestId;
@@ -45,6 +47,9 @@ pub(super) fn error(dialect: Dialect, error: &ApiError) -> Response<Body> {
     }
     if error.is_final {
         headers.insert(X_SHOULD_RETRY, HeaderValue::from_static("false"));
+    }
+    if let Some(dropped) = error.dropped {
+        headers.insert(X_DROPPED, HeaderValue::from_static(dropped));
     }
     if let Some(wait) = retry_after(error) {
         // Who waits exactly this long must not be too early.

@@ -121,7 +121,9 @@ fn estimate<'a>(prompt: Tokens, index: usize, candidate: &Candidate<'a>) -> Esti
         cluster: candidate.cluster,
         round_trip: candidate.round_trip,
         // Those before it have prompts of their own, and are as cold as any.
-        wait: reading(prompt.0).mul_f64(queue_factor(utilisation(load), load.max_running)),
+        wait: load
+            .expected_wait
+            .max(reading(prompt.0).mul_f64(queue_factor(utilisation(load), load.max_running))),
         prefill: reading(prompt.0 - warm.0),
         warm,
         price: candidate.price,
@@ -159,6 +161,7 @@ const IDLE: ClusterLoad = ClusterLoad {
     max_running: 1,
     kv_tokens: Tokens(0),
     kv_cache_tokens: Tokens(1),
+    expected_wait: Duration::ZERO,
 };
 
 #[cfg(test)]
@@ -220,6 +223,19 @@ mod tests {
         }
         let candidates = [candidate(NEAR, Some((9, 10))), candidate(NEAR, Some((0, 10)))];
         assert_eq!(order(1_717, &candidates), [1, 0]);
+    }
+
+    #[test]
+    fn who_would_wait_for_a_turn_goes_where_nobody_does() {
+        let waiting = |ms| Candidate {
+            load: Some(ClusterLoad {
+                expected_wait: Duration::from_millis(ms),
+                ..candidate(NEAR, Some((9, 10))).load.expect("a load")
+            }),
+            ..candidate(NEAR, None)
+        };
+        assert_eq!(order(10, &[waiting(500), candidate(FAR, None)]), [1, 0]);
+        assert_eq!(order(10, &[waiting(0), candidate(FAR, None)]), [0, 1]);
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod silent_cells;
 mod streams;
 mod tokens;
 mod too_large;
+mod waiting;
 
 use futures::StreamExt;
 use tidegate_core::Body;
@@ -34,7 +35,8 @@ use tidegate_core::config::KeyDigest;
 
 use crate::world::{Piece, Reaction, World};
 
-/// Two clusters in two regions, two models, a ladder, and a tenant whose key is `key`. Limits are the defaults.
+/// Two clusters in two regions, two models, a ladder, and a tenant whose key is `key`. Limits are the defaults, but nobody
+/// waits for room.
 fn config() -> String {
     let digest = KeyDigest::of("key");
     format!(
@@ -95,6 +97,10 @@ jurisdictions = ["eu"]
 
 [admin]
 keys = ["{}"]
+
+# Where there is no room, requests are told so.
+[queue]
+wait_ms = 0
 "#,
         KeyDigest::of("eu-key"),
         KeyDigest::of("admin-key"),

@@ -59,6 +59,7 @@ fn asked(permit: u64, policy: PolicyRef) -> Acquire {
         prompt: PromptOutline::default(),
         known_hot: HotDigest::default(),
         ttl: TTL,
+        queueing: None,
     }
 }
 
@@ -73,9 +74,11 @@ fn knows_policy(reply: &CellReply) -> bool {
         CellReply::Cluster(ClusterReply::Granted(grant)) => grant.knows_policy,
         CellReply::Cluster(
             ClusterReply::Refused(_)
+            | ClusterReply::Queued(_)
             | ClusterReply::Extended(_)
             | ClusterReply::Done
             | ClusterReply::Status(_)
+            | ClusterReply::Queue(_)
             | ClusterReply::PolicyUnknown,
         )
         | CellReply::Estimate(_)
@@ -161,6 +164,7 @@ fn messages_of_version_3_are_read_and_written_as_they_were() {
     let nothing = serde_json::to_value(PromptOutline::default()).unwrap();
     add("/0/cluster/acquire", "prompt", nothing);
     add("/0/cluster/acquire", "known_hot", 0.into());
+    add("/0/cluster/acquire", "queueing", serde_json::Value::Null);
     assert_eq!(written, before);
 }
 
@@ -292,7 +296,7 @@ fn a_digest_says_with_few_bytes_what_eight_replicas_take_many_for() {
         let entry = encode_entry(&Entry::new(at(1_800_000_000), commands));
         (entry.expect("an entry").len(), message)
     });
-    assert_eq!(sizes, [(217, 569), (64, 343)]);
+    assert_eq!(sizes, [(217, 585), (65, 359)]);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod permits;
 mod placing;
 mod policies;
 mod prefills;
+mod queue;
 mod recent;
 mod replicas;
 mod shared;
@@ -19,6 +20,7 @@ mod sites;
 mod speed;
 mod turnover;
 mod v3;
+mod waiting;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -27,17 +29,19 @@ use serde::{Deserialize, Serialize};
 
 use self::permits::PermitTable;
 use self::policies::{KnownPolicy, Policies};
+use self::queue::WaitingQueue;
 use self::recent::RecentPrompts;
 use self::replicas::Replicas;
 use self::shared::SharedPrefixes;
 use self::sites::Sites;
 pub(crate) use self::v3::ClusterCellV3;
 use super::breaker::BreakerPolicy;
+use super::choice::Choice;
 use super::message::{
-    Acquire, ClusterCommand, ClusterReply, Evidence, Expectation, Extend, Extended, Forgotten, Grant, Refusal, Release,
+    Acquire, ClusterCommand, ClusterReply, Evidence, Expectation, Extend, Extended, Forgotten, Grant, Release,
     Releases, Renew, ReplicaStatus,
 };
-use super::permit::{Capacity, ClusterLoad, HeldPermit, Outcome};
+use super::permit::{Capacity, ClusterLoad, HeldPermit, Outcome, PermitId};
 use super::policy::ClusterPolicy;
 use crate::ids::{ReplicaName, Tokens};
 use crate::time::Timestamp;
@@ -51,6 +55,7 @@ pub struct ClusterCell {
     sites: Sites,
     shared: SharedPrefixes,
     recent: RecentPrompts,
+    queue: WaitingQueue,
 }
 
 impl ClusterCell {
@@ -58,7 +63,7 @@ impl ClusterCell {
     pub fn apply(&mut self, now: Timestamp, command: ClusterCommand) -> ClusterReply {
         self.sweep(now);
         let reply = match command {
-            ClusterCommand::Acquire(acquire) => self.acquire(now, &acquire),
+            ClusterCommand::Acquire(acquire) => self.acquire(now, acquire),
             ClusterCommand::Extend(extend) => self.extend(now, extend),
             ClusterCommand::Renew(Renew { held, ttl }) => {
                 self.renew(held, now + ttl);
@@ -84,6 +89,7 @@ impl ClusterCell {
                 ClusterReply::Done
             }
             ClusterCommand::Status => ClusterReply::Status(self.status(now)),
+            ClusterCommand::Queue => ClusterReply::Queue(self.queue.status(now)),
         };
         debug_assert_eq!(self.check_invariants(), Ok(()));
         reply
@@ -98,39 +104,63 @@ impl ClusterCell {
         self.sites
             .check_invariants(|permit| self.permits.replica(permit).cloned())?;
         self.recent.check_invariants(self.sites.len())?;
+        self.queue.check_invariants()?;
+        if let Some((id, _)) = self.permits.iter().find(|(id, _)| self.queue.get(*id).is_some()) {
+            return Err(format!("{id:?} is held, and waits"));
+        }
         self.shared.check_invariants()
     }
 
-    fn acquire(&mut self, now: Timestamp, acquire: &Acquire) -> ClusterReply {
+    fn acquire(&mut self, now: Timestamp, mut acquire: Acquire) -> ClusterReply {
         let Some(known) = self.resolve(&acquire.policy) else {
             return ClusterReply::PolicyUnknown;
         };
-        let policy = &*known.policy;
         if let Some(replica) = self.permits.replica(acquire.permit) {
-            // The reply to the first asking was lost, most likely: who asks renews no more than its own slot. It may have
-            // arrived all the same, so that nothing of the permit can be taken back here.
-            return ClusterReply::Granted(Grant {
-                replica: replica.clone(),
-                lent: None,
-                load: self.load(now, &known),
-                choice: None,
-                expected: None,
-                is_probe: self.replicas.breaker(replica).is_probed_by(acquire.permit),
-                hot: None,
-                knows_policy: true,
-            });
+            return self.grant_again(now, replica, acquire.permit, &known);
         }
-        let choice = match self.place(now, acquire, &known) {
-            Ok(choice) => choice,
-            Err(passed_over) => {
-                return ClusterReply::Refused(Refusal {
-                    load: self.load(now, &known),
-                    recovery: self.recovery(now, policy, &acquire.tried),
-                    passed_over,
-                    knows_policy: true,
-                });
+        if self.queue.take_evicted(acquire.permit) {
+            return self.refuse_evicted(now, &known);
+        }
+        let was_waiting = self.queue.get(acquire.permit).is_some();
+        let turn = self.turn(now, &acquire, &known);
+        let placed = match &turn {
+            Some(turn) => {
+                acquire.headroom_percent = turn.headroom_percent;
+                let is_closed = |index| turn.closed.get(index) == Some(&true);
+                self.place(now, &acquire, &known, is_closed)
             }
+            None => self.place(now, &acquire, &known, |_| true),
         };
+        match placed {
+            Ok(choice) => self.grant(now, &acquire, &known, &choice),
+            Err(passed_over) => self.wait(now, &acquire, &known, (passed_over, was_waiting)),
+        }
+    }
+
+    /// The reply to the first asking was lost, most likely: who asks renews no more than its own slot. It may have arrived
+    /// all the same, so that nothing of the permit can be taken back here.
+    fn grant_again(
+        &self,
+        now: Timestamp,
+        replica: &ReplicaName,
+        permit: PermitId,
+        known: &KnownPolicy,
+    ) -> ClusterReply {
+        ClusterReply::Granted(Grant {
+            replica: replica.clone(),
+            lent: None,
+            load: self.load(now, known),
+            choice: None,
+            expected: None,
+            is_probe: self.replicas.breaker(replica).is_probed_by(permit),
+            hot: None,
+            knows_policy: true,
+        })
+    }
+
+    fn grant(&mut self, now: Timestamp, acquire: &Acquire, known: &KnownPolicy, choice: &Choice) -> ClusterReply {
+        let policy = &*known.policy;
+        self.queue.go(acquire.permit);
         let replica = policy.replicas[choice.replica].clone();
         let one = Capacity::of_one(acquire.kv_tokens);
         let room = policy.capacity.open_to(acquire.headroom_percent);
@@ -144,13 +174,13 @@ impl ClusterCell {
         };
         self.permits.hold(held, now + acquire.ttl);
         self.replicas.on_pass(now, &replica, acquire.permit);
-        self.on_placed(now, acquire, &known, &choice);
+        self.on_placed(now, acquire, known, choice);
         ClusterReply::Granted(Grant {
             is_probe: self.replicas.breaker(&replica).is_probed_by(acquire.permit),
             replica,
             hot: self.news_of_hot(acquire),
             lent,
-            load: self.load(now, &known),
+            load: self.load(now, known),
             choice: Some(choice.reason),
             expected: Some(Expectation {
                 warm: choice.warm,
@@ -177,6 +207,7 @@ impl ClusterCell {
 
     fn renew(&mut self, held: Vec<HeldPermit>, expires: Timestamp) {
         for held in held {
+            self.queue.leave(held.permit);
             self.permits.hold(held, expires);
         }
     }
@@ -187,9 +218,13 @@ impl ClusterCell {
             Some(left) => self.permits.shrink(permit, left),
             None => self.permits.free(permit),
         };
+        if release.left.is_none() {
+            self.queue.leave(permit);
+        }
         let is_gone = release.left.is_none_or(|left| left.requests == 0);
         if let Some(replica) = held_at.as_ref().filter(|_| is_gone) {
             self.sites.on_ended(now, replica, permit);
+            self.queue.pace.on_freed(now);
         }
         if !release.tells_outcome() {
             return;
@@ -212,6 +247,7 @@ impl ClusterCell {
     /// Frees the permits that nobody renewed.
     fn sweep(&mut self, now: Timestamp) {
         self.sites.sweep(now);
+        self.queue.sweep(now);
         for (permit, replica) in self.permits.sweep(now) {
             self.sites.on_ended(now, &replica, permit);
             self.replicas.with_breaker(&replica, |breaker| {
@@ -221,7 +257,7 @@ impl ClusterCell {
     }
 
     /// Whether permits at a replica may be kept: it takes many requests like `more`, is at most half full with that in
-    /// it, and is not known to have failed. Then what is left of the half.
+    /// it, is not known to have failed, and nobody waits for it. Then what is left of the half.
     fn lendable(&self, replica: &ReplicaName, more: Capacity, room: Capacity) -> Option<Capacity> {
         let is_roomy = room.requests >= MANY && more.kv_tokens.0.saturating_mul(MANY.into()) <= room.kv_tokens.0;
         let half = Capacity {
@@ -229,7 +265,7 @@ impl ClusterCell {
             kv_tokens: Tokens(room.kv_tokens.0 / 2),
         };
         let held = self.permits.held(replica) + more;
-        let is_lendable = is_roomy && half.holds(held) && self.replicas.is_well(replica);
+        let is_lendable = is_roomy && half.holds(held) && self.replicas.is_well(replica) && self.queue.is_empty();
         is_lendable.then(|| half.without(held))
     }
 
@@ -242,6 +278,9 @@ impl ClusterCell {
             load.max_running = load.max_running.saturating_add(requests);
             load.kv_tokens += held.kv_tokens;
             load.kv_cache_tokens += kv_tokens;
+        }
+        if !self.queue.is_empty() {
+            load.expected_wait = self.queue.status(now).expected;
         }
         load
     }

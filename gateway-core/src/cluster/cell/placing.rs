@@ -48,11 +48,17 @@ impl ClusterCell {
         self.shared.move_sites(hasher.finish(), moved);
     }
 
-    /// Chooses a replica for what is asked.
+    /// Chooses a replica for what is asked, of those that are not closed to it.
     ///
     /// # Errors
     /// When none can take the request: why not, each.
-    pub(super) fn place(&self, now: Timestamp, acquire: &Acquire, known: &KnownPolicy) -> Result<Choice, PassedOver> {
+    pub(super) fn place(
+        &self,
+        now: Timestamp,
+        acquire: &Acquire,
+        known: &KnownPolicy,
+        closed: impl Fn(usize) -> bool,
+    ) -> Result<Choice, PassedOver> {
         let policy = &known.policy;
         let weights = acquire.affinity.map(|affinity| weights(affinity, &policy.replicas));
         let warmth = self.warmth(now, acquire, known, weights.as_deref());
@@ -63,8 +69,12 @@ impl ClusterCell {
             let site = self.sites.get(place);
             let held = held.get(index).copied().unwrap_or_default();
             let configured = policy.prefill.tokens_per_s;
+            let standing = match self.standing(now, replica, acquire, (room, held)) {
+                Standing::Free(_) if closed(index) => Standing::Passed(Obstacle::Full),
+                standing => standing,
+            };
             Candidate {
-                standing: self.standing(now, replica, acquire, (room, held)),
+                standing,
                 warmth: warmth[index],
                 queued: site.map_or_else(Default::default, |site| site.queued(now, configured)),
                 tokens_per_s: site.map_or(configured, |site| site.tokens_per_s(configured)),
@@ -127,7 +137,13 @@ impl ClusterCell {
     }
 
     /// What each of the policy's replicas has of the prompt.
-    fn warmth(&self, now: Timestamp, acquire: &Acquire, known: &KnownPolicy, weights: Option<&[u64]>) -> Vec<Warmth> {
+    pub(super) fn warmth(
+        &self,
+        now: Timestamp,
+        acquire: &Acquire,
+        known: &KnownPolicy,
+        weights: Option<&[u64]>,
+    ) -> Vec<Warmth> {
         let prompt = &acquire.prompt;
         let mut by_site = vec![Warmth::default(); self.sites.len()];
         let warm = |basis, tokens: Tokens| Warmth {
@@ -232,7 +248,7 @@ impl ClusterCell {
 }
 
 /// The prompt's tokens. Who does not tell them has told how much kv_cache the request takes.
-fn prompt_tokens(acquire: &Acquire) -> Tokens {
+pub(super) fn prompt_tokens(acquire: &Acquire) -> Tokens {
     match acquire.prompt.tokens {
         Tokens(0) => acquire.kv_tokens,
         tokens => tokens,

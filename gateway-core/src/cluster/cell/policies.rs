@@ -46,6 +46,11 @@ impl Policies {
         }));
     }
 
+    /// The one that was told last.
+    pub fn latest(&self) -> Option<&KnownPolicy> {
+        self.0.last().map(Arc::as_ref)
+    }
+
     /// The replicas of all of them.
     pub fn replicas(&self) -> BTreeSet<ReplicaName> {
         self.0

@@ -47,6 +47,7 @@ fn acquire(permit: u64) -> Acquire {
         prompt: PromptOutline::default(),
         known_hot: HotDigest::default(),
         ttl: TTL,
+        queueing: None,
     }
 }
 

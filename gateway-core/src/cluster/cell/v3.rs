@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::ClusterCell;
 use super::permits::{Permit, PermitTable};
 use super::policies::Policies;
+use super::queue::WaitingQueue;
 use super::recent::RecentPrompts;
 use super::replicas::Replicas;
 use super::shared::SharedPrefixes;
@@ -31,6 +32,8 @@ pub(crate) struct ClusterCellV3 {
     shared: SharedPrefixes,
     #[serde(default, skip_serializing_if = "is_default")]
     recent: RecentPrompts,
+    #[serde(default, skip_serializing_if = "WaitingQueue::is_blank")]
+    queue: WaitingQueue,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -78,6 +81,7 @@ impl From<&ClusterCell> for ClusterCellV3 {
             sites: cell.sites.clone(),
             shared: cell.shared.clone(),
             recent: cell.recent.clone(),
+            queue: cell.queue.clone(),
         }
     }
 }
@@ -107,6 +111,7 @@ impl From<ClusterCellV3> for ClusterCell {
             sites: cell.sites,
             shared: cell.shared,
             recent: cell.recent,
+            queue: cell.queue,
         };
         if !read.policies.is_empty() {
             read.find_sites();

@@ -7,8 +7,8 @@ pub(super) mod written;
 
 pub(super) use moved::refuse_moved;
 pub use validated::{
-    Cors, Estimates, Headroom, Hops, Leases, Load, Permits, Prefixes, Refresh, Retries, Routing, Sessions, Sizes,
-    Streams, Timeouts,
+    Cors, Estimates, Headroom, Hops, Leases, Load, Permits, Prefixes, Queue, Refresh, Retries, Routing, Sessions,
+    Sizes, Streams, Timeouts,
 };
 
 use std::time::Duration;
@@ -202,6 +202,16 @@ pub(super) fn headroom(root: &Root) -> Option<Headroom> {
     Some(Headroom {
         for_high_percent: *value(&written.for_high_percent)?,
         for_normal_percent: *value(&written.for_normal_percent)?,
+    })
+}
+
+/// `[queue]`.
+pub(super) fn queue(root: &Root) -> Option<Queue> {
+    let written = value(&root.queue)?;
+    Some(Queue {
+        requests: *value(&written.requests)?,
+        bytes: *value(&written.bytes)?,
+        wait: *value(&written.wait_ms)?,
     })
 }
 

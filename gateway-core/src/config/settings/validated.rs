@@ -128,6 +128,17 @@ impl Headroom {
     }
 }
 
+/// What waits at each cluster where no replica has room, over all edge locations together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Queue {
+    /// Most requests at once.
+    pub requests: u32,
+    /// Most bytes of their bodies.
+    pub bytes: u64,
+    /// Longest time that a request waits in one tier; nobody does where it is zero.
+    pub wait: Duration,
+}
+
 /// Which web pages may ask, and read what is answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cors {

@@ -142,6 +142,20 @@ section! {
 }
 
 section! {
+    /// What waits where no replica of a cluster has room, over all edge locations together; of each cluster.
+    Queue {
+        /// Most requests that wait at once; none do with 0. From half of that on, ever more of those of low priority are sent
+        /// away, and from nine tenths on of those of normal priority.
+        requests: Limit<u32, 512, 0, 16_384>,
+        /// Most bytes of their bodies, which edge locations keep in memory meanwhile; the same holds of it.
+        bytes: Limit<u64, { 64 * MIB }, KIB, { 16 * 1024 * MIB }>,
+        /// Longest time that a request waits in one tier of its ladder, in milliseconds; it does not begin to where its turn is
+        /// not expected in that time. Nobody waits with 0.
+        wait_ms: Limit<Duration, 10_000, 0, HOUR_MS>,
+    }
+}
+
+section! {
     /// Which web pages may ask, and read what is answered. Browsers keep others from both; whatever is no browser needs
     /// no leave.
     Cors {

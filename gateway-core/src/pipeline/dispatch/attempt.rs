@@ -11,8 +11,8 @@ use super::refusal::refusal;
 use super::upstream::send;
 use super::{ClusterClient, Permit, PermitSlot, Wanted};
 use crate::api::AskedAs;
-use crate::cluster::Outcome;
-use crate::config::Replica;
+use crate::cluster::{Outcome, QueueBounds, Queueing};
+use crate::config::{Priority, Replica};
 use crate::ids::{PrefixKey, ReplicaName};
 use crate::ladder::AttemptError;
 use crate::pipeline::intake::{Order, Target};
@@ -35,8 +35,8 @@ pub(in crate::pipeline) enum Asked {
     Region { attempts: u32 },
 }
 
-/// Asks one replica of the target that is none of those that were `tried`. The permit is in the slot while a replica works
-/// on the order: with a stream, also afterwards, and after a failure until that is judged.
+/// Asks one replica of the target that is none of those that were `tried`. Where none has room, it waits for a turn if `waits`
+/// says so. The permit is in the slot while a replica works on the order: with a stream, also afterwards, and after a failure until that is judged.
 ///
 /// # Errors
 /// Why there is no answer.
@@ -44,10 +44,10 @@ pub(in crate::pipeline) async fn attempt_at_replica<P: Platform>(
     order: &Rc<Order<P>>,
     slot: &PermitSlot<P>,
     target: &Target<'_>,
-    tried: &[ReplicaName],
+    (tried, waits): (&[ReplicaName], bool),
 ) -> Result<UpstreamAnswer<P>, Failed> {
     let nobody = Asked::Replica(None);
-    let admitted = admit(order, target, tried).await;
+    let admitted = admit(order, target, (tried, waits)).await;
     let (permit, limit) = admitted.map_err(|error| Failed { asked: nobody, error })?;
     let index = permit.replica_index();
     slot.hold(permit);
@@ -83,9 +83,9 @@ pub(in crate::pipeline) async fn attempt_at_replica<P: Platform>(
 async fn admit<P: Platform>(
     order: &Order<P>,
     target: &Target<'_>,
-    tried: &[ReplicaName],
+    (tried, waits): (&[ReplicaName], bool),
 ) -> Result<(Permit<P>, Duration), AttemptError> {
-    let limit = time_left(order)?;
+    time_left(order)?;
     let client = ClusterClient::new(&order.exchange, &target.serving.cluster);
     let (cluster, hot) = (Arc::clone(&client.cluster), client.with(|cache| cache.hot_set()));
     let destination = Destination {
@@ -95,7 +95,9 @@ async fn admit<P: Platform>(
         tokens: target.count.prompt,
     };
     let prospect = order.identity.prospect(&order.exchange, destination).await;
-    let permit = Permit::acquire(client, wanted(order, target, &prospect), tried).await?;
+    let wanted = wanted(order, target, &prospect, waits);
+    let permit = Permit::acquire(client, wanted, tried).await?;
+    let limit = time_left(order)?;
     let found = (permit.choice(), permit.expected_warm());
     order
         .identity
@@ -125,7 +127,7 @@ fn time_left<P: Platform>(order: &Order<P>) -> Result<Duration, AttemptError> {
     }
 }
 
-fn wanted<P: Platform>(order: &Order<P>, target: &Target<'_>, prospect: &Prospect) -> Wanted {
+fn wanted<P: Platform>(order: &Order<P>, target: &Target<'_>, prospect: &Prospect, waits: bool) -> Wanted {
     let config = &order.exchange.config;
     let output = target.count.expected_output(&order.request, config.estimates.output.0);
     Wanted {
@@ -134,6 +136,33 @@ fn wanted<P: Platform>(order: &Order<P>, target: &Target<'_>, prospect: &Prospec
         prompt: prospect.outline.clone(),
         place: prospect.place,
         headroom_percent: config.headroom.percent(order.caller.priority),
+        queueing: queueing(order, prospect, waits),
+    }
+}
+
+/// How the order waits where there is no room.
+fn queueing<P: Platform>(order: &Order<P>, prospect: &Prospect, waits: bool) -> Queueing {
+    let Order { exchange, caller, .. } = order;
+    let queue = &exchange.config.queue;
+    let left = order.deadline.since(exchange.platform.now());
+    Queueing {
+        tenant: Queueing::tenant_key(&caller.tenant.name),
+        session: prospect
+            .affinity
+            .map_or_else(|| exchange.platform.random(), |PrefixKey(key)| key),
+        priority: match caller.priority {
+            Priority::High => 0,
+            Priority::Normal => 1,
+            Priority::Low => 2,
+        },
+        bytes: order.request.body().len() as u64,
+        waited: Duration::ZERO,
+        patience: if waits { queue.wait.min(left) } else { Duration::ZERO },
+        bounds: QueueBounds {
+            requests: queue.requests,
+            bytes: queue.bytes,
+        },
+        may_be_held: false,
     }
 }
 

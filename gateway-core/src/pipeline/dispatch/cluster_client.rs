@@ -73,7 +73,7 @@ impl<P: Platform> ClusterClient<P> {
         if waiting == Waiting::Request && !may_wait() {
             return Err(CellError::Unreachable("cells have not replied lately".to_owned()));
         }
-        let limit = self.exchange.config.timeouts.cells;
+        let limit = self.exchange.config.timeouts.cells + waiting.held();
         let replied = self.exchange.call_cell(&cell, call, waiting, limit).await;
         let now = platform.now();
         gateway.silent_cells.with(|silent| match &replied {
@@ -204,6 +204,12 @@ impl<P: Platform> ClusterClient<P> {
         self.exchange
             .platform
             .after_response(async move { while client.give_back_idle(begun + LONGEST_WATCH).await {} });
+    }
+
+    /// Gives back what is idle here now: others wait for it.
+    pub fn give_back_idle_now(&self) {
+        let now = self.exchange.platform.now();
+        self.release(self.with(|cache| cache.give_back_all(now)));
     }
 
     /// Waits a while, and gives back what is idle then; whether there is more to look after before `end`.

@@ -10,6 +10,7 @@ mod region;
 mod served_by;
 mod slot;
 mod upstream;
+mod wait;
 mod walk;
 
 pub(super) use cluster_client::ClusterClient;

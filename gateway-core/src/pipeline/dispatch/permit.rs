@@ -5,16 +5,16 @@
 use std::time::Duration;
 
 use super::ClusterClient;
+use super::wait::ask_in_turn;
 use crate::cells::CellError;
 use crate::cluster::{
-    Acquire, Acquired, Capacity, ChoiceReason, Expectation, ExpectedPlace, Grant, HeldPermit, Outcome, PermitCache,
-    PermitId, Prefilled, PromptOutline, Refusal, Release, Renew, TELLS_FROM,
+    Acquire, Acquired, Capacity, ChoiceReason, Dropped, Expectation, ExpectedPlace, Grant, HeldPermit, Outcome,
+    PermitCache, PermitId, Prefilled, PromptOutline, Queued, Queueing, Refusal, Release, Renew, TELLS_FROM,
 };
 use crate::config::Replica;
 use crate::ids::{ReplicaName, Tokens};
 use crate::ladder::AttemptError;
 use crate::observe::Event;
-use crate::pipeline::context::Waiting;
 use crate::platform::Platform;
 use crate::time::Timestamp;
 
@@ -57,6 +57,8 @@ pub(in crate::pipeline) struct Wanted {
     pub place: Option<ExpectedPlace>,
     /// The share of the room that is kept for requests of higher priority, in percent.
     pub headroom_percent: u8,
+    /// How it waits where there is no room.
+    pub queueing: Queueing,
 }
 
 impl<P: Platform> Permit<P> {
@@ -133,6 +135,7 @@ impl<P: Platform> Permit<P> {
             affinity,
             prompt,
             headroom_percent,
+            queueing,
             ..
         } = wanted;
         let replicas = &client.cluster.policy.replicas;
@@ -150,19 +153,36 @@ impl<P: Platform> Permit<P> {
             prompt,
             known_hot: call.client.with(|cache| cache.hot_set().digest),
             ttl: call.client.ttl(),
+            queueing: Some(queueing),
         };
-        match call.client.ask_under_policy(acquire, Waiting::Request).await? {
+        match ask_in_turn(&call.client, acquire).await? {
             Acquired::Granted(grant) => call.granted(grant, Capacity::of_one(kv_tokens), prompt_tokens),
             Acquired::Refused(Refusal {
                 load,
                 recovery,
                 passed_over,
+                expected_wait,
+                dropped,
                 knows_policy,
             }) => {
                 call.client.on_load(load, knows_policy);
                 call.refused();
-                Err(AttemptError::NoRoom { recovery, passed_over })
+                Err(AttemptError::NoRoom {
+                    recovery,
+                    passed_over,
+                    expected_wait,
+                    dropped,
+                })
             }
+            // The wait is over: its place, if there is one, goes with the call.
+            Acquired::Queued(Queued {
+                expected, passed_over, ..
+            }) => Err(AttemptError::NoRoom {
+                recovery: None,
+                passed_over,
+                expected_wait: Some(expected),
+                dropped: Some(Dropped::Deadline),
+            }),
         }
     }
 

@@ -24,7 +24,8 @@ use crate::pipeline::warmth::Destination;
 use crate::platform::{Platform, SendError, UpstreamRequest};
 use crate::route::LoadSnapshot;
 
-/// Has the region hop of the target's cluster ask its replicas, at most so many.
+/// Has the region hop of the target's cluster ask its replicas, at most so many; where none has room, the order waits there for
+/// a turn if it is to.
 ///
 /// # Errors
 /// Why there is no answer.
@@ -32,7 +33,7 @@ pub(in crate::pipeline) async fn attempt_by_region<P: Platform>(
     order: &Rc<Order<P>>,
     target: &Target<'_>,
     hop: &HopAddress,
-    most_attempts: u32,
+    (most_attempts, waits): (u32, bool),
 ) -> Result<UpstreamAnswer<P>, Failed> {
     let limit = time_left(order).map_err(nobody_asked)?;
     let way = Way { order, target, hop };
@@ -40,7 +41,7 @@ pub(in crate::pipeline) async fn attempt_by_region<P: Platform>(
     order.reservation.on_dispatched(owed(order, target));
     let exchange = &order.exchange;
     let until = exchange.platform.now() + exchange.config.timeouts.whole_answer;
-    let opened = exchange.within(limit, way.go(most_attempts)).await;
+    let opened = exchange.within(limit, way.go(most_attempts, waits)).await;
     let opened = opened.unwrap_or_else(|| Err(way.failed(HopError::Silent)))?;
     let answer = take(order, opened, target.model.name.as_str(), until).await;
     let answer = answer.map_err(|error| Failed {
@@ -95,8 +96,8 @@ impl<P: Platform> Way<'_, P> {
     }
 
     /// Sends the order, and waits until an answer begins.
-    async fn go(&self, most_attempts: u32) -> Result<Opened<P>, Failed> {
-        let facts = self.facts(most_attempts).await;
+    async fn go(&self, most_attempts: u32, waits: bool) -> Result<Opened<P>, Failed> {
+        let facts = self.facts(most_attempts, waits).await;
         let platform = &self.order.exchange.platform;
         let begun = platform.now();
         let sent = platform.send(self.request(&facts).await?).await;
@@ -125,7 +126,7 @@ impl<P: Platform> Way<'_, P> {
     }
 
     /// What the region need not find out again.
-    async fn facts(&self, most_attempts: u32) -> OrderFacts {
+    async fn facts(&self, most_attempts: u32, waits: bool) -> OrderFacts {
         let Order {
             exchange,
             caller,
@@ -155,6 +156,7 @@ impl<P: Platform> Way<'_, P> {
             warm: prospect.outline.warm,
             is_home: self.target.is_home,
             attempts: most_attempts,
+            waits,
             left_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
             known_hot: hot.digest,
         }

@@ -49,7 +49,10 @@ pub(in crate::pipeline) struct Answered<P: Platform> {
 impl<P: Platform> Walk<P> {
     /// The walk of an order that has been nowhere yet.
     pub fn new(order: Order<P>) -> Self {
+        let queue = &order.exchange.config.queue;
+        let may_wait = order.may_wait && queue.requests > 0 && !queue.wait.is_zero();
         let descent = Descent::new(order.plan.clusters(), order.plan.canned.is_some(), order.attempts);
+        let descent = descent.with_waiting(may_wait);
         Self {
             order: Rc::new(order),
             permit: PermitSlot::default(),
@@ -76,8 +79,8 @@ impl<P: Platform> Walk<P> {
                 self.close_blame();
             }
             match step {
-                Step::Attempt { tier, cluster } => match self.order.target(tier, cluster).await {
-                    Some(target) => match self.attempt(&target).await {
+                Step::Attempt { tier, cluster, waits } => match self.order.target(tier, cluster).await {
+                    Some(target) => match self.attempt(&target, waits).await {
                         Ok(answered) => return Ok(answered),
                         Err(failed) => self.after(failed, step),
                     },
@@ -89,17 +92,17 @@ impl<P: Platform> Walk<P> {
         }
     }
 
-    async fn attempt(&self, target: &Target<'_>) -> Result<Answered<P>, Failed> {
+    async fn attempt(&self, target: &Target<'_>, waits: bool) -> Result<Answered<P>, Failed> {
         let cluster = &target.serving.cluster;
         let exchange = &self.order.exchange;
         let attempted = match exchange.hop(cluster) {
             Some(hop) => {
                 let most = self.progress.borrow().descent.attempts_left();
-                attempt_by_region(&self.order, target, hop, most).await
+                attempt_by_region(&self.order, target, hop, (most, waits)).await
             }
             None => {
                 let tried = self.progress.borrow().tried.clone();
-                attempt_at_replica(&self.order, &self.permit, target, &tried).await
+                attempt_at_replica(&self.order, &self.permit, target, (&tried, waits)).await
             }
         };
         match attempted {
@@ -183,7 +186,7 @@ impl<P: Platform> Walk<P> {
             Asked::Replica(_) => progress.descent.after(&error),
             Asked::Region { attempts } => progress.descent.after_region(&error, attempts),
         };
-        if next != step {
+        if next.place() != step.place() {
             progress.tried.clear();
         }
         progress.failure = Some(more_telling(progress.failure.take(), error));
@@ -214,6 +217,8 @@ impl<P: Platform> Walk<P> {
         let none = AttemptError::NoRoom {
             recovery: None,
             passed_over: PassedOver::default(),
+            expected_wait: None,
+            dropped: None,
         };
         Failure::Exhausted {
             error: failure.unwrap_or(none),

@@ -1,6 +1,8 @@
 //! What probes ask: whether the gateway takes requests, and its figures.
 
-use futures::future::{join_all, join3};
+use std::sync::Arc;
+
+use futures::future::{join_all, join4};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use serde_json::json;
@@ -8,7 +10,7 @@ use serde_json::json;
 use super::budgets;
 use crate::auth::authenticate_admin;
 use crate::cells::CellAddress;
-use crate::cluster::{ReadReplicas, ReplicaStatus};
+use crate::cluster::{ReadQueue, ReadReplicas, ReplicaStatus};
 use crate::config::Cluster;
 use crate::ids::Tokens;
 use crate::observe::{CellFigures, StoreAccess};
@@ -76,11 +78,9 @@ pub(in crate::pipeline) async fn metrics<P: Platform>(
 async fn cell_figures<P: Platform>(exchange: &Exchange<P>) -> CellFigures {
     let config = &exchange.config;
     // Who asks a region hop for replicas knows nothing of them.
-    let clusters = config
-        .clusters
-        .values()
-        .filter(|cluster| exchange.hop(cluster).is_none());
-    let clusters = clusters.map(async |cluster| (cluster.name.clone(), replica_statuses(exchange, cluster).await));
+    let is_asked = |cluster: &&Arc<Cluster>| exchange.hop(cluster).is_none();
+    let asked = || config.clusters.values().filter(is_asked);
+    let clusters = asked().map(async |cluster| (cluster.name.clone(), replica_statuses(exchange, cluster).await));
     let estimated = config.models.values().filter(|model| model.tokens.is_none());
     let corrections = estimated.map(async |model| {
         let correction = correction_in_cell(&exchange.platform, model).await?;
@@ -88,9 +88,22 @@ async fn cell_figures<P: Platform>(exchange: &Exchange<P>) -> CellFigures {
     });
     let budgets = config.tenants.iter().flat_map(|tenant| &tenant.budgets);
     let budgets = budgets.map(async |budget| Some((budget.id.clone(), budgets::status(exchange, budget).await.ok()?)));
-    let (clusters, corrections, budgets) = join3(join_all(clusters), join_all(corrections), join_all(budgets)).await;
+    let limit = config.timeouts.cells;
+    let queues = asked().map(async |cluster| {
+        let cell = CellAddress::of_cluster(cluster);
+        let replied = exchange.call_cell(&cell, ReadQueue, Waiting::Request, limit).await;
+        Some((cluster.name.clone(), replied.ok()?))
+    });
+    let asked = join4(
+        join_all(clusters),
+        join_all(queues),
+        join_all(corrections),
+        join_all(budgets),
+    );
+    let (clusters, queues, corrections, budgets) = asked.await;
     CellFigures {
         clusters,
+        queues: queues.into_iter().flatten().collect(),
         corrections: corrections.into_iter().flatten().collect(),
         budgets: budgets.into_iter().flatten().collect(),
     }

@@ -36,6 +36,9 @@ pub(in crate::pipeline) struct OrderFacts {
     pub is_home: bool,
     /// How many replicas it may come to.
     pub attempts: u32,
+    /// Whether it is to wait where no replica has room.
+    #[serde(default)]
+    pub waits: bool,
     /// How long until an answer must have begun, in milliseconds.
     pub left_ms: u64,
     /// The cluster's hot prefixes that the edge knows of.
@@ -88,6 +91,7 @@ mod tests {
             }],
             is_home: true,
             attempts: 3,
+            waits: true,
             left_ms: 60_000,
             known_hot: HotDigest(u64::MAX - 1),
         }

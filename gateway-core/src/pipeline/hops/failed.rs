@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::EngineError;
 use crate::cells::CellError;
-use crate::cluster::PassedOver;
+use crate::cluster::{Dropped, PassedOver};
 use crate::ladder::{AttemptError, Garbage};
 use crate::platform::SendError;
 
@@ -29,6 +29,12 @@ pub(in crate::pipeline) struct HopFailure {
     /// Why not each replica, where none has room.
     #[serde(default)]
     passed_over: PassedOver,
+    /// How long a turn would take to come, where none has room, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expected_wait_ms: Option<u64>,
+    /// Why the order did not wait for one, or no longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dropped: Option<Dropped>,
     /// The bound that an answer was too large for, in bytes.
     #[serde(default)]
     limit: usize,
@@ -40,15 +46,24 @@ pub(in crate::pipeline) struct HopFailure {
 impl HopFailure {
     /// Of a walk's last error, after so many attempts.
     pub fn new(error: &AttemptError, recovery: Option<Duration>, attempts: u32) -> Self {
-        let recovery = recovery.map(|recovery| u64::try_from(recovery.as_millis()).unwrap_or(u64::MAX));
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let mut told = Self {
             error: error.label().to_owned(),
-            recovery_ms: recovery,
+            recovery_ms: recovery.map(millis),
             attempts,
             ..Self::default()
         };
         match error {
-            AttemptError::NoRoom { passed_over, .. } => told.passed_over = *passed_over,
+            AttemptError::NoRoom {
+                passed_over,
+                expected_wait,
+                dropped,
+                recovery: _,
+            } => {
+                told.passed_over = *passed_over;
+                told.expected_wait_ms = expected_wait.map(millis);
+                told.dropped = *dropped;
+            }
             AttemptError::Cell(error) => told.words = error.to_string(),
             AttemptError::Send(error) => told.words = error.to_string(),
             AttemptError::Rejected { status, body } => {
@@ -96,6 +111,8 @@ impl HopFailure {
             ("no_room", _) => AttemptError::NoRoom {
                 recovery,
                 passed_over: self.passed_over,
+                expected_wait: self.expected_wait_ms.map(Duration::from_millis),
+                dropped: self.dropped,
             },
             ("unfit", _) => AttemptError::Unfit,
             ("cell", _) => AttemptError::Cell(CellError::Unreachable(words)),
@@ -143,6 +160,8 @@ mod tests {
                     open: 1,
                     tried: 0,
                 },
+                expected_wait: Some(Duration::from_secs(2)),
+                dropped: Some(Dropped::QueueFull),
             },
             AttemptError::Unfit,
             AttemptError::FirstByteTimeout,

@@ -39,6 +39,8 @@ pub(in crate::pipeline) struct Order<P: Platform> {
     pub sender: Sender,
     /// How many replicas it may come to.
     pub attempts: u32,
+    /// Whether it may wait for room.
+    pub may_wait: bool,
     /// Whose it is, and at which priority.
     pub caller: Caller,
     /// The model that was asked for.

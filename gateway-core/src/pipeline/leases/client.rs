@@ -350,7 +350,7 @@ async fn call<P: Platform>(
 ) -> Result<Leased, CellError> {
     let limit = match waiting {
         Waiting::Request => LONGEST_CALL.min(exchange.cell_time.left_for_budgets()),
-        Waiting::Background => LONGEST_CALL,
+        Waiting::Turn { .. } | Waiting::Background => LONGEST_CALL,
     };
     exchange.call_cell(&address(budget), lease, waiting, limit).await
 }

@@ -121,6 +121,7 @@ impl World {
             prompt,
             known_hot: self.hot.digest,
             ttl: Duration::from_secs(600),
+            queueing: None,
         }
     }
 

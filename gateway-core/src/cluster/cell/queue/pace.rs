@@ -1,0 +1,71 @@
+//! How soon the next place becomes free at a cluster, from how far apart the last ones did.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Timestamp;
+
+/// A moving mean of the time between two places that become free.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::cluster::cell) struct Pace {
+    last: Option<Timestamp>,
+    /// In microseconds.
+    mean: u64,
+    /// How many the mean is over, up to a bound.
+    seen: u8,
+}
+
+impl Pace {
+    /// A place has become free.
+    pub fn on_freed(&mut self, now: Timestamp) {
+        if let Some(last) = self.last.replace(now) {
+            let gap = now.since(last).min(LONGEST_GAP);
+            let gap = u64::try_from(gap.as_micros()).unwrap_or(u64::MAX);
+            self.seen = self.seen.saturating_add(1).min(OVER);
+            let share = u64::from(self.seen);
+            self.mean = (self.mean * (share - 1) + gap) / share;
+        }
+    }
+
+    /// How long until `places` more are free: a guess as long as little has been seen.
+    pub fn until(&self, places: u32) -> Duration {
+        let gap = if self.is_known() { self.mean.max(1) } else { GUESS_US };
+        Duration::from_micros(gap.saturating_mul(places.max(1).into()))
+    }
+
+    /// Whether enough has been seen to send anybody away.
+    pub fn is_known(&self) -> bool {
+        self.seen >= FEWEST
+    }
+}
+
+/// The mean is over about so many places: it follows a change of load within as many.
+const OVER: u8 = 16;
+/// Of fewer it says little.
+const FEWEST: u8 = 4;
+/// Longer gaps are those of a night, and not of a queue.
+const LONGEST_GAP: Duration = Duration::from_secs(60);
+/// As long as nothing is known: an answer of 500 tokens at 50 a second takes ten seconds, and twenty run at a replica.
+const GUESS_US: u64 = 500_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_follows_the_gaps() {
+        let mut pace = Pace::default();
+        assert_eq!(pace.until(2), Duration::from_secs(1), "a guess");
+        let mut now = Timestamp::from_millis(1_000);
+        for (gap_ms, times, low, high) in [(100, 20, 99, 101), (20, 60, 20, 24), (0, 200, 0, 1)] {
+            for _ in 0..times {
+                pace.on_freed(now);
+                now = now + Duration::from_millis(gap_ms);
+            }
+            let ms = pace.until(1).as_millis();
+            assert!((low..=high).contains(&ms), "{gap_ms}: {ms}");
+        }
+        assert!(pace.until(0) > Duration::ZERO);
+    }
+}

@@ -1,0 +1,222 @@
+//! Whose turn it is where there is room, and who waits where there is none.
+//!
+//! Turns are handed out in the queue's order, newcomers among those that wait already. Whoever fits a replica takes its room
+//! in thought. Whoever fits none has one replica closed to all that come after: that which has most room, until it has
+//! enough. So nobody is overtaken for ever by smaller requests, and what one waits for keeps no more than one replica from
+//! others. With one replica alone, what does not fit holds up all that come after.
+
+use std::time::Duration;
+
+use super::ClusterCell;
+use super::policies::KnownPolicy;
+use super::queue::Comer;
+use crate::cluster::choice::{PassedOver, Standing};
+use crate::cluster::message::{Acquire, ClusterReply, Refusal};
+use crate::cluster::permit::{Capacity, PermitId};
+use crate::cluster::waiting::{Dropped, Queued};
+use crate::ids::Tokens;
+use crate::time::Timestamp;
+
+/// A request whose turn it is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Turn {
+    permit: Option<PermitId>,
+    /// Which of the policy's replicas are closed to it; none where it is empty.
+    pub closed: Vec<bool>,
+    /// The share of the room that it may not use, in percent.
+    pub headroom_percent: u8,
+}
+
+impl ClusterCell {
+    /// Those that wait and whose askers should ask again now: there is room for them, or their places went to others.
+    pub fn turns(&self, now: Timestamp) -> Vec<PermitId> {
+        let room = || self.policies.latest().map(|known| self.hand_out(now, known));
+        let turns = (!self.queue.is_empty()).then(room).flatten().unwrap_or_default();
+        let turns = turns.into_iter().filter_map(|turn| turn.permit);
+        turns.chain(self.queue.evicted()).collect()
+    }
+
+    /// Whether a request may take what room there is; `None` where that is for others.
+    pub(super) fn turn(&mut self, now: Timestamp, acquire: &Acquire, known: &KnownPolicy) -> Option<Turn> {
+        if self.queue.is_empty() {
+            return Some(Turn {
+                headroom_percent: acquire.headroom_percent,
+                ..Turn::default()
+            });
+        }
+        self.put(now, acquire, known);
+        let mut turns = self.hand_out(now, known).into_iter();
+        turns.find(|turn| turn.permit == Some(acquire.permit))
+    }
+
+    fn put(&mut self, now: Timestamp, acquire: &Acquire, known: &KnownPolicy) {
+        let queueing = acquire.queueing.as_ref();
+        let comer = Comer {
+            // Whoever tells nothing of it is a tenant more.
+            tenant: queueing.map_or(0, |queueing| queueing.tenant),
+            session: queueing.map_or(acquire.permit.0, |queueing| queueing.session),
+            priority: queueing.map_or(1, |queueing| queueing.priority),
+            bytes: queueing.map_or(0, |queueing| queueing.bytes),
+            waited: queueing.map_or(Duration::ZERO, |queueing| queueing.waited),
+            patience: queueing.map_or(Duration::ZERO, |queueing| queueing.patience),
+            uncached: self.uncached(now, acquire, known),
+            kv_tokens: acquire.kv_tokens,
+            headroom_percent: acquire.headroom_percent,
+        };
+        self.queue.put(now, acquire.permit, comer);
+    }
+
+    /// Who may take the room that there is, in order.
+    fn hand_out(&self, now: Timestamp, known: &KnownPolicy) -> Vec<Turn> {
+        let policy = &known.policy;
+        let mut held = self.held(known);
+        let mut closed: Vec<bool> = policy
+            .replicas
+            .iter()
+            .map(|replica| !self.replicas.passes(now, replica))
+            .collect();
+        let has_slot = |held: &[Capacity], closed: &[bool]| {
+            let mut open = held.iter().zip(closed).filter(|(_, closed)| !**closed);
+            open.any(|(held, _)| held.requests < policy.capacity.requests)
+        };
+        let mut turns = Vec::new();
+        if !has_slot(&held, &closed) {
+            return turns;
+        }
+        for (permit, headroom_percent) in self.queue.order() {
+            if !has_slot(&held, &closed) {
+                break;
+            }
+            let Some(kv_tokens) = self.queue.get(permit).map(|entry| entry.kv_tokens) else {
+                continue;
+            };
+            let room = policy.capacity.open_to(headroom_percent);
+            let roomiest = |fits: bool| {
+                let open = (0..held.len()).filter(|index| !closed[*index]);
+                let is_free =
+                    |index: &usize| matches!(Standing::within(room, held[*index], kv_tokens), Standing::Free(_));
+                let fitting = open.filter(|index| !fits || is_free(index));
+                fitting.min_by_key(|index| (held[*index].kv_tokens, held[*index].requests))
+            };
+            if let Some(index) = roomiest(true) {
+                turns.push(Turn {
+                    permit: Some(permit),
+                    closed: closed.clone(),
+                    headroom_percent,
+                });
+                held[index] = held[index] + Capacity::of_one(kv_tokens);
+            } else if let Some(index) = roomiest(false) {
+                closed[index] = true;
+            }
+        }
+        turns
+    }
+
+    /// There is no room for a request now, or it is for others: it waits, or is sent away.
+    pub(super) fn wait(
+        &mut self,
+        now: Timestamp,
+        acquire: &Acquire,
+        known: &KnownPolicy,
+        (passed_over, was_waiting): (PassedOver, bool),
+    ) -> ClusterReply {
+        let recovery = self.recovery(now, &known.policy, &acquire.tried);
+        // Where all that it may go to have failed, room is of no use before one of them is tried.
+        let not_before = recovery.filter(|_| passed_over.full == 0);
+        if self.queue.get(acquire.permit).is_none() {
+            self.put(now, acquire, known);
+        }
+        let places = self.queue.ahead_of(acquire.permit) + 1;
+        let expected = self.queue.pace.until(places).max(not_before.unwrap_or_default());
+        let can_wait = acquire.queueing.is_some() && passed_over.full + passed_over.open > 0;
+        let admitted = if can_wait {
+            self.admit(now, acquire, (expected, not_before), was_waiting)
+        } else {
+            Err(None)
+        };
+        match admitted {
+            Ok(()) => ClusterReply::Queued(Queued {
+                load: self.load(now, known),
+                expected,
+                again_in: (expected / ASKS_PER_WAIT).clamp(SHORTEST_PAUSE, LONGEST_PAUSE),
+                hold_for: recovery.map_or(LONGEST_HOLD, |recovery| recovery.clamp(SHORTEST_PAUSE, LONGEST_HOLD)),
+                passed_over,
+                knows_policy: true,
+            }),
+            Err(dropped) => {
+                self.queue.leave(acquire.permit);
+                ClusterReply::Refused(Refusal {
+                    load: self.load(now, known),
+                    recovery,
+                    passed_over,
+                    expected_wait: can_wait.then_some(expected),
+                    dropped,
+                    knows_policy: true,
+                })
+            }
+        }
+    }
+
+    /// A request's place went to one of higher priority.
+    pub(super) fn refuse_evicted(&self, now: Timestamp, known: &KnownPolicy) -> ClusterReply {
+        ClusterReply::Refused(Refusal {
+            load: self.load(now, known),
+            recovery: None,
+            passed_over: PassedOver::default(),
+            expected_wait: Some(self.queue.status(now).expected),
+            dropped: Some(Dropped::Evicted),
+            knows_policy: true,
+        })
+    }
+
+    /// Whether a request that is among the entries waits on.
+    ///
+    /// # Errors
+    /// Why not, where it would have liked to.
+    fn admit(
+        &mut self,
+        now: Timestamp,
+        acquire: &Acquire,
+        (expected, not_before): (Duration, Option<Duration>),
+        was_waiting: bool,
+    ) -> Result<(), Option<Dropped>> {
+        let Some(queueing) = &acquire.queueing else {
+            return Err(None);
+        };
+        if queueing.patience.is_zero() {
+            return Err((!queueing.waited.is_zero()).then_some(Dropped::Deadline));
+        }
+        if was_waiting {
+            return Ok(());
+        }
+        let is_certain = not_before.is_some_and(|recovery| recovery > queueing.patience);
+        if is_certain || (self.queue.pace.is_known() && expected > queueing.patience) {
+            return Err(Some(Dropped::Deadline));
+        }
+        self.queue.admit(now, acquire.permit, queueing.bounds).map_err(Some)
+    }
+
+    /// What of the prompt has to be computed wherever it goes.
+    fn uncached(&self, now: Timestamp, acquire: &Acquire, known: &KnownPolicy) -> u64 {
+        let warmest = self
+            .warmth(now, acquire, known, None)
+            .into_iter()
+            .map(|warmth| warmth.tokens)
+            .max();
+        let warm = warmest.unwrap_or_default().max(acquire.prompt.presumed);
+        let Tokens(tokens) = super::placing::prompt_tokens(acquire);
+        tokens.saturating_sub(warm.0)
+    }
+}
+
+/// Who cannot be told asks so often in the time that it is expected to wait,
+const ASKS_PER_WAIT: u32 = 4;
+/// but no more often than this,
+const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
+/// and no less often than this.
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+/// A call is held no longer, so that the cell knows that its asker is alive.
+const LONGEST_HOLD: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;
