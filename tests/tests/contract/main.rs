@@ -28,4 +28,5 @@ mod steering;
 mod streams;
 mod support;
 mod tokens;
+mod waiting;
 mod whole_answers;
