@@ -106,7 +106,7 @@ pub struct Releases {
     #[serde(default)]
     pub prefilled: Vec<Prefilled>,
     /// Replicas that have less in memory than was expected.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub forgotten: Vec<Forgotten>,
 }
 

@@ -4,10 +4,11 @@ use super::*;
 use crate::cells::log::ReplayedCell;
 use crate::cells::{CellCall, CellCommand, CellId, CellReply};
 use crate::cluster::{
-    Acquire, BreakerPolicy, Capacity, ClusterPolicy, ClusterReply, HeldPermit, HotDigest, Outcome, PermitId, PolicyRef,
-    PrefillPolicy, PromptOutline, ReadReplicas, Release, Releases, Renew, ReplicaStatus,
+    Acquire, Boundary, BreakerPolicy, Capacity, ClusterPolicy, ClusterReply, Evidence, Forgotten, HeldPermit,
+    HotDigest, Missed, Outcome, PermitId, PolicyRef, PrefillPolicy, Prefilled, PromptOutline, ReadReplicas, Release,
+    Releases, Renew, ReplicaStatus,
 };
-use crate::ids::Tokens;
+use crate::ids::{PrefixKey, Tokens};
 use crate::time::Timestamp;
 use crate::tokens::Observed;
 
@@ -241,6 +242,49 @@ fn what_version_3_cannot_say_of_a_permit_stands_behind_what_it_can() {
         "{plain:?} {whole:?}"
     );
     assert_eq!((plain[0], Entry::decode(&whole)), (3, Some(entry)));
+}
+
+#[test]
+fn what_is_told_of_prompts_and_memories_is_read_in_any_order() {
+    let prefilled = Prefilled {
+        permit: PermitId(3),
+        replica: "http://b.test".into(),
+        took: Some(TTL),
+    };
+    let missed = Missed {
+        boundaries: vec![Boundary {
+            key: PrefixKey(7),
+            tokens: Tokens(900),
+        }],
+        cached: Tokens(3),
+        ago: TTL,
+    };
+    let forgotten = [Evidence::Unreachable, Evidence::Missed(missed)].map(|evidence| Forgotten {
+        replica: "http://b.test".into(),
+        evidence,
+    });
+    for (prefilled, forgotten) in [
+        (vec![prefilled.clone()], Vec::new()),
+        (Vec::new(), forgotten.to_vec()),
+        (vec![prefilled], forgotten.to_vec()),
+    ] {
+        let told = Releases {
+            releases: vec![Release::of_all(PermitId(3), None, Outcome::Served)],
+            breaker: BreakerPolicy {
+                failures: 1,
+                open: Duration::from_secs(5),
+            },
+            prefilled,
+            forgotten,
+        };
+        let entry = Entry::new(at(1), vec![told.clone().into_command(), told.into_command()]);
+        let bytes = encode_entry(&entry).expect("bytes");
+        assert_eq!(
+            (bytes[0], Entry::decode(&bytes)),
+            (3, Some(entry)),
+            "version 3 passes over it"
+        );
+    }
 }
 
 /// Runs an entry of this version at that moment; gives the reply to it.

@@ -104,8 +104,9 @@ impl SharedPrefixes {
         hot.map(|(key, shared)| (*key, shared.warm()))
     }
 
-    /// A prompt is sent to that site, one of so many, and takes so many tokens there with its answer. Its prefixes count from the shortest on as far as they are known,
-    /// and a few further ones at growing distances: what no other prompt has takes few places.
+    /// A prompt is sent to that site, one of so many, and takes so many tokens there with its answer. Its prefixes count
+    /// from the shortest on as far as they are known, and a few further ones at growing distances: what no other prompt has
+    /// takes few places.
     pub fn on_sent(&mut self, boundaries: &[Boundary], tokens: Tokens, site: usize, sites: usize) {
         if boundaries.is_empty() {
             return;
