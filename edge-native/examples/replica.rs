@@ -1,5 +1,5 @@
 //! Measures the choice of a replica in a cluster's cell, in this process: 64 replicas, prompts of 64 boundaries, a busy
-//! cluster and all that a cell may know. Each line is one kind of prompt.
+//! cluster and all that a cell may know. Each line is one kind of prompt: what the choice alone takes, and the whole permit.
 
 use std::time::{Duration, Instant};
 
@@ -13,12 +13,16 @@ use tidegate_core::time::Timestamp;
 fn main() {
     for (name, shared) in [("unique prompts", 0), ("one system prompt", 10), ("conversations", 63)] {
         let mut bench = Bench::new();
-        let took = (0..WARM_UP + ROUNDS).map(|_| bench.step(shared));
-        let mut took: Vec<_> = took.skip(WARM_UP).collect();
-        took.sort_unstable();
-        let [median, p99] = [50, 99].map(|percent| took[took.len() * percent / 100].as_nanos());
-        println!("{name}: {median} ns median, {p99} ns p99");
+        let took = (0..WARM_UP + ROUNDS).map(|_| (bench.choose(shared), bench.step(shared)));
+        let (choices, permits): (Vec<_>, Vec<_>) = took.skip(WARM_UP).unzip();
+        println!("{name}: the choice {}, the permit {}", told(choices), told(permits));
     }
+}
+
+fn told(mut took: Vec<Duration>) -> String {
+    took.sort_unstable();
+    let [median, p99] = [50, 99].map(|percent| took[took.len() * percent / 100].as_nanos());
+    format!("{median} ns median, {p99} ns p99")
 }
 
 struct Bench {
@@ -56,6 +60,29 @@ impl Bench {
             .apply(Timestamp::from_millis(1_000_000 + self.permit * 5), command)
     }
 
+    /// How long it takes to find out how warm the next prompt is everywhere, and what it costs: all replicas have somebody,
+    /// and no room but for their first request, so that nobody gets it and nothing is learned.
+    fn choose(&mut self, shared: u64) -> Duration {
+        self.permit += 1;
+        let acquire = ClusterCommand::Acquire(Acquire {
+            headroom_percent: 100,
+            ..self.acquire(shared)
+        });
+        self.permit -= 1;
+        let asked = Instant::now();
+        let reply = self.apply(acquire);
+        let took = asked.elapsed();
+        assert!(
+            self.permit < RUNNING || matches!(reply, ClusterReply::Refused(_)),
+            "{reply:?}"
+        );
+        if let ClusterReply::Granted(_) = reply {
+            // Somebody has room still.
+            self.end(self.permit + 1);
+        }
+        took
+    }
+
     /// How long a permit takes to get; one that was given before ends.
     fn step(&mut self, shared: u64) -> Duration {
         self.permit += 1;
@@ -65,17 +92,21 @@ impl Bench {
         let took = asked.elapsed();
         assert!(matches!(reply, ClusterReply::Granted(_)), "{reply:?}");
         if let Some(ended) = self.permit.checked_sub(RUNNING) {
-            self.apply(ClusterCommand::Release(Releases {
-                releases: vec![Release::of_all(PermitId(ended), None, Outcome::Served)],
-                breaker: BreakerPolicy {
-                    failures: 3,
-                    open: Duration::from_secs(5),
-                },
-                prefilled: Vec::new(),
-                forgotten: Vec::new(),
-            }));
+            self.end(ended);
         }
         took
+    }
+
+    fn end(&mut self, permit: u64) {
+        self.apply(ClusterCommand::Release(Releases {
+            releases: vec![Release::of_all(PermitId(permit), None, Outcome::Served)],
+            breaker: BreakerPolicy {
+                failures: 3,
+                open: Duration::from_secs(5),
+            },
+            prefilled: Vec::new(),
+            forgotten: Vec::new(),
+        }));
     }
 
     fn acquire(&self, shared: u64) -> Acquire {
