@@ -346,7 +346,7 @@ async fn acquire<P: Platform>(platform: &P, cell: &CellAddress) -> Result<Option
     };
     match call(platform, cell, acquire).await? {
         Ok(Acquired::Granted(_)) => Ok(Some(permit)),
-        Ok(Acquired::Refused(_)) => Ok(None),
+        Ok(Acquired::Refused(_) | Acquired::Queued(_)) => Ok(None),
         Err(PolicyUnknown) => Err("a policy that was told is not known".to_owned()),
     }
 }

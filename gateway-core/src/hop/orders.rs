@@ -29,7 +29,7 @@ impl OrdersId {
         }
     }
 
-    /// What [`Self::fmt`] has written.
+    /// The part that [`Display`](fmt::Display) has written.
     pub fn parse(key: &str) -> Option<Self> {
         let (cluster, shard) = key.rsplit_once('/')?;
         let shard = shard.parse().ok().filter(|shard| *shard < SHARDS)?;

@@ -261,17 +261,13 @@ impl Event<'_> {
     pub(super) fn write_particulars(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Responded { route, status, after } => {
-                let (status, ms) = (status.as_u16(), after.as_millis());
-                write!(f, " route={route} status={status} ms={ms}")
+                write!(f, " route={route} status={} ms={}", status.as_u16(), after.as_millis())
             }
             Self::AttemptFailed {
                 cluster,
                 replica,
                 error,
-            } => {
-                write_place(f, cluster, *replica)?;
-                write_error(f, error)
-            }
+            } => write_failure(f, cluster, *replica, error),
             Self::FirstToken {
                 cluster,
                 model,
@@ -289,27 +285,22 @@ impl Event<'_> {
                 cluster,
                 replica,
                 error,
-            } => {
-                write!(f, " cluster={cluster} replica={replica}")?;
-                write_error(f, error)
-            }
+            } => write_failure(f, cluster, Some(replica), error),
             Self::Ranked {
                 model,
                 tier,
                 prompt,
                 estimates,
-            } => {
-                write!(f, " model={model} tier={tier} prompt={prompt}")?;
-                write_estimates(f, estimates)
-            }
-            Self::Queued { cluster, expected } => {
-                write!(f, " cluster={cluster} expected_ms={}", expected.as_millis())
-            }
+            } => write_ranking(f, (model, *tier), *prompt, estimates),
+            Self::Queued { cluster, expected } => write_wait(f, cluster, ("expected_ms", *expected)),
             Self::Waited {
                 cluster,
                 ended_as,
                 after,
-            } => write!(f, " cluster={cluster} ended={ended_as} ms={}", after.as_millis()),
+            } => {
+                write_wait(f, cluster, ("ms", *after))?;
+                write!(f, " ended={ended_as}")
+            }
             Self::Permitted {
                 cluster,
                 replica,
@@ -364,12 +355,36 @@ fn write_choice(
     }
 }
 
+fn write_failure(
+    f: &mut fmt::Formatter<'_>,
+    cluster: &ClusterName,
+    replica: Option<&ReplicaName>,
+    error: &AttemptError,
+) -> fmt::Result {
+    write_place(f, cluster, replica)?;
+    write_error(f, error)
+}
+
+fn write_wait(f: &mut fmt::Formatter<'_>, cluster: &ClusterName, (what, time): (&str, Duration)) -> fmt::Result {
+    write!(f, " cluster={cluster} {what}={}", time.as_millis())
+}
+
 fn write_place(f: &mut fmt::Formatter<'_>, cluster: &ClusterName, replica: Option<&ReplicaName>) -> fmt::Result {
     write!(f, " cluster={cluster}")?;
     match replica {
         Some(replica) => write!(f, " replica={replica}"),
         None => Ok(()),
     }
+}
+
+fn write_ranking(
+    f: &mut fmt::Formatter<'_>,
+    (model, tier): (&ModelName, usize),
+    prompt: Tokens,
+    estimates: &[Estimate<'_>],
+) -> fmt::Result {
+    write!(f, " model={model} tier={tier} prompt={prompt}")?;
+    write_estimates(f, estimates)
 }
 
 /// Each cluster with its round trip, wait and prefill, and what of the prompt should be warm there.

@@ -195,6 +195,8 @@ fn a_stream_that_breaks_ends_with_one_error_and_the_replica_has_failed() {
     assert_eq!(world.in_flight("near"), 0);
 }
 
+type Change = fn(&mut Request<bytes::Bytes>);
+
 /// What the hop says to the order once more, after that long, with what `change` does to it.
 fn again(world: &mut World, hops: &RegionHops, change: impl FnOnce(&mut Request<bytes::Bytes>)) -> (u16, String) {
     let mut order = hops.orders().pop().expect("an order");
@@ -220,7 +222,7 @@ fn an_order_holds_once_for_what_was_signed_and_for_half_a_minute() {
 
     hops.set_down(true);
     send(&mut world);
-    let refused: [(&str, fn(&mut Request<bytes::Bytes>)); 4] = [
+    let refused: [(&str, Change); 4] = [
         ("something else", |order| *order.body_mut() = "{}".into()),
         ("something else", |order| {
             let facts = order.headers()["x-tidegate-order"]

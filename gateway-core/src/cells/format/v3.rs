@@ -44,7 +44,7 @@ impl From<CommandV3> for CellCommand {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum StateV3<'a> {
-    Cluster(ClusterCellV3),
+    Cluster(Box<ClusterCellV3>),
     Estimate(Cow<'a, ModelCorrections>),
     Budget(Box<Cow<'a, BudgetCell>>),
     /// Version 3 has no such cells; nobody who reads only that asks for one.
@@ -55,7 +55,7 @@ impl<'a> StateV3<'a> {
     /// The state in version 3.
     pub fn of(state: &'a CellState) -> Self {
         match state {
-            CellState::Cluster(cell) => Self::Cluster((&**cell).into()),
+            CellState::Cluster(cell) => Self::Cluster(Box::new((&**cell).into())),
             CellState::Estimate(corrections) => Self::Estimate(Cow::Borrowed(corrections)),
             CellState::Budget(cell) => Self::Budget(Box::new(Cow::Borrowed(cell))),
             CellState::Orders(cell) => Self::Orders(Cow::Borrowed(cell)),
@@ -66,7 +66,7 @@ impl<'a> StateV3<'a> {
 impl From<StateV3<'_>> for CellState {
     fn from(state: StateV3<'_>) -> Self {
         match state {
-            StateV3::Cluster(cell) => Self::Cluster(Box::new(cell.into())),
+            StateV3::Cluster(cell) => Self::Cluster(Box::new((*cell).into())),
             StateV3::Estimate(corrections) => Self::Estimate(corrections.into_owned()),
             StateV3::Budget(cell) => Self::Budget(Box::new(cell.into_owned())),
             StateV3::Orders(cell) => Self::Orders(cell.into_owned()),

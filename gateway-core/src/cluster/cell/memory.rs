@@ -121,6 +121,7 @@ mod tests {
                 affinity: Some(7),
                 prompt,
                 known_hot: HotDigest::default(),
+                queueing: None,
                 ttl: Duration::from_secs(600),
             };
             let ClusterReply::Granted(grant) = self.apply(ClusterCommand::Acquire(acquire)) else {

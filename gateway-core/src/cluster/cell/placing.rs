@@ -71,7 +71,7 @@ impl ClusterCell {
             let configured = policy.prefill.tokens_per_s;
             let standing = match self.standing(now, replica, acquire, (room, held)) {
                 Standing::Free(_) if closed(index) => Standing::Passed(Obstacle::Full),
-                standing => standing,
+                standing @ (Standing::Free(_) | Standing::Passed(_)) => standing,
             };
             Candidate {
                 standing,
