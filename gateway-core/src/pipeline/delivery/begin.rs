@@ -61,7 +61,7 @@ fn respond<P: Platform>(upkeep: Upkeep<P>, answered: Answered<P>) -> Response<Bo
         Sender::Edge { known_hot, .. } => tell_edge(&upkeep, &served_by, known_hot, &mut headers),
     }
     let mut response = match answer {
-        UpstreamAnswer::Whole(events) if upkeep.walk.order.request.stream => event_stream(Body::Full(events)),
+        UpstreamAnswer::Whole(events) if upkeep.walk.order.is_for_stream() => event_stream(Body::Full(events)),
         UpstreamAnswer::Whole(body) => json(body),
         UpstreamAnswer::Passing(passing, until) => json_stream(Passage::of(upkeep, passing, until).into_body()),
         UpstreamAnswer::Stream(chunks) => event_stream(ClientStream::of(upkeep, chunks).into_body()),

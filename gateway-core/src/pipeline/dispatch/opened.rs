@@ -56,8 +56,8 @@ pub(super) async fn open<P: Platform>(
     let has_type = |is_stream| expect_content_type(&head.headers, dialect.content_type(is_stream));
     let is_stream = request.asked_as == AskedAs::Stream && has_type(true).is_ok();
     if !is_stream {
-        // What stands between here and an engine may make a whole answer of a stream.
-        has_type(request.stream)?;
+        // What stands between here and an engine may make a whole answer of a stream. Whether its client takes one, the edge knows.
+        has_type(order.is_for_stream())?;
     }
     // Whole answers have the usage.
     let keep_usage = request.include_usage || !request.stream;

@@ -62,6 +62,15 @@ pub(in crate::pipeline) struct Order<P: Platform> {
 }
 
 impl<P: Platform> Order<P> {
+    /// Whether nothing but a stream will do: a client wants one. The edge asks for one whatever its client wants, and takes what
+    /// comes.
+    pub fn is_for_stream(&self) -> bool {
+        match self.sender {
+            Sender::Client => self.request.stream,
+            Sender::Edge { .. } => false,
+        }
+    }
+
     /// What bounds its answers, besides its client, at a model for which it has that count.
     pub fn output_limit(&self, count: &Count) -> OutputLimit {
         OutputLimit {

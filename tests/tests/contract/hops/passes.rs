@@ -101,6 +101,27 @@ fn engines_are_sent_what_one_gateway_sends_them() {
 }
 
 #[test]
+fn an_engine_may_answer_a_wish_for_a_stream_with_a_whole_answer() {
+    let answer = json!({"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": [{"index": 0,
+        "message": {"role": "assistant", "content": "yes"}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}});
+    for (status, body) in [
+        (200, chat("tide-scripted", "whole-for-stream")),
+        (502, chat_stream("tide-scripted", "whole-for-stream")),
+    ] {
+        let script = Script::json(&answer.to_string());
+        HOPS.scripted("scripted").on("whole-for-stream", script.clone());
+        let single = post_chat(body.to_string()).send(SINGLE.address());
+        assert_eq!(single.status, status, "{}", single.text());
+        for world in worlds() {
+            world.scripted("scripted").on("whole-for-stream", script.clone());
+            let double = ask(world, &body);
+            assert_eq!((double.status, double.json()), (single.status, single.json()));
+        }
+    }
+}
+
+#[test]
 fn engines_are_shown_their_secret_by_the_region() {
     for world in worlds() {
         served_by(&ask(world, &chat("tide-eu", "shown the secret")));
