@@ -1,12 +1,14 @@
 //! Which replica serves, and that a full one is full, where the region's hop decides: it knows what any edge has sent.
 
 use std::sync::Mutex;
+use std::thread;
 
 use serde_json::{Value, json};
 use tidegate_tests::engine::Fault;
-use tidegate_tests::gateway::Role;
+use tidegate_tests::gateway::{FRANKFURT, Role};
 use tidegate_tests::http::{Request, Response};
 use tidegate_tests::process::Server;
+use tidegate_tests::world::World;
 
 use super::{CONFIG, HOPS, SECRETS, as_operator, ask, served_by, worlds};
 use crate::support::{Expected, assert_error, chat, chat_stream, eventually, post_chat, with};
@@ -64,6 +66,24 @@ fn places_are_those_of_all_edges_together() {
 }
 
 #[test]
+fn a_request_waits_for_room_in_the_region() {
+    let config = CONFIG.replace("wait_ms = 0", "wait_ms = 5_000");
+    let world = &World::start("hops-waiting", &config, FRANKFURT, &SECRETS);
+    world.engine("tight-1").fault("holds the place", Fault::Stall(2));
+    let slow = with(chat_stream("tide-tight", "holds the place"), json!({"max_tokens": 64}));
+    let first = post_chat(slow.to_string()).open(world.gateway.address());
+    assert_eq!(first.status, 200);
+    let is_waiting = || metrics(world.region("fra")).contains("tidegate_queue_requests{cluster=\"tight\"} 1");
+    thread::scope(|scope| {
+        let waits = scope.spawn(|| ask(world, &chat("tide-tight", "waits for the place")));
+        eventually("it waits where the place is counted", is_waiting);
+        drop(first);
+        let served = waits.join().expect("it is answered");
+        assert_eq!(served_by(&served), "tight");
+    });
+}
+
+#[test]
 fn a_conversation_returns_to_its_replica_through_another_edge() {
     let other = HOPS.start_another("hops-warm", CONFIG, Role::Edge, &SECRETS);
     let ask = |edge: &Server, text: &str, count| {
@@ -102,16 +122,17 @@ fn answers_tell_the_replica_and_how_much_of_the_prompt_was_warm() {
 fn requests_are_counted_where_they_run() {
     let body = chat("tide-eu", "counted at the region").to_string();
     assert_eq!(post_chat(body).send(HOPS.gateway.address()).status, 200);
-    let metrics = |gateway: &Server| {
-        let response = as_operator(Request::get("/metrics")).send(gateway.address());
-        assert_eq!(response.status, 200, "{}", response.text());
-        response.text().to_owned()
-    };
     let prompts = "tidegate_prefix_prompt_tokens_total{cluster=\"eu\"";
     assert!(
         metrics(HOPS.region("fra")).contains(prompts),
         "the region knows what its replicas computed"
     );
+}
+
+fn metrics(gateway: &Server) -> String {
+    let response = as_operator(Request::get("/metrics")).send(gateway.address());
+    assert_eq!(response.status, 200, "{}", response.text());
+    response.text().to_owned()
 }
 
 fn replica(response: &Response) -> Option<&str> {
