@@ -58,7 +58,7 @@ pub struct Estimate<'a> {
 impl Estimate<'_> {
     /// The expected time to first token.
     pub fn ttft(&self) -> Duration {
-        self.round_trip + self.wait + self.prefill
+        self.round_trip.saturating_add(self.wait).saturating_add(self.prefill)
     }
 
     /// The expected time to first token, and what the price counts for. A short wait is no reason to leave a cluster, where

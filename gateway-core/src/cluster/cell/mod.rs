@@ -224,7 +224,7 @@ impl ClusterCell {
         let is_gone = release.left.is_none_or(|left| left.requests == 0);
         if let Some(replica) = held_at.as_ref().filter(|_| is_gone) {
             self.sites.on_ended(now, replica, permit);
-            self.queue.pace.on_freed(now);
+            self.queue.on_freed(now);
         }
         if !release.tells_outcome() {
             return;

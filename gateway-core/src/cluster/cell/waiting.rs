@@ -134,12 +134,19 @@ impl ClusterCell {
         } else {
             Err(None)
         };
+        let patience = acquire
+            .queueing
+            .as_ref()
+            .map_or(Duration::ZERO, |queueing| queueing.patience);
+        let hold = recovery.map_or(LONGEST_HOLD, |recovery| recovery.clamp(SHORTEST_PAUSE, LONGEST_HOLD));
         match admitted {
             Ok(()) => ClusterReply::Queued(Queued {
                 load: self.load(now, known),
                 expected,
-                again_in: (expected / ASKS_PER_WAIT).clamp(SHORTEST_PAUSE, LONGEST_PAUSE),
-                hold_for: recovery.map_or(LONGEST_HOLD, |recovery| recovery.clamp(SHORTEST_PAUSE, LONGEST_HOLD)),
+                again_in: (expected / ASKS_PER_WAIT)
+                    .clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
+                    .min(patience),
+                hold_for: hold.min(patience),
                 passed_over,
                 knows_policy: true,
             }),

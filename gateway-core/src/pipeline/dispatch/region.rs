@@ -121,7 +121,8 @@ impl<P: Platform> Way<'_, P> {
                 })
             }
             Said::Failed => Err(self.given_up(body).await),
-            Said::Told(_) | Said::Nothing => Err(self.failed(refusal::<P>(&head, body).await)),
+            Said::Refused => Err(self.refused(&head, body).await),
+            Said::Told(_) | Said::Nothing => Err(self.failed(stranger(&head))),
         }
     }
 
@@ -244,8 +245,7 @@ impl<P: Platform> Way<'_, P> {
 
     /// The region has given up, and tells why.
     async fn given_up(&self, body: P::Body) -> Failed {
-        let most = self.order.exchange.config.sizes.response_body_bytes;
-        let told = whole::<P>(body, most).await.ok();
+        let told = self.words(body).await;
         let told = told.and_then(|body| HopFailure::parse(&body));
         let Some((attempts, error)) = told.and_then(|told| Some((told.attempts, told.into_error()?))) else {
             return self.failed(HopError::Garbage);
@@ -253,6 +253,28 @@ impl<P: Platform> Way<'_, P> {
         self.served();
         let asked = Asked::Region { attempts };
         Failed { asked, error }
+    }
+
+    /// The hop has not taken the order, and says why. Where it trusts nobody here it counts as out; what it lacks of one order
+    /// says nothing of others.
+    async fn refused(&self, head: &Parts, body: P::Body) -> Failed {
+        let words = self.words(body).await.unwrap_or_default();
+        let error = HopError::Refused {
+            status: head.status.as_u16(),
+            words: EngineError::read(&words).words().to_owned(),
+        };
+        if matches!(head.status, StatusCode::UNAUTHORIZED | StatusCode::SERVICE_UNAVAILABLE) {
+            self.failed(error)
+        } else {
+            nobody_asked(error.into())
+        }
+    }
+
+    /// What comes behind the head of an answer that is none. It comes with it, or is not waited for.
+    async fn words(&self, body: P::Body) -> Option<Bytes> {
+        let exchange = &self.order.exchange;
+        let words = whole::<P>(body, exchange.config.sizes.response_body_bytes);
+        exchange.within(LONGEST_WAIT_FOR_WORDS, words).await?.ok()
     }
 
     fn served(&self) {
@@ -280,6 +302,8 @@ enum Said {
     Told(Box<Told>),
     /// That it could not be.
     Failed,
+    /// That the order is not taken.
+    Refused,
     /// Nothing that a region hop says.
     Nothing,
 }
@@ -289,19 +313,19 @@ fn said(headers: &HeaderMap) -> Said {
     match (text(X_TOLD).and_then(Told::parse), text(X_HOP)) {
         (Some(told), _) => Said::Told(Box::new(told)),
         (None, Some("failed")) => Said::Failed,
+        (None, Some("refused")) => Said::Refused,
         (None, Some(_) | None) => Said::Nothing,
     }
 }
 
-/// Why who answered so did not take the order.
-async fn refusal<P: Platform>(head: &Parts, body: P::Body) -> HopError {
-    if head.status == StatusCode::OK {
-        return HopError::Garbage;
-    }
-    let words = whole::<P>(body, REFUSAL_BYTES).await.unwrap_or_default();
-    HopError::Refused {
-        status: head.status.as_u16(),
-        words: EngineError::read(&words).words().to_owned(),
+/// What answers so is no region hop. Its words, which may quote the request, are not read.
+fn stranger(head: &Parts) -> HopError {
+    match head.status {
+        StatusCode::OK => HopError::Garbage,
+        status => HopError::Refused {
+            status: status.as_u16(),
+            words: String::new(),
+        },
     }
 }
 
@@ -328,5 +352,5 @@ const BOUND_HOST: &str = "http://region.hop";
 const SLACK: Duration = Duration::from_secs(2);
 /// In bytes: two windows of a new connection (RFC 6928 has ten segments in the first).
 const COMPRESSED_FROM: usize = 32 << 10;
-/// What is read of a refusal, in bytes.
-const REFUSAL_BYTES: usize = 64 << 10;
+/// How long the body of an answer that is none is waited for.
+const LONGEST_WAIT_FOR_WORDS: Duration = Duration::from_secs(1);

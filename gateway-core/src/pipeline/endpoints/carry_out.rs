@@ -4,18 +4,21 @@
 use std::fmt::Display;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::Stream;
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
 
-use crate::api::Endpoint;
 use crate::api::headers::{X_HOP, X_ORDER, X_SIGNATURE};
+use crate::api::{ApiError, Endpoint};
 use crate::auth::Caller;
 use crate::cells::{CellAddress, CellId};
+use crate::cluster::PassedOver;
 use crate::config::{Cluster, Config, Model};
 use crate::hop::{Admit, Admitted, BodyDigest, OrdersId, Signature, SignatureError, Signed};
+use crate::ladder::AttemptError;
 use crate::observe::Event;
 use crate::pipeline::body::Body;
 use crate::pipeline::context::{Exchange, Waiting};
@@ -44,12 +47,22 @@ where
         Err(Failure::Exhausted { error, recovery }) => {
             Ok(failed(&HopFailure::new(&error, recovery, exchange.attempts.get())))
         }
-        Err(Failure::Order(refused)) => {
-            let reason = refused.label();
-            exchange.tell(&Event::OrderRefused { reason });
-            Err(Failure::Order(refused))
+        Err(Failure::Bodies(_)) => {
+            // As where no replica has room: the next moment it may be otherwise.
+            Ok(failed(&HopFailure::new(&no_memory(), Some(LACK_PASSES), 0)))
         }
-        other => other,
+        Err(failure) => {
+            if let Failure::Order(refused) = &failure {
+                let reason = refused.label();
+                exchange.tell(&Event::OrderRefused { reason });
+            }
+            let mut response = response::error(endpoint.dialect(), &ApiError::from(failure));
+            response
+                .headers_mut()
+                .insert(X_HOP, HeaderValue::from_static("refused"));
+            Ok(response)
+        }
+        taken @ Ok(_) => taken,
     }
 }
 
@@ -82,7 +95,11 @@ where
         identity,
         counts,
     };
-    let order = order_of_edge(exchange, plan_order(counted, &facts.cluster)?, &facts);
+    let planned = plan_order(counted, &facts.cluster).ok_or_else(|| OrderRefused::Unknown {
+        what: "model that the tenant may have served at",
+        name: facts.cluster.to_string(),
+    })?;
+    let order = order_of_edge(exchange, planned, &facts);
     drop(share);
     begin(order).await
 }
@@ -165,6 +182,19 @@ async fn admit<P: Platform>(exchange: &Exchange<P>, cluster: &Cluster, nonce: u6
     }
 }
 
+/// There is no memory for the order's body.
+fn no_memory() -> AttemptError {
+    AttemptError::NoRoom {
+        recovery: Some(LACK_PASSES),
+        passed_over: PassedOver {
+            full: 1,
+            ..PassedOver::default()
+        },
+        expected_wait: None,
+        dropped: None,
+    }
+}
+
 /// What the edge is told where no replica has answered.
 fn failed(failure: &HopFailure) -> Response<Body> {
     let mut response = response::json(failure.to_body());
@@ -173,3 +203,6 @@ fn failed(failure: &HopFailure) -> Response<Body> {
     headers.insert(X_HOP, HeaderValue::from_static("failed"));
     response
 }
+
+/// Bodies that are being read now have soon been read.
+const LACK_PASSES: Duration = Duration::from_secs(1);

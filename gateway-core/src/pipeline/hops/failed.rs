@@ -105,13 +105,19 @@ impl HopFailure {
     /// The error; `None` where this version does not know it. That the region's own process stops is no reason for the edge to
     /// give up: the cluster counts as one that could not be reached.
     pub fn into_error(self) -> Option<AttemptError> {
-        let recovery = self.recovery_ms.map(Duration::from_millis);
-        let (status, words) = (self.status, self.words);
+        let recovery = self
+            .recovery_ms
+            .map(|recovery| Duration::from_millis(recovery.min(LONGEST_MS)));
+        // What is no error has no place in one.
+        let status = self.status.filter(|status| (400..600).contains(status));
+        let words = self.words;
         Some(match (self.error.as_str(), status) {
             ("no_room", _) => AttemptError::NoRoom {
                 recovery,
                 passed_over: self.passed_over,
-                expected_wait: self.expected_wait_ms.map(Duration::from_millis),
+                expected_wait: self
+                    .expected_wait_ms
+                    .map(|wait| Duration::from_millis(wait.min(LONGEST_MS))),
                 dropped: self.dropped,
             },
             ("unfit", _) => AttemptError::Unfit,
@@ -139,6 +145,9 @@ impl HopFailure {
         })
     }
 }
+
+/// Longer waits are none that anybody would wait.
+const LONGEST_MS: u64 = 3_600_000;
 
 #[cfg(test)]
 mod tests {
@@ -204,5 +213,7 @@ mod tests {
         let told = HopFailure::parse(br#"{"error":"moonphase","later":1}"#).expect("it is read");
         assert_eq!(told.into_error(), None);
         assert_eq!(HopFailure::parse(b"<html>"), None);
+        let told = HopFailure::parse(br#"{"error":"rejected","status":200,"words":"fine"}"#).expect("it is read");
+        assert_eq!(told.into_error(), None);
     }
 }

@@ -46,7 +46,11 @@ impl Told {
 
     /// What a header says; `None` where that is not understood.
     pub fn parse(header: &str) -> Option<Self> {
-        serde_json::from_str(header).ok()
+        let mut told: Self = serde_json::from_str(header).ok()?;
+        if let Some(load) = &mut told.load {
+            load.expected_wait = load.expected_wait.min(LONGEST_WAIT);
+        }
+        Some(told)
     }
 
     /// How much of the time that the edge waited was the way there and back.
@@ -54,3 +58,6 @@ impl Told {
         waited.saturating_sub(Duration::from_micros(self.took_us))
     }
 }
+
+/// Longer waits are none that anybody would wait.
+const LONGEST_WAIT: Duration = Duration::from_hours(1);

@@ -100,24 +100,21 @@ pub(in crate::pipeline) fn plan<P: Platform>(
     Ok(Planned { counted, plan })
 }
 
-/// Plans the way of an order of the edge: to that cluster, and nowhere else.
-///
-/// # Errors
-/// When the cluster does not serve the model, or may not see the tenant's data.
-pub(in crate::pipeline) fn plan_order(counted: Counted, cluster: &ClusterName) -> Result<Planned, RequestError> {
+/// Plans the way of an order of the edge: to that cluster, and nowhere else; `None` where that does not serve the model, or may
+/// not see the tenant's data.
+pub(in crate::pipeline) fn plan_order(counted: Counted, cluster: &ClusterName) -> Option<Planned> {
     let Decoded { model, caller, .. } = &counted.decoded;
     let mut tier = plan_tier(&caller.tenant, Arc::clone(model));
     tier.allowed
         .retain(|index| model.serving[*index].cluster.name == *cluster);
     if tier.allowed.is_empty() {
-        let model = model.name.to_string();
-        return Err(RequestError::Jurisdiction { model });
+        return None;
     }
     let plan = Plan {
         tiers: vec![tier],
         canned: None,
     };
-    Ok(Planned { counted, plan })
+    Some(Planned { counted, plan })
 }
 
 fn allowed_tiers<'a>(config: &'a Config, model: &'a Model, lowest: Option<&str>) -> Result<&'a [Tier], RequestError> {

@@ -90,6 +90,11 @@ impl WaitingQueue {
         self.entries.is_empty()
     }
 
+    /// A place has become free.
+    pub fn on_freed(&mut self, now: Timestamp) {
+        self.pace.on_freed(now, !self.entries.is_empty());
+    }
+
     /// Whether nothing of it is worth a record.
     pub fn is_blank(&self) -> bool {
         self.entries.is_empty() && self.evicted.is_empty() && self.pace == Pace::default()

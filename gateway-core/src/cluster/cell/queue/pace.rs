@@ -1,4 +1,5 @@
-//! How soon the next place becomes free at a cluster, from how far apart the last ones did.
+//! How soon the next place becomes free at a cluster, from how far apart the last ones did while somebody waited: at other
+//! times that tells how much is asked, and not how much there is.
 
 use std::time::Duration;
 
@@ -17,11 +18,23 @@ pub(in crate::cluster::cell) struct Pace {
 }
 
 impl Pace {
-    /// A place has become free.
-    pub fn on_freed(&mut self, now: Timestamp) {
-        if let Some(last) = self.last.replace(now) {
-            let gap = now.since(last).min(LONGEST_GAP);
-            let gap = u64::try_from(gap.as_micros()).unwrap_or(u64::MAX);
+    /// A place has become free, and somebody waits for one or nobody does.
+    pub fn on_freed(&mut self, now: Timestamp, is_waited_for: bool) {
+        let before = if is_waited_for {
+            self.last.replace(now)
+        } else {
+            self.last.take();
+            None
+        };
+        if let Some(last) = before {
+            let gap = u64::try_from(now.since(last).as_micros()).unwrap_or(u64::MAX);
+            // One gap, such as that of an outage, is no new pace.
+            let most = if self.is_known() {
+                self.mean.saturating_mul(MOST_OVER_MEAN)
+            } else {
+                GUESS_US
+            };
+            let gap = gap.min(most.max(LEAST_BOUND_US));
             self.seen = self.seen.saturating_add(1).min(OVER);
             let share = u64::from(self.seen);
             self.mean = (self.mean * (share - 1) + gap) / share;
@@ -44,8 +57,10 @@ impl Pace {
 const OVER: u8 = 16;
 /// Of fewer it says little.
 const FEWEST: u8 = 4;
-/// Longer gaps are those of a night, and not of a queue.
-const LONGEST_GAP: Duration = Duration::from_secs(60);
+/// A longer gap counts as so many times the mean: a cluster that gets that much slower is followed within a dozen places.
+const MOST_OVER_MEAN: u64 = 4;
+/// Gaps up to this count as they are.
+const LEAST_BOUND_US: u64 = 10_000;
 /// As long as nothing is known: an answer of 500 tokens at 50 a second takes ten seconds, and twenty run at a replica.
 const GUESS_US: u64 = 500_000;
 
@@ -60,12 +75,38 @@ mod tests {
         let mut now = Timestamp::from_millis(1_000);
         for (gap_ms, times, low, high) in [(100, 20, 99, 101), (20, 60, 20, 24), (0, 200, 0, 1)] {
             for _ in 0..times {
-                pace.on_freed(now);
+                pace.on_freed(now, true);
                 now = now + Duration::from_millis(gap_ms);
             }
             let ms = pace.until(1).as_millis();
             assert!((low..=high).contains(&ms), "{gap_ms}: {ms}");
         }
         assert!(pace.until(0) > Duration::ZERO);
+    }
+
+    #[test]
+    fn what_becomes_free_while_nobody_waits_tells_nothing_and_an_outage_little() {
+        let mut pace = Pace::default();
+        let mut now = Timestamp::from_millis(1_000);
+        let mut free = |pace: &mut Pace, gap_ms, is_waited_for| {
+            now = now + Duration::from_millis(gap_ms);
+            pace.on_freed(now, is_waited_for);
+        };
+        for _ in 0..20 {
+            free(&mut pace, 500, false);
+        }
+        assert!(!pace.is_known());
+        for _ in 0..20 {
+            free(&mut pace, 20, true);
+        }
+        free(&mut pace, 30_000, false);
+        free(&mut pace, 30_000, true);
+        assert_eq!(pace.until(1).as_millis(), 20, "nobody waited");
+        free(&mut pace, 6_000, true);
+        assert!(pace.until(1).as_millis() < 25, "{:?}", pace.until(1));
+        for _ in 0..20 {
+            free(&mut pace, 500, true);
+        }
+        assert!(pace.until(1).as_millis() > 250, "{:?}", pace.until(1));
     }
 }
