@@ -16,7 +16,7 @@ use super::upstream::{LOST_AT_ONCE, hold_back, url_at, whole};
 use crate::api::headers::{X_HOP, X_ORDER, X_REQUEST_ID, X_SIGNATURE, X_TOLD};
 use crate::api::{AskedAs, ContentCoding, EngineError, gzip};
 use crate::config::HopAddress;
-use crate::hop::{Signature, Signed};
+use crate::hop::{HopHealth, Signature, Signed};
 use crate::ladder::{AttemptError, HopError};
 use crate::pipeline::hops::{HopFailure, OrderFacts, Told};
 use crate::pipeline::intake::{Order, Target};
@@ -266,6 +266,7 @@ impl<P: Platform> Way<'_, P> {
         if matches!(head.status, StatusCode::UNAUTHORIZED | StatusCode::SERVICE_UNAVAILABLE) {
             self.failed(error)
         } else {
+            self.served();
             nobody_asked(error.into())
         }
     }
@@ -287,7 +288,7 @@ impl<P: Platform> Way<'_, P> {
         let exchange = &self.order.exchange;
         let (now, region) = (exchange.platform.now(), &self.target.serving.cluster.region.name);
         let breaker = exchange.config.breaker;
-        let on_failed = |hops: &mut crate::hop::HopHealth| hops.on_failed(now, region, breaker.failures, breaker.open);
+        let on_failed = |hops: &mut HopHealth| hops.on_failed(now, region, breaker.failures, breaker.open);
         exchange.gateway.hops.with(on_failed);
         Failed {
             asked: Asked::Region { attempts: 1 },

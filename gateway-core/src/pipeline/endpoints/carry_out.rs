@@ -148,11 +148,7 @@ impl Known {
             what,
             name: name.to_owned(),
         };
-        let is_its = |tenant: &&Arc<_>| -> bool {
-            let tenant: &crate::config::Tenant = tenant;
-            tenant.name == facts.tenant
-        };
-        let tenant = config.tenants.iter().find(is_its);
+        let tenant = config.tenants.iter().find(|tenant| tenant.name == facts.tenant);
         let tenant = tenant.ok_or_else(|| unknown("tenant", facts.tenant.as_str()))?;
         let model = config.models.get(&facts.model);
         let cluster = config.clusters.get(&facts.cluster);
