@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::{FutureExt, stream};
 use http::Request;
+use tidegate_core::hop::Role;
 use tidegate_virtual::RegionHops;
 
 use crate::world::{Piece, Reaction, World};
@@ -150,6 +151,21 @@ fn a_tenant_of_its_region_gets_nothing_rather_than_an_answer_from_elsewhere() {
     let response = world.post_as("eu-key", CHAT, request);
     assert_eq!(header(&response, "x-tidegate-tier"), "canned");
     assert!(world.sent().is_empty());
+}
+
+#[test]
+fn what_a_hop_does_not_know_of_one_tenant_keeps_it_from_no_other() {
+    let (mut world, hops) = two_hops(served);
+    let region = world.another(&config_of_two_hops().replace("name = \"europeans\"", "name = \"others\""));
+    region.gateway.set_role(Role::Region);
+    hops.add("hop", region);
+    for _ in 0..5 {
+        let response = world.post_as("eu-key", CHAT, &chat("big", false));
+        assert_eq!(header(&response, "x-tidegate-tier"), "canned");
+    }
+    let response = world.post(CHAT, &chat("big", true));
+    assert_eq!(header(&response, "x-tidegate-cluster"), "near");
+    assert_eq!(hops.orders().len(), 6);
 }
 
 #[test]
