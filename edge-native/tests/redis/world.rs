@@ -89,7 +89,7 @@ pub async fn acquire(user: &Redis, name: &str, permit: u64, most: u32) -> Result
     };
     match ask(user, name, acquire).await? {
         Ok(Acquired::Granted(_)) => Ok(true),
-        Ok(Acquired::Refused(_)) => Ok(false),
+        Ok(Acquired::Refused(_) | Acquired::Queued(_)) => Ok(false),
         Err(PolicyUnknown) => panic!("a policy that was told is not known"),
     }
 }
