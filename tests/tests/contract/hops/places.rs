@@ -114,7 +114,8 @@ fn answers_tell_the_replica_and_how_much_of_the_prompt_was_warm() {
         assert!(replica(&first).is_some_and(|name| name.len() == 8));
         assert_eq!(replica(&second), replica(&first));
         let (expected, found) = warm(&second);
-        assert!(expected > 1_000 && found > 1_000, "{expected} and {found}");
+        // What is presumed of a conversation follows how far that held for its tenant before.
+        assert!(expected > 500 && found > 1_000, "{expected} and {found}");
     }
 }
 
