@@ -173,6 +173,9 @@ const LIMITS: &str = "
 [permits]
 ttl_ms = 2_000
 
+[queue]
+wait_ms = 0
+
 [refresh]
 config_ms = 100
 ";
