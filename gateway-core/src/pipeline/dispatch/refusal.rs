@@ -6,7 +6,7 @@ use http::header::RETRY_AFTER;
 use http::response::Parts;
 use http::{HeaderMap, StatusCode};
 
-use super::upstream::whole;
+use super::upstream::{whole, words};
 use crate::api::EngineError;
 use crate::ladder::AttemptError;
 use crate::pipeline::context::Exchange;
@@ -22,11 +22,8 @@ pub(super) async fn refusal<P: Platform>(exchange: &Exchange<P>, head: &Parts, b
         let body = body.unwrap_or_default();
         return AttemptError::Rejected { status, body };
     }
-    let body = whole::<P>(body, REFUSAL_BYTES);
-    let words = match exchange.within(LONGEST_WAIT_FOR_WORDS, body).await {
-        Some(Ok(body)) => Some(EngineError::read(&body).words().to_owned()),
-        Some(Err(_)) | None => None,
-    };
+    let words = words(exchange, body, REFUSAL_BYTES).await;
+    let words = words.map(|body| EngineError::read(&body).words().to_owned());
     if is_not_served(status, words.as_deref()) {
         let words = words.filter(|words| !words.is_empty());
         let words = words.unwrap_or_else(|| head.status.canonical_reason().unwrap_or_default().to_owned());
@@ -64,8 +61,6 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
 const NO_SUCH_PATH: [&str; 3] = ["Not Found", "File Not Found", ""];
 /// What an engine may say about a failure of its own, in bytes.
 const REFUSAL_BYTES: usize = 64 << 10;
-/// The status has come, and tells enough: its words, which come with it, are not waited for any longer.
-const LONGEST_WAIT_FOR_WORDS: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri}
 use super::ClusterClient;
 use super::attempt::{Asked, Failed};
 use super::opened::{Opened, UpstreamAnswer, on_answer, open, owed, take};
-use super::upstream::{LOST_AT_ONCE, hold_back, url_at, whole};
+use super::upstream::{LOST_AT_ONCE, hold_back, url_at, words};
 use crate::api::headers::{X_HOP, X_ORDER, X_REQUEST_ID, X_SIGNATURE, X_TOLD};
 use crate::api::{AskedAs, ContentCoding, EngineError, gzip};
 use crate::config::HopAddress;
@@ -44,10 +44,7 @@ pub(in crate::pipeline) async fn attempt_by_region<P: Platform>(
     let opened = exchange.within(limit, way.go(most_attempts, waits)).await;
     let opened = opened.unwrap_or_else(|| Err(way.failed(HopError::Silent)))?;
     let answer = take(order, opened, target.model.name.as_str(), until).await;
-    let answer = answer.map_err(|error| Failed {
-        asked: Asked::Region { attempts: 1 },
-        error,
-    })?;
+    let answer = answer.map_err(|error| failed_after(1, error))?;
     match &answer {
         // The region tells what it expected.
         UpstreamAnswer::Whole(_) | UpstreamAnswer::Stream(_) => on_answer(order, target, None),
@@ -58,10 +55,12 @@ pub(in crate::pipeline) async fn attempt_by_region<P: Platform>(
 }
 
 fn nobody_asked(error: AttemptError) -> Failed {
-    Failed {
-        asked: Asked::Region { attempts: 0 },
-        error,
-    }
+    failed_after(0, error)
+}
+
+fn failed_after(attempts: u32, error: AttemptError) -> Failed {
+    let asked = Asked::Region { attempts };
+    Failed { asked, error }
 }
 
 /// How long the region may take until an answer begins: it keeps the limits of each attempt itself, and tells when it gives up.
@@ -115,10 +114,7 @@ impl<P: Platform> Way<'_, P> {
                 self.served();
                 self.on_told(&told, waited);
                 let opened = open(self.order, self.target, &head, body).await;
-                opened.map_err(|error| Failed {
-                    asked: Asked::Region { attempts: 1 },
-                    error,
-                })
+                opened.map_err(|error| failed_after(1, error))
             }
             Said::Failed => Err(self.given_up(body).await),
             Said::Refused => Err(self.refused(&head, body).await),
@@ -251,8 +247,7 @@ impl<P: Platform> Way<'_, P> {
             return self.failed(HopError::Garbage);
         };
         self.served();
-        let asked = Asked::Region { attempts };
-        Failed { asked, error }
+        failed_after(attempts, error)
     }
 
     /// The hop has not taken the order, and says why. Where it trusts nobody here it counts as out; what it lacks of one order
@@ -271,11 +266,9 @@ impl<P: Platform> Way<'_, P> {
         }
     }
 
-    /// What comes behind the head of an answer that is none. It comes with it, or is not waited for.
     async fn words(&self, body: P::Body) -> Option<Bytes> {
         let exchange = &self.order.exchange;
-        let words = whole::<P>(body, exchange.config.sizes.response_body_bytes);
-        exchange.within(LONGEST_WAIT_FOR_WORDS, words).await?.ok()
+        words(exchange, body, exchange.config.sizes.response_body_bytes).await
     }
 
     fn served(&self) {
@@ -290,10 +283,7 @@ impl<P: Platform> Way<'_, P> {
         let breaker = exchange.config.breaker;
         let on_failed = |hops: &mut HopHealth| hops.on_failed(now, region, breaker.failures, breaker.open);
         exchange.gateway.hops.with(on_failed);
-        Failed {
-            asked: Asked::Region { attempts: 1 },
-            error: error.into(),
-        }
+        failed_after(1, error.into())
     }
 }
 
@@ -353,5 +343,3 @@ const BOUND_HOST: &str = "http://region.hop";
 const SLACK: Duration = Duration::from_secs(2);
 /// In bytes: two windows of a new connection (RFC 6928 has ten segments in the first).
 const COMPRESSED_FROM: usize = 32 << 10;
-/// How long the body of an answer that is none is waited for.
-const LONGEST_WAIT_FOR_WORDS: Duration = Duration::from_secs(1);

@@ -12,6 +12,7 @@ use crate::api::headers::X_REQUEST_ID;
 use crate::config::Replica;
 use crate::ladder::{AttemptError, Garbage};
 use crate::pipeline::collect::{CollectError, collect};
+use crate::pipeline::context::Exchange;
 use crate::pipeline::intake::{Order, Target};
 use crate::platform::{Platform, SendError, UpstreamRequest};
 
@@ -126,6 +127,15 @@ pub(in crate::pipeline) async fn whole<P: Platform>(body: P::Body, limit: usize)
     })
 }
 
+/// What comes behind the head of an answer that is none, of at most `limit` bytes. The status has come, and tells enough: its
+/// words, which come with it, are not waited for any longer.
+pub(super) async fn words<P: Platform>(exchange: &Exchange<P>, body: P::Body, limit: usize) -> Option<Bytes> {
+    let words = exchange.within(LONGEST_WAIT_FOR_WORDS, whole::<P>(body, limit));
+    words.await?.ok()
+}
+
+/// Longer than words take that come with a status.
+const LONGEST_WAIT_FOR_WORDS: Duration = Duration::from_secs(1);
 /// Of the limit between two events, which is 30 s where nobody says otherwise, so much is a quarter of a second: some
 /// events at the pace of most engines, and a client that leaves has heard that much less.
 const HELD_BACK_SHARE: u32 = 128;
