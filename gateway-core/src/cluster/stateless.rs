@@ -17,6 +17,9 @@ pub struct ExpectedPlace {
     pub warm: Tokens,
     /// Why there.
     pub reason: ChoiceReason,
+    /// Whether the cell may want it elsewhere: nothing speaks for this replica but a hot prefix, which is not in the memory of
+    /// all of them.
+    pub is_spreading: bool,
 }
 
 /// The replica that a request goes to as long as nobody knows better, as an index into `replicas`: the first in the
@@ -47,9 +50,11 @@ pub fn expected_place(
             replica,
             warm: warm.min(prompt.tokens),
             reason: ChoiceReason::Warm,
+            is_spreading: false,
         });
     }
     let is_warm = |hot: &HotPrefix| hot.warm.contains(&replicas[first_choice]);
+    let is_everywhere = shared.is_none_or(|(hot, _)| hot.warm.len() >= replicas.len());
     let shared = shared
         .filter(|(hot, _)| is_warm(hot))
         .map_or(Tokens(0), |(_, tokens)| tokens);
@@ -64,6 +69,7 @@ pub fn expected_place(
         replica: first_choice,
         warm,
         reason,
+        is_spreading: reason == ChoiceReason::Shared && !is_everywhere,
     })
 }
 

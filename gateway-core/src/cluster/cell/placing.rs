@@ -9,7 +9,9 @@ use siphasher::sip::SipHasher13;
 use super::ClusterCell;
 use super::policies::KnownPolicy;
 use super::prefills::SentPrompt;
+use super::shared::HotHere;
 use super::site_set::SiteSet;
+use super::sites::duration;
 use crate::cluster::choice::{
     Basis, Candidate, Choice, ChoiceReason, Obstacle, PassedOver, Placement, Standing, Warmth, choose, first_weighed,
     weights,
@@ -92,12 +94,13 @@ impl ClusterCell {
         choose(&placement, &candidates)
     }
 
-    /// How long the hot prefix is that the prompt is to bring to one replica more: all that have it run more than others, and
-    /// nothing further of the prompt is in any memory. More is more than the mean by a quarter and one request. Source:
-    /// consistent hashing with bounded loads (Mirrokni, Thorup and Zadimoghaddam, 2016).
+    /// How long the hot prefix is that the prompt is to bring to one replica more, where nothing further of the prompt is in
+    /// any memory. Either all that have it are busy, they are fewer than the share of requests that do, and computing it takes
+    /// no longer than a warm replica may be slower; or all that have it run more than others: more than the mean by a quarter
+    /// and one request. Source: consistent hashing with bounded loads (Mirrokni, Thorup and Zadimoghaddam, 2016).
     fn spread(&self, acquire: &Acquire, known: &KnownPolicy, candidates: &[Candidate]) -> Option<Tokens> {
         let boundaries = &acquire.prompt.boundaries;
-        let (tokens, warm) = self.shared.longest_hot(boundaries)?;
+        let HotHere { tokens, warm, wanted } = self.shared.longest_hot(boundaries, candidates.len())?;
         if candidates.iter().any(|candidate| candidate.warmth.tokens > tokens) {
             return None;
         }
@@ -110,7 +113,10 @@ impl ClusterCell {
         let is_warm = |index: &usize| known.sites.get(*index).is_some_and(|site| warm.contains(*site));
         let of_warm = (0..candidates.len()).filter(is_warm);
         let least = of_warm.filter_map(|index| running(&candidates[index])).min()?;
-        (least * count * 4 > sum * 5 + count * 4).then_some(tokens)
+        let prefill = &known.policy.prefill;
+        let is_short = duration(tokens.0, prefill.tokens_per_s) <= prefill.warm_penalty;
+        let is_wanted = warm.len() < wanted && least >= BUSY && is_short;
+        (is_wanted || least * count * 4 > sum * 5 + count * 4).then_some(tokens)
     }
 
     /// What each of the policy's replicas holds.
@@ -155,17 +161,17 @@ impl ClusterCell {
                 at.raise(warm(Basis::Shared, tokens));
             }
         });
-        let recent = self
-            .recent
-            .find(&prompt.boundaries, |site, sent| self.sites.has(site, sent));
-        if let Some((site, tokens)) = recent
-            && let Some(at) = by_site.get_mut(site)
-        {
-            at.raise(warm(Basis::Known, tokens));
+        let has = |site: usize, used: Timestamp| self.sites.has(site, used);
+        let mut is_known = false;
+        for found in self.recent.find(&prompt.boundaries, has) {
+            let basis = if found.is_whole { Basis::Known } else { Basis::Shared };
+            is_known |= found.is_whole;
+            if let Some(at) = by_site.get_mut(found.site) {
+                at.raise(warm(basis, found.tokens));
+            }
         }
         let of_site = |site: &usize| by_site.get(*site).copied().unwrap_or_default();
         let mut warmth: Vec<_> = known.sites.iter().map(of_site).collect();
-        let mut is_told = false;
         for told in &prompt.warm {
             // Who tells counts in whole seconds.
             let used = now - told.ago + Duration::from_secs(1);
@@ -177,10 +183,10 @@ impl ClusterCell {
             let replica = replicas.position(|replica| *replica == told.replica).filter(has);
             if let Some(at) = replica.and_then(|replica| warmth.get_mut(replica)) {
                 at.raise(warm(Basis::Known, told.tokens));
-                is_told = true;
+                is_known = true;
             }
         }
-        if recent.is_none() && !is_told && prompt.presumed > Tokens(0) {
+        if !is_known && prompt.presumed > Tokens(0) {
             let first = weights.and_then(|weights| self.stateless_choice(acquire, known, weights));
             if let Some(at) = first.and_then(|first| warmth.get_mut(first)) {
                 at.raise(warm(Basis::Presumed, prompt.presumed));
@@ -191,8 +197,8 @@ impl ClusterCell {
 
     /// The replica that who asks would choose alone, as [`stateless_choice`](crate::cluster::stateless_choice) does.
     fn stateless_choice(&self, acquire: &Acquire, known: &KnownPolicy, weights: &[u64]) -> Option<usize> {
-        let hot = self.shared.longest_hot(&acquire.prompt.boundaries);
-        let hot = hot.map_or_else(SiteSet::default, |(_, warm)| warm);
+        let hot = self.shared.longest_hot(&acquire.prompt.boundaries, known.sites.len());
+        let hot = hot.map_or_else(SiteSet::default, |hot| hot.warm);
         let is_warm = |index: &usize| known.sites.get(*index).is_some_and(|site| hot.contains(*site));
         first_weighed(weights, is_warm).or_else(|| first_weighed(weights, |_| true))
     }
@@ -254,6 +260,9 @@ pub(super) fn prompt_tokens(acquire: &Acquire) -> Tokens {
         tokens => tokens,
     }
 }
+
+/// Who runs so many requests is busy: the next one decodes together with others.
+const BUSY: u64 = 2;
 
 #[cfg(test)]
 mod tests;

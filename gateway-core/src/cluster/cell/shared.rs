@@ -49,6 +49,17 @@ struct Shared {
     is_hot: bool,
 }
 
+/// A hot prefix of a prompt.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HotHere {
+    /// How long it is.
+    pub tokens: Tokens,
+    /// Where it is in memory.
+    pub warm: SiteSet,
+    /// At how many sites it should be: as large a part of them as of all requests have it.
+    pub wanted: usize,
+}
+
 impl Shared {
     /// What requests took that had it for certain.
     fn guaranteed(&self) -> u64 {
@@ -81,15 +92,20 @@ impl SharedPrefixes {
         }
     }
 
-    /// The longest hot prefix of the prompt: how long it is, and where it is in memory.
-    pub fn longest_hot(&self, boundaries: &[Boundary]) -> Option<(Tokens, SiteSet)> {
+    /// The longest hot prefix of the prompt, for one of so many sites.
+    pub fn longest_hot(&self, boundaries: &[Boundary], sites: usize) -> Option<HotHere> {
         if self.hot == HotDigest::default() {
             return None;
         }
         let mut longest_first = boundaries.iter().rev();
         longest_first.find_map(|boundary| {
             let shared = self.prefixes.get(&boundary.key).filter(|shared| shared.is_hot)?;
-            Some((boundary.tokens, shared.warm()))
+            let wanted = (shared.requests * sites as u64).div_ceil(self.requests.max(1));
+            Some(HotHere {
+                tokens: boundary.tokens,
+                warm: shared.warm(),
+                wanted: usize::try_from(wanted).unwrap_or(sites).min(sites),
+            })
         })
     }
 
@@ -332,9 +348,12 @@ mod tests {
         send(&mut shared, 4, 480);
         assert_eq!(hot(&shared), [1]);
         assert_ne!(shared.hot_digest(), HotDigest::default());
-        let (_, sites) = shared.longest_hot(&prompt([1, 7])).expect("it is hot");
-        assert_eq!(sites.iter().collect::<Vec<_>>(), [0, 1]);
-        assert_eq!(shared.longest_hot(&prompt([7, 8])), None);
+        let longest = shared.longest_hot(&prompt([1, 7]), 8).expect("it is hot");
+        assert_eq!(
+            (longest.warm.iter().collect::<Vec<_>>(), longest.wanted),
+            (vec![0, 1], 3)
+        );
+        assert!(shared.longest_hot(&prompt([7, 8]), 8).is_none());
         send(&mut shared, 0, 4_000);
         assert_eq!((hot(&shared), shared.hot_digest()), (vec![], HotDigest::default()));
     }

@@ -18,6 +18,11 @@ impl SiteSet {
         self.0 & bit(site) != 0
     }
 
+    /// How many there are.
+    pub fn len(self) -> usize {
+        self.0.count_ones() as usize
+    }
+
     /// Those of both.
     pub fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)

@@ -90,10 +90,10 @@ impl<P: Platform> Permit<P> {
     }
 
     /// Takes a slot that is kept here, if there is one where the prompt should be warm, and little of it has to be computed
-    /// there: of any more the cell is to know.
+    /// there: of any more the cell is to know. Where a hot prefix is on its way to further replicas, the cell says where to.
     fn take(client: &ClusterClient<P>, place: ExpectedPlace, wanted: &Wanted) -> Option<Self> {
         let uncached = Tokens(wanted.prompt.tokens.0.saturating_sub(place.warm.0));
-        if uncached >= TELLS_FROM {
+        if uncached >= TELLS_FROM || place.is_spreading {
             return None;
         }
         let now = client.exchange.platform.now();
