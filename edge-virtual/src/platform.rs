@@ -54,6 +54,7 @@ impl VirtualPlatform {
 
     /// Sends a command over a link that may do anything to it.
     async fn call(&self, link: Rc<Link>, cell: &CellId, command: CellCommand) -> Result<CellReply, CellError> {
+        let command = command.without_holding();
         let (sender, reply) = oneshot::channel();
         let sender = Rc::new(RefCell::new(Some(sender)));
         let (delay, again) = {

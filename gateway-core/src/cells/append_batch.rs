@@ -44,6 +44,7 @@ impl<R> AppendBatch<R> {
     /// Leaves a command that somebody waits for. True when the caller must start the task that appends what waits.
     pub fn ask(&mut self, command: CellCommand, replier: R) -> bool {
         let replier = Some(replier);
+        let command = command.without_holding();
         self.waiting.push(PendingCommand { command, replier });
         self.begin_appending()
     }

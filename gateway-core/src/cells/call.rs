@@ -114,6 +114,17 @@ impl CellCommand {
         }
     }
 
+    /// The same where no call can be held: the cell is not to count on it.
+    #[must_use]
+    pub fn without_holding(mut self) -> Self {
+        if let Self::Cluster(ClusterCommand::Acquire(acquire)) = &mut self
+            && let Some(queueing) = &mut acquire.queueing
+        {
+            queueing.may_be_held = false;
+        }
+        self
+    }
+
     /// Whether who is replied to takes it that what the cell was told outlives the process. What requests have spent is
     /// written behind their backs.
     pub fn must_last(&self) -> bool {

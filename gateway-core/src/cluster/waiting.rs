@@ -71,7 +71,7 @@ pub enum Dropped {
     QueueFull,
     /// Its turn did not come in time, or would not.
     Deadline,
-    /// Its place went to a request of higher priority.
+    /// Its place went to a request of higher priority, or to one of a tenant of which fewer wait.
     Evicted,
 }
 

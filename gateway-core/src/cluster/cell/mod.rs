@@ -6,6 +6,7 @@
 //! hold slots for some more: what is lent so is counted from the moment that it is lent, so that no replica ever has
 //! more than it has room for.
 
+mod in_force;
 mod memory;
 mod permits;
 mod placing;
@@ -27,6 +28,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use self::in_force::InForce;
 use self::permits::PermitTable;
 use self::policies::{KnownPolicy, Policies};
 use self::queue::WaitingQueue;
@@ -56,6 +58,8 @@ pub struct ClusterCell {
     shared: SharedPrefixes,
     recent: RecentPrompts,
     queue: WaitingQueue,
+    #[serde(default)]
+    in_force: InForce,
 }
 
 impl ClusterCell {
@@ -112,9 +116,10 @@ impl ClusterCell {
     }
 
     fn acquire(&mut self, now: Timestamp, mut acquire: Acquire) -> ClusterReply {
-        let Some(known) = self.resolve(&acquire.policy) else {
+        let Some(named) = self.resolve(now, &acquire.policy) else {
             return ClusterReply::PolicyUnknown;
         };
+        let known = self.ask_under(now, &acquire, named);
         if let Some(replica) = self.permits.replica(acquire.permit) {
             return self.grant_again(now, replica, acquire.permit, &known);
         }
@@ -191,9 +196,10 @@ impl ClusterCell {
     }
 
     fn extend(&mut self, now: Timestamp, extend: Extend) -> ClusterReply {
-        let Some(known) = self.resolve(&extend.policy) else {
+        let Some(named) = self.resolve(now, &extend.policy) else {
             return ClusterReply::PolicyUnknown;
         };
+        let known = self.bound(named);
         let policy = &*known.policy;
         self.renew(extend.held, now + extend.ttl);
         let lendable = self.lendable(&extend.replica, Capacity::default(), policy.capacity);

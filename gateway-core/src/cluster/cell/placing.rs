@@ -25,14 +25,16 @@ use crate::time::Timestamp;
 
 impl ClusterCell {
     /// The policy that a command names, which is known from now on; `None` where it cannot be.
-    pub(super) fn resolve(&mut self, policy: &PolicyRef) -> Option<Arc<KnownPolicy>> {
+    pub(super) fn resolve(&mut self, now: Timestamp, policy: &PolicyRef) -> Option<Arc<KnownPolicy>> {
         let known = self.policies.resolve(policy);
         let (None, PolicyRef::Whole(whole)) = (&known, policy) else {
             return known;
         };
         self.policies.add(whole);
         self.find_sites();
-        self.policies.resolve(policy)
+        let added = self.policies.resolve(policy)?;
+        self.in_force.on_told(now, added.digest());
+        Some(added)
     }
 
     /// The sites are the replicas of all known policies.

@@ -23,6 +23,22 @@ pub(in crate::cluster) struct KnownPolicy {
     pub sites: Vec<usize>,
 }
 
+impl KnownPolicy {
+    /// What tells it from others.
+    pub fn digest(&self) -> PolicyDigest {
+        self.digest
+    }
+
+    /// Another one that goes by the same digest.
+    pub fn with(&self, policy: ClusterPolicy, sites: Vec<usize>) -> Self {
+        Self {
+            digest: self.digest,
+            policy: Arc::new(policy),
+            sites,
+        }
+    }
+}
+
 impl Policies {
     /// The policy that a command names; `None` where it is not known.
     pub fn resolve(&self, policy: &PolicyRef) -> Option<Arc<KnownPolicy>> {
@@ -46,9 +62,9 @@ impl Policies {
         }));
     }
 
-    /// The one that was told last.
-    pub fn latest(&self) -> Option<&KnownPolicy> {
-        self.0.last().map(Arc::as_ref)
+    /// The one with that digest.
+    pub fn get(&self, digest: PolicyDigest) -> Option<&Arc<KnownPolicy>> {
+        self.0.iter().find(|known| known.digest == digest)
     }
 
     /// The replicas of all of them.

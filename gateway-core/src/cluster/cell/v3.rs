@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::ClusterCell;
+use super::in_force::InForce;
 use super::permits::{Permit, PermitTable};
 use super::policies::Policies;
 use super::queue::WaitingQueue;
@@ -34,6 +35,8 @@ pub(crate) struct ClusterCellV3 {
     recent: RecentPrompts,
     #[serde(default, skip_serializing_if = "WaitingQueue::is_blank")]
     queue: WaitingQueue,
+    #[serde(default, skip_serializing_if = "is_default")]
+    in_force: InForce,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -82,6 +85,7 @@ impl From<&ClusterCell> for ClusterCellV3 {
             shared: cell.shared.clone(),
             recent: cell.recent.clone(),
             queue: cell.queue.clone(),
+            in_force: cell.in_force,
         }
     }
 }
@@ -112,6 +116,7 @@ impl From<ClusterCellV3> for ClusterCell {
             shared: cell.shared,
             recent: cell.recent,
             queue: cell.queue,
+            in_force: cell.in_force,
         };
         if !read.policies.is_empty() {
             read.find_sites();

@@ -30,7 +30,7 @@ pub(super) struct Turn {
 impl ClusterCell {
     /// Those that wait and whose askers should ask again now: there is room for them, or their places went to others.
     pub fn turns(&self, now: Timestamp) -> Vec<PermitId> {
-        let room = || self.policies.latest().map(|known| self.hand_out(now, known));
+        let room = || self.in_force().map(|known| self.hand_out(now, known));
         let turns = (!self.queue.is_empty()).then(room).flatten().unwrap_or_default();
         let turns = turns.into_iter().filter_map(|turn| turn.permit);
         turns.chain(self.queue.evicted()).collect()
@@ -87,7 +87,8 @@ impl ClusterCell {
             if !has_slot(&held, &closed) {
                 break;
             }
-            let Some(kv_tokens) = self.queue.get(permit).map(|entry| entry.kv_tokens) else {
+            let entry = self.queue.get(permit).filter(|entry| !entry.is_late(now));
+            let Some(kv_tokens) = entry.map(|entry| entry.kv_tokens) else {
                 continue;
             };
             let room = policy.capacity.open_to(headroom_percent);
@@ -140,17 +141,23 @@ impl ClusterCell {
             .map_or(Duration::ZERO, |queueing| queueing.patience);
         let hold = recovery.map_or(LONGEST_HOLD, |recovery| recovery.clamp(SHORTEST_PAUSE, LONGEST_HOLD));
         match admitted {
-            Ok(()) => ClusterReply::Queued(Queued {
-                load: self.load(now, known),
-                expected,
-                again_in: (expected / ASKS_PER_WAIT)
-                    .clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
-                    .min(patience),
-                hold_for: hold.min(patience),
-                passed_over,
-                knows_policy: true,
-            }),
+            Ok(()) => {
+                let again_in = (expected / ASKS_PER_WAIT).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+                let is_held = acquire.queueing.as_ref().is_some_and(|queueing| queueing.may_be_held);
+                let told = if is_held { hold } else { again_in } + LONGEST_TRIP;
+                self.queue.on_told(now, acquire.permit, told * LATE_AFTER);
+                ClusterReply::Queued(Queued {
+                    load: self.load(now, known),
+                    expected,
+                    again_in: again_in.min(patience),
+                    hold_for: hold.min(patience),
+                    passed_over,
+                    knows_policy: true,
+                })
+            }
             Err(dropped) => {
+                // Nobody knows how much longer a wait lasts that has lasted for so long already: about as long again.
+                let expected = expected.max(self.queue.stalled_for(now));
                 self.queue.leave(acquire.permit);
                 ClusterReply::Refused(Refusal {
                     load: self.load(now, known),
@@ -164,7 +171,7 @@ impl ClusterCell {
         }
     }
 
-    /// A request's place went to one of higher priority.
+    /// A request's place went to another.
     pub(super) fn refuse_evicted(&self, now: Timestamp, known: &KnownPolicy) -> ClusterReply {
         ClusterReply::Refused(Refusal {
             load: self.load(now, known),
@@ -222,6 +229,10 @@ const ASKS_PER_WAIT: u32 = 4;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 /// and no less often than this.
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+/// There and back between an asker and its cell takes as long at most, nearly everywhere.
+const LONGEST_TRIP: Duration = Duration::from_millis(150);
+/// Who has not asked again after so many times what it was told has lost its turn, until it asks.
+const LATE_AFTER: u32 = 2;
 /// A call is held no longer, so that the cell knows that its asker is alive.
 const LONGEST_HOLD: Duration = Duration::from_secs(1);
 

@@ -2,8 +2,9 @@
 //! deficit round robin over prompt tokens that have to be computed (`level`); among a tenant's sessions by turns; in a session
 //! by deadline (`order`). So that no priority starves, the first of a lower one goes after every eight of higher ones.
 //!
-//! It decides the order and who may begin to wait. Whether there is room for whose turn it is, is none of its business.
+//! It decides the order, and who may begin to wait (`admission`). Whether there is room for whose turn it is, is none of its business.
 
+mod admission;
 mod level;
 mod order;
 mod pace;
@@ -16,9 +17,9 @@ use serde::{Deserialize, Serialize};
 
 use self::level::Level;
 pub(super) use self::pace::Pace;
-use self::shedding::{Filling, is_shed};
+use self::shedding::Filling;
 use crate::cluster::permit::PermitId;
-use crate::cluster::waiting::{Dropped, QueueBounds, QueueStatus};
+use crate::cluster::waiting::QueueStatus;
 use crate::ids::Tokens;
 use crate::time::Timestamp;
 
@@ -56,6 +57,9 @@ pub(super) struct Entry {
     pub deadline: Timestamp,
     /// When its asker asked last.
     pub heard: Timestamp,
+    /// When it should have asked again: from then on its turn is for others, until it does.
+    #[serde(default)]
+    due: Timestamp,
     /// When it came, as a number that grows.
     joined: u64,
 }
@@ -68,6 +72,11 @@ impl Entry {
 
     fn expires(&self) -> Timestamp {
         self.deadline.min(self.heard + UNHEARD_FOR)
+    }
+
+    /// Whether its asker, which was told when to ask again, has not: most likely it is gone.
+    pub fn is_late(&self, now: Timestamp) -> bool {
+        now > self.due
     }
 }
 
@@ -125,14 +134,23 @@ impl WaitingQueue {
                 since: now - comer.waited,
                 deadline: now + comer.patience,
                 heard: now,
+                due: Timestamp::NEVER,
                 joined: turn,
             }
         });
         // Who asks again moves nothing back: the order would change with each question.
         (entry.heard, entry.deadline) = (now, entry.deadline.min(now + comer.patience));
+        entry.due = Timestamp::NEVER;
         (entry.uncached, entry.kv_tokens) = (comer.uncached, comer.kv_tokens);
         let expires = entry.expires();
         self.sweep_at = if is_first { expires } else { self.sweep_at.min(expires) };
+    }
+
+    /// The asker of one is told to ask again within that time.
+    pub fn on_told(&mut self, now: Timestamp, permit: PermitId, within: Duration) {
+        if let Some(entry) = self.entries.get_mut(&permit) {
+            entry.due = now + within;
+        }
     }
 
     /// Nobody waits for it any more. Whether anybody did.
@@ -175,46 +193,6 @@ impl WaitingQueue {
         self.turn += 1;
         self.sessions.insert(session, self.turn);
         self.leave(permit);
-    }
-
-    /// Whether one that has just come, and is among the entries, may stay; others may have to go for it.
-    ///
-    /// # Errors
-    /// Why not. It is no entry any more then.
-    pub fn admit(&mut self, now: Timestamp, permit: PermitId, bounds: QueueBounds) -> Result<(), Dropped> {
-        let Some(entry) = self.entries.get(&permit) else {
-            return Err(Dropped::QueueFull);
-        };
-        let priority = entry.priority;
-        let before = Filling {
-            requests: self.requests().saturating_sub(1),
-            bytes: self.bytes - entry.bytes,
-        };
-        let mut is_admitted = !is_shed(before, bounds, priority, permit);
-        while is_admitted && !self.filling().is_within(bounds) {
-            // The last of those that matter least.
-            let lesser = self.entries.iter().filter(|(_, other)| other.priority > priority);
-            let last = lesser.max_by_key(|(_, other)| (other.priority, other.joined));
-            match last.map(|(evicted, _)| *evicted) {
-                Some(evicted) => self.evict(now, evicted),
-                None => is_admitted = false,
-            }
-        }
-        if is_admitted {
-            return Ok(());
-        }
-        self.leave(permit);
-        Err(Dropped::QueueFull)
-    }
-
-    fn evict(&mut self, now: Timestamp, permit: PermitId) {
-        self.leave(permit);
-        if self.evicted.len() >= MOST_EVICTED {
-            self.evicted.pop_first();
-        }
-        let until = now + UNHEARD_FOR;
-        self.evicted.insert(permit, until);
-        self.sweep_at = self.sweep_at.min(until);
     }
 
     /// Whether its place went to another, which it has not heard of yet; it has now.
@@ -262,6 +240,14 @@ impl WaitingQueue {
             oldest: oldest.unwrap_or_default(),
             expected: self.pace.until(self.requests() + 1),
         }
+    }
+
+    /// For how long somebody has waited since a place became free last; nothing where nobody waits.
+    pub fn stalled_for(&self, now: Timestamp) -> Duration {
+        let since = self.entries.values().map(|entry| entry.since).min();
+        since.map_or(Duration::ZERO, |since| {
+            now.since(self.pace.last().map_or(since, |last| last.max(since)))
+        })
     }
 
     /// What must hold after every command.

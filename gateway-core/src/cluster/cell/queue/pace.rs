@@ -41,6 +41,11 @@ impl Pace {
         }
     }
 
+    /// When a place became free last while somebody waited.
+    pub fn last(&self) -> Option<Timestamp> {
+        self.last
+    }
+
     /// How long until `places` more are free: a guess as long as little has been seen.
     pub fn until(&self, places: u32) -> Duration {
         let gap = if self.is_known() { self.mean.max(1) } else { GUESS_US };

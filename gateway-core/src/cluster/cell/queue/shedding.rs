@@ -17,6 +17,12 @@ impl Filling {
         self.requests <= bounds.requests && self.bytes <= bounds.bytes
     }
 
+    /// The larger of its parts of the two bounds, in a unit that is the same for the same bounds.
+    pub fn share(self, bounds: QueueBounds) -> u128 {
+        let requests = u128::from(self.requests) * u128::from(bounds.bytes.max(1));
+        requests.max(u128::from(self.bytes) * u128::from(bounds.requests.max(1)))
+    }
+
     /// How full the queue is, in thousandths.
     fn permille(self, bounds: QueueBounds) -> u64 {
         let share = |part: u64, all: u64| (u128::from(part) * 1_000 / u128::from(all.max(1))).min(1_000);

@@ -1,4 +1,6 @@
+mod entering;
 mod leaks;
+mod reload;
 
 use std::collections::BTreeMap;
 
