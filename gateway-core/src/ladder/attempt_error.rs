@@ -211,12 +211,12 @@ impl AttemptError {
     /// In how long asking again may help, where that is known.
     pub fn recovery(&self) -> Option<Duration> {
         match self {
-            // A turn comes with the first probe at the soonest.
+            // Where somebody could wait, what is expected counts the first probe of a replica that has failed.
             Self::NoRoom {
                 recovery,
                 expected_wait,
                 ..
-            } => recovery.or(*expected_wait),
+            } => expected_wait.or(*recovery),
             Self::Status { retry_after, .. } => *retry_after,
             Self::Send(SendError::Local(_)) => Some(LACK_PASSES),
             Self::Hop(HopError::Open { recovery }) => Some(*recovery),
@@ -259,6 +259,14 @@ impl AttemptError {
             | Self::Stopping => None,
         };
         failure.filter(|(status, _)| matches!(status, 500 | 505..=599))
+    }
+
+    /// Whether the engine is not there, or not yet: nobody can connect, or it says that it loads its model (llama.cpp's
+    /// server; others do not listen before).
+    pub fn is_absence(&self) -> bool {
+        let is_loading = |words: &str| words.to_ascii_lowercase().contains("loading");
+        matches!(self, Self::Send(SendError::Connect(_)))
+            || matches!(self, Self::Status { status: 503, words, .. } if is_loading(words))
     }
 
     /// Why the request does not wait for room, or no longer, where it wanted to.

@@ -1,7 +1,10 @@
 //! The walk down: tiers in order, in each tier its clusters in order, within a number of attempts. Where all clusters of a
-//! tier lack room, it waits once, at the one with the least expected wait, before it leaves the tier. A request that a
-//! replica has failed at waits nowhere: retries are for room that there is. Pure: the pipeline asks for the first step, and
-//! after each failure for the next.
+//! tier lack room, it waits at the one with the least expected wait, before it leaves the tier. Where nothing answers on any
+//! tier and a cluster's replicas are all out, it is held for these. Pure: the pipeline asks for the first step, and after
+//! each failure for the next.
+//!
+//! A replica whose engine is not there costs no attempt: nothing was asked of it. As many of them are passed over as there
+//! are attempts; then their cluster is.
 
 use std::time::Duration;
 
@@ -15,12 +18,27 @@ pub struct Descent {
     /// Whether a canned answer stands below them.
     canned: bool,
     may_wait: bool,
-    attempts: u32,
+    may_be_held: bool,
     attempts_left: u32,
+    /// How many engines that are not there may still be passed over.
+    absent_left: u32,
     /// The least expected wait in the tier, and at which of its clusters.
     least_wait: Option<(Duration, usize)>,
+    /// The first cluster whose replicas are all out, with its tier.
+    out: Option<(usize, usize)>,
     at: Step,
     recovery: Option<Duration>,
+}
+
+/// What an attempt waits for at a cluster that has no room for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitsFor {
+    /// Nothing: it finds room or goes on.
+    Nothing,
+    /// Its turn, among others.
+    Turn,
+    /// Replicas, of which none is there: nothing else on the ladder answers.
+    Replicas,
 }
 
 /// What to do next.
@@ -32,8 +50,8 @@ pub enum Step {
         tier: usize,
         /// The cluster's place in the tier.
         cluster: usize,
-        /// Whether to wait there where it has no room.
-        waits: bool,
+        /// What to wait for there where it has no room.
+        waits: WaitsFor,
     },
     /// Give the canned answer.
     Canned,
@@ -42,11 +60,23 @@ pub enum Step {
 }
 
 impl Step {
-    /// The tier and the cluster that it is about.
-    pub fn place(self) -> Option<(usize, usize)> {
+    /// The tier that it is about.
+    pub fn tier(self) -> Option<usize> {
         match self {
-            Self::Attempt { tier, cluster, .. } => Some((tier, cluster)),
+            Self::Attempt { tier, .. } => Some(tier),
             Self::Canned | Self::GiveUp => None,
+        }
+    }
+
+    /// Whether it waits for replicas, of which none is there.
+    pub fn is_held(self) -> bool {
+        self.waits_for() == WaitsFor::Replicas
+    }
+
+    fn waits_for(self) -> WaitsFor {
+        match self {
+            Self::Attempt { waits, .. } => waits,
+            Self::Canned | Self::GiveUp => WaitsFor::Nothing,
         }
     }
 }
@@ -58,9 +88,11 @@ impl Descent {
             clusters,
             canned,
             may_wait: true,
-            attempts,
+            may_be_held: false,
             attempts_left: attempts,
+            absent_left: attempts,
             least_wait: None,
+            out: None,
             at: Step::GiveUp,
             recovery: None,
         };
@@ -68,10 +100,10 @@ impl Descent {
         descent
     }
 
-    /// The same where requests may wait for room, or may not.
+    /// The same where requests may wait for room, or may not, and may be held where there are no replicas.
     #[must_use]
-    pub fn with_waiting(mut self, may_wait: bool) -> Self {
-        self.may_wait = may_wait;
+    pub fn with_waiting(mut self, may_wait: bool, may_be_held: bool) -> Self {
+        (self.may_wait, self.may_be_held) = (may_wait, may_be_held);
         self.at = self.first_cluster(0);
         self
     }
@@ -93,7 +125,16 @@ impl Descent {
             error,
             AttemptError::NoRoom { .. } | AttemptError::Cell(_) | AttemptError::Unfit
         );
-        self.go_on(error, error.remedy(), u32::from(!is_free))
+        if !error.is_absence() || self.at.is_held() {
+            return self.go_on(error, error.remedy(), u32::from(!(is_free || error.is_absence())));
+        }
+        let remedy = if self.absent_left == 0 {
+            Remedy::AnotherCluster
+        } else {
+            error.remedy()
+        };
+        self.absent_left = self.absent_left.saturating_sub(1);
+        self.go_on(error, remedy, 0)
     }
 
     /// The step that was taken failed at a cluster as a whole, whose region hop has asked so many of its replicas: where to go
@@ -117,27 +158,22 @@ impl Descent {
             self.at = Step::GiveUp;
             return self.at;
         };
-        if let AttemptError::NoRoom {
-            expected_wait: Some(wait),
-            ..
-        } = error
-        {
-            let least = self
-                .least_wait
-                .map_or((*wait, cluster), |least| least.min((*wait, cluster)));
-            self.least_wait = Some(least);
-        }
+        self.note(error, (tier, cluster));
         self.attempts_left = self.attempts_left.saturating_sub(attempts);
         self.at = match remedy {
             Remedy::Never => Step::GiveUp,
-            Remedy::Canned => self.bottom(),
+            Remedy::Canned => self.end(),
             Remedy::AnotherReplica | Remedy::AnotherCluster | Remedy::AnotherTier if self.attempts_left == 0 => {
-                self.bottom()
+                self.end()
             }
-            Remedy::AnotherReplica => self.ask(tier, cluster, false),
-            Remedy::AnotherCluster if !waits && cluster + 1 < self.clusters[tier] => self.ask(tier, cluster + 1, false),
+            Remedy::AnotherReplica if waits == WaitsFor::Replicas => ask(tier, cluster, waits),
+            Remedy::AnotherCluster | Remedy::AnotherTier if waits == WaitsFor::Replicas => self.end(),
+            Remedy::AnotherReplica => ask(tier, cluster, self.at_once(tier)),
+            Remedy::AnotherCluster if waits == WaitsFor::Nothing && cluster + 1 < self.clusters[tier] => {
+                ask(tier, cluster + 1, WaitsFor::Nothing)
+            }
             Remedy::AnotherCluster => match self.least_wait.take() {
-                Some((_, cluster)) if !waits && self.waits_for_room() => self.ask(tier, cluster, true),
+                Some((_, cluster)) if waits == WaitsFor::Nothing && self.may_wait => ask(tier, cluster, WaitsFor::Turn),
                 Some(_) | None => self.first_cluster(tier + 1),
             },
             Remedy::AnotherTier => self.first_cluster(tier + 1),
@@ -145,26 +181,58 @@ impl Descent {
         self.at
     }
 
-    fn waits_for_room(&self) -> bool {
-        self.may_wait && self.attempts_left == self.attempts
+    /// What an error tells of the cluster that it came from.
+    fn note(&mut self, error: &AttemptError, place: (usize, usize)) {
+        let mut is_out = error.is_absence();
+        if let AttemptError::NoRoom {
+            expected_wait,
+            passed_over,
+            ..
+        } = error
+        {
+            is_out = passed_over.full == 0 && passed_over.open + passed_over.tried > 0;
+            if let Some(wait) = *expected_wait {
+                let own = (wait, place.1);
+                self.least_wait = Some(self.least_wait.map_or(own, |least| least.min(own)));
+            }
+        }
+        if is_out {
+            self.out = self.out.or(Some(place));
+        }
     }
 
-    fn ask(&self, tier: usize, cluster: usize, waits: bool) -> Step {
-        Step::Attempt { tier, cluster, waits }
+    /// What the first attempt in a tier waits for: where that has one cluster, there is no other to ask before.
+    fn at_once(&self, tier: usize) -> WaitsFor {
+        if self.clusters[tier] == 1 && self.may_wait {
+            WaitsFor::Turn
+        } else {
+            WaitsFor::Nothing
+        }
     }
 
-    /// Where a tier has one cluster, there is no other to ask before waiting.
     fn first_cluster(&mut self, from_tier: usize) -> Step {
         self.least_wait = None;
         match (from_tier..self.clusters.len()).find(|tier| self.clusters[*tier] > 0) {
-            Some(tier) => self.ask(tier, 0, self.clusters[tier] == 1 && self.waits_for_room()),
+            Some(tier) => ask(tier, 0, self.at_once(tier)),
             None => self.bottom(),
         }
     }
 
+    /// Nothing on the ladder has answered.
     fn bottom(&self) -> Step {
+        match self.out {
+            Some((tier, cluster)) if self.may_be_held => ask(tier, cluster, WaitsFor::Replicas),
+            Some(_) | None => self.end(),
+        }
+    }
+
+    fn end(&self) -> Step {
         if self.canned { Step::Canned } else { Step::GiveUp }
     }
+}
+
+fn ask(tier: usize, cluster: usize, waits: WaitsFor) -> Step {
+    Step::Attempt { tier, cluster, waits }
 }
 
 #[cfg(test)]
@@ -195,14 +263,33 @@ mod tests {
         }
     }
 
+    fn absent() -> AttemptError {
+        AttemptError::Send(SendError::Connect(String::new()))
+    }
+
+    fn out(open: u32) -> AttemptError {
+        AttemptError::NoRoom {
+            recovery: None,
+            passed_over: PassedOver {
+                full: 0,
+                open,
+                tried: 1,
+            },
+            expected_wait: None,
+            dropped: None,
+        }
+    }
+
     fn ask(tier: usize, cluster: usize) -> Step {
-        let waits = false;
-        Step::Attempt { tier, cluster, waits }
+        super::ask(tier, cluster, WaitsFor::Nothing)
     }
 
     fn wait(tier: usize, cluster: usize) -> Step {
-        let waits = true;
-        Step::Attempt { tier, cluster, waits }
+        super::ask(tier, cluster, WaitsFor::Turn)
+    }
+
+    fn hold(tier: usize, cluster: usize) -> Step {
+        super::ask(tier, cluster, WaitsFor::Replicas)
     }
 
     #[test]
@@ -223,17 +310,66 @@ mod tests {
     }
 
     #[test]
-    fn who_has_failed_at_a_replica_waits_nowhere() {
+    fn who_has_failed_at_a_replica_waits_for_another() {
         let mut descent = Descent::new(vec![1, 2], false, 9);
         assert_eq!(descent.step(), wait(0, 0));
         for (error, next) in [
-            (broken(), ask(0, 0)),
+            (broken(), wait(0, 0)),
             (lacks_room(100), ask(1, 0)),
-            (lacks_room(100), ask(1, 1)),
+            (broken(), ask(1, 0)),
+            (lacks_room(300), ask(1, 1)),
+            (lacks_room(100), wait(1, 1)),
+            (broken(), ask(1, 1)),
+            (lacks_room(100), wait(1, 1)),
             (lacks_room(100), Step::GiveUp),
         ] {
             assert_eq!(descent.after(&error), next, "{error:?}");
         }
+    }
+
+    #[test]
+    fn engines_that_are_not_there_cost_no_attempt_and_are_not_all_asked() {
+        let mut descent = Descent::new(vec![2], false, 2);
+        for next in [ask(0, 0), ask(0, 0), ask(0, 1), Step::GiveUp] {
+            assert_eq!(descent.after(&absent()), next);
+        }
+        let mut descent = Descent::new(vec![1], false, 2);
+        for (error, next) in [
+            (absent(), wait(0, 0)),
+            (broken(), wait(0, 0)),
+            (absent(), wait(0, 0)),
+            (broken(), Step::GiveUp),
+        ] {
+            assert_eq!(descent.after(&error), next, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn where_nothing_answers_it_is_held_at_the_first_cluster_that_is_out() {
+        let mut descent = Descent::new(vec![2, 1], true, 2).with_waiting(true, true);
+        for (error, next) in [
+            (no_room(None), ask(0, 1)),
+            (absent(), ask(0, 1)),
+            (out(0), wait(1, 0)),
+            (out(1), hold(0, 1)),
+            (absent(), hold(0, 1)),
+            (absent(), hold(0, 1)),
+            (absent(), hold(0, 1)),
+            (out(1), Step::Canned),
+        ] {
+            assert_eq!(descent.after(&error), next, "{error:?}");
+        }
+        let mut descent = Descent::new(vec![1], false, 2).with_waiting(true, true);
+        for (error, next) in [
+            (absent(), wait(0, 0)),
+            (out(0), hold(0, 0)),
+            (broken(), hold(0, 0)),
+            (broken(), Step::GiveUp),
+        ] {
+            assert_eq!(descent.after(&error), next, "{error:?}");
+        }
+        let mut full = Descent::new(vec![1], false, 2).with_waiting(true, true);
+        assert_eq!(full.after(&lacks_room(1)), Step::GiveUp, "it is for those that are out");
     }
 
     #[test]
@@ -242,7 +378,11 @@ mod tests {
         assert_eq!(descent.step(), ask(0, 0));
         assert_eq!(descent.after(&broken()), ask(0, 0), "another replica first");
         assert_eq!(descent.after(&no_room(None)), ask(0, 1));
-        assert_eq!(descent.after(&no_room(None)), ask(2, 0), "an empty tier is passed over");
+        assert_eq!(
+            descent.after(&no_room(None)),
+            wait(2, 0),
+            "an empty tier is passed over"
+        );
         assert_eq!(descent.after(&no_room(None)), Step::Canned);
     }
 

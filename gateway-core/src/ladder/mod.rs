@@ -11,6 +11,6 @@ mod telling;
 pub use attempt_error::{AttemptError, Fault, Garbage, Remedy};
 pub use blame::{Blame, Verdict};
 pub use blamed_requests::{BlamedRequests, RequestDigest};
-pub use descent::{Descent, Step};
+pub use descent::{Descent, Step, WaitsFor};
 pub use hop_error::HopError;
 pub use telling::more_telling;

@@ -39,6 +39,8 @@ pub(super) struct Exchange<P> {
     pub cell_time: CellTime,
     /// How many replicas have been asked.
     pub attempts: Cell<u32>,
+    /// How long the request has waited for room in the tier that it stands at.
+    pub waited: Cell<Duration>,
     location: Location,
 }
 
@@ -96,6 +98,7 @@ impl<P: Platform> Exchange<P> {
             rates: Cell::new(None),
             cell_time,
             attempts: Cell::new(0),
+            waited: Cell::default(),
             location,
         })
     }

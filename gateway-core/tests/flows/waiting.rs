@@ -244,6 +244,114 @@ fn replicas_that_were_out_are_waited_for() {
     }
 }
 
+/// The same with two replicas, of which one is gone.
+#[test]
+fn who_has_met_a_replica_that_is_gone_waits_for_the_other() {
+    let config = config("wait_ms = 60_000").replace("\"http://only\"", "\"http://gone\", \"http://only\"");
+    let mut world = World::new(&config, |request| match request.uri().host() {
+        Some("gone") => Reaction::Refuse,
+        _ => taking(1_000)(request),
+    });
+    let all: Vec<_> = (0..12)
+        .map(|number| {
+            let asking = asking(&world, "one", &body(2 + number));
+            let platform = world.platform.clone();
+            async move {
+                platform.sleep(Duration::from_millis(number as u64 * 700)).await;
+                asking.await.0
+            }
+        })
+        .collect();
+    let answers = world.run(join_all(all));
+    assert_eq!(answers, [200; 12], "none is lost that the other can serve in time");
+    assert_eq!((waiting(&mut world), world.in_flight("only")), (0.0, 0));
+}
+
+/// What an engine answers from that moment on, of virtual time; before it nobody is there, or it says that it loads.
+fn coming_after(config: &str, seconds: u64, before: Reaction) -> World {
+    let is_there = Rc::<std::cell::Cell<bool>>::default();
+    let there = Rc::clone(&is_there);
+    let world = World::new(config, move |request| {
+        if is_there.get() {
+            taking(100)(request)
+        } else {
+            before.clone()
+        }
+    });
+    let comes = world.platform.sleep(Duration::from_secs(seconds));
+    world.platform.after_response(async move {
+        comes.await;
+        there.set(true);
+    });
+    world
+}
+
+/// Requests that come while a cluster's one engine is away for 90 s, some with a stream and some without: their statuses.
+fn held(world: &mut World) -> Vec<u16> {
+    let all: Vec<_> = (0..30)
+        .map(|number| {
+            let body = if number % 3 == 0 {
+                body(2 + number).replace("\"stream\":true,", "")
+            } else {
+                body(2 + number)
+            };
+            let asking = asking(world, "one", &body);
+            let platform = world.platform.clone();
+            async move {
+                platform.sleep(Duration::from_millis(number as u64 * 2_900)).await;
+                asking.await.0
+            }
+        })
+        .collect();
+    world.run(join_all(all))
+}
+
+#[test]
+fn while_all_engines_are_gone_for_90_s_requests_are_held_and_none_is_lost() {
+    let config = config("wait_ms = 5_000\nhold_ms = 200_000")
+        + "\n[timeouts]\ndeadline_ms = 200_000\n[streams]\nearly_commit_ms = 1_000\nheartbeat_ms = 2_000\n";
+    let loading = r#"{"error":{"message":"Loading model","type":"unavailable_error","code":503}}"#;
+    let loading = Reaction::Answer(503, "application/json", vec![Piece::Text(loading.to_owned())]);
+    for before in [Reaction::Refuse, loading] {
+        let mut world = coming_after(&config, 90, before);
+        let demand = Rc::<RefCell<String>>::default();
+        let (told, later) = (Rc::clone(&demand), world.platform.sleep(Duration::from_secs(60)));
+        let scraping = Request::get("/metrics").header("authorization", "Bearer admin-key");
+        let scraping = world.serving(scraping, "");
+        world.platform.after_response(async move {
+            later.await;
+            let metrics = read(scraping.await).await;
+            *told.borrow_mut() = metrics;
+        });
+        assert_eq!(held(&mut world), [200; 30]);
+        let metrics = demand.borrow();
+        let line = metrics
+            .lines()
+            .find(|line| line.starts_with("tidegate_queue_requests{"));
+        let waiting: f64 = line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap();
+        assert!(waiting > 10.0, "they are demand: {waiting}");
+        let asked = world.sent().len();
+        assert!(
+            asked < 30 + 90,
+            "{asked} requests to an engine that is not there are too many"
+        );
+        assert_eq!((self::waiting(&mut world), world.in_flight("only")), (0.0, 0));
+    }
+}
+
+#[test]
+fn who_is_held_to_the_deadline_is_told_so_and_nobody_is_where_that_is_off() {
+    let deadline = "\n[timeouts]\ndeadline_ms = 30_000\nfirst_byte_ms = 20_000\n";
+    for (queue, shortest) in [("wait_ms = 5_000\nhold_ms = 600_000", 25), ("wait_ms = 5_000", 0)] {
+        let mut world = coming_after(&(config(queue) + deadline), 300, Reaction::Refuse);
+        let asking = asking(&world, "one", &body(2).replace("\"stream\":true,", ""));
+        let (status, after) = world.run(asking);
+        assert!((502..=504).contains(&status), "{status}");
+        // Who would have less time than until the next look is told so then.
+        assert!((shortest..=shortest + 5).contains(&after.as_secs()), "{after:?}");
+    }
+}
+
 #[test]
 fn a_stream_that_waits_is_kept_alive() {
     let config = config("wait_ms = 60_000") + "\n[streams]\nearly_commit_ms = 1_000\nheartbeat_ms = 2_000\n";

@@ -132,3 +132,38 @@ fn whose_turn_does_not_come_is_told_so() {
     assert!((3_900..5_500).contains(&took.as_millis()), "{took:?}");
     drop(held);
 }
+
+#[test]
+fn who_meets_a_replica_that_is_gone_waits_for_the_other() {
+    let engine = WAITING.scripted("gone");
+    let held = hold("gone", "gone holds", 1_500);
+    engine.on("gone waits", Script::stream().then(chunk("served")).then(DONE));
+    let waiters = [open("gone", "gone waits 1"), open("gone", "gone waits 2")];
+    for waiter in waiters {
+        let answer = waiter.finish();
+        assert!(answer.text().ends_with(DONE), "{}", answer.text());
+        assert!(!answer.text().contains("\"error\""), "{}", answer.text());
+    }
+    drop(held);
+}
+
+#[test]
+fn a_request_is_held_until_its_only_engine_has_loaded() {
+    let engine = WAITING.scripted("loading");
+    let body = r#"{"error":{"message":"Loading model","type":"unavailable_error","code":503}}"#;
+    let loading = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    engine.on("loading waits", Script::raw(loading));
+    let waiter = open("loading", "loading waits");
+    assert_eq!(waiter.status, 200, "its stream is opened, and kept alive");
+    std::thread::sleep(Duration::from_millis(6_500));
+    let asked = engine.seen("loading waits").len();
+    assert!((1..=8).contains(&asked), "asked {asked} times");
+    engine.on("loading waits", Script::stream().then(chunk("served")).then(DONE));
+    let answer = waiter.finish();
+    let text = answer.text();
+    assert!(text.contains("served") && text.ends_with(DONE), "{text}");
+    assert!(text.contains(": keepalive") && !text.contains("\"error\""), "{text}");
+}

@@ -212,6 +212,7 @@ pub(super) fn queue(root: &Root) -> Option<Queue> {
         requests: *value(&written.requests)?,
         bytes: *value(&written.bytes)?,
         wait: *value(&written.wait_ms)?,
+        hold: *value(&written.hold_ms)?,
     })
 }
 

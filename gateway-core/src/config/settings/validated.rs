@@ -137,6 +137,8 @@ pub struct Queue {
     pub bytes: u64,
     /// Longest time that a request waits in one tier; nobody does where it is zero.
     pub wait: Duration,
+    /// Longest time that a request is held where there are no replicas; nobody is where it is zero.
+    pub hold: Duration,
 }
 
 /// Which web pages may ask, and read what is answered.

@@ -152,6 +152,9 @@ section! {
         /// Longest time that a request waits in one tier of its ladder, in milliseconds; it does not begin to where its turn is
         /// not expected in that time. Nobody waits with 0.
         wait_ms: Limit<Duration, 10_000, 0, HOUR_MS>,
+        /// Longest time that a request is held at a cluster whose replicas are all gone, loading or left alone, where nothing
+        /// else on its ladder answers, in milliseconds; `timeouts.deadline_ms` bounds it as well. Nobody is held with 0.
+        hold_ms: Limit<Duration, 0, 0, HOUR_MS>,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::api::AskedAs;
 use crate::cluster::{Outcome, QueueBounds, Queueing};
 use crate::config::{Priority, Replica};
 use crate::ids::{PrefixKey, ReplicaName};
-use crate::ladder::AttemptError;
+use crate::ladder::{AttemptError, WaitsFor};
 use crate::pipeline::intake::{Order, Target};
 use crate::pipeline::warmth::{Destination, Prospect};
 use crate::platform::Platform;
@@ -35,8 +35,8 @@ pub(in crate::pipeline) enum Asked {
     Region { attempts: u32 },
 }
 
-/// Asks one replica of the target that is none of those that were `tried`. Where none has room, it waits for a turn if `waits`
-/// says so. The permit is in the slot while a replica works on the order: with a stream, also afterwards, and after a failure until that is judged.
+/// Asks one replica of the target that is none of those that were `tried`. Where none has room, it waits for what `waits`
+/// says. The permit is in the slot while a replica works on the order: with a stream, also afterwards, and after a failure until that is judged.
 ///
 /// # Errors
 /// Why there is no answer.
@@ -44,7 +44,7 @@ pub(in crate::pipeline) async fn attempt_at_replica<P: Platform>(
     order: &Rc<Order<P>>,
     slot: &PermitSlot<P>,
     target: &Target<'_>,
-    (tried, waits): (&[ReplicaName], bool),
+    (tried, waits): (&[ReplicaName], WaitsFor),
 ) -> Result<UpstreamAnswer<P>, Failed> {
     let nobody = Asked::Replica(None);
     let admitted = admit(order, target, (tried, waits)).await;
@@ -83,7 +83,7 @@ pub(in crate::pipeline) async fn attempt_at_replica<P: Platform>(
 async fn admit<P: Platform>(
     order: &Order<P>,
     target: &Target<'_>,
-    (tried, waits): (&[ReplicaName], bool),
+    (tried, waits): (&[ReplicaName], WaitsFor),
 ) -> Result<(Permit<P>, Duration), AttemptError> {
     time_left(order)?;
     let client = ClusterClient::new(&order.exchange, &target.serving.cluster);
@@ -127,7 +127,7 @@ fn time_left<P: Platform>(order: &Order<P>) -> Result<Duration, AttemptError> {
     }
 }
 
-fn wanted<P: Platform>(order: &Order<P>, target: &Target<'_>, prospect: &Prospect, waits: bool) -> Wanted {
+fn wanted<P: Platform>(order: &Order<P>, target: &Target<'_>, prospect: &Prospect, waits: WaitsFor) -> Wanted {
     let config = &order.exchange.config;
     let output = target.count.expected_output(&order.request, config.estimates.output.0);
     Wanted {
@@ -141,10 +141,15 @@ fn wanted<P: Platform>(order: &Order<P>, target: &Target<'_>, prospect: &Prospec
 }
 
 /// How the order waits where there is no room.
-fn queueing<P: Platform>(order: &Order<P>, prospect: &Prospect, waits: bool) -> Queueing {
+fn queueing<P: Platform>(order: &Order<P>, prospect: &Prospect, waits: WaitsFor) -> Queueing {
     let Order { exchange, caller, .. } = order;
     let queue = &exchange.config.queue;
     let left = order.deadline.since(exchange.platform.now());
+    let longest = match waits {
+        WaitsFor::Nothing => Duration::ZERO,
+        WaitsFor::Turn => queue.wait,
+        WaitsFor::Replicas => queue.hold,
+    };
     Queueing {
         tenant: Queueing::tenant_key(&caller.tenant.name),
         session: prospect
@@ -157,7 +162,7 @@ fn queueing<P: Platform>(order: &Order<P>, prospect: &Prospect, waits: bool) -> 
         },
         bytes: order.request.body().len() as u64,
         waited: Duration::ZERO,
-        patience: if waits { queue.wait.min(left) } else { Duration::ZERO },
+        patience: longest.saturating_sub(exchange.waited.get()).min(left),
         bounds: QueueBounds {
             requests: queue.requests,
             bytes: queue.bytes,

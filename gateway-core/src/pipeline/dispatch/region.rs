@@ -17,7 +17,7 @@ use crate::api::headers::{X_HOP, X_ORDER, X_REQUEST_ID, X_SIGNATURE, X_TOLD};
 use crate::api::{AskedAs, ContentCoding, EngineError, gzip};
 use crate::config::HopAddress;
 use crate::hop::{HopHealth, Signature, Signed};
-use crate::ladder::{AttemptError, HopError};
+use crate::ladder::{AttemptError, HopError, WaitsFor};
 use crate::pipeline::hops::{HopFailure, OrderFacts, Told};
 use crate::pipeline::intake::{Order, Target};
 use crate::pipeline::warmth::Destination;
@@ -33,7 +33,7 @@ pub(in crate::pipeline) async fn attempt_by_region<P: Platform>(
     order: &Rc<Order<P>>,
     target: &Target<'_>,
     hop: &HopAddress,
-    (most_attempts, waits): (u32, bool),
+    (most_attempts, waits): (u32, WaitsFor),
 ) -> Result<UpstreamAnswer<P>, Failed> {
     let limit = time_left(order).map_err(nobody_asked)?;
     let way = Way { order, target, hop };
@@ -95,7 +95,7 @@ impl<P: Platform> Way<'_, P> {
     }
 
     /// Sends the order, and waits until an answer begins.
-    async fn go(&self, most_attempts: u32, waits: bool) -> Result<Opened<P>, Failed> {
+    async fn go(&self, most_attempts: u32, waits: WaitsFor) -> Result<Opened<P>, Failed> {
         let facts = self.facts(most_attempts, waits).await;
         let platform = &self.order.exchange.platform;
         let begun = platform.now();
@@ -123,7 +123,7 @@ impl<P: Platform> Way<'_, P> {
     }
 
     /// What the region need not find out again.
-    async fn facts(&self, most_attempts: u32, waits: bool) -> OrderFacts {
+    async fn facts(&self, most_attempts: u32, waits: WaitsFor) -> OrderFacts {
         let Order {
             exchange,
             caller,
@@ -153,7 +153,8 @@ impl<P: Platform> Way<'_, P> {
             warm: prospect.outline.warm,
             is_home: self.target.is_home,
             attempts: most_attempts,
-            waits,
+            waits: waits != WaitsFor::Nothing,
+            is_held: waits == WaitsFor::Replicas,
             left_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
             known_hot: hot.digest,
         }

@@ -126,10 +126,12 @@ impl<'a, P: Platform> Wait<'a, P> {
 
 impl<P: Platform> Drop for Wait<'_, P> {
     fn drop(&mut self) {
-        self.client.exchange.tell(&Event::Waited {
+        let (exchange, after) = (&self.client.exchange, self.now().since(self.begun));
+        exchange.waited.set(exchange.waited.get() + after);
+        exchange.tell(&Event::Waited {
             cluster: &self.client.cluster.name,
             ended_as: self.ended_as,
-            after: self.now().since(self.begun),
+            after,
         });
     }
 }

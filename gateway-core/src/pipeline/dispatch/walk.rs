@@ -14,11 +14,11 @@ use crate::api::Dialect;
 use crate::cluster::{Outcome, PassedOver};
 use crate::config::Cluster;
 use crate::ids::{ClusterName, ReplicaName};
-use crate::ladder::{AttemptError, Blame, Descent, Step, Verdict, more_telling};
+use crate::ladder::{AttemptError, Blame, Descent, Step, Verdict, WaitsFor, more_telling};
 use crate::observe::Event;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::intake::{Order, Target};
-use crate::platform::{Platform, SendError};
+use crate::platform::Platform;
 
 /// The way of one order down its ladder, as far as it has gone.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(in crate::pipeline) struct Walk<P: Platform> {
 #[derive(Debug)]
 struct Progress {
     descent: Descent,
-    /// Replicas of the cluster that the walk stands at.
+    /// Replicas that have failed in the tier that the walk stands at.
     tried: Vec<ReplicaName>,
     /// Why nothing has answered so far.
     failure: Option<AttemptError>,
@@ -52,7 +52,10 @@ impl<P: Platform> Walk<P> {
         let queue = &order.exchange.config.queue;
         let may_wait = order.may_wait && queue.requests > 0 && !queue.wait.is_zero();
         let descent = Descent::new(order.plan.clusters(), order.plan.canned.is_some(), order.attempts);
-        let descent = descent.with_waiting(may_wait);
+        let descent = descent.with_waiting(
+            may_wait,
+            order.may_be_held && queue.requests > 0 && !queue.hold.is_zero(),
+        );
         Self {
             order: Rc::new(order),
             permit: PermitSlot::default(),
@@ -82,9 +85,9 @@ impl<P: Platform> Walk<P> {
                 Step::Attempt { tier, cluster, waits } => match self.order.target(tier, cluster).await {
                     Some(target) => match self.attempt(&target, waits).await {
                         Ok(answered) => return Ok(answered),
-                        Err(failed) => self.after(failed, step),
+                        Err(failed) => self.after(failed, step).await,
                     },
-                    None => self.after(unfit(), step),
+                    None => self.after(unfit(), step).await,
                 },
                 Step::Canned => return self.give_canned().ok_or_else(|| self.exhausted()),
                 Step::GiveUp => return Err(self.exhausted()),
@@ -92,7 +95,7 @@ impl<P: Platform> Walk<P> {
         }
     }
 
-    async fn attempt(&self, target: &Target<'_>, waits: bool) -> Result<Answered<P>, Failed> {
+    async fn attempt(&self, target: &Target<'_>, waits: WaitsFor) -> Result<Answered<P>, Failed> {
         let cluster = &target.serving.cluster;
         let exchange = &self.order.exchange;
         let attempted = match exchange.hop(cluster) {
@@ -142,7 +145,7 @@ impl<P: Platform> Walk<P> {
     /// An attempt has failed at a replica of that cluster: what that says about the replica, and the one before it, is
     /// told to their breakers. Gives the error as it is now known to be.
     fn judge(&self, cluster: &ClusterName, error: AttemptError) -> AttemptError {
-        if let AttemptError::Send(SendError::Connect(_)) = error {
+        if error.is_absence() {
             self.permit.on_unreachable();
         }
         let verdict = self.progress.borrow_mut().blame.on_failure(&error);
@@ -180,16 +183,31 @@ impl<P: Platform> Walk<P> {
         self.permit.renew(self.renewal_period());
     }
 
-    fn after(&self, Failed { asked, error }: Failed, step: Step) {
+    async fn after(&self, failed: Failed, step: Step) {
+        let is_absence = failed.error.is_absence();
+        let next = self.next(failed, step);
+        if next.is_held() && is_absence {
+            // What is not there comes in seconds at the soonest.
+            self.order.exchange.pause(BETWEEN_LOOKS).await;
+        }
+    }
+
+    fn next(&self, Failed { asked, error }: Failed, step: Step) -> Step {
         let progress = &mut *self.progress.borrow_mut();
         let next = match asked {
             Asked::Replica(_) => progress.descent.after(&error),
             Asked::Region { attempts } => progress.descent.after_region(&error, attempts),
         };
-        if next.place() != step.place() {
+        let is_elsewhere = next.tier() != step.tier() || next.is_held() != step.is_held();
+        if is_elsewhere {
+            self.order.exchange.waited.set(Duration::ZERO);
+        }
+        // Who is held waits for those that have failed.
+        if is_elsewhere || next.is_held() {
             progress.tried.clear();
         }
         progress.failure = Some(more_telling(progress.failure.take(), error));
+        next
     }
 
     fn give_canned(&self) -> Option<Answered<P>> {
@@ -226,6 +244,9 @@ impl<P: Platform> Walk<P> {
         }
     }
 }
+
+/// So long a request that is held leaves an engine alone that was not there for it.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 /// The tier's model cannot take the request.
 fn unfit() -> Failed {

@@ -39,6 +39,9 @@ pub(in crate::pipeline) struct OrderFacts {
     /// Whether it is to wait where no replica has room.
     #[serde(default)]
     pub waits: bool,
+    /// Whether it is to be held where there are no replicas: nothing else that the edge could ask answers.
+    #[serde(default)]
+    pub is_held: bool,
     /// How long until an answer must have begun, in milliseconds.
     pub left_ms: u64,
     /// The cluster's hot prefixes that the edge knows of.
@@ -92,6 +95,7 @@ mod tests {
             is_home: true,
             attempts: 3,
             waits: true,
+            is_held: true,
             left_ms: 60_000,
             known_hot: HotDigest(u64::MAX - 1),
         }

@@ -41,6 +41,8 @@ pub(in crate::pipeline) struct Order<P: Platform> {
     pub attempts: u32,
     /// Whether it may wait for room.
     pub may_wait: bool,
+    /// Whether it may be held where there are no replicas.
+    pub may_be_held: bool,
     /// Whose it is, and at which priority.
     pub caller: Caller,
     /// The model that was asked for.
