@@ -41,7 +41,7 @@ pub use settings::{
     Cors, Estimates, Headroom, Hops, Leases, Load, Permits, Prefixes, Queue, Refresh, Retries, Routing, Sessions,
     Sizes, Streams, Timeouts,
 };
-pub use url::UrlError;
+pub use url::{UrlError, url_at};
 pub use validated::{
     Admin, Budget, CannedTier, Cluster, Config, Ladder, Model, PartTokens, Priority, Region, Replica, Serving, Tenant,
     TenantKey, Tier,

@@ -4,7 +4,22 @@
 use std::net::Ipv6Addr;
 
 use http::Uri;
+use http::uri::PathAndQuery;
 use thiserror::Error;
+
+/// The URL of a path below a base URL.
+///
+/// # Errors
+/// When they are none together.
+pub fn url_at(base: &Uri, path: &str) -> Result<Uri, http::Error> {
+    let path = match base.path() {
+        "/" => PathAndQuery::try_from(path)?,
+        prefix => PathAndQuery::try_from([prefix, path].concat())?,
+    };
+    let mut parts = base.clone().into_parts();
+    parts.path_and_query = Some(path);
+    Ok(Uri::from_parts(parts)?)
+}
 
 /// The URL in lower case up to its path, without a default port, without a trailing slash.
 ///
@@ -129,6 +144,19 @@ mod tests {
         ];
         for (written, error) in cases {
             assert_eq!(normalise(written), Err(error), "{written}");
+        }
+    }
+
+    #[test]
+    fn a_path_stands_below_the_base_url() {
+        let cases = [
+            ("http://10.0.0.7:8000", "http://10.0.0.7:8000/v1/loads"),
+            ("https://gpu.example/a/v2", "https://gpu.example/a/v2/v1/loads"),
+        ];
+        for (base, expected) in cases {
+            let base = base.parse().expect("a URL");
+            let url = url_at(&base, "/v1/loads").map(|url| url.to_string());
+            assert_eq!(url.ok().as_deref(), Some(expected));
         }
     }
 }

@@ -12,10 +12,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri}
 use super::ClusterClient;
 use super::attempt::{Asked, Failed};
 use super::opened::{Opened, UpstreamAnswer, on_answer, open, owed, take};
-use super::upstream::{LOST_AT_ONCE, hold_back, url_at, words};
+use super::upstream::{LOST_AT_ONCE, hold_back, words};
 use crate::api::headers::{X_HOP, X_ORDER, X_REQUEST_ID, X_SIGNATURE, X_TOLD};
 use crate::api::{AskedAs, ContentCoding, EngineError, gzip};
-use crate::config::HopAddress;
+use crate::config::{HopAddress, url_at};
 use crate::hop::{HopHealth, Signature, Signed};
 use crate::ladder::{AttemptError, HopError, WaitsFor};
 use crate::pipeline::hops::{HopFailure, OrderFacts, Told};

@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 
 use crate::api::AskedAs;
 use crate::api::headers::X_REQUEST_ID;
-use crate::config::Replica;
+use crate::config::{Replica, url_at};
 use crate::ladder::{AttemptError, Garbage};
 use crate::pipeline::collect::{CollectError, collect};
 use crate::pipeline::context::Exchange;
@@ -87,17 +86,6 @@ pub(super) fn hold_back<P: Platform>(order: &Order<P>) -> Duration {
     }
 }
 
-/// The URL of a path below a base URL.
-pub(super) fn url_at(base: &Uri, path: &'static str) -> Result<Uri, http::Error> {
-    let path = match base.path() {
-        "/" => PathAndQuery::from_static(path),
-        prefix => PathAndQuery::try_from([prefix, path].concat())?,
-    };
-    let mut parts = base.clone().into_parts();
-    parts.path_and_query = Some(path);
-    Ok(Uri::from_parts(parts)?)
-}
-
 /// Whether the answer has the type that was asked for, with whichever parameters.
 ///
 /// # Errors
@@ -148,7 +136,6 @@ pub(super) const LOST_AT_ONCE: Duration = Duration::from_secs(1);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Endpoint;
 
     #[test]
     fn a_content_type_is_known_in_any_case_and_with_parameters() {
@@ -166,27 +153,6 @@ mod tests {
                 expect_content_type(&headers, "text/event-stream").is_ok(),
                 is_expected,
                 "{found}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_path_stands_below_the_base_url() {
-        let cases = [
-            ("http://10.0.0.7:8000", "http://10.0.0.7:8000/v1/chat/completions"),
-            (
-                "https://gpu.example/a/v2",
-                "https://gpu.example/a/v2/v1/chat/completions",
-            ),
-        ];
-        for (base, expected) in cases {
-            let base = base.parse().expect("a URL");
-            assert_eq!(
-                url_at(&base, Endpoint::Chat.path())
-                    .map(|url| url.to_string())
-                    .ok()
-                    .as_deref(),
-                Some(expected)
             );
         }
     }
