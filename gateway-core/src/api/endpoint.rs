@@ -2,6 +2,8 @@
 
 use http::Method;
 
+use super::admin::{self, AdminRoute};
+
 /// What a request is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route<'a> {
@@ -21,16 +23,10 @@ pub enum Route<'a> {
     Readyz,
     /// Figures in Prometheus' text format.
     Metrics,
-    /// Read the configuration.
-    ReadConfig,
-    /// Replace the configuration.
-    WriteConfig,
     /// How the budgets of the key's tenant stand.
     Usage,
-    /// How all budgets stand.
-    Budgets,
-    /// One budget, `TENANT/NAME`: read it, set its limits, or put those of the configuration back.
-    Budget(&'a str),
+    /// Something for operators.
+    Admin(AdminRoute<'a>),
     /// What this gateway does not do, by its role.
     OtherRole,
     /// OpenAI's Responses API, which is not served yet.
@@ -90,11 +86,8 @@ impl<'a> Route<'a> {
             "/readyz" => (Self::Readyz, GET),
             "/metrics" => (Self::Metrics, GET),
             "/v1/usage" => (Self::Usage, GET),
-            "/admin/budgets" => (Self::Budgets, GET),
-            "/admin/config" if method == Method::PUT => (Self::WriteConfig, READ_AND_WRITE),
-            "/admin/config" => (Self::ReadConfig, READ_AND_WRITE),
             "/v1/responses" => return Self::Responses,
-            _ => match Self::below(path) {
+            _ => match Self::below(method, path) {
                 Some(route) => route,
                 None => return Self::NotFound,
             },
@@ -107,13 +100,13 @@ impl<'a> Route<'a> {
     }
 
     /// What a path with a name in it is for, and its methods.
-    fn below(path: &'a str) -> Option<(Self, &'static str)> {
+    fn below(method: &Method, path: &'a str) -> Option<(Self, &'static str)> {
         if let Some(model) = path.strip_prefix("/v1/models/").filter(|model| !model.is_empty()) {
             return Some((Self::Model(model), GET));
         }
-        let budget = path.strip_prefix("/admin/budgets/")?;
-        let names = budget.split('/').filter(|name| !name.is_empty()).count();
-        (names == 2).then_some((Self::Budget(budget), READ_WRITE_AND_DELETE))
+        let (about, names) = admin::find(path)?;
+        let right = admin::right(method);
+        Some((Self::Admin(AdminRoute { about, names, right }), about.methods()))
     }
 
     /// The family of API in which its clients are told of errors.
@@ -128,11 +121,8 @@ impl<'a> Route<'a> {
             | Self::Healthz
             | Self::Readyz
             | Self::Metrics
-            | Self::ReadConfig
-            | Self::WriteConfig
             | Self::Usage
-            | Self::Budgets
-            | Self::Budget(_)
+            | Self::Admin(_)
             | Self::Responses
             | Self::MethodNotAllowed(_)
             | Self::NotFound => Dialect::default(),
@@ -146,9 +136,7 @@ impl<'a> Route<'a> {
                 Audience::Clients
             }
             Self::Order(_) => Audience::Edge,
-            Self::Metrics | Self::ReadConfig | Self::WriteConfig | Self::Budgets | Self::Budget(_) => {
-                Audience::Operators
-            }
+            Self::Metrics | Self::Admin(_) => Audience::Operators,
             Self::Healthz | Self::Readyz | Self::OtherRole | Self::MethodNotAllowed(_) | Self::NotFound => {
                 Audience::Anybody
             }
@@ -165,7 +153,7 @@ impl<'a> Route<'a> {
             Self::Healthz | Self::Readyz => "health",
             Self::Metrics => "metrics",
             Self::Usage => "usage",
-            Self::ReadConfig | Self::WriteConfig | Self::Budgets | Self::Budget(_) => "admin",
+            Self::Admin(_) => "admin",
             Self::Responses | Self::OtherRole | Self::MethodNotAllowed(_) | Self::NotFound => "other",
         }
     }
@@ -227,8 +215,6 @@ impl Endpoint {
 /// The methods of paths, as `allow` lists them.
 const POST: &str = "POST";
 const GET: &str = "GET, HEAD";
-const READ_AND_WRITE: &str = "GET, HEAD, PUT";
-const READ_WRITE_AND_DELETE: &str = "GET, HEAD, PUT, DELETE";
 
 #[cfg(test)]
 mod tests {
@@ -245,8 +231,6 @@ mod tests {
             (Method::GET, "/v1/models", Route::Models),
             (Method::GET, "/v1/models/org/name", Route::Model("org/name")),
             (Method::GET, "/v1/usage", Route::Usage),
-            (Method::PUT, "/admin/budgets/acme/chat", Route::Budget("acme/chat")),
-            (Method::HEAD, "/admin/budgets/acme/chat", Route::Budget("acme/chat")),
             (
                 Method::POST,
                 "/admin/budgets/acme/chat",
@@ -265,8 +249,6 @@ mod tests {
                 Route::MethodNotAllowed("GET, HEAD"),
             ),
             (Method::GET, "/v1/models/", Route::NotFound),
-            (Method::PUT, "/admin/config", Route::WriteConfig),
-            (Method::HEAD, "/admin/config", Route::ReadConfig),
             (Method::POST, "/admin/config", Route::MethodNotAllowed("GET, HEAD, PUT")),
             (Method::POST, "/v1/chat/completions/", Route::NotFound),
         ] {

@@ -1,6 +1,7 @@
 //! APIs on the wire: what is read of requests and answers, and how both are edited without touching a byte that the
 //! gateway does not have to. What belongs to one family of API stands in a module of its own, behind [`Dialect`].
 
+mod admin;
 mod answer;
 mod cache_salt;
 mod content_coding;
@@ -23,6 +24,9 @@ mod sse;
 mod steering;
 mod tokenize;
 
+#[cfg(any(test, feature = "schema"))]
+pub use admin::admin_api;
+pub use admin::{AdminPath, AdminRoute, Right};
 pub use answer::{AnswerTooLarge, Deltas, EventOutcome, NoAnswer, RewrittenAnswer, Usage};
 pub use cache_salt::CacheSalt;
 pub use content_coding::{ContentCoding, gzip};

@@ -16,6 +16,9 @@ pub enum RequestError {
     /// A key that is nobody's.
     #[error("the API key is not known here: check it, or ask the operator for another")]
     UnknownKey,
+    /// An operator's key that changes nothing.
+    #[error("this key may look and change nothing: that takes one of `admin.keys` in gateway.toml")]
+    ReadOnlyKey,
     /// A header that tries to steer what clients may not.
     #[error(
         "the header `{}` is not for clients: the gateway alone chooses what serves a request",
@@ -187,10 +190,42 @@ pub enum RequestError {
         message: String,
     },
     /// No such budget.
-    #[error("there is no budget `{}`: see GET /admin/budgets", Excerpt(asked))]
+    #[error("there is no budget `{}`: see GET /admin/v1/budgets", Excerpt(asked))]
     UnknownBudget {
         /// As the operator named it.
         asked: String,
+    },
+    /// No such cluster.
+    #[error("there is no cluster `{}`: see GET /admin/v1/clusters", Excerpt(asked))]
+    UnknownCluster {
+        /// As the operator named it.
+        asked: String,
+    },
+    /// No such replica.
+    #[error(
+        "the cluster `{cluster}` has no replica `{}`, or several: see GET /admin/v1/clusters/{cluster}; a URL stands in a \
+         path percent-encoded",
+        Excerpt(asked)
+    )]
+    UnknownReplica {
+        /// As the operator named it.
+        asked: String,
+        /// Of which cluster.
+        cluster: String,
+    },
+    /// The cluster is behind a region hop, which alone knows its replicas.
+    #[error("the replicas of `{cluster}` are known in its region: ask the gateway there, at {at}")]
+    AskRegion {
+        /// Which cluster.
+        cluster: String,
+        /// Where the edge reaches the region.
+        at: String,
+    },
+    /// A drain that makes no sense.
+    #[error("this drain is wrong: {}", Excerpt(detail))]
+    WrongDrain {
+        /// What is wrong.
+        detail: String,
     },
     /// Limits for a budget that make no sense.
     #[error(
@@ -246,6 +281,7 @@ mod tests {
             RequestError::UnknownModel { model: sent() },
             RequestError::Template { message: sent() },
             RequestError::UnknownBudget { asked: sent() },
+            RequestError::UnknownCluster { asked: sent() },
             RequestError::WrongLimits { detail: sent() },
         ] {
             let told = error.to_string();

@@ -1,11 +1,12 @@
 //! Who is it: the tenant of an API key. Keys are known by digest only, and compared in constant time.
 
+use std::fmt;
 use std::sync::Arc;
 
 use http::HeaderMap;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
-use crate::api::{Dialect, RequestError};
+use crate::api::{Dialect, RequestError, Right};
 use crate::config::{Admin, Config, KeyDigest, Priority, Tenant};
 
 /// Who sends a request.
@@ -41,16 +42,31 @@ pub fn authenticate(config: &Config, dialect: Dialect, headers: &HeaderMap) -> R
     })
 }
 
-/// Whether the headers carry an admin key.
+/// An admin key as it is told to others: the first digits of its digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AdminKeyId(KeyDigest);
+
+impl fmt::Display for AdminKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digest = self.0.to_string();
+        f.write_str(digest.get(..ID_LENGTH).unwrap_or_default())
+    }
+}
+
+/// Which admin key the headers carry.
 ///
 /// # Errors
-/// When they do not.
-pub fn authenticate_admin(admin: &Admin, headers: &HeaderMap) -> Result<(), RequestError> {
+/// When they carry none, or one that does not allow that.
+pub fn authenticate_admin(admin: &Admin, headers: &HeaderMap, right: Right) -> Result<AdminKeyId, RequestError> {
     let digest = presented(Dialect::default(), headers)?;
-    if is_among(digest, &admin.keys).into() {
-        Ok(())
-    } else {
-        Err(RequestError::UnknownKey)
+    // Both lists are looked at, so that time tells nothing of where a match stands.
+    let writes = is_among(digest, &admin.keys);
+    let reads = writes | is_among(digest, &admin.read_keys);
+    match right {
+        Right::Read if reads.into() => Ok(AdminKeyId(digest)),
+        Right::Write if writes.into() => Ok(AdminKeyId(digest)),
+        Right::Write if reads.into() => Err(RequestError::ReadOnlyKey),
+        Right::Read | Right::Write => Err(RequestError::UnknownKey),
     }
 }
 
@@ -62,4 +78,34 @@ fn presented(dialect: Dialect, headers: &HeaderMap) -> Result<KeyDigest, Request
 fn is_among(digest: KeyDigest, keys: &[KeyDigest]) -> Choice {
     keys.iter()
         .fold(Choice::from(0), |found, key| found | key.0.ct_eq(&digest.0))
+}
+
+/// `sha256:` and eight digits: enough to tell an operator's keys apart, and no help to who would guess one.
+const ID_LENGTH: usize = 15;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_reads_changes_nothing() {
+        let admin = Admin {
+            keys: vec![KeyDigest::of("writer")],
+            read_keys: vec![KeyDigest::of("reader")],
+        };
+        let asked = |key: &str, right| {
+            let mut headers = HeaderMap::new();
+            let value = format!("Bearer {key}").parse().expect("a header");
+            headers.insert(http::header::AUTHORIZATION, value);
+            authenticate_admin(&admin, &headers, right).map(|id| id.to_string())
+        };
+        let id = KeyDigest::of("writer").to_string()[..15].to_owned();
+        assert_eq!(asked("writer", Right::Write), Ok(id.clone()));
+        assert_eq!(asked("writer", Right::Read), Ok(id));
+        assert!(asked("reader", Right::Read).is_ok());
+        assert_eq!(asked("reader", Right::Write), Err(RequestError::ReadOnlyKey));
+        for right in [Right::Read, Right::Write] {
+            assert_eq!(asked("stranger", right), Err(RequestError::UnknownKey));
+        }
+    }
 }

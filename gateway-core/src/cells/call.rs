@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::CellError;
 use crate::budget::{BudgetCommand, BudgetReply, BudgetStatus, Lease, Leased, ReadBudget, Report, SetLimits};
 use crate::cluster::{
-    Acquire, Acquired, ClusterCommand, ClusterReply, Extend, Extended, PermitId, PolicyUnknown, QueueStatus, ReadQueue,
-    ReadReplicas, Releases, Renew, ReplicaStatus,
+    Acquire, Acquired, ClusterCommand, ClusterReply, DrainSet, Extend, Extended, PermitId, PolicyUnknown, QueueStatus,
+    ReadQueue, ReadReplicas, Releases, Renew, ReplicaStatus, SetDrain,
 };
 use crate::hop::{Admit, Admitted};
 use crate::tokens::{Lesson, Reports};
@@ -55,6 +55,7 @@ impl CellReply {
                 | ClusterReply::Done
                 | ClusterReply::Status(_)
                 | ClusterReply::Queue(_)
+                | ClusterReply::DrainSet(_)
                 | ClusterReply::PolicyUnknown,
             )
             | Self::Estimate(_)
@@ -84,7 +85,11 @@ impl CellCommand {
             }
             Self::Budget(BudgetCommand::Settle(_)) => Some(CellReply::Budget(BudgetReply::Done)),
             Self::Cluster(
-                ClusterCommand::Acquire(_) | ClusterCommand::Extend(_) | ClusterCommand::Status | ClusterCommand::Queue,
+                ClusterCommand::Acquire(_)
+                | ClusterCommand::Extend(_)
+                | ClusterCommand::Status
+                | ClusterCommand::Queue
+                | ClusterCommand::Drain(_),
             )
             | Self::Estimate(_)
             | Self::Order(_)
@@ -106,7 +111,8 @@ impl CellCommand {
                 | ClusterCommand::Renew(_)
                 | ClusterCommand::Release(_)
                 | ClusterCommand::Status
-                | ClusterCommand::Queue,
+                | ClusterCommand::Queue
+                | ClusterCommand::Drain(_),
             )
             | Self::Estimate(_)
             | Self::Order(_)
@@ -128,7 +134,10 @@ impl CellCommand {
     /// Whether who is replied to takes it that what the cell was told outlives the process. What requests have spent is
     /// written behind their backs.
     pub fn must_last(&self) -> bool {
-        matches!(self, Self::Budget(BudgetCommand::SetLimits(_)))
+        matches!(
+            self,
+            Self::Budget(BudgetCommand::SetLimits(_)) | Self::Cluster(ClusterCommand::Drain(_))
+        )
     }
 }
 
@@ -165,7 +174,11 @@ impl CellCall for Acquire {
             ClusterReply::Refused(refusal) => Some(Ok(Acquired::Refused(refusal))),
             ClusterReply::Queued(queued) => Some(Ok(Acquired::Queued(queued))),
             ClusterReply::PolicyUnknown => Some(Err(PolicyUnknown)),
-            ClusterReply::Extended(_) | ClusterReply::Done | ClusterReply::Status(_) | ClusterReply::Queue(_) => None,
+            ClusterReply::Extended(_)
+            | ClusterReply::Done
+            | ClusterReply::Status(_)
+            | ClusterReply::Queue(_)
+            | ClusterReply::DrainSet(_) => None,
         }
     }
 }
@@ -186,7 +199,8 @@ impl CellCall for Extend {
             | ClusterReply::Queued(_)
             | ClusterReply::Done
             | ClusterReply::Status(_)
-            | ClusterReply::Queue(_) => None,
+            | ClusterReply::Queue(_)
+            | ClusterReply::DrainSet(_) => None,
         }
     }
 }
@@ -241,6 +255,22 @@ impl CellCall for ReadQueue {
     fn reply(reply: CellReply) -> Option<QueueStatus> {
         if let ClusterReply::Queue(status) = cluster(reply)? {
             Some(status)
+        } else {
+            None
+        }
+    }
+}
+
+impl CellCall for SetDrain {
+    type Reply = DrainSet;
+
+    fn into_command(self) -> CellCommand {
+        CellCommand::Cluster(ClusterCommand::Drain(self))
+    }
+
+    fn reply(reply: CellReply) -> Option<DrainSet> {
+        if let ClusterReply::DrainSet(set) = cluster(reply)? {
+            Some(*set)
         } else {
             None
         }

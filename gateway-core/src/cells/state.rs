@@ -74,7 +74,8 @@ impl CellState {
     /// What must survive a restart; `None` for kinds that keep figures of the moment only.
     pub(super) fn lasting(&self) -> Option<Self> {
         match self {
-            Self::Cluster(_) | Self::Estimate(_) | Self::Orders(_) => None,
+            Self::Estimate(_) | Self::Orders(_) => None,
+            Self::Cluster(cell) => Some(Self::Cluster(Box::new(cell.lasting()))),
             Self::Budget(cell) => Some(Self::Budget(Box::new(cell.without_holders()))),
         }
     }
@@ -130,9 +131,10 @@ impl Kind for ClusterCell {
     }
 
     fn run(&mut self, now: Moment, command: ClusterCommand) -> Applied<ClusterReply> {
+        let lasting_changed = matches!(command, ClusterCommand::Drain(_));
         Applied {
             reply: self.apply(now.steady, command),
-            lasting_changed: false,
+            lasting_changed,
         }
     }
 }

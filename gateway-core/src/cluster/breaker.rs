@@ -18,6 +18,19 @@ pub struct BreakerPolicy {
     pub open: Duration,
 }
 
+/// How a breaker stands, for whoever reads of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BreakerStanding {
+    /// Requests pass.
+    #[default]
+    Closed,
+    /// Nothing passes, or the next request probes.
+    Open,
+    /// A probe is on its way.
+    HalfOpen,
+}
+
 /// The state of one breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -50,6 +63,15 @@ impl Breaker {
         match self {
             Self::Closed { .. } => true,
             Self::Open { until } | Self::HalfOpen { until, .. } => now >= until,
+        }
+    }
+
+    /// How it stands.
+    pub fn standing(self) -> BreakerStanding {
+        match self {
+            Self::Closed { .. } => BreakerStanding::Closed,
+            Self::Open { .. } => BreakerStanding::Open,
+            Self::HalfOpen { .. } => BreakerStanding::HalfOpen,
         }
     }
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::breaker::BreakerPolicy;
+use super::breaker::{BreakerPolicy, BreakerStanding};
 use super::choice::{ChoiceReason, PassedOver};
+use super::drain::{DrainSet, DrainStatus, SetDrain};
 use super::hot::{HotDigest, HotSet};
 use super::permit::{Capacity, ClusterLoad, HeldPermit, Outcome, PermitId};
 use super::policy::{PolicyRef, UnderPolicy};
@@ -30,6 +31,8 @@ pub enum ClusterCommand {
     Status,
     /// Tell what waits.
     Queue,
+    /// Have a replica drain, or be as others again.
+    Drain(SetDrain),
 }
 
 /// What a request asks of a cluster.
@@ -245,6 +248,8 @@ pub enum ClusterReply {
     Queue(QueueStatus),
     /// To `Acquire` and `Extend`: the cell does not know the policy by the digest that names it, and has done nothing.
     PolicyUnknown,
+    /// To `Drain`.
+    DrainSet(Box<DrainSet>),
 }
 
 impl ClusterReply {
@@ -256,7 +261,7 @@ impl ClusterReply {
             Self::Refused(refusal) => refusal.knows_policy = false,
             Self::Queued(queued) => queued.knows_policy = false,
             Self::Extended(extended) => extended.knows_policy = false,
-            Self::Done | Self::Status(_) | Self::Queue(_) | Self::PolicyUnknown => {}
+            Self::Done | Self::Status(_) | Self::Queue(_) | Self::PolicyUnknown | Self::DrainSet(_) => {}
         }
         self
     }
@@ -358,4 +363,28 @@ pub struct ReplicaStatus {
     pub kv_tokens: Tokens,
     /// Whether its breaker lets requests pass.
     pub available: bool,
+    /// How its breaker stands.
+    #[serde(default)]
+    pub breaker: BreakerStanding,
+    /// In how long that lets a request pass, where it is not closed.
+    #[serde(default)]
+    pub breaker_passes_in: Option<Duration>,
+    /// How it drains, where it does.
+    #[serde(default)]
+    pub drain: Option<DrainStatus>,
+}
+
+impl ReplicaStatus {
+    /// One of which a cell knows nothing: it is idle and well.
+    pub fn idle(replica: ReplicaName) -> Self {
+        Self {
+            replica,
+            running: 0,
+            kv_tokens: Tokens(0),
+            available: true,
+            breaker: BreakerStanding::Closed,
+            breaker_passes_in: None,
+            drain: None,
+        }
+    }
 }

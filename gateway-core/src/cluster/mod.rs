@@ -5,6 +5,7 @@
 mod breaker;
 mod cell;
 mod choice;
+mod drain;
 mod hot;
 mod message;
 mod permit;
@@ -16,10 +17,11 @@ mod v3;
 mod waiting;
 mod wire;
 
-pub use breaker::BreakerPolicy;
+pub use breaker::{BreakerPolicy, BreakerStanding};
 pub use cell::ClusterCell;
 pub(crate) use cell::ClusterCellV3;
 pub use choice::{ChoiceReason, Obstacle, PassedOver};
+pub use drain::{DrainOrder, DrainSet, DrainStatus, SetDrain};
 pub use hot::{HotDigest, HotPrefix, HotSet};
 pub use message::{
     Acquire, Acquired, ClusterCommand, ClusterReply, Evidence, Expectation, Extend, Extended, Forgotten, Grant, Missed,

@@ -52,7 +52,7 @@ pub(crate) struct ReleasesV3 {
 }
 
 impl ClusterCommandV3 {
-    /// The command in version 3; `None` where it names its policy by a digest, or asks what waits, which version 3 cannot say.
+    /// The command in version 3; `None` where it names its policy by a digest, or is one that version 3 does not have.
     pub fn of(command: &ClusterCommand) -> Option<Self> {
         Some(match command {
             ClusterCommand::Acquire(acquire) => Self::Acquire(AcquireV3::of(acquire)?),
@@ -63,7 +63,7 @@ impl ClusterCommandV3 {
                 breaker: releases.breaker,
             }),
             ClusterCommand::Status => Self::Status,
-            ClusterCommand::Queue => return None,
+            ClusterCommand::Queue | ClusterCommand::Drain(_) => return None,
         })
     }
 }

@@ -94,6 +94,9 @@ impl Dropped {
 pub struct QueueStatus {
     /// So many requests.
     pub requests: u32,
+    /// Those of each priority, the highest first.
+    #[serde(default)]
+    pub by_priority: [u32; 3],
     /// What their askers hold of them in memory, in bytes.
     pub bytes: u64,
     /// For how long the one has waited that came first.

@@ -29,6 +29,7 @@ pub(super) fn check(root: &Root, tables: Option<&[&str]>, version: String, repor
     let tenants = tenants::check(root, &names, &regions, &mut digests, report);
     let admin = value(&root.admin).map(|admin| Admin {
         keys: keys(entries(&admin.keys), &mut digests, report),
+        read_keys: keys(entries(&admin.read_keys), &mut digests, report),
     });
     settings::check_order(root, report);
     settings::check_hops(root, report);

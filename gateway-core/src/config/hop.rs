@@ -1,5 +1,7 @@
 //! Where a region hop is reached, as operators write it: a base URL, or a binding between two Workers.
 
+use std::fmt;
+
 use http::Uri;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +19,15 @@ pub enum HopAddress {
     Url(#[serde(with = "bundle::url")] Uri),
     /// By the service binding of that name, from one Worker to another.
     Binding(String),
+}
+
+impl fmt::Display for HopAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(url) => write!(f, "{url}"),
+            Self::Binding(name) => write!(f, "{BINDING}{name}"),
+        }
+    }
 }
 
 /// The address of a region hop.

@@ -292,6 +292,15 @@ pub struct Budget {
 pub struct Admin {
     /// SHA-256 digests of admin keys. Without any, `/admin/…` is closed, and `/metrics` tells everybody figures without names.
     pub keys: Vec<KeyDigest>,
+    /// Digests of those that may look and change nothing.
+    pub read_keys: Vec<KeyDigest>,
+}
+
+impl Admin {
+    /// Whether nobody has a key.
+    pub fn is_closed(&self) -> bool {
+        self.keys.is_empty() && self.read_keys.is_empty()
+    }
 }
 
 impl Budget {

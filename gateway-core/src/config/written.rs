@@ -303,6 +303,8 @@ section! {
     Admin {
         /// Digests of admin keys, made as tenants' are. Without any, `/admin/…` is closed, and `/metrics` tells everybody figures without names.
         keys: List<Digest, 0>,
+        /// Digests of admin keys that may look and change nothing.
+        read_keys: List<Digest, 0>,
     }
 }
 

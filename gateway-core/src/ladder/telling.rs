@@ -45,7 +45,12 @@ mod tests {
         let tried = 1;
         AttemptError::NoRoom {
             recovery: None,
-            passed_over: PassedOver { full, open, tried },
+            passed_over: PassedOver {
+                full,
+                open,
+                tried,
+                draining: 0,
+            },
             expected_wait: None,
             dropped: None,
         }

@@ -17,6 +17,7 @@ pub(super) struct ClusterMetrics {
     in_flight: Family<ReplicaLabels, Gauge>,
     kv_tokens: Family<ReplicaLabels, Gauge>,
     available: Family<ReplicaLabels, Gauge>,
+    draining: Family<ReplicaLabels, Gauge>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
@@ -65,6 +66,11 @@ impl ClusterMetrics {
             "1 where the breaker of a replica lets requests pass",
             self.available.clone(),
         );
+        named.register(
+            "cluster_draining",
+            "1 where an operator has a replica drain",
+            self.draining.clone(),
+        );
     }
 
     pub fn on_permitted(&self, cluster: &ClusterName, is_kept: bool) {
@@ -85,7 +91,7 @@ impl ClusterMetrics {
 
     /// Fills the gauges with what the cells know, and with nothing else.
     pub fn fill(&self, clusters: &[(ClusterName, Vec<ReplicaStatus>)]) {
-        for gauge in [&self.in_flight, &self.kv_tokens, &self.available] {
+        for gauge in [&self.in_flight, &self.kv_tokens, &self.available, &self.draining] {
             gauge.clear();
         }
         for (cluster, replicas) in clusters {
@@ -98,6 +104,7 @@ impl ClusterMetrics {
                 self.in_flight.get_or_create(&labels).set(status.running.into());
                 self.kv_tokens.get_or_create(&labels).set(kv_tokens);
                 self.available.get_or_create(&labels).set(status.available.into());
+                self.draining.get_or_create(&labels).set(status.drain.is_some().into());
             }
         }
     }

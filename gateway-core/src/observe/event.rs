@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::admin_change::AdminChange;
 use super::budgeting::Budgeting;
 use super::counting::Counting;
 use super::prefixing::Prefixing;
@@ -141,6 +142,8 @@ pub enum Event<'a> {
         /// The model that was asked for.
         model: &'a ModelName,
     },
+    /// An operator has changed something.
+    AdminChange(AdminChange<'a>),
     /// A newer configuration is in force.
     ConfigApplied {
         /// Its version.
@@ -194,7 +197,7 @@ pub enum Level {
     Debug,
     /// The course of the gateway.
     Info,
-    /// Something failed, and the gateway went on.
+    /// Something failed, and the gateway went on; or somebody has changed how it goes on.
     Warn,
 }
 
@@ -221,7 +224,8 @@ impl Event<'_> {
                 error: AttemptError::Send(SendError::Local(_)),
                 ..
             } => Level::Debug,
-            Self::AttemptFailed { .. }
+            Self::AdminChange(_)
+            | Self::AttemptFailed { .. }
             | Self::OrderRefused { .. }
             | Self::StreamFailed { .. }
             | Self::Canned { .. }
@@ -250,6 +254,7 @@ impl Event<'_> {
             Self::Permitted { .. } => "permitted",
             Self::Released { .. } => "released",
             Self::Canned { .. } => "canned answer",
+            Self::AdminChange(_) => "changed by an operator",
             Self::ConfigApplied { .. } => "configuration applied",
             Self::ConfigRefused { .. } => "configuration in the store refused, the one before stays",
             Self::StoreFailing { .. } => "store failing",
@@ -313,6 +318,7 @@ impl Event<'_> {
             }
             Self::Released { cluster, outcome } => write!(f, " cluster={cluster} outcome={outcome:?}"),
             Self::Canned { model } => write!(f, " model={model}"),
+            Self::AdminChange(change) => change.write_particulars(f),
             Self::ConfigApplied { version } => write!(f, " version={version}"),
             Self::ConfigRefused { errors } => write!(f, ":\n{errors}"),
             Self::StoreFailing { access, detail } => write!(f, " access={}: {detail}", access.label()),

@@ -12,6 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::admin_change::AdminChange;
 use super::budget_metrics::BudgetMetrics;
 use super::by_labels::ByLabels;
 use super::cluster_metrics::ClusterMetrics;
@@ -58,6 +59,7 @@ pub struct Metrics {
     bodies_refused: ByLabels<BoundLabels>,
     orders_refused: ByLabels<ReasonLabels>,
     canned: ByLabels<ModelLabels>,
+    admin_changes: ByLabels<WhatLabels>,
     first_token: ByLabels<ServedLabels, Histogram>,
     first_token_expected: ByLabels<ServedLabels, Histogram>,
     first_token_ratio: ByLabels<ServedLabels, Histogram>,
@@ -88,6 +90,11 @@ struct BoundLabels {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 struct ReasonLabels {
     reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+struct WhatLabels {
+    what: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -149,6 +156,7 @@ impl Metrics {
             bodies_refused: ByLabels::default(),
             orders_refused: ByLabels::default(),
             canned: ByLabels::default(),
+            admin_changes: ByLabels::default(),
             first_token: ByLabels::new(|| Histogram::new(FIRST_TOKEN_BUCKETS_S)),
             first_token_expected: ByLabels::new(|| Histogram::new(FIRST_TOKEN_BUCKETS_S)),
             first_token_ratio: ByLabels::new(|| Histogram::new(FIRST_TOKEN_BUCKETS_RATIO)),
@@ -196,6 +204,11 @@ impl Metrics {
             self.orders_refused.family(),
         );
         r.register("canned", "Canned answers by the model asked for", self.canned.family());
+        r.register(
+            "admin_changes",
+            "Changes that operators made here, by what they changed",
+            self.admin_changes.family(),
+        );
         r.register(
             "config_refused",
             "1 while the store holds a configuration that is wrong",
@@ -276,6 +289,7 @@ impl Metrics {
                 let model = (*model).clone();
                 self.canned.add(&ModelLabels { model }, 1);
             }
+            Event::AdminChange(AdminChange { what, .. }) => self.admin_changes.add(&WhatLabels { what }, 1),
             Event::ConfigApplied { .. } => {
                 self.config_refused.set(0);
             }

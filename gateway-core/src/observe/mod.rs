@@ -1,6 +1,7 @@
 //! What happened, as typed events: the one output from which metrics and logs are made. No event holds a prompt, an
 //! answer or a key. Metrics are folded from the events alone; a sink has them with their moments and requests.
 
+mod admin_change;
 mod budget_metrics;
 mod budgeting;
 mod by_labels;
@@ -14,6 +15,7 @@ mod prefixing;
 mod queue_metrics;
 mod record;
 
+pub use admin_change::AdminChange;
 pub use budgeting::Budgeting;
 pub use counting::Counting;
 pub use event::{Event, Level, StoreAccess};

@@ -46,6 +46,12 @@ pub enum Failure {
         /// When it will be tried again.
         wait: Duration,
     },
+    /// The cell of a cluster that an operator asks about does not answer.
+    #[error("the cell of the cluster `{cluster}` does not answer at the moment")]
+    Cell {
+        /// Which cluster.
+        cluster: String,
+    },
     /// The configuration that an operator sent is wrong.
     #[error("{0}")]
     Config(String),
@@ -79,6 +85,9 @@ impl From<Failure> for ApiError {
             Failure::BrokenOff(error) => of_attempt(error, message),
             Failure::Config(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorKind::InvalidRequest, message)
                 .code("invalid_configuration"),
+            Failure::Cell { .. } => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Server, message).code("cell_unreachable")
+            }
             Failure::ConfigUnread { wait } => Self {
                 retry_after: Some(wait),
                 ..unavailable_store(message)
@@ -99,6 +108,7 @@ fn of_request(error: &RequestError, message: String) -> ApiError {
         RequestError::MissingKey | RequestError::UnknownKey => {
             invalid(StatusCode::UNAUTHORIZED).code("invalid_api_key")
         }
+        RequestError::ReadOnlyKey => new(StatusCode::FORBIDDEN, ErrorKind::Permission).code("read_only_key"),
         RequestError::ReservedHeader { .. } => invalid(StatusCode::BAD_REQUEST).code("reserved_header"),
         RequestError::OtherRole => invalid(StatusCode::NOT_FOUND).code("other_role"),
         RequestError::NoSuchPath | RequestError::NoResponses => invalid(StatusCode::NOT_FOUND).code("not_found"),
@@ -137,6 +147,10 @@ fn of_request(error: &RequestError, message: String) -> ApiError {
             .param(param),
         RequestError::Template { .. } => invalid(StatusCode::BAD_REQUEST).code("chat_template").param("messages"),
         RequestError::UnknownBudget { .. } => invalid(StatusCode::NOT_FOUND).code("budget_not_found"),
+        RequestError::UnknownCluster { .. } => invalid(StatusCode::NOT_FOUND).code("cluster_not_found"),
+        RequestError::UnknownReplica { .. } => invalid(StatusCode::NOT_FOUND).code("replica_not_found"),
+        RequestError::AskRegion { .. } => invalid(StatusCode::CONFLICT).code("ask_region"),
+        RequestError::WrongDrain { .. } => invalid(StatusCode::UNPROCESSABLE_ENTITY).code("invalid_drain"),
         RequestError::WrongLimits { .. } => invalid(StatusCode::UNPROCESSABLE_ENTITY).code("invalid_limits"),
         RequestError::Jurisdiction { .. } => new(StatusCode::FORBIDDEN, ErrorKind::Permission)
             .code("jurisdiction")

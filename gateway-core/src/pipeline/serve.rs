@@ -12,7 +12,7 @@ use http::{Method, Request, Response, StatusCode};
 use super::body::Body;
 use super::context::Exchange;
 use super::cors;
-use super::endpoints::{budgets, carry_out, config, generate, models, probes, tokenize};
+use super::endpoints::{admin, budgets, carry_out, generate, models, probes, tokenize};
 use super::entrance::Entrance;
 use super::failure::Failure;
 use super::intake::pass_over;
@@ -142,11 +142,8 @@ impl<P: Platform> Exchange<P> {
             Route::Healthz => Ok(response::json(Bytes::from_static(b"{\"status\":\"ok\"}"))),
             Route::Readyz => Ok(probes::readiness(self)),
             Route::Metrics => probes::metrics(self, head).await,
-            Route::ReadConfig => config::read(self, head),
             Route::Usage => budgets::usage(self, head).await,
-            Route::Budgets => budgets::list(self, head).await,
-            Route::Budget(asked) => budgets::change(self, asked, head, body).await,
-            Route::WriteConfig => config::write(self, head, body).await,
+            Route::Admin(route) => admin::answer(self, *route, head, body).await,
             Route::MethodNotAllowed(allowed) => Err(RequestError::WrongMethod { allowed }.into()),
             Route::Responses => Err(RequestError::NoResponses.into()),
             Route::NotFound => Err(RequestError::NoSuchPath.into()),

@@ -2,6 +2,7 @@
 
 mod world;
 
+mod admin;
 mod assembly;
 mod blame;
 mod budgets;
@@ -9,6 +10,7 @@ mod charging;
 mod clocks;
 mod config;
 mod connections;
+mod drains;
 mod engine_errors;
 mod entering;
 mod estimates;

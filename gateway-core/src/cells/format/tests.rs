@@ -4,9 +4,9 @@ use super::*;
 use crate::cells::log::ReplayedCell;
 use crate::cells::{CellCall, CellCommand, CellId, CellReply};
 use crate::cluster::{
-    Acquire, Boundary, BreakerPolicy, Capacity, ClusterPolicy, ClusterReply, Evidence, Forgotten, HeldPermit,
-    HotDigest, Missed, Outcome, PermitId, PolicyRef, PrefillPolicy, Prefilled, PromptOutline, ReadReplicas, Release,
-    Releases, Renew, ReplicaStatus,
+    Acquire, Boundary, BreakerPolicy, BreakerStanding, Capacity, ClusterPolicy, ClusterReply, Evidence, Forgotten,
+    HeldPermit, HotDigest, Missed, Outcome, PermitId, PolicyRef, PrefillPolicy, Prefilled, PromptOutline, ReadReplicas,
+    Release, Releases, Renew, ReplicaStatus,
 };
 use crate::ids::{PrefixKey, Tokens};
 use crate::time::Timestamp;
@@ -80,6 +80,7 @@ fn knows_policy(reply: &CellReply) -> bool {
             | ClusterReply::Done
             | ClusterReply::Status(_)
             | ClusterReply::Queue(_)
+            | ClusterReply::DrainSet(_)
             | ClusterReply::PolicyUnknown,
         )
         | CellReply::Estimate(_)
@@ -101,6 +102,9 @@ fn an_entry_of_version_3_is_read_with_its_full_effect() {
         running: 3,
         kv_tokens: Tokens(21),
         available: false,
+        breaker: BreakerStanding::Open,
+        breaker_passes_in: Some(Duration::from_secs(5)),
+        ..ReplicaStatus::idle("http://b.test".into())
     };
     assert_eq!(replies[5], CellReply::Cluster(ClusterReply::Status(vec![b])));
 }

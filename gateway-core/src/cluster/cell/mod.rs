@@ -6,6 +6,7 @@
 //! hold slots for some more: what is lent so is counted from the moment that it is lent, so that no replica ever has
 //! more than it has room for.
 
+mod drains;
 mod in_force;
 mod memory;
 mod permits;
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use self::drains::Drains;
 use self::in_force::InForce;
 use self::permits::PermitTable;
 use self::policies::{KnownPolicy, Policies};
@@ -60,6 +62,8 @@ pub struct ClusterCell {
     queue: WaitingQueue,
     #[serde(default)]
     in_force: InForce,
+    #[serde(default)]
+    drains: Drains,
 }
 
 impl ClusterCell {
@@ -70,7 +74,7 @@ impl ClusterCell {
             ClusterCommand::Acquire(acquire) => self.acquire(now, acquire),
             ClusterCommand::Extend(extend) => self.extend(now, extend),
             ClusterCommand::Renew(Renew { held, ttl }) => {
-                self.renew(held, now + ttl);
+                self.renew(now, held, ttl);
                 ClusterReply::Done
             }
             ClusterCommand::Release(Releases {
@@ -94,6 +98,7 @@ impl ClusterCell {
             }
             ClusterCommand::Status => ClusterReply::Status(self.status(now)),
             ClusterCommand::Queue => ClusterReply::Queue(self.queue.status(now)),
+            ClusterCommand::Drain(set) => self.set_drain(now, set),
         };
         debug_assert_eq!(self.check_invariants(), Ok(()));
         reply
@@ -177,7 +182,7 @@ impl ClusterCell {
             replica: replica.clone(),
             capacity: one.times(1 + lent.unwrap_or_default()),
         };
-        self.permits.hold(held, now + acquire.ttl);
+        self.permits.hold(now, held, acquire.ttl);
         self.replicas.on_pass(now, &replica, acquire.permit);
         self.on_placed(now, acquire, known, choice);
         ClusterReply::Granted(Grant {
@@ -201,7 +206,7 @@ impl ClusterCell {
         };
         let known = self.bound(named);
         let policy = &*known.policy;
-        self.renew(extend.held, now + extend.ttl);
+        self.renew(now, extend.held, extend.ttl);
         let lendable = self.lendable(&extend.replica, Capacity::default(), policy.capacity);
         let is_idle = self.sites.is_idle(now, &extend.replica, policy.prefill.tokens_per_s);
         ClusterReply::Extended(Extended {
@@ -211,10 +216,10 @@ impl ClusterCell {
         })
     }
 
-    fn renew(&mut self, held: Vec<HeldPermit>, expires: Timestamp) {
+    fn renew(&mut self, now: Timestamp, held: Vec<HeldPermit>, ttl: Duration) {
         for held in held {
             self.queue.leave(held.permit);
-            self.permits.hold(held, expires);
+            self.permits.hold(now, held, ttl);
         }
     }
 
@@ -263,7 +268,7 @@ impl ClusterCell {
     }
 
     /// Whether permits at a replica may be kept: it takes many requests like `more`, is at most half full with that in
-    /// it, is not known to have failed, and nobody waits for it. Then what is left of the half.
+    /// it, is not known to have failed and does not drain, and nobody waits for it. Then what is left of the half.
     fn lendable(&self, replica: &ReplicaName, more: Capacity, room: Capacity) -> Option<Capacity> {
         let is_roomy = room.requests >= MANY && more.kv_tokens.0.saturating_mul(MANY.into()) <= room.kv_tokens.0;
         let half = Capacity {
@@ -271,7 +276,8 @@ impl ClusterCell {
             kv_tokens: Tokens(room.kv_tokens.0 / 2),
         };
         let held = self.permits.held(replica) + more;
-        let is_lendable = is_roomy && half.holds(held) && self.replicas.is_well(replica) && self.queue.is_empty();
+        let is_well = self.replicas.is_well(replica) && !self.drains.has(replica);
+        let is_lendable = is_roomy && half.holds(held) && is_well && self.queue.is_empty();
         is_lendable.then(|| half.without(held))
     }
 
@@ -279,7 +285,7 @@ impl ClusterCell {
         let mut load = ClusterLoad::default();
         let Capacity { requests, kv_tokens } = known.policy.capacity;
         let replicas = known.policy.replicas.iter().zip(self.held(known));
-        for (_, held) in replicas.filter(|(replica, _)| self.replicas.passes(now, replica)) {
+        for (_, held) in replicas.filter(|(replica, _)| self.takes(now, replica)) {
             load.running += held.requests;
             load.max_running = load.max_running.saturating_add(requests);
             load.kv_tokens += held.kv_tokens;
@@ -292,26 +298,33 @@ impl ClusterCell {
     }
 
     fn recovery(&self, now: Timestamp, policy: &ClusterPolicy, tried: &[ReplicaName]) -> Option<Duration> {
-        let untried = policy.replicas.iter().filter(|name| !tried.contains(name));
+        let is_open_to = |name: &&ReplicaName| !tried.contains(name) && !self.drains.has(name);
+        let untried = policy.replicas.iter().filter(is_open_to);
         untried.filter_map(|name| self.replicas.recovery(now, name)).min()
     }
 
-    /// Every replica that holds anything or is known to have failed.
+    /// Every replica that holds anything, is known to have failed, or drains.
     fn known_replicas(&self) -> BTreeSet<&ReplicaName> {
-        self.permits.replicas().chain(self.replicas.names()).collect()
+        let known = self.permits.replicas().chain(self.replicas.names());
+        known.chain(self.drains.names()).collect()
     }
 
     fn status(&self, now: Timestamp) -> Vec<ReplicaStatus> {
-        let status = |replica: &ReplicaName| {
-            let held = self.permits.held(replica);
-            ReplicaStatus {
-                replica: replica.clone(),
-                running: held.requests,
-                kv_tokens: held.kv_tokens,
-                available: self.replicas.passes(now, replica),
-            }
-        };
-        self.known_replicas().into_iter().map(status).collect()
+        let known = self.known_replicas().into_iter();
+        known.map(|replica| self.status_of(now, replica)).collect()
+    }
+
+    fn status_of(&self, now: Timestamp, replica: &ReplicaName) -> ReplicaStatus {
+        let held = self.permits.held(replica);
+        ReplicaStatus {
+            replica: replica.clone(),
+            running: held.requests,
+            kv_tokens: held.kv_tokens,
+            available: self.replicas.passes(now, replica),
+            breaker: self.replicas.breaker(replica).standing(),
+            breaker_passes_in: self.replicas.recovery(now, replica),
+            drain: self.drain_status(now, replica),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! expire.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,9 @@ pub(super) struct Permit {
     pub replica: ReplicaName,
     pub capacity: Capacity,
     pub expires: Timestamp,
+    /// Since when it is held. Of a version that does not tell, it has always been.
+    #[serde(default)]
+    pub since: Timestamp,
 }
 
 impl PermitTable {
@@ -67,8 +71,9 @@ impl PermitTable {
         self.held.keys()
     }
 
-    /// Holds a permit until then. One that is known may have become less, never more.
-    pub fn hold(&mut self, held: HeldPermit, expires: Timestamp) {
+    /// Holds a permit for that long. One that is known may have become less, never more.
+    pub fn hold(&mut self, now: Timestamp, held: HeldPermit, ttl: Duration) {
+        let expires = now + ttl;
         self.sweep_at = if self.permits.is_empty() {
             expires
         } else {
@@ -85,6 +90,7 @@ impl PermitTable {
             replica: held.replica,
             capacity: held.capacity,
             expires,
+            since: now,
         };
         self.permits.insert(held.permit, permit);
     }

@@ -137,6 +137,8 @@ impl ClusterCell {
     ) -> Standing {
         if acquire.tried.contains(replica) {
             Standing::Passed(Obstacle::Tried)
+        } else if self.drains.has(replica) {
+            Standing::Passed(Obstacle::Draining)
         } else if self.replicas.passes(now, replica) {
             Standing::within(room, held, acquire.kv_tokens)
         } else {

@@ -1,3 +1,5 @@
+mod drains;
+
 use proptest::prelude::*;
 
 use super::*;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::ClusterCell;
+use super::drains::Drains;
 use super::in_force::InForce;
 use super::permits::{Permit, PermitTable};
 use super::policies::Policies;
@@ -37,6 +38,8 @@ pub(crate) struct ClusterCellV3 {
     queue: WaitingQueue,
     #[serde(default, skip_serializing_if = "is_default")]
     in_force: InForce,
+    #[serde(default, skip_serializing_if = "Drains::is_empty")]
+    drains: Drains,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -52,6 +55,9 @@ struct PermitV3 {
     places: u32,
     kv_tokens: Tokens,
     expires: Timestamp,
+    /// Of a version that does not tell, it has always been held.
+    #[serde(default, skip_serializing_if = "is_default")]
+    since: Timestamp,
 }
 
 impl From<&ClusterCell> for ClusterCellV3 {
@@ -73,6 +79,7 @@ impl From<&ClusterCell> for ClusterCellV3 {
                 places: requests,
                 kv_tokens,
                 expires: permit.expires,
+                since: permit.since,
             };
             (id, permit)
         });
@@ -86,6 +93,7 @@ impl From<&ClusterCell> for ClusterCellV3 {
             recent: cell.recent.clone(),
             queue: cell.queue.clone(),
             in_force: cell.in_force,
+            drains: cell.drains.clone(),
         }
     }
 }
@@ -101,6 +109,7 @@ impl From<ClusterCellV3> for ClusterCell {
                 replica: permit.replica,
                 capacity,
                 expires: permit.expires,
+                since: permit.since,
             };
             (id, permit)
         });
@@ -117,6 +126,7 @@ impl From<ClusterCellV3> for ClusterCell {
             recent: cell.recent,
             queue: cell.queue,
             in_force: cell.in_force,
+            drains: cell.drains,
         };
         if !read.policies.is_empty() {
             read.find_sites();

@@ -73,7 +73,7 @@ impl ClusterCell {
         let mut closed: Vec<bool> = policy
             .replicas
             .iter()
-            .map(|replica| !self.replicas.passes(now, replica))
+            .map(|replica| !self.takes(now, replica))
             .collect();
         let has_slot = |held: &[Capacity], closed: &[bool]| {
             let mut open = held.iter().zip(closed).filter(|(_, closed)| !**closed);

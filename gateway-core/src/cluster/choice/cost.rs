@@ -164,7 +164,7 @@ impl Standing {
     fn is_out(self) -> Option<Obstacle> {
         match self {
             Self::Free(_) | Self::Passed(Obstacle::Full) => None,
-            Self::Passed(why @ (Obstacle::Open | Obstacle::Tried)) => Some(why),
+            Self::Passed(why @ (Obstacle::Open | Obstacle::Tried | Obstacle::Draining)) => Some(why),
         }
     }
 }

@@ -48,6 +48,8 @@ pub enum Obstacle {
     Open,
     /// The request has failed there already.
     Tried,
+    /// An operator has it drain.
+    Draining,
 }
 
 /// What a replica has of a prompt.
@@ -129,6 +131,7 @@ impl ChoiceReason {
             Self::Next(Obstacle::Full) => "next_full",
             Self::Next(Obstacle::Open) => "next_open",
             Self::Next(Obstacle::Tried) => "next_tried",
+            Self::Next(Obstacle::Draining) => "next_draining",
             Self::NoAffinity => "no_affinity",
         }
     }
@@ -143,6 +146,9 @@ pub struct PassedOver {
     pub open: u32,
     /// It has failed there already.
     pub tried: u32,
+    /// They drain.
+    #[serde(default)]
+    pub draining: u32,
 }
 
 impl PassedOver {
@@ -154,6 +160,7 @@ impl PassedOver {
                 Standing::Passed(Obstacle::Full) => passed.full += 1,
                 Standing::Passed(Obstacle::Open) => passed.open += 1,
                 Standing::Passed(Obstacle::Tried) => passed.tried += 1,
+                Standing::Passed(Obstacle::Draining) => passed.draining += 1,
             }
         }
         passed
@@ -162,8 +169,17 @@ impl PassedOver {
 
 impl fmt::Display for PassedOver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { full, open, tried } = self;
-        write!(f, "{full} full, {open} with an open breaker, {tried} tried")
+        let Self {
+            full,
+            open,
+            tried,
+            draining,
+        } = self;
+        write!(f, "{full} full, {open} with an open breaker, {tried} tried")?;
+        match draining {
+            0 => Ok(()),
+            draining => write!(f, ", {draining} draining"),
+        }
     }
 }
 

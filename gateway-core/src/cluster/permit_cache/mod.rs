@@ -102,7 +102,8 @@ impl PermitCache {
             .map_or(0, |at_replica| at_replica.running() / 8)
     }
 
-    /// A request got a permit that may be kept, and has `one` of it. Without renewal it holds for `ttl`.
+    /// A request got a permit that may be kept, for which the cell was asked at `now`, and has `one` of it. Without renewal it
+    /// holds for `ttl`.
     pub fn on_granted(&mut self, now: Timestamp, held: &HeldPermit, one: Capacity, ttl: Duration) {
         let at_replica = self.replicas.entry(held.replica.clone()).or_default();
         at_replica.permits.push(CachedPermit {
@@ -169,10 +170,11 @@ impl PermitCache {
         let Some(at_replica) = self.replicas.get_mut(replica) else {
             return returned;
         };
-        at_replica.asked = None;
+        // The cell may have changed its mind since it was asked, but no sooner.
+        let asked = at_replica.asked.take().unwrap_or(now);
         if lends {
             for cached in at_replica.permits.iter_mut().filter(|cached| cached.lent_until > now) {
-                (cached.lent_until, cached.renewed) = (now + lent_for(ttl), now);
+                (cached.lent_until, cached.renewed) = (asked + lent_for(ttl), now);
             }
         } else {
             at_replica.close();
@@ -266,7 +268,8 @@ fn lent_for(ttl: Duration) -> Duration {
     LENT_FOR.min(ttl / 3)
 }
 
-/// How long idle slots are kept, and how long the cell's word holds that it lends.
+/// How long idle slots are kept, and how long the cell's word holds that it lends, from when it was asked: a replica that
+/// drains gets nothing any more within that time, wherever the cell is.
 const LENT_FOR: Duration = Duration::from_secs(1);
 /// How often idle slots are looked at: what was needed at no time between two looks goes back.
 pub const LOOK_EVERY: Duration = Duration::from_millis(500);

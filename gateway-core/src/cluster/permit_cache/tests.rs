@@ -81,7 +81,8 @@ fn after_its_time_nothing_begins_under_a_permit_unless_the_cell_says_so_again() 
     let mut without_reply = lent(1);
     assert_eq!(take(&mut without_reply, at(1_000)), None);
     assert_eq!(cache.on_extended(at(600), &name(), true, TTL), []);
-    assert!(take(&mut cache, at(1_099)).is_some());
+    assert!(take(&mut cache, at(1_499)).is_some());
+    assert_eq!(take(&mut cache, at(1_500)), None, "it was asked at 500");
 }
 
 #[test]

@@ -141,6 +141,7 @@ impl<P: Platform> Permit<P> {
         let replicas = &client.cluster.policy.replicas;
         let spare = place.map(|place| client.with(|cache| cache.spare(&replicas[place.replica])));
         let prompt_tokens = prompt.tokens;
+        let asked = client.exchange.platform.now();
         let call = PermitCall::new(client);
         let acquire = Acquire {
             permit: call.id,
@@ -156,7 +157,7 @@ impl<P: Platform> Permit<P> {
             queueing: Some(queueing),
         };
         match ask_in_turn(&call.client, acquire).await? {
-            Acquired::Granted(grant) => call.granted(grant, Capacity::of_one(kv_tokens), prompt_tokens),
+            Acquired::Granted(grant) => call.granted(grant, Capacity::of_one(kv_tokens), (prompt_tokens, asked)),
             Acquired::Refused(Refusal {
                 load,
                 recovery,
@@ -337,7 +338,12 @@ impl<P: Platform> PermitCall<P> {
         }
     }
 
-    fn granted(mut self, grant: Grant, one: Capacity, prompt: Tokens) -> Result<Permit<P>, AttemptError> {
+    fn granted(
+        mut self,
+        grant: Grant,
+        one: Capacity,
+        (prompt, asked): (Tokens, Timestamp),
+    ) -> Result<Permit<P>, AttemptError> {
         let Grant {
             replica,
             lent,
@@ -362,7 +368,7 @@ impl<P: Platform> PermitCall<P> {
                 replica,
                 capacity: one.times(1 + lent),
             };
-            client.with(|cache| cache.on_granted(at, &held, one, client.ttl()));
+            client.with(|cache| cache.on_granted(asked, &held, one, client.ttl()));
         }
         self.is_open = false;
         Ok(Permit {

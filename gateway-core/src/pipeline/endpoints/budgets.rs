@@ -10,8 +10,9 @@ use http::{Method, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::admin::Operator;
 use crate::api::{Dialect, RequestError};
-use crate::auth::{authenticate, authenticate_admin};
+use crate::auth::authenticate;
 use crate::budget::{Amount, BudgetError, BudgetLimits, BudgetStatus, Rate, ReadBudget, SetLimits, Totals};
 use crate::cells::CellCall;
 use crate::config::Budget;
@@ -43,12 +44,8 @@ pub(in crate::pipeline) async fn usage<P: Platform>(
     })))
 }
 
-/// `GET /admin/budgets`: all of them. Those whose cells do not answer are named apart.
-pub(in crate::pipeline) async fn list<P: Platform>(
-    exchange: &Exchange<P>,
-    head: &Parts,
-) -> Result<Response<Body>, Failure> {
-    authenticate_admin(&exchange.config.admin, &head.headers)?;
+/// `GET /admin/v1/budgets`: all of them. Those whose cells do not answer are named apart.
+pub(super) async fn list<P: Platform>(exchange: &Exchange<P>) -> Result<Response<Body>, Failure> {
     let budgets: Vec<_> = exchange
         .config
         .tenants
@@ -66,10 +63,10 @@ pub(in crate::pipeline) async fn list<P: Platform>(
     Ok(response::json(to_json(&listed)))
 }
 
-/// `GET`, `PUT` and `DELETE /admin/budgets/TENANT/NAME`: reads a budget, changes some of its limits, or puts the
+/// `GET`, `PUT` and `DELETE /admin/v1/budgets/TENANT/NAME`: reads a budget, changes some of its limits, or puts the
 /// configuration's back. Limits hold everywhere within a third of `leases.ttl_ms`.
-pub(in crate::pipeline) async fn change<P, B, E>(
-    exchange: &Exchange<P>,
+pub(super) async fn change<P, B, E>(
+    operator: Operator<'_, P>,
     asked: &str,
     head: &Parts,
     body: B,
@@ -79,7 +76,7 @@ where
     B: Stream<Item = Result<Bytes, E>> + Unpin,
     E: Display,
 {
-    authenticate_admin(&exchange.config.admin, &head.headers)?;
+    let exchange = operator.exchange;
     let mut budgets = exchange.config.tenants.iter().flat_map(|tenant| &tenant.budgets);
     let unknown = || RequestError::UnknownBudget {
         asked: asked.to_owned(),
@@ -87,19 +84,23 @@ where
     let budget = budgets
         .find(|budget| budget.id.to_string() == asked)
         .ok_or_else(unknown)?;
-    match head.method {
+    let before = status(exchange, budget).await?;
+    let set = match head.method {
         Method::PUT => {
             let text = receive(exchange, &head.headers, body).await?;
-            let in_force = status(exchange, budget).await?.limits;
-            call(exchange, budget, SetLimits(Some(changed(in_force, &text)?))).await?;
+            Some(SetLimits(Some(changed(before.limits, &text)?)))
         }
-        Method::DELETE => {
-            call(exchange, budget, SetLimits(None)).await?;
-        }
-        _ => {}
-    }
-    let status = status(exchange, budget).await?;
-    Ok(response::json(to_json(&BudgetJson::new(budget, &status, true))))
+        Method::DELETE => Some(SetLimits(None)),
+        _ => None,
+    };
+    let Some(set) = set else {
+        return Ok(response::json(to_json(&BudgetJson::new(budget, &before, true))));
+    };
+    call(exchange, budget, set).await?;
+    let after = status(exchange, budget).await?;
+    let told = [&before, &after].map(|status| Value::Object(in_force_json(status.limits)).to_string());
+    operator.on_changed("budget", asked, &told[0], &told[1]);
+    Ok(response::json(to_json(&BudgetJson::new(budget, &after, true))))
 }
 
 /// How a budget stands.

@@ -8,8 +8,8 @@ use http::request::Parts;
 use http::{HeaderValue, Response};
 use serde_json::json;
 
+use super::admin::Operator;
 use crate::api::headers::X_CONFIG;
-use crate::auth::authenticate_admin;
 use crate::pipeline::body::Body;
 use crate::pipeline::context::Exchange;
 use crate::pipeline::failure::Failure;
@@ -18,30 +18,25 @@ use crate::pipeline::maintain::publish_config;
 use crate::pipeline::response;
 use crate::platform::Platform;
 
-/// `GET /admin/config`: the text in force.
-pub(in crate::pipeline) fn read<P: Platform>(exchange: &Exchange<P>, head: &Parts) -> Result<Response<Body>, Failure> {
-    authenticate_admin(&exchange.config.admin, &head.headers)?;
+/// `GET /admin/v1/config`: the text in force.
+pub(super) fn read<P: Platform>(exchange: &Exchange<P>) -> Response<Body> {
     let mut response = response::with_type(exchange.gateway.active_config.text(), "application/toml");
     if let Ok(version) = HeaderValue::from_str(&exchange.config.version) {
         response.headers_mut().insert(X_CONFIG, version);
     }
-    Ok(response)
+    response
 }
 
-/// `PUT /admin/config`: puts a configuration in force, everywhere within the time that `refresh.config_ms` and the
+/// `PUT /admin/v1/config`: puts a configuration in force, everywhere within the time that `refresh.config_ms` and the
 /// store take. One that is wrong changes nothing, and everything that is wrong with it is told. One without an admin key
 /// would be the last that is taken: it has to be asked for.
-pub(in crate::pipeline) async fn write<P, B, E>(
-    exchange: &Exchange<P>,
-    head: &Parts,
-    body: B,
-) -> Result<Response<Body>, Failure>
+pub(super) async fn write<P, B, E>(operator: Operator<'_, P>, head: &Parts, body: B) -> Result<Response<Body>, Failure>
 where
     P: Platform,
     B: Stream<Item = Result<Bytes, E>> + Unpin,
     E: Display,
 {
-    authenticate_admin(&exchange.config.admin, &head.headers)?;
+    let exchange = operator.exchange;
     let text = receive(exchange, &head.headers, body).await?;
     let not_text = |_| Failure::Config("the configuration is not UTF-8".to_owned());
     let gateway = &exchange.gateway;
@@ -50,10 +45,11 @@ where
     if config.admin.keys.is_empty() && !is_asked_for(WITHOUT_ADMIN, head) {
         return Err(Failure::Config(format!(
             "this configuration has no admin key: nobody could read or replace it here, and `/metrics` would be open; if \
-             that is meant, put it to /admin/config?{WITHOUT_ADMIN}"
+             that is meant, put it to /admin/v1/config?{WITHOUT_ADMIN}"
         )));
     }
     publish_config(gateway, &exchange.platform, text).await?;
+    operator.on_changed("config", "", &exchange.config.version, &config.version);
     Ok(response::json(json!({"version": config.version}).to_string().into()))
 }
 

@@ -1,8 +1,11 @@
 //! What each path of the API does.
 
+pub(super) mod admin;
 pub(super) mod budgets;
 mod carry_out;
-pub(super) mod config;
+mod clusters;
+mod config;
+mod drains;
 mod generate;
 pub(super) mod models;
 pub(super) mod probes;

@@ -7,15 +7,13 @@ use http::request::Parts;
 use http::{Response, StatusCode};
 use serde_json::json;
 
-use super::budgets;
+use super::{budgets, clusters};
+use crate::api::Right;
 use crate::auth::authenticate_admin;
-use crate::cells::CellAddress;
-use crate::cluster::{ReadQueue, ReadReplicas, ReplicaStatus};
 use crate::config::Cluster;
-use crate::ids::Tokens;
 use crate::observe::{CellFigures, StoreAccess};
 use crate::pipeline::body::Body;
-use crate::pipeline::context::{Exchange, Waiting};
+use crate::pipeline::context::Exchange;
 use crate::pipeline::entrance::Entrance;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::intake::correction_in_cell;
@@ -57,10 +55,10 @@ pub(in crate::pipeline) async fn metrics<P: Platform>(
     head: &Parts,
 ) -> Result<Response<Body>, Failure> {
     let admin = &exchange.config.admin;
-    if !admin.keys.is_empty() {
-        authenticate_admin(admin, &head.headers)?;
+    if !admin.is_closed() {
+        authenticate_admin(admin, &head.headers, Right::Read)?;
     }
-    let is_open = admin.keys.is_empty() && Entrance::of(head) != Entrance::Operators;
+    let is_open = admin.is_closed() && Entrance::of(head) != Entrance::Operators;
     let metrics = &exchange.gateway.metrics;
     metrics.on_bodies(exchange.gateway.bodies.held_bytes());
     let text = if is_open {
@@ -80,7 +78,10 @@ async fn cell_figures<P: Platform>(exchange: &Exchange<P>) -> CellFigures {
     // Who asks a region hop for replicas knows nothing of them.
     let is_asked = |cluster: &&Arc<Cluster>| exchange.hop(cluster).is_none();
     let asked = || config.clusters.values().filter(is_asked);
-    let clusters = asked().map(async |cluster| (cluster.name.clone(), replica_statuses(exchange, cluster).await));
+    let clusters = asked().map(async |cluster| {
+        let replicas = clusters::replicas(exchange, cluster).await;
+        (cluster.name.clone(), replicas.unwrap_or_default())
+    });
     let estimated = config.models.values().filter(|model| model.tokens.is_none());
     let corrections = estimated.map(async |model| {
         let correction = correction_in_cell(&exchange.platform, model).await?;
@@ -88,12 +89,7 @@ async fn cell_figures<P: Platform>(exchange: &Exchange<P>) -> CellFigures {
     });
     let budgets = config.tenants.iter().flat_map(|tenant| &tenant.budgets);
     let budgets = budgets.map(async |budget| Some((budget.id.clone(), budgets::status(exchange, budget).await.ok()?)));
-    let limit = config.timeouts.cells;
-    let queues = asked().map(async |cluster| {
-        let cell = CellAddress::of_cluster(cluster);
-        let replied = exchange.call_cell(&cell, ReadQueue, Waiting::Request, limit).await;
-        Some((cluster.name.clone(), replied.ok()?))
-    });
+    let queues = asked().map(async |cluster| Some((cluster.name.clone(), clusters::queue(exchange, cluster).await?)));
     let asked = join4(
         join_all(clusters),
         join_all(queues),
@@ -107,26 +103,4 @@ async fn cell_figures<P: Platform>(exchange: &Exchange<P>) -> CellFigures {
         corrections: corrections.into_iter().flatten().collect(),
         budgets: budgets.into_iter().flatten().collect(),
     }
-}
-
-/// Every replica of a cluster that is configured or still holds permits; none when the cell does not answer. A cell
-/// keeps nothing of replicas that are idle and well, so what it does not know is just that.
-async fn replica_statuses<P: Platform>(exchange: &Exchange<P>, cluster: &Cluster) -> Vec<ReplicaStatus> {
-    let (cell, limit) = (CellAddress::of_cluster(cluster), exchange.config.timeouts.cells);
-    let replied = exchange.call_cell(&cell, ReadReplicas, Waiting::Request, limit);
-    let Ok(mut statuses) = replied.await else {
-        return Vec::new();
-    };
-    for replica in &cluster.replicas {
-        if statuses.iter().all(|status| status.replica != replica.name) {
-            let replica = replica.name.clone();
-            statuses.push(ReplicaStatus {
-                replica,
-                running: 0,
-                kv_tokens: Tokens(0),
-                available: true,
-            });
-        }
-    }
-    statuses
 }

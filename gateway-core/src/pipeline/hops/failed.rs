@@ -168,6 +168,7 @@ mod tests {
                     full: 2,
                     open: 1,
                     tried: 0,
+                    draining: 1,
                 },
                 expected_wait: Some(Duration::from_secs(2)),
                 dropped: Some(Dropped::QueueFull),

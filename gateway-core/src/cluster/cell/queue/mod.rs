@@ -234,8 +234,15 @@ impl WaitingQueue {
     /// What waits.
     pub fn status(&self, now: Timestamp) -> QueueStatus {
         let oldest = self.entries.values().map(|entry| now.since(entry.since)).max();
+        let mut by_priority = [0; 3];
+        for entry in self.entries.values() {
+            if let Some(waiting) = by_priority.get_mut(usize::from(entry.priority)) {
+                *waiting += 1;
+            }
+        }
         QueueStatus {
             requests: self.requests(),
+            by_priority,
             bytes: self.bytes,
             oldest: oldest.unwrap_or_default(),
             expected: self.pace.until(self.requests() + 1),

@@ -142,6 +142,7 @@ impl Cluster {
             | ClusterReply::Done
             | ClusterReply::Status(_)
             | ClusterReply::Queue(_)
+            | ClusterReply::DrainSet(_)
             | ClusterReply::PolicyUnknown) => panic!("{other:?}"),
         }
     }

@@ -281,7 +281,12 @@ fn what_is_expected_is_told() {
 }
 
 fn candidate() -> impl Strategy<Value = Candidate> {
-    let obstacle = prop_oneof![Just(Obstacle::Full), Just(Obstacle::Open), Just(Obstacle::Tried)];
+    let obstacle = prop_oneof![
+        Just(Obstacle::Full),
+        Just(Obstacle::Open),
+        Just(Obstacle::Tried),
+        Just(Obstacle::Draining)
+    ];
     let standing = prop_oneof![3 => (0_u32..100).prop_map(free), 1 => obstacle.prop_map(Standing::Passed)];
     let basis = prop_oneof![
         Just(Basis::Known),
@@ -328,9 +333,14 @@ proptest! {
                     prop_assert!(cost <= least + tie);
                 }
             }
-            Err(PassedOver { full, open, tried }) => {
+            Err(PassedOver {
+                full,
+                open,
+                tried,
+                draining,
+            }) => {
                 prop_assert_eq!(costs.len(), 0);
-                prop_assert_eq!((full + open + tried) as usize, candidates.len());
+                prop_assert_eq!((full + open + tried + draining) as usize, candidates.len());
             }
         }
     }

@@ -1,0 +1,72 @@
+//! Operators' paths: whoever may ask is let in here, and what they change is told.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+
+use bytes::Bytes;
+use futures::Stream;
+use http::Response;
+use http::request::Parts;
+use percent_encoding::percent_decode_str;
+
+use super::{budgets, clusters, config, drains};
+use crate::api::{AdminPath, AdminRoute, Right};
+use crate::auth::{AdminKeyId, authenticate_admin};
+use crate::observe::{AdminChange, Event};
+use crate::pipeline::body::Body;
+use crate::pipeline::context::Exchange;
+use crate::pipeline::failure::Failure;
+use crate::platform::Platform;
+
+/// An operator who asks.
+#[derive(Clone, Copy)]
+pub(super) struct Operator<'a, P> {
+    pub exchange: &'a Exchange<P>,
+    by: AdminKeyId,
+}
+
+impl<P: Platform> Operator<'_, P> {
+    /// Tells of a change, once it is made.
+    pub fn on_changed(&self, what: &'static str, which: &str, before: &str, after: &str) {
+        self.exchange.tell(&Event::AdminChange(AdminChange {
+            by: self.by,
+            what,
+            which,
+            before,
+            after,
+        }));
+    }
+}
+
+/// Answers below `/admin`.
+///
+/// # Errors
+/// Where the key does not allow it, or what is asked for is wrong.
+pub(in crate::pipeline) async fn answer<P, B, E>(
+    exchange: &Exchange<P>,
+    route: AdminRoute<'_>,
+    head: &Parts,
+    body: B,
+) -> Result<Response<Body>, Failure>
+where
+    P: Platform,
+    B: Stream<Item = Result<Bytes, E>> + Unpin,
+    E: Display,
+{
+    let by = authenticate_admin(&exchange.config.admin, &head.headers, route.right)?;
+    let operator = Operator { exchange, by };
+    let [first, second] = route.names.map(decoded);
+    match (route.about, route.right) {
+        (AdminPath::Config, Right::Read) => Ok(config::read(exchange)),
+        (AdminPath::Config, Right::Write) => config::write(operator, head, body).await,
+        (AdminPath::Budgets, _) => budgets::list(exchange).await,
+        (AdminPath::Budget, _) => budgets::change(operator, &format!("{first}/{second}"), head, body).await,
+        (AdminPath::Clusters, _) => clusters::list(exchange).await,
+        (AdminPath::Cluster, _) => clusters::one(exchange, &first).await,
+        (AdminPath::Drain, _) => drains::change(operator, [&first, &second], head, body).await,
+    }
+}
+
+fn decoded(name: &str) -> Cow<'_, str> {
+    percent_decode_str(name).decode_utf8_lossy()
+}
