@@ -274,6 +274,7 @@ mod tests {
                 full: 0,
                 open,
                 tried: 1,
+                draining: 0,
             },
             expected_wait: None,
             dropped: None,
