@@ -11,6 +11,14 @@ pub enum Failure {
     Failed(String),
     /// The command line or the configuration must be changed first: exit code 2, as for arguments that clap refuses.
     Usage(String),
+    /// The time for it was over before it was done: exit code 3.
+    TimedOut(String),
+    /// There is nothing of that name: exit code 4.
+    NotFound(String),
+    /// The key does not allow it: exit code 5.
+    Unauthorised(String),
+    /// Another gateway has to be asked: exit code 6.
+    Elsewhere(String),
 }
 
 impl Failure {
@@ -29,6 +37,10 @@ impl Failure {
         let (message, code) = match self {
             Self::Failed(message) => (message, 1),
             Self::Usage(message) => (message, 2),
+            Self::TimedOut(message) => (message, 3),
+            Self::NotFound(message) => (message, 4),
+            Self::Unauthorised(message) => (message, 5),
+            Self::Elsewhere(message) => (message, 6),
         };
         eprintln!("error: {message}");
         ExitCode::from(code)

@@ -4,12 +4,13 @@
 mod commands;
 mod failure;
 mod log;
+mod server;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{calibrate, check, engine, keys, schema, serve, tokens};
+use commands::{calibrate, check, drain, engine, keys, schema, serve, status, tokens};
 use mimalloc::MiMalloc;
 
 /// A request makes some seventy small allocations, all freed on the same thread: with this allocator it takes about a
@@ -32,6 +33,10 @@ enum Command {
     Serve(serve::Args),
     /// Run a simulated engine: vLLM's API and timing, without a GPU.
     Engine(engine::Args),
+    /// Have a replica drain: it gets no more requests, and those that run there come to their ends.
+    Drain(drain::Args),
+    /// Tell how the clusters behind a gateway stand.
+    Status(status::Args),
     /// Measure what a replica can do, and print lines for gateway.toml.
     Calibrate(calibrate::Args),
     /// Make API keys and their digests.
@@ -39,8 +44,8 @@ enum Command {
     Keys(keys::Command),
     /// Validate a configuration and list everything that is wrong with it.
     Check(check::Args),
-    /// Print the JSON Schema of gateway.toml, with which editors complete and check it.
-    Schema,
+    /// Print the JSON Schema of gateway.toml, with which editors complete and check it, or the description of the admin API.
+    Schema(schema::Args),
     /// Make token tables of tokenizers, and count with them.
     #[command(subcommand)]
     Tokens(tokens::Command),
@@ -50,10 +55,12 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(args) => serve::run(args),
         Command::Engine(args) => engine::run(args),
+        Command::Drain(args) => drain::run(&args),
+        Command::Status(args) => status::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Keys(command) => keys::run(&command),
         Command::Check(args) => check::run(&args),
-        Command::Schema => schema::run(),
+        Command::Schema(args) => schema::run(&args),
         Command::Tokens(command) => tokens::run(&command),
     };
     match done {
@@ -65,4 +72,8 @@ fn main() -> ExitCode {
 const EXIT_CODES: &str = "Exit codes:
   0  done; for `serve`, also when a signal ended it
   1  it did not work, the message says why; for `check`, the configuration has errors
-  2  the command line or the configuration is wrong";
+  2  the command line or the configuration is wrong
+  3  the time was over before it was done, for `drain --wait`: requests are left
+  4  there is no such cluster or replica
+  5  the key is unknown, or may only look
+  6  another gateway has to be asked, the message says which";

@@ -2,8 +2,11 @@
 
 pub mod calibrate;
 pub mod check;
+pub mod drain;
 pub mod engine;
 pub mod keys;
+mod operator;
 pub mod schema;
 pub mod serve;
+pub mod status;
 pub mod tokens;

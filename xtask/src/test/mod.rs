@@ -118,13 +118,14 @@ fn spin_host_tests() -> Result<(), TaskError> {
         .shown()
 }
 
-/// gateway.schema.json is what `tidegate schema` prints.
+/// gateway.schema.json and docs/admin-api.json are what `tidegate schema` prints.
 fn schema(tidegate: &Path) -> Result<(), TaskError> {
-    let printed = Run::new(tidegate).arg("schema").quiet()?;
-    let path = workspace::root().join("gateway.schema.json");
-    if workspace::read(&path)?.trim_end() == printed.trim_end() {
-        return Ok(());
+    for (of, file) in [("config", "gateway.schema.json"), ("admin", "docs/admin-api.json")] {
+        let printed = Run::new(tidegate).args(["schema", of]).quiet()?;
+        if workspace::read(&workspace::root().join(file))?.trim_end() != printed.trim_end() {
+            let wanted = format!("it should say what the code does: `cargo run -p tidegate -- schema {of} > {file}`");
+            return Err(TaskError::unmet(file, "out of date", &wanted));
+        }
     }
-    let wanted = "it should say what the code does: `cargo run -p tidegate -- schema > gateway.schema.json`";
-    Err(TaskError::unmet("gateway.schema.json", "out of date", wanted))
+    Ok(())
 }

@@ -4,18 +4,16 @@ mod fit;
 mod replica;
 mod told;
 
-use std::env;
 use std::io::{self, Write};
 use std::time::Instant;
 
 use futures::future::try_join_all;
-use tokio::runtime;
-use tokio::task::LocalSet;
 
 use self::fit::{Line, line, median};
 use self::replica::{Replica, Timing};
 use self::told::Told;
 use crate::failure::Failure;
+use crate::server;
 
 /// Which replica to measure.
 #[derive(Debug, clap::Args)]
@@ -39,13 +37,8 @@ pub struct Args {
 /// # Errors
 /// When it cannot be reached, refuses, or breaks off.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let token = args
-        .api_key_env
-        .as_deref()
-        .map(|name| env::var(name).map_err(|_| Failure::usage(format!("the environment variable {name} is not set"))));
-    let token = token.transpose()?;
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let measured = LocalSet::new().block_on(&runtime, async {
+    let token = args.api_key_env.as_deref().map(server::token).transpose()?;
+    let measured = server::block_on(async {
         let replica = Replica::new(&args.url, token.as_deref())?;
         measure(&replica, args).await
     })?;

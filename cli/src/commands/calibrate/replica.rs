@@ -1,27 +1,19 @@
 //! One replica as a client sees it: streams of completions, and when their tokens come.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use futures::StreamExt;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response, Uri};
+use http::Method;
 use serde_json::{Value, json};
 use tidegate_core::api::{Decoder, EventTooLarge};
-use tidegate_core::platform::SendError;
-use tidegate_native::{Client, ClientTls, Outbox, UpstreamBody};
 use tokio::time::timeout;
 
 use crate::failure::Failure;
+use crate::server::{MOST_BYTES, Server, short, text};
 
 /// A replica and how to reach it.
 #[derive(Debug)]
-pub struct Replica {
-    client: Client,
-    url: String,
-    bearer: Option<HeaderValue>,
-}
+pub struct Replica(Server);
 
 /// How an answer came.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,24 +36,12 @@ impl Replica {
     /// # Errors
     /// When the token cannot stand in a header.
     pub fn new(url: &str, bearer: Option<&str>) -> Result<Self, Failure> {
-        let bearer = bearer.map(|token| {
-            let mut value = HeaderValue::try_from(format!("Bearer {token}"));
-            if let Ok(value) = &mut value {
-                value.set_sensitive(true);
-            }
-            value
-        });
-        let bearer = bearer.transpose();
-        Ok(Self {
-            client: Client::new(Arc::new(ClientTls::default()), Outbox::start()),
-            url: url.trim_end_matches('/').to_owned(),
-            bearer: bearer.map_err(|_| Failure::usage("the token holds what cannot stand in a header"))?,
-        })
+        Server::new(url, bearer).map(Self)
     }
 
     /// What a page says; `None` where there is none.
     pub async fn page(&self, path: &str) -> Option<String> {
-        let answer = timeout(PAGE_WITHIN, self.send(Method::GET, path, None))
+        let answer = timeout(PAGE_WITHIN, self.0.send(Method::GET, path, None))
             .await
             .ok()?
             .ok()?;
@@ -77,7 +57,7 @@ impl Replica {
     /// When it lists none.
     pub async fn model(&self) -> Result<(String, Option<u64>), Failure> {
         let listed = async {
-            let answer = self.send(Method::GET, "/v1/models", None).await?;
+            let answer = self.0.send(Method::GET, "/v1/models", None).await?;
             Ok::<_, Failure>((answer.status(), text(answer).await?))
         };
         let (status, text) = timeout(PAGE_WITHIN, listed).await.map_err(|_| self.silent())??;
@@ -88,7 +68,7 @@ impl Replica {
         let nothing = || {
             Failure::failed(format!(
                 "{}/v1/models lists no model: {status} {}",
-                self.url,
+                self.0.url,
                 short(&text)
             ))
         };
@@ -105,7 +85,7 @@ impl Replica {
     }
 
     fn silent(&self) -> Failure {
-        Failure::failed(format!("{} does not answer in time", self.url))
+        Failure::failed(format!("{} does not answer in time", self.0.url))
     }
 
     async fn answer(&self, model: &str, prompt: &str, tokens: u32) -> Result<Timing, Failure> {
@@ -114,13 +94,13 @@ impl Replica {
             "stream": true, "stream_options": {"include_usage": true},
         });
         let begun = Instant::now();
-        let answer = self.send(Method::POST, "/v1/completions", Some(&body)).await?;
+        let answer = self.0.send(Method::POST, "/v1/completions", Some(&body)).await?;
         let status = answer.status();
         if !status.is_success() {
             let text = text(answer).await?;
             return Err(Failure::failed(format!(
                 "{} answers {status}: {}",
-                self.url,
+                self.0.url,
                 short(&text)
             )));
         }
@@ -130,35 +110,16 @@ impl Replica {
         let mut body = answer.into_body();
         while let Some(piece) = body.next().await {
             decoder.push(&piece.map_err(Failure::failed)?);
-            let too_large = |EventTooLarge| Failure::failed(format!("{} sends an event without end", self.url));
+            let too_large = |EventTooLarge| Failure::failed(format!("{} sends an event without end", self.0.url));
             while let Some(event) = decoder.next_event().map_err(too_large)? {
                 events += u64::from(timing.on_event(&event.data, begun.elapsed())?);
             }
         }
         if events == 0 {
-            return Err(Failure::failed(format!("{} answered without a token", self.url)));
+            return Err(Failure::failed(format!("{} answered without a token", self.0.url)));
         }
         timing.output_tokens = timing.output_tokens.max(events);
         Ok(timing)
-    }
-
-    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Response<UpstreamBody>, Failure> {
-        let url = format!("{}{path}", self.url);
-        let uri: Uri = url.parse().map_err(|error| Failure::usage(format!("{url}: {error}")))?;
-        let mut request = Request::new(Bytes::from(body.map(Value::to_string).unwrap_or_default()));
-        *request.method_mut() = method;
-        *request.uri_mut() = uri;
-        let headers = request.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(bearer) = &self.bearer {
-            headers.insert(AUTHORIZATION, bearer.clone());
-        }
-        let sent = match self.client.send(request.clone(), CONNECT_WITHIN).await {
-            // A kept connection that the engine has closed.
-            Err(SendError::Lost(_)) => self.client.send(request, CONNECT_WITHIN).await,
-            sent => sent,
-        };
-        sent.map_err(|error| Failure::failed(format!("{}: {error}", self.url)))
     }
 }
 
@@ -191,28 +152,6 @@ impl Timing {
     }
 }
 
-async fn text(answer: Response<UpstreamBody>) -> Result<String, Failure> {
-    let mut body = answer.into_body();
-    let mut bytes = Vec::new();
-    while let Some(piece) = body.next().await {
-        bytes.extend_from_slice(&piece.map_err(Failure::failed)?);
-        if bytes.len() > MOST_BYTES {
-            return Err(Failure::failed("the page is too large"));
-        }
-    }
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// What a server says, as far as it may stand in a message.
-fn short(text: &str) -> String {
-    text.chars()
-        .filter(|character| !character.is_control())
-        .take(300)
-        .collect()
-}
-
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const PAGE_WITHIN: Duration = Duration::from_secs(5);
 /// For the longest prompt at a slow replica.
 const ANSWER_WITHIN: Duration = Duration::from_secs(120);
-const MOST_BYTES: usize = 4 << 20;

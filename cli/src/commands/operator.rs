@@ -1,0 +1,66 @@
+//! A gateway as an operator's command asks it.
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use serde_json::Value;
+use tokio::time::timeout;
+
+use crate::failure::Failure;
+use crate::server::{self, Server};
+
+/// Which gateway to ask, and with which key.
+#[derive(Debug, clap::Args)]
+pub struct Gateway {
+    /// The gateway's base URL, or that of `--admin-listen` where it has one.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// Environment variable with the admin key.
+    #[arg(long, value_name = "NAME", default_value = "TIDEGATE_ADMIN_KEY")]
+    key_env: String,
+}
+
+/// A gateway that is asked.
+#[derive(Debug)]
+pub struct Operator(Server);
+
+impl Operator {
+    /// To be made within [`server::block_on`].
+    ///
+    /// # Errors
+    /// When there is no key.
+    pub fn new(gateway: &Gateway) -> Result<Self, Failure> {
+        let key = server::token(&gateway.key_env)?;
+        Server::new(&gateway.url, Some(&key)).map(Self)
+    }
+
+    /// What it answers below `/admin/v1`.
+    ///
+    /// # Errors
+    /// When it does not answer, or refuses.
+    pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+        let path = format!("/admin/v1{path}");
+        let asking = async {
+            let answer = self.0.send(method, &path, body).await?;
+            Ok::<_, Failure>((answer.status(), server::text(answer).await?))
+        };
+        let answer = timeout(WITHIN, asking).await;
+        let (status, text) = answer.map_err(|_| Failure::failed(format!("{} does not answer", self.0.url)))??;
+        let json: Value = serde_json::from_str(&text).unwrap_or_default();
+        if status.is_success() {
+            return Ok(json);
+        }
+        let words = json["error"]["message"].as_str().unwrap_or(&text);
+        let message = format!("{}: {status}: {}", self.0.url, server::short(words));
+        Err(match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::Unauthorised(message),
+            StatusCode::NOT_FOUND => Failure::NotFound(message),
+            StatusCode::CONFLICT => Failure::Elsewhere(message),
+            StatusCode::UNPROCESSABLE_ENTITY => Failure::Usage(message),
+            _ => Failure::Failed(message),
+        })
+    }
+}
+
+/// For cells that are far away and slow.
+const WITHIN: Duration = Duration::from_secs(10);
