@@ -1,5 +1,5 @@
-//! What one thread does for the whole process now and then: the core's upkeep, the store's sweep, and a look at the
-//! configuration file.
+//! What one thread does for the whole process now and then: the core's upkeep, asking engines, the store's sweep, and a look
+//! at the configuration file.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +30,8 @@ impl Chores {
         every(MAINTAIN_EVERY, async move || {
             maintained.maintain(maintaining.clone()).await
         });
+        let (asking, asked) = (Arc::clone(gateway), platform.clone());
+        every(ASK_ENGINES_EVERY, async move || asking.poll_engines(&asked));
         let (told, kept) = (Arc::clone(gateway), platform.clone());
         every(KEEP_EVERY, async move || {
             let done = kept.state().keep_cells().await;
@@ -49,5 +51,7 @@ impl Chores {
 /// Time between two times that cells' records are written: what a process that is killed may forget, and how often a store
 /// that fails is tried again.
 const KEEP_EVERY: Duration = Duration::from_secs(1);
+/// Time between two times that it is seen to whether engines are to be asked what they say of themselves: the core knows when.
+const ASK_ENGINES_EVERY: Duration = Duration::from_millis(250);
 /// Time between two calls of the core's upkeep.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(20);

@@ -19,6 +19,7 @@ pub mod config;
 pub mod route;
 
 pub mod api;
+pub mod signals;
 
 pub mod auth;
 pub mod prefix;

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::http::{Request, Response};
+use crate::http::{Exchange, Request, Response};
 use crate::process::Server;
 use crate::runtime;
 
@@ -117,6 +117,11 @@ impl Engine {
     /// The engine's own answer to a request.
     pub fn send(&self, request: &Request) -> Response {
         request.send(self.0.address())
+    }
+
+    /// The same, of which only the head is awaited.
+    pub fn open(&self, request: &Request) -> Exchange {
+        request.open(self.0.address())
     }
 }
 

@@ -127,7 +127,7 @@ impl Scripted {
         format!("http://{}", self.address)
     }
 
-    /// Answers requests that contain `marker` with `script` from now on.
+    /// Answers requests that contain `marker`, in their bodies or, where they have none, in their heads, with `script` from now on.
     pub fn on(&self, marker: &str, script: Script) {
         self.scripts
             .lock()
@@ -173,9 +173,14 @@ impl Scripted {
         }
     }
 
-    /// Notes a request and finds what to do with it; of several markers in it the longest counts.
+    /// Notes a request and finds what to do with it; of several markers in its body, or in its head where it has none, the
+    /// longest counts.
     fn receive(&self, head: String, body: Vec<u8>) -> Option<(Noted, Vec<Step>)> {
-        let text = String::from_utf8_lossy(&body).into_owned();
+        let text = if body.is_empty() {
+            head.clone()
+        } else {
+            String::from_utf8_lossy(&body).into_owned()
+        };
         let mut scripts = self.scripts.lock().expect("no test died here");
         let matching = scripts.iter_mut().filter(|(marker, _)| text.contains(*marker));
         let (marker, script) = matching.max_by_key(|(marker, _)| marker.len())?;

@@ -1,5 +1,6 @@
 //! `cargo xtask fuzz`: looks for inputs that break what reads bytes from elsewhere, guided by coverage.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::build::{self, Profile, Purpose};
@@ -34,7 +35,7 @@ pub fn run(options: &FuzzOptions) -> Result<(), TaskError> {
         terminal::step(&format!("fuzz {target}"), || {
             let folder = workspace::root().join("fuzz");
             let found = workspace::made(folder.join("corpus").join(target))?;
-            let own = folder.join("seeds").join(target);
+            let own = own(target);
             let recorded = recorded(target).map(|kind| seeds.join(kind));
             Run::new(&fuzz)
                 // The code has nothing unsafe that a sanitizer would watch, and without one any compiler will do.
@@ -58,6 +59,15 @@ pub fn run(options: &FuzzOptions) -> Result<(), TaskError> {
     Ok(())
 }
 
+/// A target's own inputs.
+fn own(target: &str) -> PathBuf {
+    let folder = match target {
+        "signals" => "gateway-core/src/signals/fixtures".to_owned(),
+        _ => format!("fuzz/seeds/{target}"),
+    };
+    workspace::root().join(folder)
+}
+
 /// Which recordings are inputs of a target.
 fn recorded(target: &str) -> Option<&'static str> {
     match target {
@@ -68,7 +78,7 @@ fn recorded(target: &str) -> Option<&'static str> {
 }
 
 /// Also the files in `fuzz/fuzz_targets/`.
-pub const TARGETS: [&str; 7] = ["table", ENCODER, "sse", "answer", "request", "walker", "row"];
+pub const TARGETS: [&str; 8] = ["table", ENCODER, "sse", "answer", "request", "walker", "row", "signals"];
 /// The one that needs the models' tables.
 const ENCODER: &str = "encoder";
 const CARGO_FUZZ: &str = "0.13.2";

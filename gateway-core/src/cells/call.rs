@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::CellError;
 use crate::budget::{BudgetCommand, BudgetReply, BudgetStatus, Lease, Leased, ReadBudget, Report, SetLimits};
 use crate::cluster::{
-    Acquire, Acquired, ClusterCommand, ClusterReply, DrainSet, Extend, Extended, PermitId, PolicyUnknown, QueueStatus,
-    ReadQueue, ReadReplicas, Releases, Renew, ReplicaStatus, SetDrain,
+    Acquire, Acquired, AskForTurn, ClusterCommand, ClusterReply, DrainSet, Extend, Extended, PermitId, PolicyUnknown,
+    PollTurn, QueueStatus, ReadQueue, ReadReplicas, Releases, Renew, ReplicaStatus, SetDrain, TellSignals,
 };
 use crate::hop::{Admit, Admitted};
 use crate::tokens::{Lesson, Reports};
@@ -56,6 +56,7 @@ impl CellReply {
                 | ClusterReply::Status(_)
                 | ClusterReply::Queue(_)
                 | ClusterReply::DrainSet(_)
+                | ClusterReply::PollTurn(_)
                 | ClusterReply::PolicyUnknown,
             )
             | Self::Estimate(_)
@@ -65,7 +66,7 @@ impl CellReply {
         }
     }
 
-    /// The same, without saying that a policy may be named by its digest.
+    /// The same where somebody reads along of a version that knows no digests and no signals.
     #[must_use]
     pub fn without_policy(self) -> Self {
         match self {
@@ -80,7 +81,7 @@ impl CellCommand {
     /// wait a moment for company. `None` where the reply says something.
     pub fn reply_to_come(&self) -> Option<CellReply> {
         match self {
-            Self::Cluster(ClusterCommand::Release(_) | ClusterCommand::Renew(_)) => {
+            Self::Cluster(ClusterCommand::Release(_) | ClusterCommand::Renew(_) | ClusterCommand::TellSignals(_)) => {
                 Some(CellReply::Cluster(ClusterReply::Done))
             }
             Self::Budget(BudgetCommand::Settle(_)) => Some(CellReply::Budget(BudgetReply::Done)),
@@ -89,7 +90,8 @@ impl CellCommand {
                 | ClusterCommand::Extend(_)
                 | ClusterCommand::Status
                 | ClusterCommand::Queue
-                | ClusterCommand::Drain(_),
+                | ClusterCommand::Drain(_)
+                | ClusterCommand::AskForTurn(_),
             )
             | Self::Estimate(_)
             | Self::Order(_)
@@ -112,7 +114,9 @@ impl CellCommand {
                 | ClusterCommand::Release(_)
                 | ClusterCommand::Status
                 | ClusterCommand::Queue
-                | ClusterCommand::Drain(_),
+                | ClusterCommand::Drain(_)
+                | ClusterCommand::AskForTurn(_)
+                | ClusterCommand::TellSignals(_),
             )
             | Self::Estimate(_)
             | Self::Order(_)
@@ -178,7 +182,8 @@ impl CellCall for Acquire {
             | ClusterReply::Done
             | ClusterReply::Status(_)
             | ClusterReply::Queue(_)
-            | ClusterReply::DrainSet(_) => None,
+            | ClusterReply::DrainSet(_)
+            | ClusterReply::PollTurn(_) => None,
         }
     }
 }
@@ -200,7 +205,8 @@ impl CellCall for Extend {
             | ClusterReply::Done
             | ClusterReply::Status(_)
             | ClusterReply::Queue(_)
-            | ClusterReply::DrainSet(_) => None,
+            | ClusterReply::DrainSet(_)
+            | ClusterReply::PollTurn(_) => None,
         }
     }
 }
@@ -274,6 +280,34 @@ impl CellCall for SetDrain {
         } else {
             None
         }
+    }
+}
+
+impl CellCall for AskForTurn {
+    type Reply = PollTurn;
+
+    fn into_command(self) -> CellCommand {
+        CellCommand::Cluster(ClusterCommand::AskForTurn(self))
+    }
+
+    fn reply(reply: CellReply) -> Option<PollTurn> {
+        if let ClusterReply::PollTurn(turn) = cluster(reply)? {
+            Some(turn)
+        } else {
+            None
+        }
+    }
+}
+
+impl CellCall for TellSignals {
+    type Reply = ();
+
+    fn into_command(self) -> CellCommand {
+        CellCommand::Cluster(ClusterCommand::TellSignals(self))
+    }
+
+    fn reply(reply: CellReply) -> Option<()> {
+        (cluster(reply)? == ClusterReply::Done).then_some(())
     }
 }
 

@@ -11,6 +11,7 @@ use super::hot::{HotDigest, HotSet};
 use super::permit::{Capacity, ClusterLoad, HeldPermit, Outcome, PermitId};
 use super::policy::{PolicyRef, UnderPolicy};
 use super::prompt::{Boundary, PromptOutline};
+use super::signals::{AskForTurn, PollTurn, Signal, TellSignals};
 use super::waiting::{Dropped, QueueStatus, Queued, Queueing};
 use super::wire::{AcquireWire, ExtendWire};
 use crate::ids::{ReplicaName, Tokens};
@@ -33,6 +34,10 @@ pub enum ClusterCommand {
     Queue,
     /// Have a replica drain, or be as others again.
     Drain(SetDrain),
+    /// Whose turn it is to ask the engines.
+    AskForTurn(AskForTurn),
+    /// What engines have said.
+    TellSignals(TellSignals),
 }
 
 /// What a request asks of a cluster.
@@ -240,12 +245,14 @@ pub enum ClusterReply {
     Queued(Queued),
     /// To `Extend`.
     Extended(Extended),
-    /// To `Renew` and `Release`.
+    /// To `Renew`, `Release` and `TellSignals`.
     Done,
     /// To `Status`: every replica that the cell knows.
     Status(Vec<ReplicaStatus>),
     /// To `Queue`.
     Queue(QueueStatus),
+    /// To `AskForTurn`.
+    PollTurn(PollTurn),
     /// To `Acquire` and `Extend`: the cell does not know the policy by the digest that names it, and has done nothing.
     PolicyUnknown,
     /// To `Drain`.
@@ -253,16 +260,23 @@ pub enum ClusterReply {
 }
 
 impl ClusterReply {
-    /// The same, without saying that the policy may be named by its digest.
+    /// The same where somebody reads along who knows no digests and no signals: without saying that the policy may be named
+    /// by its digest, and that engines are to be asked.
     #[must_use]
     pub fn without_policy(mut self) -> Self {
-        match &mut self {
-            Self::Granted(grant) => grant.knows_policy = false,
-            Self::Refused(refusal) => refusal.knows_policy = false,
-            Self::Queued(queued) => queued.knows_policy = false,
-            Self::Extended(extended) => extended.knows_policy = false,
-            Self::Done | Self::Status(_) | Self::Queue(_) | Self::PolicyUnknown | Self::DrainSet(_) => {}
-        }
+        let (load, knows_policy) = match &mut self {
+            Self::Granted(grant) => (&mut grant.load, &mut grant.knows_policy),
+            Self::Refused(refusal) => (&mut refusal.load, &mut refusal.knows_policy),
+            Self::Queued(queued) => (&mut queued.load, &mut queued.knows_policy),
+            Self::Extended(extended) => (&mut extended.load, &mut extended.knows_policy),
+            Self::PollTurn(turn) => {
+                *turn = PollTurn::NONE_YET;
+                return self;
+            }
+            Self::Done | Self::Status(_) | Self::Queue(_) | Self::PolicyUnknown | Self::DrainSet(_) => return self,
+        };
+        *knows_policy = false;
+        load.signals.is_due = false;
         self
     }
 }
@@ -372,6 +386,9 @@ pub struct ReplicaStatus {
     /// How it drains, where it does.
     #[serde(default)]
     pub drain: Option<DrainStatus>,
+    /// What its engine has said last; `None` where it has said nothing, and from a cell of a version that does not tell.
+    #[serde(default)]
+    pub signal: Option<Signal>,
 }
 
 impl ReplicaStatus {
@@ -385,6 +402,7 @@ impl ReplicaStatus {
             breaker: BreakerStanding::Closed,
             breaker_passes_in: None,
             drain: None,
+            signal: None,
         }
     }
 }

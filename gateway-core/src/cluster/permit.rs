@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::signals::SignalState;
 use crate::ids::{ReplicaName, Tokens};
 
 /// A permit's name, drawn at random by the hop that asks for it, so that asking twice cannot hold twice. A permit is for
@@ -69,6 +70,22 @@ impl Capacity {
         }
     }
 
+    /// As much of it as there is room for.
+    pub fn at_most(self, room: Self) -> Self {
+        Self {
+            requests: self.requests.min(room.requests),
+            kv_tokens: self.kv_tokens.min(room.kv_tokens),
+        }
+    }
+
+    /// The most of both, of requests and of tokens.
+    pub fn most_of(self, other: Self) -> Self {
+        Self {
+            requests: self.requests.max(other.requests),
+            kv_tokens: self.kv_tokens.max(other.kv_tokens),
+        }
+    }
+
     /// Whether `part` fits into it.
     pub fn holds(self, part: Self) -> bool {
         part.requests <= self.requests && part.kv_tokens <= self.kv_tokens
@@ -110,7 +127,8 @@ pub enum Outcome {
     Unknown,
 }
 
-/// A cluster's load, for hops that choose among clusters. Replicas whose breaker is open are left out.
+/// A cluster's load, for hops that choose among clusters: what of its room is taken, by whomever. Replicas whose breaker is
+/// open are left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterLoad {
     /// Requests in flight.
@@ -124,4 +142,7 @@ pub struct ClusterLoad {
     /// How long a request that came now would wait for its turn; nothing as long as nobody waits.
     #[serde(default)]
     pub expected_wait: Duration,
+    /// How the cell stands with what the engines say.
+    #[serde(default)]
+    pub signals: SignalState,
 }

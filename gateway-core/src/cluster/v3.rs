@@ -63,7 +63,10 @@ impl ClusterCommandV3 {
                 breaker: releases.breaker,
             }),
             ClusterCommand::Status => Self::Status,
-            ClusterCommand::Queue | ClusterCommand::Drain(_) => return None,
+            ClusterCommand::Queue
+            | ClusterCommand::Drain(_)
+            | ClusterCommand::AskForTurn(_)
+            | ClusterCommand::TellSignals(_) => return None,
         })
     }
 }

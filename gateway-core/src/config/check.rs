@@ -10,7 +10,7 @@ use super::names::{Names, Once};
 use super::read::{entries, value};
 use super::report::{At, Report};
 use super::settings;
-use super::settings::Routing;
+use super::settings::{Routing, Signals};
 use super::tenants;
 use super::validated::{Admin, Cluster, Config, Region, Replica};
 use super::written::{self, Root};
@@ -53,6 +53,7 @@ pub(super) fn check(root: &Root, tables: Option<&[&str]>, version: String, repor
         leases: settings::leases(root)?,
         headroom: settings::headroom(root)?,
         queue: settings::queue(root)?,
+        signals: settings::signals(root)?,
         cors: settings::cors(root)?,
         sessions: settings::sessions(root)?,
         prefixes: settings::prefixes(root)?,
@@ -124,7 +125,7 @@ fn clusters(
     report: &mut Report,
 ) -> BTreeMap<ClusterName, Arc<Cluster>> {
     let mut urls = Once::of("replica", "expected each replica once, in one cluster");
-    let routing = settings::routing(root);
+    let (routing, signals) = (settings::routing(root), settings::signals(root));
     let mut clusters = BTreeMap::new();
     for At { value: written, .. } in entries(&root.clusters) {
         let region = written
@@ -135,14 +136,15 @@ fn clusters(
         replicas.iter().for_each(|url| urls.add(url, report));
         let region = region.and_then(|region| regions.get(region.value.as_str()));
         let region = region.cloned();
-        if let Some(cluster) = region.and_then(|region| cluster(written, region, routing.as_ref()?)) {
+        let settings = || Some((routing.as_ref()?, signals?));
+        if let Some(cluster) = region.and_then(|region| cluster(written, region, settings()?)) {
             clusters.insert(cluster.name.clone(), Arc::new(cluster));
         }
     }
     clusters
 }
 
-fn cluster(written: &written::Cluster, region: Region, routing: &Routing) -> Option<Cluster> {
+fn cluster(written: &written::Cluster, region: Region, (routing, signals): (&Routing, Signals)) -> Option<Cluster> {
     let replica = |url: &At<String>| {
         Some(Replica {
             name: ReplicaName::from(url.value.as_str()),
@@ -164,16 +166,20 @@ fn cluster(written: &written::Cluster, region: Region, routing: &Routing) -> Opt
             warm_penalty: routing.warm_penalty,
         },
     };
+    let engine = *value(&written.engine)?;
+    let is_asked = *value(&written.signals)? && signals.enabled;
+    let signals_path = value(&written.signals_path)?.clone();
     Some(Cluster {
         name: ClusterName::from(value(&written.name)?.as_str()),
         region,
-        engine: *value(&written.engine)?,
+        engine,
         replicas,
         policy_digest: policy.digest(),
         policy: Arc::new(policy),
         secret: value(&written.secret)?.as_deref().map(SecretName::from),
         prefill_tokens_per_s: tokens_per_s,
         price: value(&written.price)?.unwrap_or_default(),
+        signals_path: is_asked.then(|| signals_path.unwrap_or_else(|| engine.signals_path().to_owned())),
     })
 }
 

@@ -41,6 +41,13 @@ impl EngineKind {
         }
     }
 
+    /// Where it says how much it has to do.
+    pub fn signals_path(self) -> &'static str {
+        match self {
+            Self::Vllm | Self::Sglang | Self::Tgi | Self::TensorrtLlm | Self::LlamaCpp => "/metrics",
+        }
+    }
+
     /// Fields of a request by which its sender would steer the engine: which other machine it talks to, what it runs
     /// first, whose cached prefixes it reads, what code it loads, what the prompt and the bounds are in place of those
     /// that the gateway counts. `a.b` is the member `b` of the field `a`.

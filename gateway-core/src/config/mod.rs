@@ -39,7 +39,7 @@ pub use media::{MediaOrigin, MediaUrls};
 pub use schema::json_schema;
 pub use settings::{
     Cors, Estimates, Headroom, Hops, Leases, Load, Permits, Prefixes, Queue, Refresh, Retries, Routing, Sessions,
-    Sizes, Streams, Timeouts,
+    Signals, Sizes, Streams, Timeouts,
 };
 pub use url::{UrlError, url_at};
 pub use validated::{

@@ -136,6 +136,16 @@ impl Pattern for Header {
     const MAX: usize = 64;
 }
 
+/// The path of a page.
+pub(super) struct PagePath;
+
+impl Pattern for PagePath {
+    const WHAT: &'static str = "a path";
+    const FIRST: &'static str = "/";
+    const REST: &'static str = "A-Za-z0-9/._~?=&-";
+    const MAX: usize = 128;
+}
+
 /// Any text that says something, of at most `MAX` characters.
 pub(super) struct Text<const MAX: usize>;
 

@@ -13,7 +13,7 @@ use super::hop::HopAddress;
 use super::media::MediaUrls;
 use super::settings::{
     Cors, Estimates, Headroom, Hops, Leases, Load, Permits, Prefixes, Queue, Refresh, Retries, Routing, Sessions,
-    Sizes, Streams, Timeouts,
+    Signals, Sizes, Streams, Timeouts,
 };
 use crate::budget::{BudgetLimits, Rate};
 use crate::cluster::BreakerPolicy;
@@ -65,6 +65,8 @@ pub struct Config {
     pub headroom: Headroom,
     /// What waits where there is no room.
     pub queue: Queue,
+    /// What engines say of themselves.
+    pub signals: Signals,
     /// Which web pages may ask.
     pub cors: Cors,
     /// How clients name a conversation.
@@ -138,6 +140,8 @@ pub struct Cluster {
     pub prefill_tokens_per_s: f64,
     /// What a million tokens cost there, in a unit that all clusters share; at least 0.
     pub price: f64,
+    /// The path of the page on which its engines say what they have to do; `None` where they are not asked.
+    pub signals_path: Option<String>,
 }
 
 /// One engine process.

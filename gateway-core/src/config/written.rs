@@ -3,16 +3,16 @@
 
 use super::digest::KeyDigest;
 use super::hop::Hop;
-use super::kinds::{Decimal, Limit, List, Whole};
+use super::kinds::{Decimal, Flag, Limit, List, Whole};
 use super::read::{Kind, Node};
 use super::report::At;
 use super::report::Report;
 use super::section::section;
 use super::settings::written::{
     Breaker, Cors, Estimates, Headroom, Hops, Leases, Load, Media, Permits, Prefixes, Queue, Refresh, Retries, Routing,
-    Sessions, Sizes, Streams, Timeouts,
+    Sessions, Signals, Sizes, Streams, Timeouts,
 };
-use super::texts::{Digest, Engine, EngineField, ModelId, Name, Priority, ReplicaUrl, Secret, Text};
+use super::texts::{Digest, Engine, EngineField, ModelId, Name, PagePath, Priority, ReplicaUrl, Secret, Text};
 use crate::budget::{MOST_PER_DAY, Rate};
 use crate::ids::Tokens;
 
@@ -55,6 +55,8 @@ section! {
         headroom: Headroom,
         /// What waits where no replica of a cluster has room.
         queue: Queue,
+        /// What engines say of themselves.
+        signals: Signals,
         /// Which web pages may ask, and read what is answered.
         cors: Cors,
         /// How clients name a conversation, so that all of it goes to one replica.
@@ -112,6 +114,10 @@ section! {
         /// What a million tokens cost there, in a unit that all clusters share; `routing.price_weight_ms` says what that is
         /// worth. Nothing when left out.
         price: Option<Decimal<0, 1_000_000>>,
+        /// Whether its engines are asked what they say of themselves, where `signals.enabled` says so of all.
+        signals: Flag<true>,
+        /// Where they say it: `/metrics` when left out. SGLang has `/v1/loads` too, and llama.cpp `/slots`.
+        signals_path: Option<PagePath>,
     }
 }
 

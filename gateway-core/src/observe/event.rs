@@ -8,6 +8,7 @@ use http::StatusCode;
 use super::admin_change::AdminChange;
 use super::budgeting::Budgeting;
 use super::counting::Counting;
+use super::ignored_signal::IgnoredSignal;
 use super::prefixing::Prefixing;
 use crate::api::{EngineError, Usage};
 use crate::cluster::{ChoiceReason, Expectation, Outcome};
@@ -101,6 +102,8 @@ pub enum Event<'a> {
         /// What is expected of each, in the order in which they are tried.
         estimates: &'a [Estimate<'a>],
     },
+    /// What an engine says of itself, or a part of it, is not believed.
+    SignalIgnored(IgnoredSignal<'a>),
     /// A request waits for its turn at a cluster.
     Queued {
         /// Which cluster.
@@ -214,6 +217,8 @@ impl Event<'_> {
             | Self::WholeAnswer { .. }
             | Self::Used { .. }
             | Self::Ranked { .. }
+            // It befalls the same engine each second.
+            | Self::SignalIgnored(_)
             | Self::Queued { .. }
             | Self::Waited { .. }
             | Self::Permitted { .. }
@@ -249,6 +254,7 @@ impl Event<'_> {
             Self::Used { .. } => "used",
             Self::StreamFailed { .. } => "stream failed",
             Self::Ranked { .. } => "ranked",
+            Self::SignalIgnored(_) => "signal ignored",
             Self::Queued { .. } => "queued",
             Self::Waited { .. } => "waited",
             Self::Permitted { .. } => "permitted",
@@ -297,6 +303,7 @@ impl Event<'_> {
                 prompt,
                 estimates,
             } => write_ranking(f, (model, *tier), *prompt, estimates),
+            Self::SignalIgnored(ignored) => ignored.write_particulars(f),
             Self::Queued { cluster, expected } => write_wait(f, cluster, ("expected_ms", *expected)),
             Self::Waited {
                 cluster,

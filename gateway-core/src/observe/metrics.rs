@@ -20,6 +20,7 @@ use super::counting_metrics::CountingMetrics;
 use super::event::{Event, StoreAccess};
 use super::prefix_metrics::PrefixMetrics;
 use super::queue_metrics::QueueMetrics;
+use super::signal_metrics::SignalMetrics;
 use crate::api::Usage;
 use crate::budget::BudgetStatus;
 use crate::cluster::{QueueStatus, ReplicaStatus};
@@ -51,6 +52,7 @@ pub struct Metrics {
     streams_failed: ByLabels<FailureLabels>,
     clusters: ClusterMetrics,
     queues: QueueMetrics,
+    signals: SignalMetrics,
     tokens: ByLabels<TokenLabels>,
     counting: CountingMetrics,
     budgets: BudgetMetrics,
@@ -148,6 +150,7 @@ impl Metrics {
             streams_failed: ByLabels::default(),
             clusters: ClusterMetrics::default(),
             queues: QueueMetrics::default(),
+            signals: SignalMetrics::default(),
             tokens: ByLabels::default(),
             counting: CountingMetrics::default(),
             budgets: BudgetMetrics::default(),
@@ -184,6 +187,7 @@ impl Metrics {
         );
         self.clusters.register(r, &mut self.named);
         self.queues.register(r, &mut self.named);
+        self.signals.register(r, &mut self.named);
         r.register("tokens", "Tokens that engines reported", self.tokens.family());
         self.counting.register(r);
         self.budgets.register(&mut self.named);
@@ -264,6 +268,7 @@ impl Metrics {
             }
             Event::Permitted { cluster, is_kept, .. } => self.clusters.on_permitted(cluster, *is_kept),
             Event::Queued { .. } => {}
+            Event::SignalIgnored(ignored) => self.signals.on_ignored(ignored),
             Event::Waited {
                 cluster,
                 ended_as,
@@ -325,6 +330,7 @@ impl Metrics {
     pub fn scrape(&self, figures: &CellFigures) -> String {
         let _alone = self.scrape.lock();
         self.clusters.fill(&figures.clusters);
+        self.signals.fill(&figures.clusters);
         self.queues.fill(&figures.queues);
         self.counting.fill(&figures.corrections);
         self.budgets.fill(&figures.budgets);

@@ -67,9 +67,17 @@ impl Gateway {
         response::error(Dialect::default(), &error.code("invalid_configuration"))
     }
 
-    /// Looks for a newer configuration. Requests do so too; this keeps it fresh where there are none.
+    /// Looks for a newer configuration, and asks engines what they say of themselves. Requests do so too; this keeps both
+    /// fresh where there are none.
     pub async fn maintain<P: Platform>(self: &Arc<Self>, platform: P) {
         maintain::refresh_config(self, &platform).await;
+        self.poll_engines(&platform);
+    }
+
+    /// Asks engines what they say of themselves, behind the caller's back and where it is time for it. Nothing is lost when
+    /// it is called more often than that.
+    pub fn poll_engines<P: Platform>(self: &Arc<Self>, platform: &P) {
+        maintain::poll_all(self, platform);
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::cluster::ClusterLoad;
+use crate::cluster::{ClusterLoad, SignalState};
 use crate::ids::{ClusterName, Tokens};
 use crate::time::Timestamp;
 
@@ -162,6 +162,10 @@ const IDLE: ClusterLoad = ClusterLoad {
     kv_tokens: Tokens(0),
     kv_cache_tokens: Tokens(1),
     expected_wait: Duration::ZERO,
+    signals: SignalState {
+        is_due: false,
+        stale: 0,
+    },
 };
 
 #[cfg(test)]

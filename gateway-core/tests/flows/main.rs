@@ -25,6 +25,7 @@ mod prefixes;
 mod probes;
 mod recordings;
 mod regions;
+mod signals;
 mod silent_cells;
 mod streams;
 mod tokens;
@@ -38,7 +39,7 @@ use tidegate_core::config::KeyDigest;
 use crate::world::{Piece, Reaction, World};
 
 /// Two clusters in two regions, two models, a ladder, and a tenant whose key is `key`. Limits are the defaults, but nobody
-/// waits for room.
+/// waits for room, and engines are not asked what they say of themselves.
 fn config() -> String {
     let digest = KeyDigest::of("key");
     format!(
@@ -103,6 +104,10 @@ keys = ["{}"]
 # Where there is no room, requests are told so.
 [queue]
 wait_ms = 0
+
+# Engines are sent nothing but requests.
+[signals]
+enabled = false
 "#,
         KeyDigest::of("eu-key"),
         KeyDigest::of("admin-key"),

@@ -24,6 +24,7 @@ mod recordings;
 mod routing;
 mod sdk;
 mod shared;
+mod signals;
 mod steering;
 mod streams;
 mod support;

@@ -15,7 +15,7 @@ const GATEWAY_CORE: Area = Area {
         &["excerpt", "geo", "ids", "parts", "sleeps", "time"],
         &["budget", "cluster", "hop", "pace", "timeline"],
         &["config", "route"],
-        &["api"],
+        &["api", "signals"],
         &["auth", "prefix", "tokens"],
         &["cells"],
         &["platform"],

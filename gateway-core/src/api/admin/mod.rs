@@ -44,17 +44,20 @@ pub enum AdminPath {
     Cluster,
     /// Whether a replica drains.
     Drain,
+    /// Asking a cluster's engines what they say of themselves.
+    Poll,
 }
 
 impl AdminPath {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Config,
         Self::Budgets,
         Self::Budget,
         Self::Clusters,
         Self::Cluster,
         Self::Drain,
+        Self::Poll,
     ];
 
     /// The path behind [`BASE`], with a name in braces where one stands.
@@ -66,6 +69,7 @@ impl AdminPath {
             Self::Clusters => "/clusters",
             Self::Cluster => "/clusters/{cluster}",
             Self::Drain => "/clusters/{cluster}/replicas/{replica}/drain",
+            Self::Poll => "/clusters/{cluster}/poll",
         }
     }
 
@@ -75,6 +79,7 @@ impl AdminPath {
             Self::Config => "GET, HEAD, PUT",
             Self::Budget => "GET, HEAD, PUT, DELETE",
             Self::Drain => "GET, HEAD, POST, DELETE",
+            Self::Poll => "POST",
             Self::Budgets | Self::Clusters | Self::Cluster => "GET, HEAD",
         }
     }
@@ -83,7 +88,7 @@ impl AdminPath {
     fn is_unversioned(self) -> bool {
         match self {
             Self::Config | Self::Budgets | Self::Budget => true,
-            Self::Clusters | Self::Cluster | Self::Drain => false,
+            Self::Clusters | Self::Cluster | Self::Drain | Self::Poll => false,
         }
     }
 

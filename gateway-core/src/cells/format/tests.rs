@@ -81,6 +81,7 @@ fn knows_policy(reply: &CellReply) -> bool {
             | ClusterReply::Status(_)
             | ClusterReply::Queue(_)
             | ClusterReply::DrainSet(_)
+            | ClusterReply::PollTurn(_)
             | ClusterReply::PolicyUnknown,
         )
         | CellReply::Estimate(_)

@@ -17,6 +17,7 @@ mod queue;
 mod recent;
 mod replicas;
 mod shared;
+mod signals;
 mod site_set;
 mod sites;
 mod speed;
@@ -37,6 +38,7 @@ use self::queue::WaitingQueue;
 use self::recent::RecentPrompts;
 use self::replicas::Replicas;
 use self::shared::SharedPrefixes;
+use self::signals::SignalTable;
 use self::sites::Sites;
 pub(crate) use self::v3::ClusterCellV3;
 use super::breaker::BreakerPolicy;
@@ -64,6 +66,8 @@ pub struct ClusterCell {
     in_force: InForce,
     #[serde(default)]
     drains: Drains,
+    #[serde(default)]
+    signals: SignalTable,
 }
 
 impl ClusterCell {
@@ -99,6 +103,14 @@ impl ClusterCell {
             ClusterCommand::Status => ClusterReply::Status(self.status(now)),
             ClusterCommand::Queue => ClusterReply::Queue(self.queue.status(now)),
             ClusterCommand::Drain(set) => self.set_drain(now, set),
+            ClusterCommand::AskForTurn(ask) => {
+                let held = |replica: &ReplicaName| self.permits.held(replica);
+                ClusterReply::PollTurn(self.signals.take_turn(now, &ask, &self.sites, held))
+            }
+            ClusterCommand::TellSignals(told) => {
+                self.signals.on_told(told, |replica| self.permits.held(replica));
+                ClusterReply::Done
+            }
         };
         debug_assert_eq!(self.check_invariants(), Ok(()));
         reply
@@ -175,14 +187,14 @@ impl ClusterCell {
         let one = Capacity::of_one(acquire.kv_tokens);
         let room = policy.capacity.open_to(acquire.headroom_percent);
         let is_idle = self.sites.is_idle(now, &replica, policy.prefill.tokens_per_s);
-        let lent = self.lendable(&replica, one, room).filter(|_| is_idle);
+        let lent = self.lendable(now, &replica, one, room).filter(|_| is_idle);
         let lent = lent.map(|most| acquire.spare.min(most.count_of(one)));
         let held = HeldPermit {
             permit: acquire.permit,
             replica: replica.clone(),
             capacity: one.times(1 + lent.unwrap_or_default()),
         };
-        self.permits.hold(now, held, acquire.ttl);
+        self.hold(now, held, acquire.ttl);
         self.replicas.on_pass(now, &replica, acquire.permit);
         self.on_placed(now, acquire, known, choice);
         ClusterReply::Granted(Grant {
@@ -207,7 +219,7 @@ impl ClusterCell {
         let known = self.bound(named);
         let policy = &*known.policy;
         self.renew(now, extend.held, extend.ttl);
-        let lendable = self.lendable(&extend.replica, Capacity::default(), policy.capacity);
+        let lendable = self.lendable(now, &extend.replica, Capacity::default(), policy.capacity);
         let is_idle = self.sites.is_idle(now, &extend.replica, policy.prefill.tokens_per_s);
         ClusterReply::Extended(Extended {
             lends: lendable.is_some() && is_idle,
@@ -219,8 +231,14 @@ impl ClusterCell {
     fn renew(&mut self, now: Timestamp, held: Vec<HeldPermit>, ttl: Duration) {
         for held in held {
             self.queue.leave(held.permit);
-            self.permits.hold(now, held, ttl);
+            self.hold(now, held, ttl);
         }
+    }
+
+    fn hold(&mut self, now: Timestamp, held: HeldPermit, ttl: Duration) {
+        let replica = held.replica.clone();
+        self.permits.hold(now, held, ttl);
+        self.signals.on_held(&replica, self.permits.held(&replica));
     }
 
     fn release(&mut self, now: Timestamp, release: &Release, policy: BreakerPolicy) {
@@ -268,8 +286,9 @@ impl ClusterCell {
     }
 
     /// Whether permits at a replica may be kept: it takes many requests like `more`, is at most half full with that in
-    /// it, is not known to have failed and does not drain, and nobody waits for it. Then what is left of the half.
-    fn lendable(&self, replica: &ReplicaName, more: Capacity, room: Capacity) -> Option<Capacity> {
+    /// it, is not known to have failed and does not drain, nobody waits for it, and nobody else asks it either. Then what is
+    /// left of the half.
+    fn lendable(&self, now: Timestamp, replica: &ReplicaName, more: Capacity, room: Capacity) -> Option<Capacity> {
         let is_roomy = room.requests >= MANY && more.kv_tokens.0.saturating_mul(MANY.into()) <= room.kv_tokens.0;
         let half = Capacity {
             requests: room.requests / 2,
@@ -277,20 +296,26 @@ impl ClusterCell {
         };
         let held = self.permits.held(replica) + more;
         let is_well = self.replicas.is_well(replica) && !self.drains.has(replica);
-        let is_lendable = is_roomy && half.holds(held) && is_well && self.queue.is_empty();
+        let is_free = self.queue.is_empty() && !self.has_foreign(now, replica, room);
+        let is_lendable = is_roomy && half.holds(held) && is_well && is_free;
         is_lendable.then(|| half.without(held))
     }
 
     fn load(&self, now: Timestamp, known: &KnownPolicy) -> ClusterLoad {
         let mut load = ClusterLoad::default();
         let Capacity { requests, kv_tokens } = known.policy.capacity;
-        let replicas = known.policy.replicas.iter().zip(self.held(known));
-        for (_, held) in replicas.filter(|(replica, _)| self.takes(now, replica)) {
-            load.running += held.requests;
+        let foreign = self.foreign(now, known);
+        let replicas = known.policy.replicas.iter().zip(self.held(known)).enumerate();
+        for (index, (_, held)) in replicas.filter(|(_, (replica, _))| self.takes(now, replica)) {
+            let foreign = foreign.get(index).copied().unwrap_or_default().load;
+            // Foreign load takes the room that there is, and no more.
+            let taken = held + foreign.at_most(known.policy.capacity.without(held));
+            load.running += taken.requests;
             load.max_running = load.max_running.saturating_add(requests);
-            load.kv_tokens += held.kv_tokens;
+            load.kv_tokens += taken.kv_tokens;
             load.kv_cache_tokens += kv_tokens;
         }
+        load.signals = self.signal_state(now, known);
         if !self.queue.is_empty() {
             load.expected_wait = self.queue.status(now).expected;
         }
@@ -310,7 +335,9 @@ impl ClusterCell {
     }
 
     fn status(&self, now: Timestamp) -> Vec<ReplicaStatus> {
-        let known = self.known_replicas().into_iter();
+        let mut replicas = self.known_replicas();
+        replicas.extend(self.signals.heard_of());
+        let known = replicas.into_iter();
         known.map(|replica| self.status_of(now, replica)).collect()
     }
 
@@ -324,6 +351,7 @@ impl ClusterCell {
             breaker: self.replicas.breaker(replica).standing(),
             breaker_passes_in: self.replicas.recovery(now, replica),
             drain: self.drain_status(now, replica),
+            signal: self.signals.signal(now, replica),
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::cluster::hot::{HotPrefix, HotSet};
 use crate::cluster::message::Acquire;
 use crate::cluster::permit::Capacity;
 use crate::cluster::policy::PolicyRef;
+use crate::cluster::signals::Foreign;
 use crate::ids::{ReplicaName, Tokens};
 use crate::time::Timestamp;
 
@@ -52,7 +53,9 @@ impl ClusterCell {
         self.shared.move_sites(hasher.finish(), moved);
     }
 
-    /// Chooses a replica for what is asked, of those that are not closed to it.
+    /// Chooses a replica for what is asked, of those that are not closed to it. What others have sent there takes room, and
+    /// where something of theirs waits inside of an engine it gets nothing, as long as another replica has room beside that.
+    /// Where none has, each counts as having what this cell knows of: engines that lie change the order, and stop nothing.
     ///
     /// # Errors
     /// When none can take the request: why not, each.
@@ -68,14 +71,21 @@ impl ClusterCell {
         let warmth = self.warmth(now, acquire, known, weights.as_deref());
         let held = self.held(known);
         let room = policy.capacity.open_to(acquire.headroom_percent);
-        let candidate = |(index, replica): (usize, &ReplicaName)| {
+        let foreign = self.foreign(now, known);
+        let candidate = |(index, replica): (usize, &ReplicaName), counts_foreign: bool| {
             let place = known.sites.get(index).copied().unwrap_or(usize::MAX);
             let site = self.sites.get(place);
             let held = held.get(index).copied().unwrap_or_default();
             let configured = policy.prefill.tokens_per_s;
+            let Foreign { load, waits } = foreign.get(index).copied().unwrap_or_default();
+            let beside = Standing::within(room, held + load, acquire.kv_tokens);
             let standing = match self.standing(now, replica, acquire, (room, held)) {
                 Standing::Free(_) if closed(index) => Standing::Passed(Obstacle::Full),
-                standing @ (Standing::Free(_) | Standing::Passed(_)) => standing,
+                Standing::Free(_) if counts_foreign && waits => Standing::Passed(Obstacle::Full),
+                Standing::Free(_) if counts_foreign => beside,
+                // It answers later for it all the same.
+                Standing::Free(_) => Standing::Free(held + load),
+                Standing::Passed(obstacle) => Standing::Passed(obstacle),
             };
             Candidate {
                 standing,
@@ -85,15 +95,22 @@ impl ClusterCell {
                 last_cold: site.map_or(0, |site| site.last_cold),
             }
         };
-        let candidates: Vec<_> = policy.replicas.iter().enumerate().map(candidate).collect();
-        let placement = Placement {
-            weights: weights.as_deref(),
-            tokens: prompt_tokens(acquire),
-            max_running: policy.capacity.requests,
-            warm_penalty: policy.prefill.warm_penalty,
-            spread: self.spread(acquire, known, &candidates),
+        let place = |counts_foreign| {
+            let replicas = policy.replicas.iter().enumerate();
+            let candidates: Vec<_> = replicas.map(|replica| candidate(replica, counts_foreign)).collect();
+            let placement = Placement {
+                weights: weights.as_deref(),
+                tokens: prompt_tokens(acquire),
+                max_running: policy.capacity.requests,
+                warm_penalty: policy.prefill.warm_penalty,
+                spread: self.spread(acquire, known, &candidates),
+            };
+            choose(&placement, &candidates)
         };
-        choose(&placement, &candidates)
+        match place(true) {
+            Err(_) if !foreign.is_empty() => place(false),
+            placed => placed,
+        }
     }
 
     /// How long the hot prefix is that the prompt is to bring to one replica more, where nothing further of the prompt is in

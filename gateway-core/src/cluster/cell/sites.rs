@@ -72,6 +72,11 @@ impl Sites {
         self.get(site).is_some_and(|site| site.memory.has(used))
     }
 
+    /// Their replicas, in order.
+    pub fn names(&self) -> impl Iterator<Item = &ReplicaName> {
+        self.sites.iter().map(|site| &site.name)
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.sites.len()

@@ -17,11 +17,11 @@ const POLICY: BreakerPolicy = BreakerPolicy {
 };
 const TTL: Duration = Duration::from_secs(30);
 
-fn at(seconds: u64) -> Timestamp {
+pub(super) fn at(seconds: u64) -> Timestamp {
     Timestamp::from_millis(1_000_000 + seconds * 1_000)
 }
 
-fn policy(replicas: &[&str], capacity: Capacity) -> PolicyRef {
+pub(super) fn policy(replicas: &[&str], capacity: Capacity) -> PolicyRef {
     let replicas = replicas.iter().map(|name| ReplicaName::from(*name)).collect();
     ClusterPolicy {
         replicas,
@@ -31,7 +31,7 @@ fn policy(replicas: &[&str], capacity: Capacity) -> PolicyRef {
     .into()
 }
 
-fn acquire(permit: u64) -> Acquire {
+pub(super) fn acquire(permit: u64) -> Acquire {
     Acquire {
         permit: PermitId(permit),
         kv_tokens: Tokens(40),
@@ -53,7 +53,7 @@ fn acquire(permit: u64) -> Acquire {
     }
 }
 
-fn granted(cell: &mut ClusterCell, now: Timestamp, acquire: Acquire) -> Option<ReplicaName> {
+pub(super) fn granted(cell: &mut ClusterCell, now: Timestamp, acquire: Acquire) -> Option<ReplicaName> {
     let reply = cell.apply(now, ClusterCommand::Acquire(acquire));
     if let ClusterReply::Granted(grant) = reply {
         Some(grant.replica)
@@ -62,7 +62,7 @@ fn granted(cell: &mut ClusterCell, now: Timestamp, acquire: Acquire) -> Option<R
     }
 }
 
-fn release(permit: u64, replica: Option<ReplicaName>, outcome: Outcome) -> ClusterCommand {
+pub(super) fn release(permit: u64, replica: Option<ReplicaName>, outcome: Outcome) -> ClusterCommand {
     ClusterCommand::Release(Releases {
         releases: vec![Release::of_all(PermitId(permit), replica, outcome)],
         breaker: POLICY,

@@ -14,6 +14,7 @@ use super::queue::WaitingQueue;
 use super::recent::RecentPrompts;
 use super::replicas::Replicas;
 use super::shared::SharedPrefixes;
+use super::signals::SignalTable;
 use super::sites::{Sites, is_default};
 use crate::cluster::breaker::Breaker;
 use crate::cluster::permit::{Capacity, PermitId};
@@ -40,6 +41,8 @@ pub(crate) struct ClusterCellV3 {
     in_force: InForce,
     #[serde(default, skip_serializing_if = "Drains::is_empty")]
     drains: Drains,
+    #[serde(default, skip_serializing_if = "SignalTable::is_blank")]
+    signals: SignalTable,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -94,6 +97,7 @@ impl From<&ClusterCell> for ClusterCellV3 {
             queue: cell.queue.clone(),
             in_force: cell.in_force,
             drains: cell.drains.clone(),
+            signals: cell.signals.clone(),
         }
     }
 }
@@ -127,6 +131,7 @@ impl From<ClusterCellV3> for ClusterCell {
             queue: cell.queue,
             in_force: cell.in_force,
             drains: cell.drains,
+            signals: cell.signals,
         };
         if !read.policies.is_empty() {
             read.find_sites();

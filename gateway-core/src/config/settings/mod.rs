@@ -8,7 +8,7 @@ pub(super) mod written;
 pub(super) use moved::refuse_moved;
 pub use validated::{
     Cors, Estimates, Headroom, Hops, Leases, Load, Permits, Prefixes, Queue, Refresh, Retries, Routing, Sessions,
-    Sizes, Streams, Timeouts,
+    Signals, Sizes, Streams, Timeouts,
 };
 
 use std::time::Duration;
@@ -44,6 +44,15 @@ pub(super) fn check_order(root: &Root, report: &mut Report) {
         deadline,
         report,
     );
+    if let Some(signals) = value(&root.signals) {
+        let ttl = signals.ttl_ms.as_ref();
+        let ttl = ttl.and_then(|at| Some((at.place, at.value?.as_millis())));
+        let ttl = Figure {
+            key: "signals.ttl_ms",
+            value: ttl,
+        };
+        less(time("signals.every_ms", &signals.every_ms), ttl, report);
+    }
     if let Some(streams) = value(&root.streams) {
         let between_bytes = time("timeouts.between_bytes_ms", &timeouts.between_bytes_ms);
         less(
@@ -216,6 +225,19 @@ pub(super) fn queue(root: &Root) -> Option<Queue> {
     })
 }
 
+/// `[signals]`.
+pub(super) fn signals(root: &Root) -> Option<Signals> {
+    let written = value(&root.signals)?;
+    let every = *value(&written.every_ms)?;
+    Some(Signals {
+        enabled: *value(&written.enabled)?,
+        every,
+        ttl: value(&written.ttl_ms)?.unwrap_or(every * SIGNALS_BELIEVED_FOR),
+        timeout: *value(&written.timeout_ms)?,
+        page_bytes: *value(&written.page_bytes)?,
+    })
+}
+
 /// `[cors]`.
 pub(super) fn cors(root: &Root) -> Option<Cors> {
     let origins = texts(&value(&root.cors)?.allow_origins)?;
@@ -290,6 +312,8 @@ pub(super) fn refresh(root: &Root) -> Option<Refresh> {
     })
 }
 
+/// So many times as long as it takes to ask again: one that was missed, and one that came late.
+const SIGNALS_BELIEVED_FOR: u32 = 3;
 /// The common one, and what the coding agent Codex has sent: `session-id` since 2026, `session_id` before.
 const SESSION_HEADERS: [&str; 3] = ["x-session-id", "session-id", "session_id"];
 /// For an isolate of 128 MB, in which each body is there twice while it is decoded.

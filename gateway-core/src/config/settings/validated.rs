@@ -141,6 +141,21 @@ pub struct Queue {
     pub hold: Duration,
 }
 
+/// What engines say of themselves, and how it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signals {
+    /// Whether they are asked.
+    pub enabled: bool,
+    /// Time between two times that one is asked, by whichever gateway.
+    pub every: Duration,
+    /// Time after which it does not count any more what one has said.
+    pub ttl: Duration,
+    /// Most time that one answer may take.
+    pub timeout: Duration,
+    /// Largest page, in bytes.
+    pub page_bytes: usize,
+}
+
 /// Which web pages may ask, and read what is answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cors {

@@ -159,6 +159,24 @@ section! {
 }
 
 section! {
+    /// What engines say of themselves on their own pages, such as vLLM's `/metrics`: what others have sent them takes room.
+    Signals {
+        /// Whether they are asked.
+        enabled: Flag<true>,
+        /// Time between two times that an engine is asked, in milliseconds, whichever gateway does it; it is put off or
+        /// forward by up to an eighth.
+        every_ms: Limit<Duration, 1_000, 100, 60_000>,
+        /// Time after which it does not count any more what one has said, in milliseconds; more than `every_ms`, and three
+        /// times as much when left out.
+        ttl_ms: Option<Whole<Duration, 100, 600_000>>,
+        /// Most time that one answer may take, in milliseconds.
+        timeout_ms: Limit<Duration, 500, MIN_MS, 10_000>,
+        /// Largest page that is read, in bytes.
+        page_bytes: Limit<usize, MIB, KIB, { 16 * MIB }>,
+    }
+}
+
+section! {
     /// Which web pages may ask, and read what is answered. Browsers keep others from both; whatever is no browser needs
     /// no leave.
     Cors {

@@ -14,6 +14,7 @@ use crate::config::Cluster;
 use crate::ids::ReplicaName;
 use crate::observe::Event;
 use crate::pipeline::context::{Exchange, Paused, Waiting};
+use crate::pipeline::maintain::Poll;
 use crate::platform::Platform;
 use crate::route::LoadSnapshot;
 use crate::time::Timestamp;
@@ -115,13 +116,29 @@ impl<P: Platform> ClusterClient<P> {
         reply.map_err(|PolicyUnknown| CellError::Malformed("it does not know what it was told".to_owned()))
     }
 
-    /// The cell has told the cluster's load, now, and whether it knows the policy by its digest; tells when that is.
+    /// The cell has told the cluster's load, now, and whether it knows the policy by its digest; tells when that is. Where it
+    /// says so, its engines are asked for theirs.
     pub fn on_load(&self, load: ClusterLoad, knows_policy: bool) -> Timestamp {
         let at = self.exchange.platform.now();
         let snapshot = LoadSnapshot { load, at };
         self.exchange.gateway.on_load(&self.cluster.name, snapshot);
         let known = knows_policy.then_some(self.cluster.policy_digest);
         self.with(|cache| cache.on_policy(known));
+        if load.signals.is_due {
+            let Exchange {
+                gateway,
+                platform,
+                config,
+                ..
+            } = &*self.exchange;
+            let poll = Poll {
+                gateway: Arc::clone(gateway),
+                platform: platform.clone(),
+                config: Arc::clone(config),
+                cluster: Arc::clone(&self.cluster),
+            };
+            poll.behind();
+        }
         at
     }
 

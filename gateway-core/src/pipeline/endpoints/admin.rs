@@ -9,7 +9,7 @@ use http::Response;
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 
-use super::{budgets, clusters, config, drains};
+use super::{budgets, clusters, config, drains, signals};
 use crate::api::{AdminPath, AdminRoute, Right};
 use crate::auth::{AdminKeyId, authenticate_admin};
 use crate::observe::{AdminChange, Event};
@@ -64,6 +64,7 @@ where
         (AdminPath::Clusters, _) => clusters::list(exchange).await,
         (AdminPath::Cluster, _) => clusters::one(exchange, &first).await,
         (AdminPath::Drain, _) => drains::change(operator, [&first, &second], head, body).await,
+        (AdminPath::Poll, _) => signals::poll(exchange, &first).await,
     }
 }
 

@@ -9,6 +9,7 @@ mod drains;
 mod generate;
 pub(super) mod models;
 pub(super) mod probes;
+pub(super) mod signals;
 mod tokenize;
 
 pub(super) use carry_out::carry_out;

@@ -39,6 +39,7 @@ pub(in crate::pipeline) fn readiness<P: Platform>(exchange: &Exchange<P>) -> Res
         "config": exchange.config.version,
         "config_refused": gateway.active_config.is_refusing(),
         "store_failing": gateway.store.failing().map(StoreAccess::label),
+        "signals_stale": stale_signals(exchange),
         "token_tables": gateway.tables.names(),
     });
     let mut response = response::json(body.to_string().into());
@@ -46,6 +47,22 @@ pub(in crate::pipeline) fn readiness<P: Platform>(exchange: &Exchange<P>) -> Res
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
     response
+}
+
+/// The clusters of which this process has heard lately that a replica has said nothing of itself that still counts: there
+/// the gateway goes by its own count.
+fn stale_signals<P: Platform>(exchange: &Exchange<P>) -> Vec<&str> {
+    let now = exchange.platform.now();
+    let config = &exchange.config;
+    let is_stale = |cluster: &&Arc<Cluster>| {
+        let load = exchange.gateway.load(&cluster.name);
+        load.is_some_and(|told| now.since(told.at) <= config.load.ttl && told.load.signals.stale > 0)
+    };
+    let asked = config
+        .clusters
+        .values()
+        .filter(|cluster| cluster.signals_path.is_some());
+    asked.filter(is_stale).map(|cluster| cluster.name.as_str()).collect()
 }
 
 /// `GET /metrics`: for admin keys where the configuration has any. Else for everybody, with the names of tenants, budgets

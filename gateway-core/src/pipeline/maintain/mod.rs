@@ -1,5 +1,7 @@
 //! What goes on behind requests' backs.
 
 mod config;
+mod signals;
 
 pub(super) use config::{current_config, publish_config, refresh_config};
+pub(super) use signals::{Poll, Polled, poll_all};

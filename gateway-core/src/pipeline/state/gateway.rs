@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 
-use super::{ActiveConfig, Blamed, Estimates, LeaseCaches, PermitCaches, Shared, Shutdown, StoreHealth};
+use super::{ActiveConfig, Blamed, Estimates, LeaseCaches, PermitCaches, Polls, Shared, Shutdown, StoreHealth};
 use crate::budget::LeaseAccount;
 use crate::cells::SilentCells;
 use crate::cluster::Capacity;
@@ -36,6 +36,7 @@ pub struct Gateway {
     pub(in crate::pipeline) silent_cells: Shared<SilentCells>,
     pub(in crate::pipeline) round_trips: Shared<RoundTrips>,
     pub(in crate::pipeline) hops: Shared<HopHealth>,
+    pub(in crate::pipeline) polls: Shared<Polls>,
     pub(in crate::pipeline) store: StoreHealth,
     loads: Mutex<BTreeMap<ClusterName, LoadSnapshot>>,
     pub(in crate::pipeline) metrics: Metrics,
@@ -85,6 +86,7 @@ impl Gateway {
             silent_cells: Shared::default(),
             round_trips: Shared::default(),
             hops: Shared::default(),
+            polls: Shared::default(),
             store: StoreHealth::default(),
             loads: Mutex::default(),
             metrics: Metrics::new(),

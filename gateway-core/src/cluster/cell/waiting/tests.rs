@@ -143,6 +143,7 @@ impl Cluster {
             | ClusterReply::Status(_)
             | ClusterReply::Queue(_)
             | ClusterReply::DrainSet(_)
+            | ClusterReply::PollTurn(_)
             | ClusterReply::PolicyUnknown) => panic!("{other:?}"),
         }
     }
