@@ -163,7 +163,7 @@ mod tests {
         let words = || "too long".to_owned();
         for error in [
             AttemptError::NoRoom {
-                recovery: Some(Duration::from_millis(250)),
+                recovery: Some(Duration::from_secs(2)),
                 passed_over: PassedOver {
                     full: 2,
                     open: 1,
