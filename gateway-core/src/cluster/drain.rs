@@ -24,6 +24,8 @@ pub struct DrainOrder {
     pub deadline: Duration,
     /// Why, in the operator's words.
     pub reason: Option<String>,
+    /// How long permits hold without renewal: a cell that has begun anew knows after that what runs.
+    pub ttl: Duration,
 }
 
 /// What is replied to [`SetDrain`].
@@ -40,6 +42,9 @@ pub struct DrainSet {
 pub struct DrainStatus {
     /// For how long it has.
     pub since: Duration,
+    /// Whether nothing is held there any more, as far as can be known: a cell that has just begun says so once all that run
+    /// would have renewed their permits.
+    pub is_done: bool,
     /// Until it should be over; zero when that has passed.
     pub deadline_in: Duration,
     /// For how long the oldest permit has been held there, of those that hold anything: no request runs longer, unless the

@@ -246,7 +246,13 @@ fn drain() -> Value {
         ("since_s", seconds()),
         ("deadline_in_s", said(seconds(), "0 when it has passed.")),
         ("overdue", said(boolean(), "Whether requests run beyond the deadline.")),
-        ("done", said(boolean(), "Whether nothing is held there any more.")),
+        (
+            "done",
+            said(
+                boolean(),
+                "Whether nothing is held there any more, as far as can be known.",
+            ),
+        ),
         ("left", count()),
         ("kv_tokens", count()),
         ("oldest_s", said(maybe("number"), "No request has run longer.")),

@@ -12,10 +12,20 @@ use crate::cluster::message::{ClusterReply, Evidence};
 use crate::ids::ReplicaName;
 use crate::time::Timestamp;
 
-/// All of them, by name.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(super) struct Drains(BTreeMap<ReplicaName, Drain>);
+/// All of them.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Drains {
+    by_name: BTreeMap<ReplicaName, Drain>,
+    /// Since when permits are counted at the latest; `None` in a cell that has not been asked since it began.
+    counted_since: Option<Timestamp>,
+}
+
+/// Where none drains, it is not written down since when permits are counted: who begins with that takes it for later.
+impl PartialEq for Drains {
+    fn eq(&self, other: &Self) -> bool {
+        self.by_name == other.by_name
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Drain {
@@ -23,34 +33,46 @@ struct Drain {
     deadline: Timestamp,
     /// What ran there when it began.
     running: u32,
-    #[serde(default)]
     reason: Option<String>,
+    ttl: Duration,
 }
 
 impl Drains {
     /// Whether one drains.
     pub fn has(&self, replica: &ReplicaName) -> bool {
-        self.0.contains_key(replica)
+        self.by_name.contains_key(replica)
     }
 
     /// Their names, in order.
     pub fn names(&self) -> impl Iterator<Item = &ReplicaName> {
-        self.0.keys()
+        self.by_name.keys()
     }
 
     /// Whether none drains.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.by_name.is_empty()
+    }
+
+    /// The cell is asked something. One that begins counts from now on.
+    pub fn on_asked(&mut self, now: Timestamp) {
+        self.counted_since.get_or_insert(now);
+    }
+
+    /// The same as they are written down for a cell that begins anew.
+    fn uncounted(&self) -> Self {
+        Self {
+            by_name: self.by_name.clone(),
+            counted_since: None,
+        }
     }
 
     /// One begins, or goes on with another deadline, or drains no more. Those that `is_gone` are forgotten.
     fn set(&mut self, now: Timestamp, set: SetDrain, running: u32, is_gone: impl Fn(&ReplicaName) -> bool) {
-        self.0.retain(|replica, _| !is_gone(replica));
-        let Some(DrainOrder { deadline, reason }) = set.order else {
-            self.0.remove(&set.replica);
+        self.by_name.retain(|replica, _| !is_gone(replica));
+        let before = self.by_name.remove(&set.replica);
+        let Some(DrainOrder { deadline, reason, ttl }) = set.order else {
             return;
         };
-        let before = self.0.remove(&set.replica);
         let (since, running) = before.map_or((now, running), |before| (before.since, before.running));
         let deadline = now + deadline;
         let drain = Drain {
@@ -58,8 +80,9 @@ impl Drains {
             deadline,
             running,
             reason,
+            ttl,
         };
-        self.0.insert(set.replica, drain);
+        self.by_name.insert(set.replica, drain);
     }
 
     fn status(
@@ -68,9 +91,12 @@ impl Drains {
         replica: &ReplicaName,
         (left, oldest): (u32, Option<Timestamp>),
     ) -> Option<DrainStatus> {
-        let drain = self.0.get(replica)?;
+        let drain = self.by_name.get(replica)?;
         let since = now.since(drain.since);
+        // Whoever ran there before the cell began has renewed its permit by then.
+        let is_counted = now.since(self.counted_since.unwrap_or(now)) > drain.ttl;
         Some(DrainStatus {
+            is_done: left == 0 && is_counted,
             since,
             deadline_in: drain.deadline.since(now),
             oldest: oldest.map(|oldest| now.since(oldest)),
@@ -85,8 +111,10 @@ fn ends_in(since: Duration, before: u32, left: u32) -> Option<Duration> {
     if left == 0 {
         return Some(Duration::ZERO);
     }
+    // Divided by none it is more than a duration holds.
     let ended = before.saturating_sub(left);
-    (ended > 0).then(|| since.mul_f64(f64::from(left) / f64::from(ended)))
+    let seconds = since.as_secs_f64() * f64::from(left) / f64::from(ended);
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 impl ClusterCell {
@@ -132,7 +160,7 @@ impl ClusterCell {
     #[must_use]
     pub fn lasting(&self) -> Self {
         Self {
-            drains: self.drains.clone(),
+            drains: self.drains.uncounted(),
             ..Self::default()
         }
     }

@@ -74,6 +74,7 @@ impl ClusterCell {
     /// Runs one command.
     pub fn apply(&mut self, now: Timestamp, command: ClusterCommand) -> ClusterReply {
         self.sweep(now);
+        self.drains.on_asked(now);
         let reply = match command {
             ClusterCommand::Acquire(acquire) => self.acquire(now, acquire),
             ClusterCommand::Extend(extend) => self.extend(now, extend),

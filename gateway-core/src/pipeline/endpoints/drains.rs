@@ -52,7 +52,10 @@ where
     };
     let status = find(statuses, replica).ok_or_else(unknown)?;
     let order = match head.method {
-        Method::POST => Some(order(&receive(exchange, &head.headers, body).await?)?),
+        Method::POST => Some(DrainOrder {
+            ttl: exchange.config.permits.ttl,
+            ..order(&receive(exchange, &head.headers, body).await?)?
+        }),
         Method::DELETE => None,
         _ => return Ok(written(&ReplicaJson::new(cluster, status))),
     };
@@ -120,6 +123,7 @@ fn order(text: &[u8]) -> Result<DrainOrder, RequestError> {
     Ok(DrainOrder {
         deadline: Duration::from_secs(written.deadline_s),
         reason: written.reason,
+        ttl: Duration::ZERO,
     })
 }
 
@@ -146,7 +150,7 @@ pub(super) fn drain_json(drain: &DrainStatus, running: u32, kv_tokens: u64) -> V
         "since_s": seconds(drain.since),
         "deadline_in_s": seconds(drain.deadline_in),
         "overdue": running > 0 && drain.deadline_in.is_zero(),
-        "done": running == 0,
+        "done": drain.is_done,
         "left": running,
         "kv_tokens": kv_tokens,
         "oldest_s": drain.oldest.map(seconds),

@@ -9,6 +9,7 @@ fn drain(replica: &str, seconds: u64) -> SetDrain {
         order: Some(DrainOrder {
             deadline: Duration::from_secs(seconds),
             reason: None,
+            ttl: TTL,
         }),
     }
 }
@@ -21,10 +22,10 @@ fn undo(replica: &str) -> SetDrain {
 }
 
 fn set(cell: &mut ClusterCell, now: Timestamp, set: SetDrain) -> DrainSet {
-    match cell.apply(now, ClusterCommand::Drain(set)) {
-        ClusterReply::DrainSet(set) => *set,
-        other => panic!("{other:?}"),
-    }
+    let ClusterReply::DrainSet(set) = cell.apply(now, ClusterCommand::Drain(set)) else {
+        panic!("a reply to another command")
+    };
+    *set
 }
 
 /// A cell of two replicas with plenty of room, and what is asked of it.
@@ -90,9 +91,11 @@ fn nothing_is_lent_there_any_more_and_who_asks_to_go_on_gives_back() {
         policy: roomy(0).policy,
         ttl: TTL,
     };
-    let lends = |cell: &mut ClusterCell| match cell.apply(at(1), ClusterCommand::Extend(extend())) {
-        ClusterReply::Extended(extended) => extended.lends,
-        other => panic!("{other:?}"),
+    let lends = |cell: &mut ClusterCell| {
+        let ClusterReply::Extended(extended) = cell.apply(at(1), ClusterCommand::Extend(extend())) else {
+            panic!("a reply to another command")
+        };
+        extended.lends
     };
     assert!(lends(&mut cell));
     set(&mut cell, at(1), drain(first.as_str(), 10));
@@ -167,7 +170,12 @@ fn it_outlives_a_restart_and_nothing_else_does() {
     let mut cell = cell.lasting();
     let left = status(&mut cell, at(11), "http://a");
     assert_eq!(left.running, 0);
-    assert_eq!(left.drain.expect("it drains").deadline_in, Duration::from_secs(90));
+    let drain = left.drain.expect("it drains");
+    assert_eq!(drain.deadline_in, Duration::from_secs(90));
+    assert!(!drain.is_done, "who runs there has yet to renew");
+    let is_done =
+        |cell: &mut ClusterCell, second| status(cell, at(second), "http://a").drain.expect("it drains").is_done;
+    assert!(!is_done(&mut cell, 41) && is_done(&mut cell, 42));
     assert_eq!(granted(&mut cell, at(11), roomy(2)), Some("http://b".into()));
 }
 
