@@ -309,10 +309,7 @@ impl Event<'_> {
                 cluster,
                 ended_as,
                 after,
-            } => {
-                write_wait(f, cluster, ("ms", *after))?;
-                write!(f, " ended={ended_as}")
-            }
+            } => write_wait(f, cluster, ("ms", *after)).and_then(|()| write!(f, " ended={ended_as}")),
             Self::Permitted {
                 cluster,
                 replica,
