@@ -271,14 +271,12 @@ fn signals_of_any_kind_change_the_order_and_nothing_else() {
                 .expect("it is held");
             let capacity = Capacity::of_one(Tokens(40));
             let permit = crate::cluster::PermitId(*permit);
-            cell.renew(
-                vec![crate::cluster::HeldPermit {
-                    permit,
-                    replica,
-                    capacity,
-                }],
-                now + TTL * 20,
-            );
+            let held = crate::cluster::HeldPermit {
+                permit,
+                replica,
+                capacity,
+            };
+            cell.renew(now, vec![held], TTL * 20);
         }
     }
 }
