@@ -115,6 +115,13 @@ pub struct HeldPermit {
     pub capacity: Capacity,
 }
 
+impl ClusterLoad {
+    /// Whether one more request would find room, as far as these figures tell.
+    pub fn has_room(&self) -> bool {
+        self.running < self.max_running && self.expected_wait.is_zero()
+    }
+}
+
 /// How the request that held a permit ended, as far as the replica is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -32,6 +32,11 @@ impl<P: Platform> PermitSlot<P> {
         *self.running.borrow_mut() = Some(permit);
     }
 
+    /// Whether a replica works on the order.
+    pub fn is_held(&self) -> bool {
+        self.running.borrow().is_some()
+    }
+
     /// The replica begins to answer.
     pub fn on_answered(&self) {
         if let Some(permit) = &mut *self.running.borrow_mut() {

@@ -2,8 +2,11 @@
 //! passed on, with what the order holds meanwhile, so that it can go on from there.
 
 use std::cell::RefCell;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
+
+use futures::future::{Either, select};
 
 use super::attempt::{Asked, Failed, attempt_at_replica};
 use super::judge::{blame, known, outcome};
@@ -16,9 +19,11 @@ use crate::config::Cluster;
 use crate::ids::{ClusterName, ReplicaName};
 use crate::ladder::{AttemptError, Blame, Descent, Step, Verdict, WaitsFor, more_telling};
 use crate::observe::Event;
+use crate::pipeline::context::Paused;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::intake::{Order, Target};
 use crate::platform::Platform;
+use crate::route::LoadSnapshot;
 
 /// The way of one order down its ladder, as far as it has gone.
 #[derive(Debug)]
@@ -83,7 +88,7 @@ impl<P: Platform> Walk<P> {
             }
             match step {
                 Step::Attempt { tier, cluster, waits } => match self.order.target(tier, cluster).await {
-                    Some(target) => match self.attempt(&target, waits).await {
+                    Some(target) => match self.attempt(&target, (tier, cluster), waits).await {
                         Ok(answered) => return Ok(answered),
                         Err(failed) => self.after(failed, step).await,
                     },
@@ -95,7 +100,12 @@ impl<P: Platform> Walk<P> {
         }
     }
 
-    async fn attempt(&self, target: &Target<'_>, waits: WaitsFor) -> Result<Answered<P>, Failed> {
+    async fn attempt(
+        &self,
+        target: &Target<'_>,
+        place: (usize, usize),
+        waits: WaitsFor,
+    ) -> Result<Answered<P>, Failed> {
         let cluster = &target.serving.cluster;
         let exchange = &self.order.exchange;
         let attempted = match exchange.hop(cluster) {
@@ -103,18 +113,73 @@ impl<P: Platform> Walk<P> {
                 let most = self.progress.borrow().descent.attempts_left();
                 attempt_by_region(&self.order, target, hop, (most, waits)).await
             }
-            None => {
-                let tried = self.progress.borrow().tried.clone();
-                attempt_at_replica(&self.order, &self.permit, target, (&tried, waits)).await
-            }
+            None if waits == WaitsFor::Nothing => self.ask(target, waits).await,
+            None => match self.wait_and_look(target, place, waits).await {
+                Waited::Here(attempted) => attempted,
+                Waited::Elsewhere(answered) => return Ok(answered),
+            },
         };
         match attempted {
-            Ok(answer) => {
-                self.close_blame();
-                exchange.gateway.blamed.on_served(&cluster.name);
-                Ok(answered(&self.order, answer, target))
-            }
+            Ok(answer) => Ok(self.on_answered(answer, target)),
             Err(Failed { asked, error }) => Err(self.on_failed(cluster, asked, error)),
+        }
+    }
+
+    async fn ask(&self, target: &Target<'_>, waits: WaitsFor) -> Result<UpstreamAnswer<P>, Failed> {
+        let tried = self.progress.borrow().tried.clone();
+        attempt_at_replica(&self.order, &self.permit, target, (&tried, waits)).await
+    }
+
+    fn on_answered(&self, answer: UpstreamAnswer<P>, target: &Target<'_>) -> Answered<P> {
+        self.close_blame();
+        let gateway = &self.order.exchange.gateway;
+        gateway.blamed.on_served(&target.serving.cluster.name);
+        answered(&self.order, answer, target)
+    }
+
+    /// Waits at a cluster, and looks every second whether another one of the tier has room by now. Its place in the queue is
+    /// kept meanwhile.
+    async fn wait_and_look(&self, target: &Target<'_>, (tier, cluster): (usize, usize), waits: WaitsFor) -> Waited<P> {
+        let mut waiting = pin!(self.ask(target, waits));
+        loop {
+            let pause = pin!(self.order.exchange.pause(BETWEEN_LOOKS));
+            match select(waiting.as_mut(), pause).await {
+                Either::Left((attempted, _)) => return Waited::Here(attempted),
+                Either::Right((Paused::Stopped, _)) => return Waited::Here(waiting.await),
+                Either::Right((Paused::Elapsed, _)) => {}
+            }
+            // Once its turn has come it is a replica's.
+            if self.permit.is_held() {
+                return Waited::Here(waiting.await);
+            }
+            for other in (0..self.order.plan.clusters()[tier]).filter(|other| *other != cluster) {
+                if let Some(answered) = self.look(tier, other).await {
+                    return Waited::Elsewhere(answered);
+                }
+            }
+        }
+    }
+
+    /// Asks another cluster than the one at which the order waits, if it may have room.
+    async fn look(&self, tier: usize, cluster: usize) -> Option<Answered<P>> {
+        let target = self.order.target(tier, cluster).await?;
+        let (exchange, cluster) = (&self.order.exchange, &target.serving.cluster);
+        let now = exchange.platform.now();
+        let is_full = |known: LoadSnapshot| {
+            // What was heard of it a while ago says nothing; whoever looks next second has what is heard now.
+            now.since(known.at) < BETWEEN_LOOKS && !known.load.has_room()
+        };
+        if exchange.hop(cluster).is_some() || exchange.gateway.load(&cluster.name).is_some_and(is_full) {
+            return None;
+        }
+        match self.ask(&target, WaitsFor::Nothing).await {
+            Ok(answer) => Some(self.on_answered(answer, &target)),
+            Err(Failed { asked, error }) => {
+                if asked != Asked::Replica(None) {
+                    drop(self.on_failed(cluster, asked, error));
+                }
+                None
+            }
         }
     }
 
@@ -245,7 +310,16 @@ impl<P: Platform> Walk<P> {
     }
 }
 
-/// So long a request that is held leaves an engine alone that was not there for it.
+/// How the wait at a cluster ended.
+enum Waited<P: Platform> {
+    /// With what became of the attempt there.
+    Here(Result<UpstreamAnswer<P>, Failed>),
+    /// Another cluster had room sooner.
+    Elsewhere(Answered<P>),
+}
+
+/// How often a request that waits looks at other clusters; and so long one that is held leaves an engine alone that was not
+/// there for it.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 /// The tier's model cannot take the request.
