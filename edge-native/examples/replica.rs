@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use tidegate_core::cluster::{
-    Acquire, Boundary, BreakerPolicy, Capacity, ClusterCell, ClusterCommand, ClusterPolicy, ClusterReply, HotDigest,
-    Outcome, PermitId, PolicyRef, PrefillPolicy, PromptOutline, Release, Releases,
+    Acquire, Boundary, BreakerPolicy, Capacity, ClusterCell, ClusterCommand, ClusterPolicy, ClusterReply, HealthPolicy,
+    HotDigest, Outcome, PermitId, PolicyRef, PrefillPolicy, PromptOutline, Release, Releases,
 };
 use tidegate_core::ids::{PrefixKey, Tokens};
 use tidegate_core::time::Timestamp;
@@ -41,6 +41,7 @@ impl Bench {
                 kv_tokens: Tokens(10_000_000),
             },
             prefill: PrefillPolicy::default(),
+            health: HealthPolicy::default(),
         };
         let mut bench = Self {
             cell: ClusterCell::default(),

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::cells::{CellAddress, CellCall, CellId};
 use crate::cluster::{
-    Acquire, Acquired, BreakerPolicy, Capacity, ClusterPolicy, HotDigest, Outcome, PermitId, PolicyUnknown,
-    PrefillPolicy, PromptOutline, ReadReplicas, Release, Releases, ReplicaStatus,
+    Acquire, Acquired, BreakerPolicy, Capacity, ClusterPolicy, HealthPolicy, HotDigest, Outcome, PermitId,
+    PolicyUnknown, PrefillPolicy, PromptOutline, ReadReplicas, Release, Releases, ReplicaStatus,
 };
 use crate::geo::Coordinates;
 use crate::ids::Tokens;
@@ -335,6 +335,7 @@ async fn acquire<P: Platform>(platform: &P, cell: &CellAddress) -> Result<Option
                 kv_tokens: Tokens(100),
             },
             prefill: PrefillPolicy::default(),
+            health: HealthPolicy::default(),
         }
         .into(),
         tried: vec![],

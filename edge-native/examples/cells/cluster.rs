@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use tidegate_core::cells::{CellCommand, CellId};
 use tidegate_core::cluster::{
-    Acquire, BreakerPolicy, Capacity, ClusterCommand, ClusterPolicy, HotDigest, Outcome, PermitId, PrefillPolicy,
-    PromptOutline, Release, Releases,
+    Acquire, BreakerPolicy, Capacity, ClusterCommand, ClusterPolicy, HealthPolicy, HotDigest, Outcome, PermitId,
+    PrefillPolicy, PromptOutline, Release, Releases,
 };
 use tidegate_core::ids::Tokens;
 
@@ -40,6 +40,7 @@ fn acquire(permit: u64) -> CellCommand {
                 kv_tokens: Tokens(1_000_000),
             },
             prefill: PrefillPolicy::default(),
+            health: HealthPolicy::default(),
         }
         .into(),
         tried: Vec::new(),

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use tidegate_core::cells::{CellCall, CellError, CellId};
 use tidegate_core::cluster::{
-    Acquire, Acquired, BreakerPolicy, Capacity, ClusterPolicy, HotDigest, Outcome, PermitId, PolicyUnknown,
-    PrefillPolicy, PromptOutline, ReadReplicas, Release, Releases,
+    Acquire, Acquired, BreakerPolicy, Capacity, ClusterPolicy, HealthPolicy, HotDigest, Outcome, PermitId,
+    PolicyUnknown, PrefillPolicy, PromptOutline, ReadReplicas, Release, Releases,
 };
 use tidegate_core::ids::Tokens;
 use tidegate_native::{Redis, RedisAddress};
@@ -78,6 +78,7 @@ pub async fn acquire(user: &Redis, name: &str, permit: u64, most: u32) -> Result
                 kv_tokens: Tokens(1_000_000),
             },
             prefill: PrefillPolicy::default(),
+            health: HealthPolicy::default(),
         }
         .into(),
         tried: Vec::new(),

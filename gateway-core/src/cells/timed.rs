@@ -99,8 +99,8 @@ mod tests {
     };
     use crate::cells::{CellCall, CellReply};
     use crate::cluster::{
-        Acquire, Acquired, BreakerPolicy, Capacity, ClusterPolicy, HotDigest, Outcome, PermitId, PrefillPolicy,
-        PromptOutline, Release, Releases,
+        Acquire, Acquired, BreakerPolicy, Capacity, ClusterPolicy, HealthPolicy, HotDigest, Outcome, PermitId,
+        PrefillPolicy, PromptOutline, Release, Releases,
     };
     use crate::ids::{BudgetId, Tokens};
 
@@ -132,6 +132,11 @@ mod tests {
                     kv_tokens: Tokens(1),
                 },
                 prefill: PrefillPolicy::default(),
+                // Where all are out, none is tried before its breaker lets it.
+                health: HealthPolicy {
+                    open: Duration::ZERO,
+                    ..HealthPolicy::default()
+                },
             }
             .into(),
             headroom_percent: 0,

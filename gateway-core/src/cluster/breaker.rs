@@ -91,6 +91,21 @@ impl Breaker {
         }
     }
 
+    /// Whether it leaves its replica alone, or waits for a probe.
+    pub fn is_out(self) -> bool {
+        match self {
+            Self::Closed { .. } => false,
+            Self::Open { .. } | Self::HalfOpen { .. } => true,
+        }
+    }
+
+    /// Nothing passes until then, unless it is out already.
+    pub fn open(&mut self, until: Timestamp) {
+        if !self.is_out() {
+            *self = Self::Open { until };
+        }
+    }
+
     /// A request was let pass.
     pub fn on_pass(&mut self, now: Timestamp, probe: PermitId) {
         let first = match *self {

@@ -218,6 +218,15 @@ impl Release {
         }
     }
 
+    /// A request has been answered for a while, and goes on: that says nothing of whoever comes next, but that its replica
+    /// does something.
+    pub fn running(permit: PermitId, replica: ReplicaName) -> Self {
+        Self {
+            left: Some(Capacity::MOST),
+            ..Self::of_all(permit, Some(replica), Outcome::Unknown)
+        }
+    }
+
     /// A request failed whose part of a permit went back before.
     pub fn late(permit: PermitId, replica: ReplicaName, served_before: bool) -> Self {
         Self {
@@ -225,6 +234,12 @@ impl Release {
             served_before,
             ..Self::of_all(permit, Some(replica), Outcome::Failed)
         }
+    }
+
+    /// Whether it tells that the replica does something.
+    pub fn is_sign_of_life(&self) -> bool {
+        let is_running = self.left == Some(Capacity::MOST) && self.outcome == Outcome::Unknown;
+        self.served_before || is_running || self.outcome == Outcome::Served
     }
 
     /// Whether it tells how a request went. What goes back of a permit while requests run under it says nothing of them.

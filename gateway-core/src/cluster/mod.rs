@@ -6,6 +6,7 @@ mod breaker;
 mod cell;
 mod choice;
 mod drain;
+mod health;
 mod hot;
 mod message;
 mod permit;
@@ -23,6 +24,7 @@ pub use cell::ClusterCell;
 pub(crate) use cell::ClusterCellV3;
 pub use choice::{ChoiceReason, Obstacle, PassedOver};
 pub use drain::{DrainOrder, DrainSet, DrainStatus, SetDrain};
+pub use health::HealthPolicy;
 pub use hot::{HotDigest, HotPrefix, HotSet};
 pub use message::{
     Acquire, Acquired, ClusterCommand, ClusterReply, Evidence, Expectation, Extend, Extended, Forgotten, Grant, Missed,

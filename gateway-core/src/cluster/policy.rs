@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::health::HealthPolicy;
 use super::permit::Capacity;
 use crate::ids::ReplicaName;
 
@@ -23,6 +24,9 @@ pub struct ClusterPolicy {
     /// How long prompts keep them.
     #[serde(default)]
     pub prefill: PrefillPolicy,
+    /// When they are taken for ill.
+    #[serde(default)]
+    pub health: HealthPolicy,
 }
 
 /// How long prompts keep a cluster's replicas, and what is put up with for one that is warm.
@@ -73,6 +77,11 @@ impl ClusterPolicy {
         hasher.update(self.capacity.kv_tokens.0.to_le_bytes());
         hasher.update(self.prefill.tokens_per_s.to_le_bytes());
         hasher.update(self.prefill.warm_penalty.as_micros().to_le_bytes());
+        if self.health != HealthPolicy::default() {
+            for time in [self.health.wedged_after, self.health.slow_start, self.health.open] {
+                hasher.update(time.as_micros().to_le_bytes());
+            }
+        }
         for replica in &self.replicas {
             // No name holds a zero byte: lists that read alike end to end are told apart.
             hasher.update(replica.as_str().as_bytes());
@@ -100,6 +109,7 @@ mod tests {
             replicas: replicas.iter().map(|name| ReplicaName::from(*name)).collect(),
             capacity: Capacity { requests, kv_tokens },
             prefill: PrefillPolicy::default(),
+            health: HealthPolicy::default(),
         }
     }
 
@@ -116,7 +126,10 @@ mod tests {
         slower.prefill.tokens_per_s -= 1;
         let mut more_patient = one.clone();
         more_patient.prefill.warm_penalty += Duration::from_millis(1);
+        let mut patient = one.clone();
+        patient.health.wedged_after += Duration::from_millis(1);
         for other in [
+            patient,
             policy(&["http://a", "http://b"], 9),
             policy(&["http://b", "http://a"], 8),
             policy(&["http://ahttp://b"], 8),

@@ -111,7 +111,7 @@ impl From<AcquireV3> for Acquire {
             permit: acquire.permit,
             kv_tokens: acquire.kv_tokens,
             spare: acquire.spare,
-            policy: policy(None, (acquire.replicas, acquire.room, None)),
+            policy: policy(None, (acquire.replicas, acquire.room), (None, None)),
             headroom_percent: acquire.headroom_percent,
             tried: acquire.tried,
             affinity: acquire.affinity,
@@ -141,7 +141,7 @@ impl From<ExtendV3> for Extend {
         Self {
             replica: extend.replica,
             held: extend.held,
-            policy: policy(None, (extend.replicas, extend.room, None)),
+            policy: policy(None, (extend.replicas, extend.room), (None, None)),
             ttl: extend.ttl,
         }
     }

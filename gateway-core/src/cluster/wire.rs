@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::health::HealthPolicy;
 use super::hot::HotDigest;
 use super::message::{Acquire, Extend};
 use super::permit::{Capacity, HeldPermit, PermitId};
@@ -37,6 +38,8 @@ pub(super) struct AcquireWire {
     prefill: Option<PrefillPolicy>,
     #[serde(default)]
     queueing: Option<Queueing>,
+    #[serde(default)]
+    health: Option<HealthPolicy>,
 }
 
 /// [`Extend`].
@@ -51,6 +54,8 @@ pub(super) struct ExtendWire {
     policy: Option<PolicyDigest>,
     #[serde(default)]
     prefill: Option<PrefillPolicy>,
+    #[serde(default)]
+    health: Option<HealthPolicy>,
 }
 
 /// What each replica has room for.
@@ -78,6 +83,7 @@ impl From<Acquire> for AcquireWire {
             known_hot: acquire.known_hot,
             prefill: prefill(&acquire.policy),
             queueing: acquire.queueing,
+            health: health(&acquire.policy),
         }
     }
 }
@@ -88,7 +94,7 @@ impl From<AcquireWire> for Acquire {
             permit: wire.permit,
             kv_tokens: wire.kv_tokens,
             spare: wire.spare,
-            policy: policy(wire.policy, (wire.replicas, wire.room, wire.prefill)),
+            policy: policy(wire.policy, (wire.replicas, wire.room), (wire.prefill, wire.health)),
             headroom_percent: wire.headroom_percent,
             tried: wire.tried,
             affinity: wire.affinity,
@@ -111,6 +117,7 @@ impl From<Extend> for ExtendWire {
             ttl: extend.ttl,
             policy: digest(&extend.policy),
             prefill: prefill(&extend.policy),
+            health: health(&extend.policy),
         }
     }
 }
@@ -120,7 +127,7 @@ impl From<ExtendWire> for Extend {
         Self {
             replica: wire.replica,
             held: wire.held,
-            policy: policy(wire.policy, (wire.replicas, wire.room, wire.prefill)),
+            policy: policy(wire.policy, (wire.replicas, wire.room), (wire.prefill, wire.health)),
             ttl: wire.ttl,
         }
     }
@@ -155,12 +162,20 @@ fn prefill(policy: &PolicyRef) -> Option<PrefillPolicy> {
     }
 }
 
-/// The policy that is named by a digest, or else told whole. The version before does not tell how long prompts take.
+fn health(policy: &PolicyRef) -> Option<HealthPolicy> {
+    match policy {
+        PolicyRef::Digest(_) => None,
+        PolicyRef::Whole(policy) => Some(policy.health),
+    }
+}
+
+/// The policy that is named by a digest, or else told whole. The version before tells neither how long prompts take nor when
+/// replicas are ill.
 pub(super) fn policy(
     digest: Option<PolicyDigest>,
-    whole: (Vec<ReplicaName>, RoomWire, Option<PrefillPolicy>),
+    (replicas, room): (Vec<ReplicaName>, RoomWire),
+    (prefill, health): (Option<PrefillPolicy>, Option<HealthPolicy>),
 ) -> PolicyRef {
-    let (replicas, room, prefill) = whole;
     let capacity = Capacity {
         requests: room.max_running,
         kv_tokens: room.kv_cache_tokens,
@@ -170,6 +185,7 @@ pub(super) fn policy(
             replicas,
             capacity,
             prefill: prefill.unwrap_or_default(),
+            health: health.unwrap_or_default(),
         }))
     };
     digest.map_or_else(whole, PolicyRef::Digest)

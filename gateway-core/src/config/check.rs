@@ -14,7 +14,7 @@ use super::settings::{Routing, Signals};
 use super::tenants;
 use super::validated::{Admin, Cluster, Config, Region, Replica};
 use super::written::{self, Root};
-use crate::cluster::{Capacity, ClusterPolicy, PrefillPolicy};
+use crate::cluster::{Capacity, ClusterPolicy, HealthPolicy, PrefillPolicy};
 use crate::geo::Coordinates;
 use crate::ids::{ClusterName, Jurisdiction, RegionName, ReplicaName, SecretName};
 
@@ -125,7 +125,7 @@ fn clusters(
     report: &mut Report,
 ) -> BTreeMap<ClusterName, Arc<Cluster>> {
     let mut urls = Once::of("replica", "expected each replica once, in one cluster");
-    let (routing, signals) = (settings::routing(root), settings::signals(root));
+    let (routing, health, signals) = (settings::routing(root), settings::health(root), settings::signals(root));
     let mut clusters = BTreeMap::new();
     for At { value: written, .. } in entries(&root.clusters) {
         let region = written
@@ -136,7 +136,7 @@ fn clusters(
         replicas.iter().for_each(|url| urls.add(url, report));
         let region = region.and_then(|region| regions.get(region.value.as_str()));
         let region = region.cloned();
-        let settings = || Some((routing.as_ref()?, signals?));
+        let settings = || Some((routing.as_ref()?, health?, signals?));
         if let Some(cluster) = region.and_then(|region| cluster(written, region, settings()?)) {
             clusters.insert(cluster.name.clone(), Arc::new(cluster));
         }
@@ -144,7 +144,11 @@ fn clusters(
     clusters
 }
 
-fn cluster(written: &written::Cluster, region: Region, (routing, signals): (&Routing, Signals)) -> Option<Cluster> {
+fn cluster(
+    written: &written::Cluster,
+    region: Region,
+    (routing, health, signals): (&Routing, HealthPolicy, Signals),
+) -> Option<Cluster> {
     let replica = |url: &At<String>| {
         Some(Replica {
             name: ReplicaName::from(url.value.as_str()),
@@ -165,6 +169,7 @@ fn cluster(written: &written::Cluster, region: Region, (routing, signals): (&Rou
             tokens_per_s: tokens_per_s as u32,
             warm_penalty: routing.warm_penalty,
         },
+        health,
     };
     let engine = *value(&written.engine)?;
     let is_asked = *value(&written.signals)? && signals.enabled;

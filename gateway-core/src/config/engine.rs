@@ -32,6 +32,14 @@ impl EngineKind {
         }
     }
 
+    /// Where it says whether it is ready: 200, or 503 where it is not. Sources: vLLM's and SGLang's `http_server`/`api_server`,
+    /// TGI's router, TensorRT-LLM's `openai_server.py`, llama.cpp's `server.cpp`.
+    pub fn health_path(self) -> &'static str {
+        match self {
+            Self::Vllm | Self::Sglang | Self::Tgi | Self::TensorrtLlm | Self::LlamaCpp => "/health",
+        }
+    }
+
     /// Whether a bound of -1 output tokens means none to it: llama.cpp's server counts `n_predict` so, and reads
     /// `max_tokens` as that. The others refuse it.
     pub fn takes_minus_one_for_no_bound(self) -> bool {

@@ -9,8 +9,8 @@ use super::report::At;
 use super::report::Report;
 use super::section::section;
 use super::settings::written::{
-    Breaker, Cors, Estimates, Headroom, Hops, Leases, Load, Media, Permits, Prefixes, Queue, Refresh, Retries, Routing,
-    Sessions, Signals, Sizes, Streams, Timeouts,
+    Breaker, Cors, Estimates, Headroom, Health, Hops, Leases, Load, Media, Permits, Prefixes, Queue, Refresh, Retries,
+    Routing, Sessions, Signals, Sizes, Streams, Timeouts,
 };
 use super::texts::{Digest, Engine, EngineField, ModelId, Name, PagePath, Priority, ReplicaUrl, Secret, Text};
 use crate::budget::{MOST_PER_DAY, Rate};
@@ -49,6 +49,8 @@ section! {
         routing: Routing,
         /// When a replica that fails is left alone.
         breaker: Breaker,
+        /// When a replica is taken for ill that has not failed.
+        health: Health,
         /// Leases: what budgets lend to edge locations.
         leases: Leases,
         /// The shares of budgets, and of clusters' room, that are left for requests of higher priority.

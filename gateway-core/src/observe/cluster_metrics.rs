@@ -18,6 +18,7 @@ pub(super) struct ClusterMetrics {
     kv_tokens: Family<ReplicaLabels, Gauge>,
     available: Family<ReplicaLabels, Gauge>,
     draining: Family<ReplicaLabels, Gauge>,
+    degraded: Family<ClusterLabels, Gauge>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
@@ -30,6 +31,11 @@ struct TakenLabels {
 struct ReleaseLabels {
     cluster: ClusterName,
     outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+struct ClusterLabels {
+    cluster: ClusterName,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
@@ -71,6 +77,11 @@ impl ClusterMetrics {
             "1 where an operator has a replica drain",
             self.draining.clone(),
         );
+        named.register(
+            "cluster_degraded",
+            "1 where all replicas of a cluster are out, so that one request at a time tries the least bad one",
+            self.degraded.clone(),
+        );
     }
 
     pub fn on_permitted(&self, cluster: &ClusterName, is_kept: bool) {
@@ -94,7 +105,15 @@ impl ClusterMetrics {
         for gauge in [&self.in_flight, &self.kv_tokens, &self.available, &self.draining] {
             gauge.clear();
         }
+        self.degraded.clear();
         for (cluster, replicas) in clusters {
+            if !replicas.is_empty() {
+                let is_degraded = replicas.iter().all(|status| !status.available);
+                let cluster = cluster.clone();
+                self.degraded
+                    .get_or_create(&ClusterLabels { cluster })
+                    .set(is_degraded.into());
+            }
             for status in replicas {
                 let labels = ReplicaLabels {
                     cluster: cluster.clone(),

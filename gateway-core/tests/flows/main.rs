@@ -15,6 +15,7 @@ mod engine_errors;
 mod entering;
 mod estimates;
 mod event_log;
+mod health;
 mod hops;
 mod jurisdictions;
 mod ladder;

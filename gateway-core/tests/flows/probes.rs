@@ -18,7 +18,9 @@ fn failed_once(then: impl Fn(&Request<bytes::Bytes>) -> Reaction + 'static) -> W
     let strict = config + "\n[breaker]\nfailures = 1\n";
     let has_failed = Rc::new(Cell::new(false));
     let mut world = World::new(&strict, move |request| {
-        if has_failed.replace(true) {
+        if request.uri().path() == "/health" {
+            Reaction::Answer(200, "text/plain", Vec::new())
+        } else if has_failed.replace(true) {
             then(request)
         } else {
             Reaction::Answer(503, "text/plain", Vec::new())
@@ -134,4 +136,35 @@ fn a_probe_before_an_engine_that_still_hangs_is_given_up_sooner_than_others() {
         503,
         "its breaker is open again"
     );
+}
+
+#[test]
+fn an_engine_that_says_that_it_is_not_ready_gets_no_request() {
+    let is_ready = Rc::new(Cell::new(false));
+    let ready = Rc::clone(&is_ready);
+    let config = crate::config().replace("\"http://near-a\", \"http://near-b\"", "\"http://near-a\"");
+    let mut world = World::new(&(config + "\n[breaker]\nfailures = 1\n"), move |request| {
+        let status = if ready.get() { 200 } else { 503 };
+        match request.uri().path() {
+            "/health" => Reaction::Answer(status, "text/plain", Vec::new()),
+            _ if ready.get() => sse(vec![event("a"), usage(), done()]),
+            _ => Reaction::Answer(500, "text/plain", Vec::new()),
+        }
+    });
+    let asked = |world: &World| world.sent().iter().filter(|(url, _)| url.ends_with(CHAT)).count();
+    assert_eq!(ask(&mut world, CHAT, &chat("big", true)).status(), 502);
+    for _ in 0..5 {
+        world.pass(Duration::from_secs(5));
+        assert_eq!(ask(&mut world, CHAT, &chat("big", true)).status(), 502);
+    }
+    assert_eq!(asked(&world), 1, "nobody's request goes to it while it is not ready");
+    is_ready.set(true);
+    world.pass(Duration::from_secs(5));
+    let response = ask(&mut world, CHAT, &chat("big", true));
+    assert_eq!(response.status(), 200);
+    world.rest(response.into_body());
+    assert_eq!(asked(&world), 2);
+    assert_eq!(ask(&mut world, CHAT, &chat("big", true)).status(), 200);
+    let looks = world.sent().iter().filter(|(url, _)| url.ends_with("/health")).count();
+    assert_eq!(looks, 6, "and it is asked only where it was out");
 }

@@ -5,8 +5,8 @@ use crate::cells::log::ReplayedCell;
 use crate::cells::{CellCall, CellCommand, CellId, CellReply};
 use crate::cluster::{
     Acquire, Boundary, BreakerPolicy, BreakerStanding, Capacity, ClusterPolicy, ClusterReply, Evidence, Forgotten,
-    HeldPermit, HotDigest, Missed, Outcome, PermitId, PolicyRef, PrefillPolicy, Prefilled, PromptOutline, ReadReplicas,
-    Release, Releases, Renew, ReplicaStatus,
+    HealthPolicy, HeldPermit, HotDigest, Missed, Outcome, PermitId, PolicyRef, PrefillPolicy, Prefilled, PromptOutline,
+    ReadReplicas, Release, Releases, Renew, ReplicaStatus,
 };
 use crate::ids::{PrefixKey, Tokens};
 use crate::time::Timestamp;
@@ -41,6 +41,7 @@ fn policy() -> ClusterPolicy {
             kv_tokens: Tokens(1_000),
         },
         prefill: PrefillPolicy::default(),
+        health: HealthPolicy::default(),
     }
 }
 
@@ -163,9 +164,11 @@ fn messages_of_version_3_are_read_and_written_as_they_were() {
         fields.unwrap().insert(name.to_owned(), value);
     };
     let prefill = serde_json::to_value(PrefillPolicy::default()).unwrap();
+    let health = serde_json::to_value(HealthPolicy::default()).unwrap();
     for command in ["/0/cluster/acquire", "/1/cluster/extend"] {
         add(command, "policy", serde_json::Value::Null);
         add(command, "prefill", prefill.clone());
+        add(command, "health", health.clone());
     }
     let nothing = serde_json::to_value(PromptOutline::default()).unwrap();
     add("/0/cluster/acquire", "prompt", nothing);
@@ -345,7 +348,7 @@ fn a_digest_says_with_few_bytes_what_eight_replicas_take_many_for() {
         let entry = encode_entry(&Entry::new(at(1_800_000_000), commands));
         (entry.expect("an entry").len(), message)
     });
-    assert_eq!(sizes, [(217, 585), (65, 359)]);
+    assert_eq!(sizes, [(217, 696), (66, 373)]);
 }
 
 #[test]

@@ -63,6 +63,7 @@ mod tests {
     use super::*;
     use crate::cluster::breaker::BreakerPolicy;
     use crate::cluster::choice::ChoiceReason;
+    use crate::cluster::health::HealthPolicy;
     use crate::cluster::hot::HotDigest;
     use crate::cluster::message::{Acquire, ClusterCommand, ClusterReply, Forgotten, Prefilled, Release, Releases};
     use crate::cluster::permit::{Capacity, Outcome, PermitId};
@@ -164,6 +165,7 @@ mod tests {
                 kv_tokens: Tokens(KV_CACHE),
             },
             prefill: PrefillPolicy::default(),
+            health: HealthPolicy::default(),
         }
     }
 

@@ -7,6 +7,7 @@
 //! more than it has room for.
 
 mod drains;
+mod health;
 mod in_force;
 mod memory;
 mod permits;
@@ -39,16 +40,15 @@ use self::recent::RecentPrompts;
 use self::replicas::Replicas;
 use self::shared::SharedPrefixes;
 use self::signals::SignalTable;
-use self::sites::Sites;
+use self::sites::{Site, Sites};
 pub(crate) use self::v3::ClusterCellV3;
 use super::breaker::BreakerPolicy;
 use super::choice::Choice;
 use super::message::{
-    Acquire, ClusterCommand, ClusterReply, Evidence, Expectation, Extend, Extended, Forgotten, Grant, Release,
-    Releases, Renew, ReplicaStatus,
+    Acquire, ClusterCommand, ClusterReply, Evidence, Expectation, Extend, Extended, Forgotten, Grant, Prefilled,
+    Release, Releases, Renew, ReplicaStatus,
 };
 use super::permit::{Capacity, ClusterLoad, HeldPermit, Outcome, PermitId};
-use super::policy::ClusterPolicy;
 use crate::ids::{ReplicaName, Tokens};
 use crate::time::Timestamp;
 
@@ -89,12 +89,13 @@ impl ClusterCell {
                 forgotten,
             }) => {
                 for prefilled in &prefilled {
-                    if let Some((prompt, site)) = self.sites.on_prefilled(now, prefilled) {
-                        self.recent.on_computed(prompt, site);
-                    }
+                    self.on_prefilled(now, prefilled, breaker);
                 }
                 for Forgotten { replica, evidence } in &forgotten {
                     self.on_forgotten(now, replica, evidence);
+                    if let (Evidence::Unreachable, Some(site)) = (evidence, self.site_mut(replica)) {
+                        site.health.on_gone();
+                    }
                 }
                 for release in &releases {
                     self.release(now, release, breaker);
@@ -186,7 +187,7 @@ impl ClusterCell {
         self.queue.go(acquire.permit);
         let replica = policy.replicas[choice.replica].clone();
         let one = Capacity::of_one(acquire.kv_tokens);
-        let room = policy.capacity.open_to(acquire.headroom_percent);
+        let room = self.room(now, known, choice.replica).open_to(acquire.headroom_percent);
         let is_idle = self.sites.is_idle(now, &replica, policy.prefill.tokens_per_s);
         let lent = self.lendable(now, &replica, one, room).filter(|_| is_idle);
         let lent = lent.map(|most| acquire.spare.min(most.count_of(one)));
@@ -198,6 +199,10 @@ impl ClusterCell {
         self.hold(now, held, acquire.ttl);
         self.replicas.on_pass(now, &replica, acquire.permit);
         self.on_placed(now, acquire, known, choice);
+        // Of requests under a permit that is kept the cell hears only when they fail.
+        if let (None, Some(site)) = (lent, self.site_mut(&replica)) {
+            site.health.on_sent(now + choice.first_token_in);
+        }
         ClusterReply::Granted(Grant {
             is_probe: self.replicas.breaker(&replica).is_probed_by(acquire.permit),
             replica,
@@ -220,7 +225,13 @@ impl ClusterCell {
         let known = self.bound(named);
         let policy = &*known.policy;
         self.renew(now, extend.held, extend.ttl);
-        let lendable = self.lendable(now, &extend.replica, Capacity::default(), policy.capacity);
+        // Who goes on lending has had no failure there.
+        if let Some(site) = self.site_mut(&extend.replica) {
+            site.health.on_sign_of_life();
+        }
+        let index = policy.replicas.iter().position(|name| *name == extend.replica);
+        let room = index.map_or(policy.capacity, |index| self.room(now, &known, index));
+        let lendable = self.lendable(now, &extend.replica, Capacity::default(), room);
         let is_idle = self.sites.is_idle(now, &extend.replica, policy.prefill.tokens_per_s);
         ClusterReply::Extended(Extended {
             lends: lendable.is_some() && is_idle,
@@ -255,18 +266,28 @@ impl ClusterCell {
         if let Some(replica) = held_at.as_ref().filter(|_| is_gone) {
             self.sites.on_ended(now, replica, permit);
             self.queue.on_freed(now);
+            self.on_ended_at(replica);
+        }
+        // A permit that expired meanwhile still tells how its replica did.
+        let replica = held_at.as_ref().or(release.replica.as_ref());
+        if let (true, Some(site)) = (release.is_sign_of_life(), replica.and_then(|name| self.site_mut(name))) {
+            site.health.on_sign_of_life();
         }
         if !release.tells_outcome() {
             return;
         }
-        // A permit that expired meanwhile still tells how its replica did.
-        if let Some(replica) = held_at.as_ref().or(release.replica.as_ref()) {
+        if let Some(replica) = replica {
+            let was_out = self.replicas.breaker(replica).is_out();
             self.replicas.with_breaker(replica, |breaker| {
                 if release.served_before {
                     breaker.on_outcome(now, permit, Outcome::Served, policy);
                 }
                 breaker.on_outcome(now, permit, release.outcome, policy);
             });
+            let is_out = self.replicas.breaker(replica).is_out();
+            if let (Outcome::Served, false, Some(site)) = (release.outcome, is_out, self.site_mut(replica)) {
+                site.health.on_served(now, was_out);
+            }
             if release.outcome == Outcome::Failed && !self.replicas.passes(now, replica) {
                 // It comes back with nothing in memory, most likely.
                 self.on_forgotten(now, replica, &Evidence::Unreachable);
@@ -274,12 +295,29 @@ impl ClusterCell {
         }
     }
 
+    /// A prompt keeps its replica no longer.
+    fn on_prefilled(&mut self, now: Timestamp, prefilled: &Prefilled, breaker: BreakerPolicy) {
+        let Some((prompt, site)) = self.sites.on_prefilled(now, prefilled) else {
+            return;
+        };
+        self.leave_if_late(now, site, breaker.open);
+        if let Some(prompt) = prompt {
+            self.recent.on_computed(prompt, site);
+        }
+    }
+
+    fn site_mut(&mut self, replica: &ReplicaName) -> Option<&mut Site> {
+        self.sites.get_mut(self.sites.find(replica)?)
+    }
+
     /// Frees the permits that nobody renewed.
     fn sweep(&mut self, now: Timestamp) {
         self.sites.sweep(now);
         self.queue.sweep(now);
+        self.sweep_wedged(now);
         for (permit, replica) in self.permits.sweep(now) {
             self.sites.on_ended(now, &replica, permit);
+            self.on_ended_at(&replica);
             self.replicas.with_breaker(&replica, |breaker| {
                 breaker.on_outcome(now, permit, Outcome::Unknown, UNUSED_POLICY);
             });
@@ -321,12 +359,6 @@ impl ClusterCell {
             load.expected_wait = self.queue.status(now).expected;
         }
         load
-    }
-
-    fn recovery(&self, now: Timestamp, policy: &ClusterPolicy, tried: &[ReplicaName]) -> Option<Duration> {
-        let is_open_to = |name: &&ReplicaName| !tried.contains(name) && !self.drains.has(name);
-        let untried = policy.replicas.iter().filter(is_open_to);
-        untried.filter_map(|name| self.replicas.recovery(now, name)).min()
     }
 
     /// Every replica that holds anything, is known to have failed, or drains.

@@ -31,8 +31,17 @@ impl ClusterCell {
         let (None, PolicyRef::Whole(whole)) = (&known, policy) else {
             return known;
         };
+        let before = self.policies.replicas();
         self.policies.add(whole);
         self.find_sites();
+        if !before.is_empty() {
+            let news = whole.replicas.iter().filter(|name| !before.contains(*name));
+            for name in news {
+                if let Some(site) = self.sites.find(name).and_then(|site| self.sites.get_mut(site)) {
+                    site.health.on_new(now);
+                }
+            }
+        }
         let added = self.policies.resolve(policy)?;
         self.in_force.on_told(now, added.digest());
         Some(added)
@@ -70,7 +79,7 @@ impl ClusterCell {
         let weights = acquire.affinity.map(|affinity| weights(affinity, &policy.replicas));
         let warmth = self.warmth(now, acquire, known, weights.as_deref());
         let held = self.held(known);
-        let room = policy.capacity.open_to(acquire.headroom_percent);
+        let usable = self.usable(now, known);
         let foreign = self.foreign(now, known);
         let candidate = |(index, replica): (usize, &ReplicaName), counts_foreign: bool| {
             let place = known.sites.get(index).copied().unwrap_or(usize::MAX);
@@ -78,8 +87,15 @@ impl ClusterCell {
             let held = held.get(index).copied().unwrap_or_default();
             let configured = policy.prefill.tokens_per_s;
             let Foreign { load, waits } = foreign.get(index).copied().unwrap_or_default();
+            let room = self.room(now, known, index).open_to(acquire.headroom_percent);
             let beside = Standing::within(room, held + load, acquire.kv_tokens);
-            let standing = match self.standing(now, replica, acquire, (room, held)) {
+            let standing = match self.out_for(acquire, replica, usable.each[index]) {
+                Some(obstacle) => Standing::Passed(obstacle),
+                None => Standing::within(room, held, acquire.kv_tokens),
+            };
+            let standing = match standing {
+                // What is tried although all are out is no room.
+                Standing::Free(_) if closed(index) && usable.is_degraded => Standing::Passed(Obstacle::Open),
                 Standing::Free(_) if closed(index) => Standing::Passed(Obstacle::Full),
                 Standing::Free(_) if counts_foreign && waits => Standing::Passed(Obstacle::Full),
                 Standing::Free(_) if counts_foreign => beside,
@@ -107,10 +123,16 @@ impl ClusterCell {
             };
             choose(&placement, &candidates)
         };
-        match place(true) {
+        let placed = match place(true) {
             Err(_) if !foreign.is_empty() => place(false),
             placed => placed,
-        }
+        };
+        placed.map(|mut choice| {
+            if usable.is_degraded {
+                choice.reason = ChoiceReason::Degraded;
+            }
+            choice
+        })
     }
 
     /// How long the hot prefix is that the prompt is to bring to one replica more, where nothing further of the prompt is in
@@ -145,21 +167,14 @@ impl ClusterCell {
         known.sites.iter().map(of_site).collect()
     }
 
-    fn standing(
-        &self,
-        now: Timestamp,
-        replica: &ReplicaName,
-        acquire: &Acquire,
-        (room, held): (Capacity, Capacity),
-    ) -> Standing {
+    /// Why a replica gets no request whatever room it has, where that is so.
+    fn out_for(&self, acquire: &Acquire, replica: &ReplicaName, is_usable: bool) -> Option<Obstacle> {
         if acquire.tried.contains(replica) {
-            Standing::Passed(Obstacle::Tried)
+            Some(Obstacle::Tried)
         } else if self.drains.has(replica) {
-            Standing::Passed(Obstacle::Draining)
-        } else if self.replicas.passes(now, replica) {
-            Standing::within(room, held, acquire.kv_tokens)
+            Some(Obstacle::Draining)
         } else {
-            Standing::Passed(Obstacle::Open)
+            (!is_usable).then_some(Obstacle::Open)
         }
     }
 

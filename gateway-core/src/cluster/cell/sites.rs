@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::health::SiteHealth;
 use super::prefills::{Prefill, PrefillQueue, SentPrompt};
 use super::speed::SpeedSamples;
 use super::turnover::Turnover;
@@ -32,6 +33,8 @@ pub(super) struct Site {
     speed: SpeedSamples,
     #[serde(default, skip_serializing_if = "is_default")]
     pub memory: Turnover,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub health: SiteHealth,
     /// The number of the last cold prompt that was placed here.
     #[serde(default, skip_serializing_if = "is_default")]
     pub last_cold: u64,
@@ -60,6 +63,11 @@ impl Sites {
     /// The site at that place.
     pub fn get(&self, site: usize) -> Option<&Site> {
         self.sites.get(site)
+    }
+
+    /// The same, to change it.
+    pub fn get_mut(&mut self, site: usize) -> Option<&mut Site> {
+        self.sites.get_mut(site)
     }
 
     /// Its memory, to change it.
@@ -111,16 +119,21 @@ impl Sites {
     }
 
     /// Holders tell that a prompt keeps its replica no longer. Gives which, and at which site, where that has computed it.
-    pub fn on_prefilled(&mut self, now: Timestamp, prefilled: &Prefilled) -> Option<(PrefixKey, usize)> {
+    pub fn on_prefilled(&mut self, now: Timestamp, prefilled: &Prefilled) -> Option<(Option<PrefixKey>, usize)> {
         let place = self.find(&prefilled.replica)?;
         let site = self.sites.get_mut(place)?;
-        let prefill = site.queue.remove(now, prefilled.permit)?;
+        let prefill = site.queue.remove(now, prefilled.permit);
         let took = prefilled.took?;
+        // One that is not there any more was waited for four times as long as it should have taken (`prefills.rs`).
+        site.health.on_first_event(prefill.is_none() && took >= LEAST_LATE);
+        let Some(prefill) = prefill else {
+            return Some((None, place));
+        };
         // Engines compute several prompts in one step, and answer them together: of those the time of each is unknown.
         if prefill.was_alone() {
             site.speed.on_prefilled(prefill.work, took);
         }
-        Some((prefill.prompt?, place))
+        Some((prefill.prompt, place))
     }
 
     /// A permit has ended.
@@ -163,6 +176,7 @@ impl Site {
             queue: PrefillQueue::default(),
             speed: SpeedSamples::default(),
             memory: Turnover::default(),
+            health: SiteHealth::default(),
             last_cold: 0,
         }
     }
@@ -170,6 +184,11 @@ impl Site {
     /// Its replica.
     pub fn name(&self) -> &ReplicaName {
         &self.name
+    }
+
+    /// Whether anything is known of how fast it is.
+    pub fn is_known(&self) -> bool {
+        !self.speed.is_empty()
     }
 
     /// How fast it computes prompts, where the configuration says so much: uncached tokens in a second.
@@ -194,6 +213,8 @@ pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
+/// A first event that comes sooner is not late: more than one step of a full batch and the way there and back take.
+const LEAST_LATE: Duration = Duration::from_secs(3);
 /// Permits are kept at a replica only while no more prompt tokens are queued there, a quarter of a second of a 70B model on
 /// four H100: whoever takes a kept one does not know of them.
 const LENT_WHILE_QUEUED: u64 = 2_500;

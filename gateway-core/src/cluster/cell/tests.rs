@@ -4,10 +4,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cluster::choice::{ChoiceReason, Obstacle, PassedOver};
+use crate::cluster::health::HealthPolicy;
 use crate::cluster::hot::HotDigest;
 use crate::cluster::message::Prefilled;
 use crate::cluster::permit::PermitId;
-use crate::cluster::policy::{PolicyRef, PrefillPolicy};
+use crate::cluster::policy::{ClusterPolicy, PolicyRef, PrefillPolicy};
 use crate::cluster::prompt::{Boundary, PromptOutline, WarmAt};
 use crate::ids::PrefixKey;
 
@@ -27,6 +28,11 @@ pub(super) fn policy(replicas: &[&str], capacity: Capacity) -> PolicyRef {
         replicas,
         capacity,
         prefill: PrefillPolicy::default(),
+        // Where all are out, none is tried before its breaker lets it.
+        health: HealthPolicy {
+            open: Duration::ZERO,
+            ..HealthPolicy::default()
+        },
     }
     .into()
 }

@@ -68,16 +68,12 @@ impl ClusterCell {
 
     /// Who may take the room that there is, in order.
     fn hand_out(&self, now: Timestamp, known: &KnownPolicy) -> Vec<Turn> {
-        let policy = &known.policy;
         let mut held = self.held(known);
-        let mut closed: Vec<bool> = policy
-            .replicas
-            .iter()
-            .map(|replica| !self.takes(now, replica))
-            .collect();
+        let mut closed: Vec<bool> = self.usable(now, known).each.into_iter().map(|usable| !usable).collect();
+        let rooms: Vec<Capacity> = (0..held.len()).map(|index| self.room(now, known, index)).collect();
         let has_slot = |held: &[Capacity], closed: &[bool]| {
-            let mut open = held.iter().zip(closed).filter(|(_, closed)| !**closed);
-            open.any(|(held, _)| held.requests < policy.capacity.requests)
+            let mut open = held.iter().zip(&rooms).zip(closed).filter(|(_, closed)| !**closed);
+            open.any(|((held, room), _)| held.requests < room.requests)
         };
         let mut turns = Vec::new();
         if !has_slot(&held, &closed) {
@@ -91,11 +87,14 @@ impl ClusterCell {
             let Some(kv_tokens) = entry.map(|entry| entry.kv_tokens) else {
                 continue;
             };
-            let room = policy.capacity.open_to(headroom_percent);
             let roomiest = |fits: bool| {
                 let open = (0..held.len()).filter(|index| !closed[*index]);
-                let is_free =
-                    |index: &usize| matches!(Standing::within(room, held[*index], kv_tokens), Standing::Free(_));
+                let is_free = |index: &usize| {
+                    matches!(
+                        Standing::within(rooms[*index].open_to(headroom_percent), held[*index], kv_tokens),
+                        Standing::Free(_)
+                    )
+                };
                 let fitting = open.filter(|index| !fits || is_free(index));
                 fitting.min_by_key(|index| (held[*index].kv_tokens, held[*index].requests))
             };
@@ -121,7 +120,7 @@ impl ClusterCell {
         known: &KnownPolicy,
         (passed_over, was_waiting): (PassedOver, bool),
     ) -> ClusterReply {
-        let recovery = self.recovery(now, &known.policy, &acquire.tried);
+        let recovery = self.recovery(now, known, &acquire.tried);
         // Where all that it may go to have failed, room is of no use before one of them is tried.
         let not_before = recovery.filter(|_| passed_over.full == 0);
         if self.queue.get(acquire.permit).is_none() {

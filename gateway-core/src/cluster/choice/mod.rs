@@ -116,6 +116,8 @@ pub enum ChoiceReason {
     Next(Obstacle),
     /// It answers soonest, and the request has no prefix to keep warm.
     NoAffinity,
+    /// All replicas are out, and this is the one that is tried first.
+    Degraded,
 }
 
 impl ChoiceReason {
@@ -133,6 +135,7 @@ impl ChoiceReason {
             Self::Next(Obstacle::Tried) => "next_tried",
             Self::Next(Obstacle::Draining) => "next_draining",
             Self::NoAffinity => "no_affinity",
+            Self::Degraded => "degraded",
         }
     }
 }

@@ -19,7 +19,7 @@ use super::origin;
 use super::read::{entries, value};
 use super::report::{At, Place, Report};
 use super::written::Root;
-use crate::cluster::BreakerPolicy;
+use crate::cluster::{BreakerPolicy, HealthPolicy};
 use crate::ids::SecretName;
 
 /// Reports times and sizes that must be less than others and are not.
@@ -196,6 +196,16 @@ pub(super) fn breaker(root: &Root) -> Option<BreakerPolicy> {
     Some(BreakerPolicy {
         failures: *value(&written.failures)?,
         open: *value(&written.open_ms)?,
+    })
+}
+
+/// `[health]`, and how long breakers stay open.
+pub(super) fn health(root: &Root) -> Option<HealthPolicy> {
+    let written = value(&root.health)?;
+    Some(HealthPolicy {
+        wedged_after: *value(&written.wedged_ms)?,
+        slow_start: *value(&written.slow_start_ms)?,
+        open: breaker(root)?.open,
     })
 }
 

@@ -123,6 +123,17 @@ section! {
 }
 
 section! {
+    /// When a replica is taken for ill that has not failed, and how one is loaded that comes back.
+    Health {
+        /// Time after which a replica is left alone of which nothing is heard although something was sent there, beyond what
+        /// that should take, in milliseconds.
+        wedged_ms: Limit<Duration, 60_000, 1_000, HOUR_MS>,
+        /// Time in which a replica that came back, or is new, gets all of its room, from a tenth on, in milliseconds.
+        slow_start_ms: Limit<Duration, 30_000, 0, HOUR_MS>,
+    }
+}
+
+section! {
     /// Leases: what budgets lend to edge locations.
     Leases {
         /// Time for which an edge location may spend what it was lent of a budget before it asks again, in milliseconds; it

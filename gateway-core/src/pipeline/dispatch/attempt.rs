@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::opened::{Opened, UpstreamAnswer, on_answer, open, owed, take};
+use super::readiness::expect_ready;
 use super::refusal::refusal;
 use super::upstream::send;
 use super::{ClusterClient, Permit, PermitSlot, Wanted};
@@ -49,14 +50,20 @@ pub(in crate::pipeline) async fn attempt_at_replica<P: Platform>(
     let nobody = Asked::Replica(None);
     let admitted = admit(order, target, (tried, waits)).await;
     let (permit, limit) = admitted.map_err(|error| Failed { asked: nobody, error })?;
-    let index = permit.replica_index();
+    let (index, is_probe) = (permit.replica_index(), permit.is_probe());
     slot.hold(permit);
     order.reservation.on_dispatched(owed(order, target));
     let attempts = &order.exchange.attempts;
     attempts.set(attempts.get() + 1);
     let replica = &target.serving.cluster.replicas[index];
     let until = order.exchange.platform.now() + order.exchange.config.timeouts.whole_answer;
-    let opened = order.exchange.within(limit, ask(order, target, replica)).await;
+    let asking = async {
+        if is_probe {
+            expect_ready(&order.exchange, &target.serving.cluster, replica).await?;
+        }
+        ask(order, target, replica).await
+    };
+    let opened = order.exchange.within(limit, asking).await;
     let answered = match opened.unwrap_or(Err(AttemptError::FirstByteTimeout)) {
         Ok(opened) => {
             slot.on_answered();

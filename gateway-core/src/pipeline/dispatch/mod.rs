@@ -5,6 +5,7 @@ mod cluster_client;
 mod judge;
 mod opened;
 mod permit;
+mod readiness;
 mod refusal;
 mod region;
 mod served_by;

@@ -41,6 +41,8 @@ pub(in crate::pipeline) struct Permit<P: Platform> {
     is_probe: bool,
     /// Whether its room went back already.
     is_suspended: bool,
+    /// Whether the replica has begun to answer.
+    is_answered: bool,
     outcome: Outcome,
 }
 
@@ -119,6 +121,7 @@ impl<P: Platform> Permit<P> {
             is_prefilling: false,
             is_probe: false,
             is_suspended: false,
+            is_answered: false,
             outcome: Outcome::Unknown,
         })
     }
@@ -234,7 +237,7 @@ impl<P: Platform> Permit<P> {
         });
         self.client
             .report(answered.into_iter().collect(), prefilled.into_iter().collect());
-        (self.is_probe, self.is_prefilling) = (false, false);
+        (self.is_probe, self.is_prefilling, self.is_answered) = (false, false, true);
     }
 
     /// Gives back the room that the request had. How it ended there is told when the permit ends.
@@ -267,9 +270,13 @@ impl<P: Platform> Permit<P> {
         let (ended, mut held) = self.client.with(kept);
         self.client.release(ended);
         if !self.is_kept {
+            let replica = self.replica().name.clone();
+            if self.is_answered {
+                self.client.release(vec![Release::running(self.id, replica.clone())]);
+            }
             held.push(HeldPermit {
                 permit: self.id,
-                replica: self.replica().name.clone(),
+                replica,
                 capacity: self.capacity,
             });
         }
@@ -383,6 +390,7 @@ impl<P: Platform> PermitCall<P> {
             is_prefilling: expected.is_some_and(|expected| prompt.0.saturating_sub(expected.warm.0) >= TELLS_FROM.0),
             is_probe,
             is_suspended: false,
+            is_answered: false,
             outcome: Outcome::Unknown,
         })
     }

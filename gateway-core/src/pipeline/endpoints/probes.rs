@@ -11,6 +11,7 @@ use super::{budgets, clusters};
 use crate::api::Right;
 use crate::auth::authenticate_admin;
 use crate::config::Cluster;
+use crate::ids::ClusterName;
 use crate::observe::{CellFigures, StoreAccess};
 use crate::pipeline::body::Body;
 use crate::pipeline::context::Exchange;
@@ -21,7 +22,8 @@ use crate::pipeline::response;
 use crate::platform::Platform;
 
 /// `GET /readyz`: 503 with the reason where requests are refused, or should not come. A store that fails once it was read
-/// is told, and no reason: what requests need is in memory, and a full disk must not take every gateway out.
+/// is told, and no reason: what requests need is in memory, and a full disk must not take every gateway out. Nor is it one
+/// that all replicas of a cluster are out, as far as requests have found lately: this gateway can do nothing about it.
 pub(in crate::pipeline) fn readiness<P: Platform>(exchange: &Exchange<P>) -> Response<Body> {
     let gateway = &exchange.gateway;
     let (status, reason) = if gateway.shutdown.is_draining() {
@@ -38,6 +40,7 @@ pub(in crate::pipeline) fn readiness<P: Platform>(exchange: &Exchange<P>) -> Res
         "role": gateway.role().as_str(),
         "config": exchange.config.version,
         "config_refused": gateway.active_config.is_refusing(),
+        "degraded": degraded(exchange),
         "store_failing": gateway.store.failing().map(StoreAccess::label),
         "signals_stale": stale_signals(exchange),
         "token_tables": gateway.tables.names(),
@@ -63,6 +66,17 @@ fn stale_signals<P: Platform>(exchange: &Exchange<P>) -> Vec<&str> {
         .values()
         .filter(|cluster| cluster.signals_path.is_some());
     asked.filter(is_stale).map(|cluster| cluster.name.as_str()).collect()
+}
+
+/// The clusters of which requests here have heard lately that all replicas are out.
+fn degraded<P: Platform>(exchange: &Exchange<P>) -> Vec<&str> {
+    let now = exchange.platform.now();
+    let is_out = |cluster: &&ClusterName| {
+        let known = exchange.gateway.load(cluster);
+        known.is_some_and(|known| known.load.max_running == 0 && now.since(known.at) <= exchange.config.load.ttl)
+    };
+    let clusters = exchange.config.clusters.keys().filter(is_out);
+    clusters.map(ClusterName::as_str).collect()
 }
 
 /// `GET /metrics`: for admin keys where the configuration has any. Else for everybody, with the names of tenants, budgets

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::cluster::breaker::BreakerPolicy;
 use crate::cluster::choice::ChoiceReason;
+use crate::cluster::health::HealthPolicy;
 use crate::cluster::hot::HotDigest;
 use crate::cluster::message::{ClusterCommand, ClusterReply, Grant, Prefilled, Release, Releases};
 use crate::cluster::permit::{Outcome, PermitId};
@@ -65,6 +66,7 @@ impl World {
                     tokens_per_s: CONFIGURED,
                     warm_penalty: Duration::from_secs(2),
                 },
+                health: HealthPolicy::default(),
             },
             engines: speeds.iter().map(engine).collect(),
             prefills: BTreeSet::new(),

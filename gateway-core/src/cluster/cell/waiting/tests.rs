@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::cluster::breaker::BreakerPolicy;
+use crate::cluster::health::HealthPolicy;
 use crate::cluster::hot::HotDigest;
 use crate::cluster::message::{ClusterCommand, Grant, Release, Releases, Renew};
 use crate::cluster::permit::{HeldPermit, Outcome};
@@ -107,6 +108,11 @@ impl Cluster {
                     kv_tokens: Tokens(self.kv_tokens),
                 },
                 prefill: PrefillPolicy::default(),
+                // Where all are out, none is tried before its breaker lets it.
+                health: HealthPolicy {
+                    open: Duration::ZERO,
+                    ..HealthPolicy::default()
+                },
             }
             .into(),
             headroom_percent,
