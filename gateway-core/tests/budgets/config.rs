@@ -57,6 +57,9 @@ fn text(rate: Rate) -> String {
     let (digest, Rate { per_minute, burst }) = (KeyDigest::of("key"), rate);
     let mut text = format!(
         r#"
+[signals]
+enabled = false
+
 [estimates]
 output_tokens = 1
 

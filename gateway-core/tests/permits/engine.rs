@@ -1,5 +1,6 @@
 //! Engines that answer, fail or break off as chance decides, whole or in a stream, and the audit hears what they run. What
-//! a request takes of the kv_cache can be read off it: its prompt is tokens, and its answer is as long as it may be.
+//! they say of themselves is true or not, as chance decides. What a request takes of the kv_cache can be read off it: its
+//! prompt is tokens, and its answer is as long as it may be.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -34,7 +35,12 @@ pub struct Behaviour {
 /// Engines that behave so.
 pub fn engines(audit: &Rc<RefCell<Audit>>, behaviour: Behaviour, seed: u64) -> Engines {
     let (audit, random) = (Rc::clone(audit), RefCell::new(Random::of(seed, 1)));
+    let of_pages = RefCell::new(Random::of(seed, 2));
     Rc::new(move |caller, upstream| {
+        if upstream.request.uri().path() == "/metrics" {
+            let mut random = of_pages.borrow_mut();
+            return page(&mut random, behaviour.failures > 0.0);
+        }
         let mut random = random.borrow_mut();
         let fails = random.happens(behaviour.failures);
         let work = Work {
@@ -46,6 +52,25 @@ pub fn engines(audit: &Rc<RefCell<Audit>>, behaviour: Behaviour, seed: u64) -> E
         let body: Value = serde_json::from_slice(upstream.request.body()).unwrap();
         work.answer(body["stream"] == true)
     })
+}
+
+/// What an engine says of itself: that nothing runs there, or, where it lies, whatever comes to its mind.
+fn page(random: &mut Random, lies: bool) -> EngineAnswer {
+    let mut figure = |most: u64| {
+        if lies && random.happens(0.5) {
+            random.within(0..most)
+        } else {
+            0
+        }
+    };
+    let (running, waiting, kv_percent) = (figure(300), figure(2_000_000), figure(150));
+    let page = format!(
+        "vllm:num_requests_running {running}\nvllm:num_requests_waiting {waiting}\n\
+         vllm:kv_cache_usage_perc {}\n",
+        kv_percent as f64 / 100.0
+    );
+    let page = stream::iter([Ok(Bytes::from(page))]).boxed_local();
+    async move { Ok(response("text/plain", page)) }.boxed_local()
 }
 
 /// How a request ends.

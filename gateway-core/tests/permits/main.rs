@@ -66,5 +66,5 @@ fn few_requests_have_to_ask_while_there_is_room() {
     }
     let asked = fleet.commands(|command| matches!(command, CellCommand::Cluster(ClusterCommand::Acquire(_))));
     assert_eq!(fleet.close(), 4_000);
-    assert!(asked <= 3, "{asked} of 4,000 asked");
+    assert!(asked <= 5, "{asked} of 4,000 asked");
 }
