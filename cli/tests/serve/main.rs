@@ -3,6 +3,7 @@
 
 mod client;
 mod crowds;
+mod operators;
 mod process;
 
 use std::fs;

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::client::fetch;
 
-const TIDEGATE: &str = env!("CARGO_BIN_EXE_tidegate");
+pub const TIDEGATE: &str = env!("CARGO_BIN_EXE_tidegate");
 
 /// One engine, and a configuration with it as the only replica.
 pub struct Bench {
