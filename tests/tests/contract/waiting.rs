@@ -147,15 +147,19 @@ fn who_meets_a_replica_that_is_gone_waits_for_the_other() {
     drop(held);
 }
 
+/// An engine's 503.
+fn unavailable(words: &str) -> Script {
+    let body = format!(r#"{{"error":{{"message":"{words}","type":"unavailable_error","code":503}}}}"#);
+    Script::raw(format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    ))
+}
+
 #[test]
 fn a_request_is_held_until_its_only_engine_has_loaded() {
     let engine = WAITING.scripted("loading");
-    let body = r#"{"error":{"message":"Loading model","type":"unavailable_error","code":503}}"#;
-    let loading = format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-        body.len()
-    );
-    engine.on("loading waits", Script::raw(loading));
+    engine.on("loading waits", unavailable("Loading model"));
     let waiter = open("loading", "loading waits");
     assert_eq!(waiter.status, 200, "its stream is opened, and kept alive");
     std::thread::sleep(Duration::from_millis(6_500));
@@ -166,4 +170,27 @@ fn a_request_is_held_until_its_only_engine_has_loaded() {
     let text = answer.text();
     assert!(text.contains("served") && text.ends_with(DONE), "{text}");
     assert!(text.contains(": keepalive") && !text.contains("\"error\""), "{text}");
+}
+
+#[test]
+fn an_engine_that_failed_gets_no_request_before_it_says_that_it_is_ready() {
+    let engine = WAITING.scripted("unready");
+    // What has no marker is the question whether it is ready.
+    engine.on("", unavailable("not yet"));
+    engine.on("unready asks", unavailable("out of order"));
+    let waiter = open("unready", "unready asks");
+    eventually("its breaker is open", || engine.seen("unready asks").len() == 3);
+    eventually("it is asked whether it is ready", || !engine.seen("").is_empty());
+    std::thread::sleep(Duration::from_millis(2_500));
+    assert_eq!(engine.seen("unready asks").len(), 3, "and gets nothing before it is");
+    assert!(
+        engine.seen("")[0].head.starts_with("GET /health "),
+        "{}",
+        engine.seen("")[0].head
+    );
+    engine.on("unready asks", Script::stream().then(chunk("served")).then(DONE));
+    engine.on("", Script::answer("text/plain", ""));
+    let answer = waiter.finish();
+    let text = answer.text();
+    assert!(text.contains("served") && text.ends_with(DONE), "{text}");
 }
