@@ -237,5 +237,5 @@ fn at_the_edge_the_region_hop_asks() {
     let serving = world.serving(request, "");
     let refused = world.run(serving);
     assert_eq!(refused.status(), 409);
-    assert!(world.rest(refused.into_body()).contains("the region hop of `fra`"));
+    assert!(world.rest(refused.into_body()).contains("ask the gateway there"));
 }
