@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use serde_json::json;
 use tidegate_core::Body;
 
@@ -30,11 +30,11 @@ fn whole(prompt: u64, cached: Option<u64>) -> Reaction {
     Reaction::Answer(200, "application/json", vec![Piece::Text(body.to_string())])
 }
 
-/// The first request that an engine gets fails; so the one behind it is served where its key does not lead.
+/// The first prompt that an engine gets fails; so the one behind it is served where its key does not lead.
 fn first_fails() -> impl Fn(&Request<Bytes>) -> Reaction + 'static {
     let is_first = Cell::new(true);
-    move |_| {
-        if is_first.take() {
+    move |request| {
+        if request.method() == Method::POST && is_first.take() {
             Reaction::Answer(500, "application/json", vec![Piece::Text("{}".to_owned())])
         } else {
             whole(2_000, None)

@@ -37,7 +37,8 @@ pub fn engines(audit: &Rc<RefCell<Audit>>, behaviour: Behaviour, seed: u64) -> E
     let (audit, random) = (Rc::clone(audit), RefCell::new(Random::of(seed, 1)));
     let of_pages = RefCell::new(Random::of(seed, 2));
     Rc::new(move |caller, upstream| {
-        if upstream.request.uri().path() == "/metrics" {
+        // What it says of itself, and whether it is ready.
+        if upstream.request.method() == http::Method::GET {
             let mut random = of_pages.borrow_mut();
             return page(&mut random, behaviour.failures > 0.0);
         }
