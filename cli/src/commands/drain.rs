@@ -150,6 +150,9 @@ pub fn left(drain: &Value) -> String {
         return "done".to_owned();
     }
     let mut words = format!("{} left", drain["left"]);
+    if drain["left"] == 0 {
+        words = "none known, and the gateway has counted too short a time to be sure".to_owned();
+    }
     if let Some(oldest) = drain["oldest_s"].as_f64() {
         words += &format!(", oldest {oldest:.0} s");
     }

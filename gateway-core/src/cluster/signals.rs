@@ -44,8 +44,10 @@ impl KvUsed {
 /// Asks whether it is the asker's turn to ask a cluster's engines what they say of themselves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AskForTurn {
-    /// How long after this turn the next one may begin.
+    /// How long after this turn's beginning the next one may begin.
     pub every: Duration,
+    /// How long the asker has for this one: nobody else gets the turn until then, or until it has told.
+    pub lasts: Duration,
 }
 
 /// What is replied to [`AskForTurn`].

@@ -94,13 +94,17 @@ impl Drains {
         let drain = self.by_name.get(replica)?;
         let since = now.since(drain.since);
         // Whoever ran there before the cell began has renewed its permit by then.
-        let is_counted = now.since(self.counted_since.unwrap_or(now)) > drain.ttl;
+        let counted = now.since(self.counted_since.unwrap_or(now));
         Some(DrainStatus {
-            is_done: left == 0 && is_counted,
+            is_done: left == 0 && counted > drain.ttl,
             since,
             deadline_in: drain.deadline.since(now),
             oldest: oldest.map(|oldest| now.since(oldest)),
-            ends_in: ends_in(since, drain.running, left),
+            ends_in: if left == 0 {
+                Some(drain.ttl.saturating_sub(counted))
+            } else {
+                ends_in(since, drain.running, left)
+            },
             reason: drain.reason.clone(),
         })
     }
@@ -108,9 +112,6 @@ impl Drains {
 
 /// In how long those end that are left, at the pace at which others did.
 fn ends_in(since: Duration, before: u32, left: u32) -> Option<Duration> {
-    if left == 0 {
-        return Some(Duration::ZERO);
-    }
     // Divided by none it is more than a duration holds.
     let ended = before.saturating_sub(left);
     let seconds = since.as_secs_f64() * f64::from(left) / f64::from(ended);

@@ -200,8 +200,8 @@ impl ClusterCell {
         let has = |site: usize, used: Timestamp| self.sites.has(site, used);
         let mut is_known = false;
         for found in self.recent.find(&prompt.boundaries, has) {
-            let basis = if found.is_whole { Basis::Known } else { Basis::Shared };
-            is_known |= found.is_whole;
+            let basis = if found.goes_on { Basis::Known } else { Basis::Shared };
+            is_known |= found.goes_on;
             if let Some(at) = by_site.get_mut(found.site) {
                 at.raise(warm(basis, found.tokens));
             }

@@ -53,8 +53,8 @@ pub(super) struct Found {
     pub site: usize,
     /// How long it is.
     pub tokens: Tokens,
-    /// Whether it was all of a prompt there: the one that is looked for goes on with that.
-    pub is_whole: bool,
+    /// Whether the prompt that is looked for goes on here with the longest, latest one that was no more than this.
+    pub goes_on: bool,
 }
 
 /// A prompt that was in memory at a site, whole.
@@ -80,7 +80,7 @@ impl RecentPrompts {
                     found.push(Found {
                         site: visit.site,
                         tokens: boundary.tokens,
-                        is_whole: visit.whole.is_some(),
+                        goes_on: visit.whole.is_some() && !found.iter().any(|found| found.goes_on),
                     });
                 }
             }
@@ -228,7 +228,7 @@ mod tests {
     /// The site that has most of the prompt, how much, and whether that was all of another.
     fn find(recent: &RecentPrompts, keys: impl IntoIterator<Item = u64>) -> Option<(usize, u64, bool)> {
         let found = recent.find(&prompt(keys), |_, _| true);
-        found.first().map(|found| (found.site, found.tokens.0, found.is_whole))
+        found.first().map(|found| (found.site, found.tokens.0, found.goes_on))
     }
 
     #[test]
@@ -296,6 +296,16 @@ mod tests {
         assert_eq!(find(&recent, 3), None);
         recent.on_sent(at(9), &prompt([1]), 0);
         assert_eq!(find(&recent, 3), Some((0, 100)));
+    }
+
+    #[test]
+    fn a_prompt_that_was_sent_twice_goes_on_where_it_was_sent_last() {
+        let mut recent = RecentPrompts::default();
+        recent.on_sent(at(0), &prompt([1, 2]), 3);
+        recent.on_sent(at(0), &prompt([1, 2]), 4);
+        let found = recent.find(&prompt([1, 2, 5]), |_, _| true);
+        let goes_on: Vec<_> = found.iter().map(|found| (found.site, found.goes_on)).collect();
+        assert_eq!(goes_on, [(4, true), (3, false)], "the first may have failed");
     }
 
     #[test]

@@ -25,8 +25,10 @@ pub(in crate::cluster) struct SignalTable {
     turn: u64,
     /// When that began.
     begun: Timestamp,
-    /// When the next one may begin.
+    /// When the next one may begin: while nothing was told, when its holder has no more time.
     next: Timestamp,
+    /// And when it has told.
+    next_when_told: Timestamp,
     engines: BTreeMap<ReplicaName, Engine>,
 }
 
@@ -80,7 +82,9 @@ impl SignalTable {
             };
         }
         self.turn += 1;
-        (self.begun, self.next) = (now, now + ask.every);
+        self.begun = now;
+        self.next_when_told = now + ask.every;
+        self.next = now + ask.every.max(ask.lasts);
         let mut before = std::mem::take(&mut self.engines);
         let engines = sites.names().map(|name| {
             let Engine { most, said, .. } = before.remove(name).unwrap_or_default();
@@ -104,9 +108,9 @@ impl SignalTable {
         if told.turn != self.turn {
             return;
         }
-        if told.read.is_empty() {
-            self.next = self.begun + self.next.since(self.begun) * SELDOM;
-        }
+        let every = self.next_when_told.since(self.begun);
+        let turns = if told.read.is_empty() { SELDOM } else { 1 };
+        self.next = self.begun + every * turns;
         for (replica, figures) in told.read {
             let held = held(&replica);
             // Of one that is not known yet no more can be told than what it holds now.

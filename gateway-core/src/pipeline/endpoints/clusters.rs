@@ -76,7 +76,7 @@ async fn read<'c, P: Platform>(exchange: &Exchange<P>, cluster: &'c Cluster) -> 
     };
     let replica = |status| ReplicaJson::new(cluster, status);
     let replicas: Option<Vec<_>> = replicas.map(|replicas| replicas.into_iter().map(replica).collect());
-    let takes = |replica: &ReplicaJson| replica.configured && replica.takes_requests;
+    let takes = |replica: &ReplicaJson| replica.takes_requests;
     ClusterJson {
         cluster: cluster.name.as_str(),
         region: cluster.region.name.as_str(),
@@ -137,11 +137,12 @@ pub(super) struct ReplicaJson {
 
 impl ReplicaJson {
     pub fn new(cluster: &Cluster, status: ReplicaStatus) -> Self {
+        let configured = cluster.replicas.iter().any(|replica| replica.name == status.replica);
         Self {
-            configured: cluster.replicas.iter().any(|replica| replica.name == status.replica),
+            configured,
             running: status.running,
             kv_tokens: status.kv_tokens.0,
-            takes_requests: status.available && status.drain.is_none(),
+            takes_requests: configured && status.available && status.drain.is_none(),
             breaker: match status.breaker {
                 BreakerStanding::Closed => "closed",
                 BreakerStanding::Open => "open",

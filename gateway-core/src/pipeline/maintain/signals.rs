@@ -1,6 +1,7 @@
 //! Asking a cluster's engines what they say of themselves, where the cluster's cell says that it is this process's turn, and
 //! telling the cell. However many gateways there are, one asks at a time. Nobody waits for it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,7 +72,8 @@ impl<P: Platform> Poll<P> {
             let Self { gateway, cluster, .. } = &self;
             gateway.polls.with(|polls| polls.may_ask(now, &cluster.name, every))
         };
-        if self.cluster.signals_path.is_some() && may_ask() {
+        let is_wanted = self.cluster.signals_path.is_some() && !self.gateway.shutdown.is_draining();
+        if is_wanted && may_ask() {
             let platform = self.platform.clone();
             // A turn that is lost costs one look: the next comes after `every`.
             platform.after_response(async move { drop(self.run().await) });
@@ -88,42 +90,52 @@ impl<P: Platform> Poll<P> {
         };
         let settings = self.config.signals;
         let every = jittered(settings.every, self.platform.random());
-        let PollTurn { turn, next_in } = self.call(AskForTurn { every }).await?;
+        let lasts = settings.ttl / 2;
         let begun = self.platform.now();
+        let PollTurn { turn, next_in } = self.call(AskForTurn { every, lasts }).await?;
         let next = begun + next_in;
         self.gateway.polls.with(|polls| polls.put_off(&self.cluster.name, next));
         let Some(turn) = turn else {
             return Ok(Polled::NoTurn);
         };
-        let read = self.read_all(path, begun + every.max(settings.timeout)).await;
+        let read = self.read_all(path, begun + lasts * 9 / 10).await;
         let count = read.len();
         let ttl = settings.ttl;
         self.call(TellSignals { turn, ttl, read }).await?;
         Ok(Polled::Read(count))
     }
 
-    /// What the replicas say that have said it by that moment.
+    /// What the replicas say that have said it by that moment; of the others it is told that they were late. Whoever comes
+    /// last in one turn may come first in the next.
     async fn read_all(&self, path: &str, end: Timestamp) -> Vec<(ReplicaName, EngineFigures)> {
+        let mut replicas: Vec<&Replica> = self.cluster.replicas.iter().collect();
+        let first = self.platform.random() % replicas.len().max(1) as u64;
+        replicas.rotate_left(usize::try_from(first).unwrap_or_default());
+        let mut left: BTreeSet<&ReplicaName> = replicas.iter().map(|replica| &replica.name).collect();
         let read_one = async |replica: &Replica| (replica.name.clone(), self.read_one(replica, path).await);
-        let mut readings = stream::iter(self.cluster.replicas.iter().map(read_one)).buffer_unordered(AT_ONCE);
+        let mut readings = stream::iter(replicas.iter().map(|replica| read_one(replica))).buffer_unordered(AT_ONCE);
         let mut read = Vec::new();
-        while let Some((replica, reading)) = readings.next().await {
-            let now = self.platform.now();
+        let time_left = || end.since(self.platform.now());
+        while let Some(Some((replica, reading))) = within(&self.platform, time_left(), readings.next()).await {
+            left.remove(&replica);
             for reason in reading.ignored {
-                let (cluster, replica) = (&self.cluster.name, &replica);
-                let ignored = IgnoredSignal {
-                    cluster,
-                    replica,
-                    reason,
-                };
-                self.gateway.tell(now, &Event::SignalIgnored(ignored));
+                self.ignore(&replica, reason);
             }
             read.extend(reading.figures.map(|figures| (replica, figures)));
-            if now > end {
-                break;
-            }
         }
+        drop(readings);
+        left.into_iter().for_each(|replica| self.ignore(replica, Ignored::Late));
         read
+    }
+
+    fn ignore(&self, replica: &ReplicaName, reason: Ignored) {
+        let cluster = &self.cluster.name;
+        let ignored = IgnoredSignal {
+            cluster,
+            replica,
+            reason,
+        };
+        self.gateway.tell(self.platform.now(), &Event::SignalIgnored(ignored));
     }
 
     async fn read_one(&self, replica: &Replica, path: &str) -> Reading {

@@ -14,12 +14,18 @@ const NONE: EngineFigures = EngineFigures {
     kv_used: None,
 };
 
+/// A turn that has as long as turns are apart.
+const ASK: AskForTurn = AskForTurn {
+    every: EVERY,
+    lasts: EVERY,
+};
+
 fn running(running: u32) -> EngineFigures {
     EngineFigures { running, ..NONE }
 }
 
 fn turn(cell: &mut ClusterCell, now: Timestamp) -> PollTurn {
-    let ask = ClusterCommand::AskForTurn(AskForTurn { every: EVERY });
+    let ask = ClusterCommand::AskForTurn(ASK);
     let reply = cell.apply(now, ask);
     let ClusterReply::PollTurn(turn) = reply else {
         panic!("{reply:?}")
@@ -211,8 +217,45 @@ fn while_a_version_reads_along_that_knows_no_signals_nobody_is_to_ask() {
         panic!("there is room")
     };
     assert!(!grant.load.signals.is_due);
-    let reply = cell.apply(at(0), ClusterCommand::AskForTurn(AskForTurn { every: EVERY }));
+    let reply = cell.apply(at(0), ClusterCommand::AskForTurn(ASK));
     assert_eq!(reply.without_policy(), ClusterReply::PollTurn(PollTurn::NONE_YET));
+}
+
+#[test]
+fn a_turn_lasts_until_it_is_told_or_its_time_is_over() {
+    let long = AskForTurn {
+        lasts: EVERY * 3,
+        ..ASK
+    };
+    let mut cell = ClusterCell::default();
+    cell.apply(at(0), ClusterCommand::Acquire(acquire(1)));
+    let ask = |cell: &mut ClusterCell, now| match cell.apply(now, ClusterCommand::AskForTurn(long.clone())) {
+        ClusterReply::PollTurn(turn) => turn.turn,
+        other @ (ClusterReply::Granted(_)
+        | ClusterReply::Refused(_)
+        | ClusterReply::Queued(_)
+        | ClusterReply::Extended(_)
+        | ClusterReply::Done
+        | ClusterReply::Status(_)
+        | ClusterReply::Queue(_)
+        | ClusterReply::PolicyUnknown
+        | ClusterReply::DrainSet(_)) => panic!("{other:?}"),
+    };
+    let begun = at(10);
+    assert_eq!(ask(&mut cell, begun), Some(1));
+    assert_eq!(
+        ask(&mut cell, begun + EVERY * 2),
+        None,
+        "its holder asks engines that are slow"
+    );
+    tell(&mut cell, begun + EVERY * 2, 1, &[("http://a", running(3))]);
+    assert_eq!(
+        ask(&mut cell, begun + EVERY * 2),
+        Some(2),
+        "more time than turns are apart has passed"
+    );
+    assert_eq!(ask(&mut cell, begun + EVERY * 4), None);
+    assert_eq!(ask(&mut cell, begun + EVERY * 5), Some(3), "its holder has died");
 }
 
 /// Small numbers that follow from a seed.
