@@ -226,6 +226,11 @@ impl Descent {
         }
     }
 
+    /// Nobody waits any longer for replicas that are not there.
+    pub fn end_hold(&mut self) {
+        self.at = self.end();
+    }
+
     fn end(&self) -> Step {
         if self.canned { Step::Canned } else { Step::GiveUp }
     }

@@ -176,6 +176,10 @@ impl ClusterCell {
         let others = (0..self.sites.len()).filter(|other| *other != place);
         if late(place) >= LATE_IN_A_ROW && others.into_iter().any(is_in_time) {
             self.leave_alone(now, place, open);
+            // One more is enough, that of the request which tries it.
+            if let Some(site) = self.sites.get_mut(place) {
+                site.health.late = LATE_IN_A_ROW - 1;
+            }
         }
     }
 

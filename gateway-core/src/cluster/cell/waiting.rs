@@ -127,7 +127,8 @@ impl ClusterCell {
             self.put(now, acquire, known);
         }
         let places = self.queue.ahead_of(acquire.permit) + 1;
-        let expected = self.queue.pace.until(places).max(not_before.unwrap_or_default());
+        // At what pace places became free before says nothing of when that is.
+        let expected = not_before.unwrap_or_else(|| self.queue.pace.until(places));
         let can_wait = acquire.queueing.is_some() && passed_over.full + passed_over.open > 0;
         let admitted = if can_wait {
             self.admit(now, acquire, (expected, not_before), was_waiting)
@@ -202,8 +203,8 @@ impl ClusterCell {
         if was_waiting {
             return Ok(());
         }
-        let is_certain = not_before.is_some_and(|recovery| recovery > queueing.patience);
-        if is_certain || (self.queue.pace.is_known() && expected > queueing.patience) {
+        let is_told = not_before.is_some() || self.queue.pace.is_known();
+        if is_told && expected > queueing.patience {
             return Err(Some(Dropped::Deadline));
         }
         self.queue.admit(now, acquire.permit, queueing.bounds).map_err(Some)

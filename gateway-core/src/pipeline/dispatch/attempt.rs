@@ -12,7 +12,7 @@ use super::refusal::refusal;
 use super::upstream::send;
 use super::{ClusterClient, Permit, PermitSlot, Wanted};
 use crate::api::AskedAs;
-use crate::cluster::{Outcome, QueueBounds, Queueing};
+use crate::cluster::{ChoiceReason, Outcome, QueueBounds, Queueing};
 use crate::config::{Priority, Replica};
 use crate::ids::{PrefixKey, ReplicaName};
 use crate::ladder::{AttemptError, WaitsFor};
@@ -51,6 +51,7 @@ pub(in crate::pipeline) async fn attempt_at_replica<P: Platform>(
     let admitted = admit(order, target, (tried, waits)).await;
     let (permit, limit) = admitted.map_err(|error| Failed { asked: nobody, error })?;
     let (index, is_probe) = (permit.replica_index(), permit.is_probe());
+    let is_last = permit.choice() == Some(ChoiceReason::Degraded);
     slot.hold(permit);
     order.reservation.on_dispatched(owed(order, target));
     let attempts = &order.exchange.attempts;
@@ -59,7 +60,7 @@ pub(in crate::pipeline) async fn attempt_at_replica<P: Platform>(
     let until = order.exchange.platform.now() + order.exchange.config.timeouts.whole_answer;
     let asking = async {
         if is_probe {
-            expect_ready(&order.exchange, &target.serving.cluster, replica).await?;
+            expect_ready(&order.exchange, &target.serving.cluster, replica, is_last).await?;
         }
         ask(order, target, replica).await
     };

@@ -11,7 +11,8 @@ use crate::ladder::AttemptError;
 use crate::pipeline::context::Exchange;
 use crate::platform::{Platform, SendError, UpstreamRequest};
 
-/// Asks a replica's engine whether it is ready. One that does not know the path, or wants another key there, may be.
+/// Asks a replica's engine whether it is ready. One that does not know the path, or wants another key there, may be; and so
+/// may one that says nothing, where it `is_last`: there is no other that could be asked.
 ///
 /// # Errors
 /// When it says that it is not (503), says nothing, or cannot be reached: it counts as one that is not there.
@@ -19,6 +20,7 @@ pub(super) async fn expect_ready<P: Platform>(
     exchange: &Exchange<P>,
     cluster: &Cluster,
     replica: &Replica,
+    is_last: bool,
 ) -> Result<(), AttemptError> {
     let mut request = Request::new(Bytes::new());
     *request.method_mut() = Method::GET;
@@ -33,6 +35,7 @@ pub(super) async fn expect_ready<P: Platform>(
     });
     let not_ready = |says: &str| AttemptError::Send(SendError::Connect(format!("its engine's /health {says}")));
     match exchange.within(ANSWERS_WITHIN, asking).await {
+        None if is_last => Ok(()),
         None => Err(not_ready("says nothing")),
         Some(Ok(head)) if head.status() == StatusCode::SERVICE_UNAVAILABLE => Err(not_ready("says 503")),
         Some(Ok(_)) => Ok(()),

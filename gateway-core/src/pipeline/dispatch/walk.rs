@@ -252,8 +252,15 @@ impl<P: Platform> Walk<P> {
         let is_absence = failed.error.is_absence();
         let next = self.next(failed, step);
         if next.is_held() && is_absence {
+            let exchange = &self.order.exchange;
+            let waited = exchange.waited.get() + BETWEEN_LOOKS;
+            exchange.waited.set(waited);
+            if waited > exchange.config.queue.hold {
+                self.progress.borrow_mut().descent.end_hold();
+                return;
+            }
             // What is not there comes in seconds at the soonest.
-            self.order.exchange.pause(BETWEEN_LOOKS).await;
+            exchange.pause(BETWEEN_LOOKS).await;
         }
     }
 

@@ -178,6 +178,12 @@ fn one_whose_first_events_come_far_too_late_is_left_alone_where_others_do_not() 
     }
     assert!(!cluster.is_available(&"http://a".into()));
     assert!(cluster.is_available(&"http://b".into()));
+    cluster.now += 5_000;
+    assert!(cluster.is_available(&"http://a".into()), "it may be tried");
+    while cluster.is_available(&"http://a".into()) {
+        assert!(cluster.permits < 20, "one that is as slow again is enough");
+        cluster.serve(10_000, slow);
+    }
     let mut all = Cluster::new(&["http://a", "http://b"]);
     for _ in 0..12 {
         all.serve(10_000, |_| 9_000);

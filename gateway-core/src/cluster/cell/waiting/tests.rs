@@ -495,6 +495,40 @@ fn replicas_that_have_failed_are_waited_for_where_they_may_be_tried_in_time() {
     assert_eq!(cluster.say(ask(2)), Said::Granted, "as a probe");
 }
 
+/// Each try frees a place, and serves nobody: a replica that comes back is not that slow.
+#[test]
+fn the_pace_of_failing_tries_sends_nobody_away() {
+    let mut cluster = Cluster::new(1, 1);
+    for permit in 0..8 {
+        assert_eq!(cluster.say(ask(permit)), Said::Granted, "{permit}");
+        for waiting in 100..120 {
+            assert_eq!(cluster.say(ask(waiting)), Said::Queued);
+        }
+        cluster.tell(vec![Release::of_all(PermitId(permit), None, Outcome::Failed)]);
+        (100..120).for_each(|waiting| cluster.tell(vec![Release::of_all(PermitId(waiting), None, Outcome::Unknown)]));
+        cluster.now += 5_000;
+    }
+    assert_eq!(cluster.say(ask(8)), Said::Granted);
+    (100..120).for_each(|waiting| assert_eq!(cluster.say(ask(waiting)), Said::Queued));
+    cluster.tell(vec![Release::of_all(PermitId(8), None, Outcome::Failed)]);
+    let patient = |patience_ms| Ask {
+        patience_ms,
+        ..ask(200)
+    };
+    assert_eq!(
+        cluster.say(patient(10_000)),
+        Said::Queued,
+        "it is tried in five seconds"
+    );
+    assert_eq!(
+        cluster.say(Ask {
+            permit: 201,
+            ..patient(4_000)
+        }),
+        Said::Refused(Some(Dropped::Deadline))
+    );
+}
+
 #[test]
 fn who_leaves_or_is_not_heard_of_waits_no_longer() {
     let mut cluster = waiting(&[ask(1), ask(2), ask(3)]);
