@@ -275,23 +275,21 @@ pub enum ClusterReply {
 }
 
 impl ClusterReply {
-    /// The same where somebody reads along who knows no digests and no signals: without saying that the policy may be named
-    /// by its digest, and that engines are to be asked.
+    /// The same, without saying that the policy may be named by its digest.
     #[must_use]
     pub fn without_policy(mut self) -> Self {
-        let (load, knows_policy) = match &mut self {
-            Self::Granted(grant) => (&mut grant.load, &mut grant.knows_policy),
-            Self::Refused(refusal) => (&mut refusal.load, &mut refusal.knows_policy),
-            Self::Queued(queued) => (&mut queued.load, &mut queued.knows_policy),
-            Self::Extended(extended) => (&mut extended.load, &mut extended.knows_policy),
-            Self::PollTurn(turn) => {
-                *turn = PollTurn::NONE_YET;
-                return self;
-            }
-            Self::Done | Self::Status(_) | Self::Queue(_) | Self::PolicyUnknown | Self::DrainSet(_) => return self,
-        };
-        *knows_policy = false;
-        load.signals.is_due = false;
+        match &mut self {
+            Self::Granted(grant) => grant.knows_policy = false,
+            Self::Refused(refusal) => refusal.knows_policy = false,
+            Self::Queued(queued) => queued.knows_policy = false,
+            Self::Extended(extended) => extended.knows_policy = false,
+            Self::Done
+            | Self::Status(_)
+            | Self::Queue(_)
+            | Self::PollTurn(_)
+            | Self::PolicyUnknown
+            | Self::DrainSet(_) => {}
+        }
         self
     }
 }

@@ -59,14 +59,6 @@ pub struct PollTurn {
     pub next_in: Duration,
 }
 
-impl PollTurn {
-    /// Nobody's, for a minute.
-    pub const NONE_YET: Self = Self {
-        turn: None,
-        next_in: Duration::from_secs(60),
-    };
-}
-
 /// What a cluster's engines have said to whom the turn was given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TellSignals {

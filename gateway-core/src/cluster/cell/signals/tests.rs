@@ -210,18 +210,6 @@ fn nothing_is_lent_where_others_ask_too() {
 }
 
 #[test]
-fn while_a_version_reads_along_that_knows_no_signals_nobody_is_to_ask() {
-    let mut cell = ClusterCell::default();
-    let reply = cell.apply(at(0), ClusterCommand::Acquire(acquire(1)));
-    let ClusterReply::Granted(grant) = reply.without_policy() else {
-        panic!("there is room")
-    };
-    assert!(!grant.load.signals.is_due);
-    let reply = cell.apply(at(0), ClusterCommand::AskForTurn(ASK));
-    assert_eq!(reply.without_policy(), ClusterReply::PollTurn(PollTurn::NONE_YET));
-}
-
-#[test]
 fn a_turn_lasts_until_it_is_told_or_its_time_is_over() {
     let long = AskForTurn {
         lasts: EVERY * 3,
