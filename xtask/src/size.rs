@@ -199,10 +199,10 @@ mod tests {
                 .map(|row| row.name.clone())
                 .collect::<Vec<_>>()
         };
-        assert!(over(1400, vec![table("a", 1000), table("b", 1100), table("c", 1000)]).is_empty());
+        assert!(over(1800, vec![table("a", 1000), table("b", 1100), table("c", 1000)]).is_empty());
         assert_eq!(over(1400, vec![table("a", 1601)]), ["a", "Worker, one table"]);
         let eight = (0..8).map(|_| table("a", 1100)).collect();
-        assert_eq!(over(1401, eight), ["Cloudflare code", "Worker, all tables"]);
+        assert_eq!(over(1801, eight), ["Cloudflare code", "Worker, all tables"]);
     }
 
     #[test]
