@@ -60,7 +60,7 @@ impl AdminPath {
         Self::Poll,
     ];
 
-    /// The path behind [`BASE`], with a name in braces where one stands.
+    /// The path behind `BASE`, with a name in braces where one stands.
     pub fn template(self) -> &'static str {
         match self {
             Self::Config => "/config",
