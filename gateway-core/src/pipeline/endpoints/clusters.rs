@@ -37,7 +37,7 @@ pub(super) async fn one<P: Platform>(exchange: &Exchange<P>, asked: &str) -> Res
 ///
 /// # Errors
 /// When there is none.
-pub(super) fn find<'e, P: Platform>(exchange: &'e Exchange<P>, asked: &str) -> Result<&'e Arc<Cluster>, RequestError> {
+fn find<'e, P: Platform>(exchange: &'e Exchange<P>, asked: &str) -> Result<&'e Arc<Cluster>, RequestError> {
     let mut clusters = exchange.config.clusters.values();
     let unknown = || RequestError::UnknownCluster {
         asked: asked.to_owned(),
@@ -45,6 +45,24 @@ pub(super) fn find<'e, P: Platform>(exchange: &'e Exchange<P>, asked: &str) -> R
     clusters
         .find(|cluster| cluster.name.as_str() == asked)
         .ok_or_else(unknown)
+}
+
+/// A cluster whose replicas this gateway knows.
+///
+/// # Errors
+/// Where there is none of that name, or a region hop knows them: it is to be asked.
+pub(super) fn find_here<'e, P: Platform>(
+    exchange: &'e Exchange<P>,
+    asked: &str,
+) -> Result<&'e Arc<Cluster>, RequestError> {
+    let cluster = find(exchange, asked)?;
+    match exchange.hop(cluster) {
+        None => Ok(cluster),
+        Some(hop) => Err(RequestError::AskRegion {
+            cluster: cluster.name.to_string(),
+            at: hop.to_string(),
+        }),
+    }
 }
 
 /// Every replica of a cluster that is configured or that its cell knows; `None` when that does not answer. A cell keeps

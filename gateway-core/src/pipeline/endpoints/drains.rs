@@ -39,11 +39,7 @@ where
     E: Display,
 {
     let exchange = operator.exchange;
-    let cluster = clusters::find(exchange, cluster)?;
-    if let Some(hop) = exchange.hop(cluster) {
-        let (cluster, at) = (cluster.name.to_string(), hop.to_string());
-        return Err(RequestError::AskRegion { cluster, at }.into());
-    }
+    let cluster = clusters::find_here(exchange, cluster)?;
     let statuses = clusters::replicas(exchange, cluster).await;
     let statuses = statuses.ok_or_else(|| unreachable(cluster))?;
     let unknown = || RequestError::UnknownReplica {

@@ -6,7 +6,6 @@ use http::Response;
 use serde_json::json;
 
 use super::clusters;
-use crate::api::RequestError;
 use crate::ladder::AttemptError;
 use crate::pipeline::body::Body;
 use crate::pipeline::context::Exchange;
@@ -18,11 +17,7 @@ use crate::platform::Platform;
 /// `POST /admin/v1/clusters/CLUSTER/poll`: asks its engines what they say of themselves, where it is time for that, and tells
 /// how many have said something. A gateway that sends requests for the cluster to a region hop refuses: it is asked there.
 pub(super) async fn poll<P: Platform>(exchange: &Exchange<P>, cluster: &str) -> Result<Response<Body>, Failure> {
-    let cluster = clusters::find(exchange, cluster)?;
-    if let Some(hop) = exchange.hop(cluster) {
-        let (cluster, at) = (cluster.name.to_string(), hop.to_string());
-        return Err(RequestError::AskRegion { cluster, at }.into());
-    }
+    let cluster = clusters::find_here(exchange, cluster)?;
     let poll = Poll {
         gateway: Arc::clone(&exchange.gateway),
         platform: exchange.platform.clone(),
