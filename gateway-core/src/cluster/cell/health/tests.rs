@@ -168,7 +168,7 @@ fn a_replica_whose_engine_says_that_it_moves_is_not_taken_for_wedged() {
         for second in 0..150 {
             cluster.now = 1_000 * second;
             cluster.say(&replica, second.min(moves_until));
-            let is_wedged = second > 60 && second > moves_until + 60;
+            let is_wedged = second > 60 && second >= moves_until + 60;
             assert_eq!(!cluster.is_available(&replica), is_wedged, "{moves_until} {second}");
             if is_wedged {
                 break;
