@@ -92,7 +92,7 @@ fn config(folder: &Path, upstreams: &[String], servers: &str) -> String {
         .map(|url| format!("server {}; ", url.trim_start_matches("http://")))
         .collect();
     format!(
-        "{user}daemon off;\nworker_processes 1;\npid {folder}/nginx.pid;\nevents {{ worker_connections 1024; }}\nhttp {{\n\
+        "{user}daemon off;\nworker_processes 1;\npid {folder}/nginx.pid;\nevents {{ worker_connections 16384; }}\nhttp {{\n\
          access_log off;\nclient_body_temp_path {folder}/body;\nproxy_temp_path {folder}/proxy;\nfastcgi_temp_path \
          {folder}/fastcgi;\nuwsgi_temp_path {folder}/uwsgi;\nscgi_temp_path {folder}/scgi;\nclient_body_buffer_size \
          64k;\nclient_max_body_size 64m;\nupstream engine {{ {upstreams}keepalive 64; keepalive_requests 10000000; \
