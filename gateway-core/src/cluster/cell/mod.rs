@@ -184,7 +184,7 @@ impl ClusterCell {
 
     fn grant(&mut self, now: Timestamp, acquire: &Acquire, known: &KnownPolicy, choice: &Choice) -> ClusterReply {
         let policy = &*known.policy;
-        self.queue.go(acquire.permit);
+        self.queue.go(now, acquire.permit);
         let replica = policy.replicas[choice.replica].clone();
         let one = Capacity::of_one(acquire.kv_tokens);
         let room = self.room(now, known, choice.replica).open_to(acquire.headroom_percent);
@@ -265,7 +265,6 @@ impl ClusterCell {
         let is_gone = release.left.is_none_or(|left| left.requests == 0);
         if let Some(replica) = held_at.as_ref().filter(|_| is_gone) {
             self.sites.on_ended(now, replica, permit);
-            self.queue.on_freed(now);
             self.on_ended_at(replica);
         }
         // A permit that expired meanwhile still tells how its replica did.

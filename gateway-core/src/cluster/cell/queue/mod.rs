@@ -99,11 +99,6 @@ impl WaitingQueue {
         self.entries.is_empty()
     }
 
-    /// A place has become free.
-    pub fn on_freed(&mut self, now: Timestamp) {
-        self.pace.on_freed(now, !self.entries.is_empty());
-    }
-
     /// Whether nothing of it is worth a record.
     pub fn is_blank(&self) -> bool {
         self.entries.is_empty() && self.evicted.is_empty() && self.pace == Pace::default()
@@ -179,7 +174,7 @@ impl WaitingQueue {
     }
 
     /// Its turn has come, and it goes.
-    pub fn go(&mut self, permit: PermitId) {
+    pub fn go(&mut self, now: Timestamp, permit: PermitId) {
         let Some(entry) = self.entries.get(&permit) else { return };
         let (tenant, session, priority, cost) = (entry.tenant, entry.session, entry.priority, entry.cost());
         for (level, at) in &mut self.levels {
@@ -193,6 +188,7 @@ impl WaitingQueue {
         self.turn += 1;
         self.sessions.insert(session, self.turn);
         self.leave(permit);
+        self.pace.on_turn(now, !self.entries.is_empty());
     }
 
     /// Whether its place went to another, which it has not heard of yet; it has now.
@@ -249,7 +245,7 @@ impl WaitingQueue {
         }
     }
 
-    /// For how long somebody has waited since a place became free last; nothing where nobody waits.
+    /// For how long somebody has waited since a turn came last; nothing where nobody waits.
     pub fn stalled_for(&self, now: Timestamp) -> Duration {
         let since = self.entries.values().map(|entry| entry.since).min();
         since.map_or(Duration::ZERO, |since| {
