@@ -88,6 +88,7 @@ fn knows_policy(reply: &CellReply) -> bool {
         | CellReply::Estimate(_)
         | CellReply::Budget(_)
         | CellReply::Order(_)
+        | CellReply::Rollout(_)
         | CellReply::AnotherKind => panic!("{reply:?}"),
     }
 }

@@ -1,6 +1,8 @@
 //! The description of operators' paths as an `OpenAPI` 3.1 document, made from the table that the router follows. No
 //! gateway serves it: it is `docs/admin-api.json`.
 
+mod rollouts;
+
 use serde_json::{Map, Value, json};
 
 use super::{AdminPath, BASE, right};
@@ -172,6 +174,8 @@ impl Described {
                 ]),
                 &[404, 409],
             ),
+            (AdminPath::Rollouts, _) => rollouts::all(),
+            (AdminPath::Rollout, method) => rollouts::one(method),
             (AdminPath::Cluster, _) => new("readCluster", "How a cluster stands.", cluster(), &[404]),
         }
     }
