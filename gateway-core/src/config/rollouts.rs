@@ -156,12 +156,119 @@ const DEFAULT_MIN_REQUESTS: u64 = 200;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::config::Config;
 
     #[test]
     fn the_version_that_is_written_first_has_all() {
         let names: Vec<VersionName> = ["b", "a", "b"].map(VersionName::from).into();
         let weights = first_has_all(&names.iter().collect::<Vec<_>>());
         assert_eq!((weights.of(&"b".into()), weights.of(&"a".into())), (Weights::WHOLE, 0));
+    }
+
+    const TWO: &str = r#"
+        [[regions]]
+        name = "fra"
+        latitude = 50.1
+        longitude = 8.7
+        jurisdiction = "eu"
+
+        [[clusters]]
+        name = "a"
+        region = "fra"
+        engine = "vllm"
+        replicas = ["http://a"]
+        kv_cache_tokens = 1000
+        prefill_tokens_per_s = 1000
+        max_running = 1
+
+        [[clusters]]
+        name = "b"
+        region = "fra"
+        engine = "vllm"
+        replicas = ["http://b"]
+        kv_cache_tokens = 1000
+        prefill_tokens_per_s = 1000
+        max_running = 1
+
+        [[models]]
+        name = "m"
+        aliases = ["alias"]
+        context_length = 1000
+        serving = [{ cluster = "a" }, { cluster = "b", version = "new" }]
+
+        [[tenants]]
+        name = "t"
+        keys = ["sha256:0000000000000000000000000000000000000000000000000000000000000001"]
+    "#;
+
+    fn read(rollout: &str) -> Result<Config, String> {
+        Config::parse(&format!("{TWO}{rollout}"), None).map_err(|errors| errors.to_string())
+    }
+
+    #[test]
+    fn clusters_without_a_version_have_one_where_others_have() {
+        let config = read("").expect("it is sound");
+        let versions: Vec<_> = config.models["m"]
+            .serving
+            .iter()
+            .map(|serving| serving.version.clone())
+            .collect();
+        assert_eq!(versions, [Some("default".into()), Some("new".into())]);
+        let rollout = config.models["m"].rollout.as_deref().expect("two versions");
+        assert_eq!(
+            (rollout.weights.of(&"default".into()), &rollout.steps[..]),
+            (10_000, &DEFAULT_STEPS[..])
+        );
+        let one = TWO.replace(", version = \"new\"", "");
+        let config = Config::parse(&one, None).expect("it is sound");
+        assert!(config.models["m"].rollout.is_none() && config.models["m"].serving[0].version.is_none());
+    }
+
+    #[test]
+    fn what_is_written_of_a_rollout_is_what_holds() {
+        let config = read(
+            r#"
+            [[rollouts]]
+            model = "alias"
+            versions = [{ name = "new", weight = 1 }, { name = "default", weight = 3 }]
+            steps = [50]
+            step_after_ms = 60_000
+            worse_errors_percent = 0.5
+            worse_ttft_percent = 10
+            min_requests = 7
+            "#,
+        );
+        let config = config.expect("it is sound");
+        let expected = RolloutPolicy {
+            weights: Weights::of_parts([("default".into(), 75), ("new".into(), 25)]).expect("weights"),
+            steps: vec![50],
+            step_after: Some(Duration::from_secs(60)),
+            worse_errors: 50,
+            worse_ttft_percent: 10,
+            min_requests: 7,
+        };
+        assert_eq!(config.models["m"].rollout.as_deref(), Some(&expected));
+    }
+
+    #[test]
+    fn versions_that_there_are_none_of_and_steps_down_are_mistakes() {
+        for (versions, steps, problem) in [
+            ("{ name = \"old\", weight = 1 }", "1", "there is no version `old`"),
+            ("{ name = \"new\", weight = 0 }", "1", "no version has a weight"),
+            (
+                "{ name = \"new\", weight = 1 }, { name = \"new\", weight = 2 }",
+                "1",
+                "version `new` is already in line",
+            ),
+            ("{ name = \"new\", weight = 1 }", "5, 5", "the step 5 comes after 5"),
+            ("{ name = \"new\", weight = 1 }", "50, 5", "the step 5 comes after 50"),
+        ] {
+            let rollout = format!("[[rollouts]]\nmodel = \"m\"\nversions = [{versions}]\nsteps = [{steps}]\n");
+            let errors = read(&rollout).expect_err("a mistake");
+            assert!(errors.contains(problem) && errors.lines().count() == 1, "{errors}");
+        }
     }
 }

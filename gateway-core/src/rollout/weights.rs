@@ -123,10 +123,12 @@ impl Weights {
             return Ok(Self(weights));
         }
         let sum: u64 = others.iter().map(|(_, weight)| weight).sum();
+        if sum == 0 {
+            return Err(wrong("none of the others has any weight to take the rest by"));
+        }
         let mut rest = left;
         for (version, part) in others {
-            let weight = (left * part).checked_div(sum);
-            let weight = weight.ok_or_else(|| wrong("none of the others has any weight to take the rest by"))?;
+            let weight = left * part / sum;
             rest -= weight;
             weights.insert(version, u32::try_from(weight).unwrap_or(Self::WHOLE));
         }
