@@ -49,6 +49,7 @@ pub struct StartArgs {
     /// The model.
     model: String,
     /// The version that is to take over.
+    #[arg(id = "taking_over", value_name = "VERSION")]
     version: String,
     #[command(flatten)]
     changing: Changing,

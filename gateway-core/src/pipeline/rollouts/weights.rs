@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 
 impl<P: Platform> Exchange<P> {
     /// The weights of a model's versions. A request that comes after a rest waits for its cell: a moment where anything is
-    /// known, and as long as it may for cells where nothing is. What is known goes on while that is silent, and without it
+    /// known, and as long as it may for cells where nothing is, but for what is left to clusters'. What is known goes on while that is silent, and without it
     /// the configuration's weights hold.
     pub async fn weights(&self, model: &Model, policy: &RolloutPolicy) -> Arc<KnownWeights> {
         let now = self.platform.now();
@@ -27,7 +27,7 @@ impl<P: Platform> Exchange<P> {
                 None
             }
             WeightsLook::Stale => Some(STALE_WAIT),
-            WeightsLook::Unknown => Some(self.config.timeouts.cells),
+            WeightsLook::Unknown => Some(self.cell_time.left_but_for_clusters()),
         };
         let known = match (limit, CellAddress::of_rollout(model)) {
             (Some(limit), Some(cell)) => {
