@@ -15,8 +15,8 @@ pub enum RollingOut<'a> {
         model: &'a ModelName,
         /// Which.
         version: &'a VersionName,
-        /// Whether it is on it since its conversation began there, and not by the weights in force.
-        has_stayed: bool,
+        /// Whether what it meets there counts: not where it is on it from before, or its tenant may not see all versions.
+        counts: bool,
     },
     /// A request came to an answer or a fault at its version.
     Met {
@@ -76,11 +76,7 @@ impl RollingOut<'_> {
     /// The rest of its line in a log.
     pub(super) fn write_particulars(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Allotted {
-                model,
-                version,
-                has_stayed,
-            } => write!(f, " model={model} version={version} stayed={has_stayed}"),
+            Self::Allotted { model, version, counts } => write!(f, " model={model} version={version} counts={counts}"),
             Self::Met { model, version, fault } => {
                 write!(f, " model={model} version={version} met={}", outcome(*fault))
             }

@@ -36,30 +36,40 @@ pub(super) async fn allot<P: Platform>(
     let weights = exchange.weights(model, policy).await;
     let stay = exchange.config.prefixes.ttl;
     let now = exchange.platform.now();
-    let Some(choice) = weights.choose(now, conversation, stay, may) else {
-        return without_weight(policy, conversation, &versions);
+    let allotment = match weights.choose(now, conversation, stay, may) {
+        Some(choice) => {
+            let row = RowKey::of_version(&order.request.cache_salt, &model.name, PrefixKey(conversation.key));
+            let began_at = began_at(order, model, conversation, &choice, row.clone()).await;
+            let version = match began_at.filter(|version| may(version)) {
+                Some(version) => version,
+                None if conversation.has_begun => choice.presumed,
+                None => choice.new,
+            };
+            // Whose tenant may not see all versions, and what is on one from before, is no fair sample.
+            let is_fair = version == choice.new && policy.weights.iter().all(|(version, _)| may(version));
+            let is_exception = !conversation.has_begun && choice.presumed != choice.new;
+            Allotment {
+                model: Arc::clone(model),
+                version: version.clone(),
+                revision: is_fair.then_some(choice.revision),
+                row: is_exception.then_some(row),
+            }
+        }
+        None => Allotment {
+            model: Arc::clone(model),
+            version: without_weight(policy, conversation, &versions)?,
+            revision: None,
+            row: None,
+        },
     };
-    let row = RowKey::of_version(&order.request.cache_salt, &model.name, PrefixKey(conversation.key));
-    let version = match began_at(order, model, conversation, &choice, row.clone()).await {
-        Some(version) if may(version) => version,
-        Some(_) | None if conversation.has_begun => choice.presumed,
-        Some(_) | None => choice.new,
-    };
-    let has_stayed = version != choice.new;
+    let version = allotment.version.clone();
     exchange.tell(&Event::Rollout(RollingOut::Allotted {
         model: &model.name,
-        version,
-        has_stayed,
+        version: &version,
+        counts: allotment.revision.is_some(),
     }));
-    let is_exception = !conversation.has_begun && choice.presumed != choice.new;
-    let allotment = Allotment {
-        model: Arc::clone(model),
-        version: version.clone(),
-        revision: (!has_stayed).then_some(choice.revision),
-        row: is_exception.then_some(row),
-    };
     order.trials.begin(exchange, tier, allotment);
-    Some(version.clone())
+    Some(version)
 }
 
 /// The version at which a conversation began that may be on several, where that is written down.

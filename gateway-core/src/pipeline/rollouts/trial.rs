@@ -21,7 +21,7 @@ use crate::time::Timestamp;
 pub(in crate::pipeline) struct Allotment {
     pub model: Arc<Model>,
     pub version: VersionName,
-    /// Of the weights by which it has it; `None` where it is on it from before: such requests are no fair sample.
+    /// Of the weights by which it has it; `None` where what it meets is not to count.
     pub revision: Option<u64>,
     /// The row that is to say where the conversation has begun, where that is not where it is presumed.
     pub row: Option<RowKey>,
