@@ -84,7 +84,8 @@ impl Weights {
         self.0.is_empty()
     }
 
-    /// The same where those `named` have these weights, and the others what is left in proportion to what they have.
+    /// The same where those `named` have these weights, and the others what is left in proportion to what they have, or the
+    /// only other one all of it.
     /// Versions are those of `known`, which may have come since.
     ///
     /// # Errors
@@ -111,7 +112,7 @@ impl Weights {
         let left = u64::from(Self::WHOLE).checked_sub(sum);
         let left = left.ok_or_else(|| wrong("nothing is left for the others"))?;
         let others = known.0.keys().filter(|version| !named.contains_key(version));
-        let others: Vec<_> = others
+        let mut others: Vec<_> = others
             .map(|version| (version.clone(), u64::from(self.of(version))))
             .collect();
         let mut weights: BTreeMap<_, _> = named
@@ -121,6 +122,10 @@ impl Weights {
         if left == 0 {
             weights.extend(others.into_iter().map(|(version, _)| (version, 0)));
             return Ok(Self(weights));
+        }
+        if let [(_, part)] = others.as_mut_slice() {
+            // There is nobody to share with, whatever it had.
+            *part = 1;
         }
         let sum: u64 = others.iter().map(|(_, weight)| weight).sum();
         if sum == 0 {
@@ -248,6 +253,15 @@ mod tests {
         };
         assert_eq!(with(&[(2, 5_500)]), Ok(vec![3_000, 1_500, 5_500]));
         assert_eq!(with(&[(2, 10_000)]), Ok(vec![0, 0, 10_000]));
+        assert_eq!(with(&[(0, 0), (2, 4_000)]), Ok(vec![0, 6_000, 4_000]));
+        let all = weights(&[0, 0, 1]);
+        let back = all.with(&all, &[(name(2), 0), (name(1), 0)]).expect("weights");
+        assert_eq!(
+            back.of(&name(0)),
+            Weights::WHOLE,
+            "the only one that is left takes the rest"
+        );
+        assert!(all.with(&all, &[(name(2), 0)]).is_err(), "nobody says which of the two");
         assert_eq!(with(&[(0, 0), (1, 0), (2, 10_000)]), Ok(vec![0, 0, 10_000]));
         assert!(matches!(with(&[(2, 9_000), (1, 2_000)]), Err(WeightsError::Sum { .. })));
         assert!(matches!(with(&[(0, 1), (1, 1), (2, 1)]), Err(WeightsError::Sum { .. })));

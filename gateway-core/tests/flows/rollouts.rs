@@ -173,6 +173,39 @@ fn without_a_store_what_began_by_the_last_weights_may_move_back_once() {
 }
 
 #[test]
+fn weights_come_into_force_at_one_moment_at_all_gateways_that_have_requests() {
+    let config = versioned(&config());
+    let mut world = World::new(&config, served);
+    let other = world.another(&config);
+    for ahead_ms in [0, 700, 1_900] {
+        set(&mut world, 0);
+        let mut versions = Vec::new();
+        for number in 0..60 {
+            if number == 20 {
+                order(&mut world, "PUT", r#"{"weights": {"v2": 100}}"#);
+            }
+            versions.push(answered(&mut world, &turn(&format!("{ahead_ms}-{number}"), 1)));
+            // They ask at moments of their own.
+            if number == 0 {
+                world.pass(Duration::from_millis(ahead_ms));
+            }
+            versions.push(answered_by(
+                &mut world,
+                &other,
+                &turn(&format!("{ahead_ms}-{number}-other"), 1),
+            ));
+            world.pass(Duration::from_millis(100));
+        }
+        let first = versions
+            .iter()
+            .position(|version| version == "v2")
+            .expect("it comes into force");
+        assert!(versions[first..].iter().all(|version| version == "v2"), "{versions:?}");
+        assert!((90..110).contains(&first), "{first}");
+    }
+}
+
+#[test]
 fn a_version_that_does_well_takes_over_by_itself() {
     let config = versioned(&config());
     let mut world = World::new(&config, served);
@@ -395,7 +428,7 @@ fn what_cannot_be_done_is_refused_in_words() {
         ("POST", r#"{"action": "pause"}"#, "no rollout is under way"),
         ("POST", r#"{"action": "leap"}"#, "unknown variant"),
         ("PUT", r#"{"weights": {"v1": 60, "v2": 60}}"#, "sum up to 100"),
-        ("PUT", r#"{"weights": {"v1": 50}}"#, "sum up to 100"),
+        ("PUT", r#"{"weights": {"v1": 50, "v2": 49.99}}"#, "sum up to 100"),
         ("PUT", r#"{"weights": {"v2": 101}}"#, "from 0 to 100"),
     ] {
         let (status, answer) = ask(&mut world, "admin-key", (method, PATH), body);

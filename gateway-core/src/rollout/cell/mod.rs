@@ -153,7 +153,9 @@ impl RolloutCell {
             RolloutAction::Start(version) => self.start(now, version, &policy, reason)?,
             RolloutAction::Set(named) => {
                 let weights = before.weights.with(&policy.weights, &named)?;
-                self.set_by_hand(now, weights, &policy, reason);
+                if weights != before.weights {
+                    self.set_by_hand(now, weights, &policy, reason);
+                }
             }
             RolloutAction::Pause => self.pause(now, true, reason)?,
             RolloutAction::Resume => self.pause(now, false, reason)?,
