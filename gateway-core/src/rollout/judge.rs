@@ -68,8 +68,8 @@ impl fmt::Display for Worse {
                 let most = most.map_or(String::new(), |most| format!(" to {most}"));
                 write!(
                     f,
-                    "{quantile}% of first tokens took longer than {} ms, while so many took at most {} ms at the other \
-                     versions, for prompts with {least}{most} tokens to compute",
+                    "{quantile}% of first tokens took longer than {} ms, while at the other versions no more took longer than \
+                     {} ms, for prompts with {least}{most} tokens to compute",
                     beyond.as_millis(),
                     others_within.as_millis(),
                 )
