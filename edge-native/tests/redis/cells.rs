@@ -6,11 +6,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use futures::future::join_all;
 use tidegate_core::cells::CellCall;
 use tidegate_core::cells::log::Entry;
-use tidegate_core::cluster::{BreakerPolicy, Outcome, PermitId, Release, Releases};
+use tidegate_core::cluster::{Outcome, PermitId, Release, Releases};
 use tidegate_core::time::Timestamp;
 use tidegate_native::Redis;
 
-use crate::world::{acquire, entries, length, log_key, release, run, running, server, user};
+use crate::world::{BREAKER, acquire, entries, length, log_key, release, run, running, server, user};
 
 #[test]
 fn many_at_once_get_exactly_the_places_there_are() {
@@ -90,10 +90,7 @@ fn an_entry_that_is_an_hour_ahead_keeps_nobody_waiting() {
             Some("http://replica".into()),
             Outcome::Failed,
         )],
-        breaker: BreakerPolicy {
-            failures: 1,
-            open: Duration::from_secs(1),
-        },
+        breaker: BREAKER,
         prefilled: Vec::new(),
         forgotten: Vec::new(),
     };

@@ -64,6 +64,12 @@ pub fn length(server: &RedisServer, name: &str) -> u64 {
     length.trim_start_matches(':').parse().expect("a number")
 }
 
+/// A replica that failed once is left alone for a second.
+pub const BREAKER: BreakerPolicy = BreakerPolicy {
+    failures: 1,
+    open: Duration::from_secs(1),
+};
+
 /// Asks for a place among `most`; whether it was given.
 pub async fn acquire(user: &Redis, name: &str, permit: u64, most: u32) -> Result<bool, CellError> {
     let acquire = Acquire {
@@ -78,7 +84,10 @@ pub async fn acquire(user: &Redis, name: &str, permit: u64, most: u32) -> Result
                 kv_tokens: Tokens(1_000_000),
             },
             prefill: PrefillPolicy::default(),
-            health: HealthPolicy::default(),
+            health: HealthPolicy {
+                open: BREAKER.open,
+                ..HealthPolicy::default()
+            },
         }
         .into(),
         tried: Vec::new(),
@@ -99,10 +108,7 @@ pub async fn acquire(user: &Redis, name: &str, permit: u64, most: u32) -> Result
 pub async fn release(user: &Redis, name: &str, permit: u64) {
     let release = Releases {
         releases: vec![Release::of_all(PermitId(permit), None, Outcome::Served)],
-        breaker: BreakerPolicy {
-            failures: 1,
-            open: Duration::from_secs(1),
-        },
+        breaker: BREAKER,
         prefilled: Vec::new(),
         forgotten: Vec::new(),
     };

@@ -31,11 +31,15 @@ pub struct ClusterPolicy {
 
 /// How long prompts keep a cluster's replicas, and what is put up with for one that is warm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct PrefillPolicy {
     /// Uncached prompt tokens that one replica computes in a second, as far as nothing else has been learned; at least 1.
     pub tokens_per_s: u32,
     /// How much later than another a replica may answer that has the prompt in memory.
     pub warm_penalty: Duration,
+    /// How long prompts may keep a replica that were sent there and are not computed yet: beyond it, requests wait in the
+    /// gateway, where who sends long prompts does not keep out who sends short ones.
+    pub most_queued: Duration,
 }
 
 /// Of whoever tells none: a 70B model on four H100, and the default of the configuration.
@@ -44,6 +48,7 @@ impl Default for PrefillPolicy {
         Self {
             tokens_per_s: 10_000,
             warm_penalty: Duration::from_secs(2),
+            most_queued: Duration::from_secs(2),
         }
     }
 }
@@ -77,6 +82,9 @@ impl ClusterPolicy {
         hasher.update(self.capacity.kv_tokens.0.to_le_bytes());
         hasher.update(self.prefill.tokens_per_s.to_le_bytes());
         hasher.update(self.prefill.warm_penalty.as_micros().to_le_bytes());
+        if self.prefill.most_queued != PrefillPolicy::default().most_queued {
+            hasher.update(self.prefill.most_queued.as_micros().to_le_bytes());
+        }
         if self.health != HealthPolicy::default() {
             for time in [self.health.wedged_after, self.health.slow_start, self.health.open] {
                 hasher.update(time.as_micros().to_le_bytes());
@@ -126,6 +134,8 @@ mod tests {
         slower.prefill.tokens_per_s -= 1;
         let mut more_patient = one.clone();
         more_patient.prefill.warm_penalty += Duration::from_millis(1);
+        let mut deeper = one.clone();
+        deeper.prefill.most_queued += Duration::from_millis(1);
         let mut patient = one.clone();
         patient.health.wedged_after += Duration::from_millis(1);
         for other in [
@@ -136,6 +146,7 @@ mod tests {
             policy(&["http://a"], 8),
             slower,
             more_patient,
+            deeper,
         ] {
             assert_ne!(other.digest(), one.digest(), "{other:?}");
         }

@@ -168,6 +168,7 @@ fn cluster(
             // At most 1,000,000,000, and at least 1.
             tokens_per_s: tokens_per_s as u32,
             warm_penalty: routing.warm_penalty,
+            most_queued: routing.most_queued,
         },
         health,
     };

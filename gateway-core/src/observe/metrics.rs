@@ -404,3 +404,6 @@ const SHORTEST_EXPECTED: Duration = Duration::from_millis(1);
 
 /// From an embedding to thousands of tokens of a large model.
 const WHOLE_ANSWER_BUCKETS_S: [f64; 12] = [0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
+
+#[cfg(test)]
+mod tests;

@@ -93,15 +93,18 @@ struct ReplayOptions {
     /// Routers, each as `IP:PORT`, which take turns.
     #[arg(long, required = true)]
     to: Vec<SocketAddr>,
-    /// Sent as a bearer token.
+    /// Sent as bearer tokens: that of each tenant, or one for all.
     #[arg(long, default_value = "none")]
-    key: String,
+    key: Vec<String>,
     /// The schedule, as `cargo xtask bench routing` writes it.
     #[arg(long)]
     schedule: PathBuf,
     /// How many times as fast as in the schedule time passes.
     #[arg(long, default_value_t = 1.0)]
     speed: f64,
+    /// How soon an answer has to begin to count as in time, in milliseconds of the schedule.
+    #[arg(long, default_value_t = 10_000)]
+    in_time_ms: u64,
     /// The longest wait for an answer, in milliseconds of this machine.
     #[arg(long, default_value_t = 60_000)]
     patience_ms: u64,
@@ -174,13 +177,15 @@ async fn run_replay(options: ReplayOptions) -> std::io::Result<()> {
         key,
         schedule,
         speed,
+        in_time_ms,
         patience_ms,
         oracle,
     } = options;
     let replay = Replay {
         to,
-        key,
+        keys: key,
         speed,
+        in_time: Duration::from_millis(in_time_ms),
         patience: Duration::from_millis(patience_ms),
         oracle_tokens: oracle,
     };

@@ -14,6 +14,7 @@ mod encodings;
 mod engine_errors;
 mod entering;
 mod faults;
+mod health;
 mod hops;
 mod keys;
 mod ladder;

@@ -1,6 +1,6 @@
 //! `/metrics`: Prometheus' text format, true figures, and nothing that anybody said.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_tests::http::Request;
 use tidegate_tests::world::key;
@@ -42,6 +42,50 @@ fn metrics_are_in_prometheus_text_format() {
         }
     }
     assert!(typed.iter().any(|name| name.starts_with("tidegate_")), "{metrics}");
+}
+
+/// A row of docs/metrics.md for each metric: `| name | type | labels | …`.
+#[test]
+fn samples_have_the_type_and_the_labels_that_the_page_says() {
+    const PAGE: &str = include_str!("../../../docs/metrics.md");
+    ask(&chat("tide-solo", "something to count"));
+    ask(&chat_stream("tide-solo", "something to count"));
+    let rows = PAGE.lines().filter_map(|line| line.strip_prefix("| `"));
+    let described: BTreeMap<&str, (&str, BTreeSet<&str>)> = rows
+        .map(|row| {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let labels = cells[2].split(", ").filter(|label| !label.is_empty());
+            (cells[0].trim_matches('`'), (cells[1], labels.collect()))
+        })
+        .collect();
+    let metrics = SHARED.metrics();
+    let mut kind = "";
+    let mut seen = BTreeSet::new();
+    for line in metrics.lines() {
+        if let Some(typed) = line.strip_prefix("# TYPE ") {
+            kind = typed.rsplit(' ').next().unwrap_or_default();
+        }
+        if line.starts_with('#') {
+            continue;
+        }
+        let (series, _) = line.rsplit_once(' ').expect("a value");
+        let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+        let name = match kind {
+            "histogram" => name.rsplit_once('_').expect("what of it").0,
+            _ => name,
+        };
+        let labels = labels
+            .trim_end_matches('}')
+            .split("\",")
+            .filter(|label| !label.is_empty());
+        let labels: BTreeSet<&str> = labels.filter_map(|label| label.split('=').next()).collect();
+        let (described_kind, described_labels) = &described[name];
+        assert_eq!(*described_kind, kind, "{line}");
+        let without_le: BTreeSet<&str> = labels.into_iter().filter(|label| *label != "le").collect();
+        assert_eq!(*described_labels, without_le, "{line}");
+        seen.insert(name);
+    }
+    assert!(seen.len() > 15, "{seen:?}");
 }
 
 #[test]

@@ -155,15 +155,19 @@ impl ClusterCell {
         }
     }
 
-    /// Leaves those alone of which nothing has been heard for too long.
+    /// Leaves those alone of which nothing has been heard for too long, and whose engines say nothing new of themselves
+    /// either: one that computes a very long prompt fills its kv_cache meanwhile.
     pub(super) fn sweep_wedged(&mut self, now: Timestamp) {
         let Some(in_force) = self.in_force().cloned() else {
             return;
         };
         let health = in_force.policy.health;
         for place in in_force.sites.iter().copied() {
-            let silent_since = self.sites.get(place).and_then(|site| site.health.silent_since);
-            if silent_since.is_some_and(|since| now.since(since) > health.wedged_after) {
+            let Some(site) = self.sites.get(place) else { continue };
+            let is_silent = |since| now.since(since) > health.wedged_after;
+            if site.health.silent_since.is_some_and(is_silent)
+                && !self.signals.has_moved(now, site.name(), now - health.wedged_after)
+            {
                 self.leave_alone(now, place, health.open);
             }
         }

@@ -86,6 +86,11 @@ impl ClusterCell {
             let site = self.sites.get(place);
             let held = held.get(index).copied().unwrap_or_default();
             let configured = policy.prefill.tokens_per_s;
+            let queued = site.map_or_else(Default::default, |site| site.queued(now, configured));
+            let tokens_per_s = site.map_or(configured, |site| site.tokens_per_s(configured));
+            // What it has in memory would take as long elsewhere.
+            let saved = duration(warmth[index].tokens.0, tokens_per_s);
+            let is_behind = queued > policy.prefill.most_queued + saved;
             let Foreign { load, waits } = foreign.get(index).copied().unwrap_or_default();
             let room = self.room(now, known, index).open_to(acquire.headroom_percent);
             let beside = Standing::within(room, held + load, acquire.kv_tokens);
@@ -96,7 +101,7 @@ impl ClusterCell {
             let standing = match standing {
                 // What is tried although all are out is no room.
                 Standing::Free(_) if closed(index) && usable.is_degraded => Standing::Passed(Obstacle::Open),
-                Standing::Free(_) if closed(index) => Standing::Passed(Obstacle::Full),
+                Standing::Free(_) if closed(index) || is_behind => Standing::Passed(Obstacle::Full),
                 Standing::Free(_) if counts_foreign && waits => Standing::Passed(Obstacle::Full),
                 Standing::Free(_) if counts_foreign => beside,
                 // It answers later for it all the same.
@@ -106,8 +111,8 @@ impl ClusterCell {
             Candidate {
                 standing,
                 warmth: warmth[index],
-                queued: site.map_or_else(Default::default, |site| site.queued(now, configured)),
-                tokens_per_s: site.map_or(configured, |site| site.tokens_per_s(configured)),
+                queued,
+                tokens_per_s,
                 last_cold: site.map_or(0, |site| site.last_cold),
             }
         };

@@ -52,6 +52,9 @@ struct Said {
     at: Timestamp,
     /// It is not believed after that.
     until: Timestamp,
+    /// When somebody began to ask who heard something else than was said before.
+    #[serde(default)]
+    changed: Timestamp,
 }
 
 impl SignalTable {
@@ -115,11 +118,13 @@ impl SignalTable {
             let held = held(&replica);
             // Of one that is not known yet no more can be told than what it holds now.
             let engine = self.engines.entry(replica).or_default();
+            let before = engine.said.filter(|said| said.figures == figures);
             engine.said = Some(Said {
                 figures,
                 held: engine.most.most_of(engine.most_before).most_of(held),
                 at: self.begun,
                 until: self.begun + told.ttl,
+                changed: before.map_or(self.begun, |said| said.changed),
             });
         }
     }
@@ -128,6 +133,12 @@ impl SignalTable {
     pub fn heard_of(&self) -> impl Iterator<Item = &ReplicaName> {
         let heard = self.engines.iter().filter(|(_, engine)| engine.said.is_some());
         heard.map(|(replica, _)| replica)
+    }
+
+    /// Whether what an engine says has changed since that moment, and is believed still.
+    pub fn has_moved(&self, now: Timestamp, replica: &ReplicaName, since: Timestamp) -> bool {
+        let said = self.engines.get(replica).and_then(|engine| engine.said);
+        said.is_some_and(|said| now <= said.until && said.changed > since)
     }
 
     /// What an engine has said last.

@@ -4,15 +4,19 @@
 //! in thought. Whoever fits none has one replica closed to all that come after: that which has most room, until it has
 //! enough. So nobody is overtaken for ever by smaller requests, and what one waits for keeps no more than one replica from
 //! others. With one replica alone, what does not fit holds up all that come after.
+//!
+//! A replica that is behind with prompts has no room either: what waits inside of an engine waits in no order of ours.
 
 use std::time::Duration;
 
 use super::ClusterCell;
 use super::policies::KnownPolicy;
 use super::queue::Comer;
+use super::sites::duration;
 use crate::cluster::choice::{PassedOver, Standing};
 use crate::cluster::message::{Acquire, ClusterReply, Refusal};
 use crate::cluster::permit::{Capacity, PermitId};
+use crate::cluster::policy::PrefillPolicy;
 use crate::cluster::waiting::{Dropped, Queued};
 use crate::ids::Tokens;
 use crate::time::Timestamp;
@@ -68,48 +72,57 @@ impl ClusterCell {
 
     /// Who may take the room that there is, in order.
     fn hand_out(&self, now: Timestamp, known: &KnownPolicy) -> Vec<Turn> {
-        let mut held = self.held(known);
-        let mut closed: Vec<bool> = self.usable(now, known).each.into_iter().map(|usable| !usable).collect();
-        let rooms: Vec<Capacity> = (0..held.len()).map(|index| self.room(now, known, index)).collect();
-        let has_slot = |held: &[Capacity], closed: &[bool]| {
-            let mut open = held.iter().zip(&rooms).zip(closed).filter(|(_, closed)| !**closed);
-            open.any(|((held, room), _)| held.requests < room.requests)
-        };
+        let mut left = self.room_left(now, known);
         let mut turns = Vec::new();
-        if !has_slot(&held, &closed) {
+        if !left.is_any() {
             return turns;
         }
         for (permit, headroom_percent) in self.queue.order() {
-            if !has_slot(&held, &closed) {
+            if !left.is_any() {
                 break;
             }
-            let entry = self.queue.get(permit).filter(|entry| !entry.is_late(now));
-            let Some(kv_tokens) = entry.map(|entry| entry.kv_tokens) else {
+            let Some(entry) = self.queue.get(permit).filter(|entry| !entry.is_late(now)) else {
                 continue;
             };
-            let roomiest = |fits: bool| {
-                let open = (0..held.len()).filter(|index| !closed[*index]);
-                let is_free = |index: &usize| {
-                    matches!(
-                        Standing::within(rooms[*index].open_to(headroom_percent), held[*index], kv_tokens),
-                        Standing::Free(_)
-                    )
-                };
-                let fitting = open.filter(|index| !fits || is_free(index));
-                fitting.min_by_key(|index| (held[*index].kv_tokens, held[*index].requests))
-            };
-            if let Some(index) = roomiest(true) {
+            if let Some(index) = left.roomiest(Some((entry.kv_tokens, headroom_percent))) {
                 turns.push(Turn {
                     permit: Some(permit),
-                    closed: closed.clone(),
+                    closed: left.each.iter().map(|replica| replica.is_closed).collect(),
                     headroom_percent,
                 });
-                held[index] = held[index] + Capacity::of_one(kv_tokens);
-            } else if let Some(index) = roomiest(false) {
-                closed[index] = true;
+                let replica = &mut left.each[index];
+                replica.held = replica.held + Capacity::of_one(entry.kv_tokens);
+                replica.queued += duration(entry.uncached, replica.tokens_per_s);
+            } else if let Some(index) = left.roomiest(None) {
+                left.each[index].is_closed = true;
             }
         }
         turns
+    }
+
+    /// What there is to be handed out.
+    fn room_left(&self, now: Timestamp, known: &KnownPolicy) -> RoomLeft {
+        let (held, usable) = (self.held(known), self.usable(now, known).each);
+        let PrefillPolicy {
+            tokens_per_s: configured,
+            most_queued,
+            ..
+        } = known.policy.prefill;
+        let replicas = held.into_iter().zip(usable).enumerate();
+        let replica = |(index, (held, is_usable)): (usize, (Capacity, bool))| {
+            let site = known.sites.get(index).and_then(|site| self.sites.get(*site));
+            ReplicaLeft {
+                room: self.room(now, known, index),
+                held,
+                queued: site.map_or(Duration::ZERO, |site| site.queued(now, configured)),
+                tokens_per_s: site.map_or(configured, |site| site.tokens_per_s(configured)),
+                is_closed: !is_usable,
+            }
+        };
+        RoomLeft {
+            each: replicas.map(replica).collect(),
+            most_queued,
+        }
     }
 
     /// There is no room for a request now, or it is for others: it waits, or is sent away.
@@ -220,6 +233,50 @@ impl ClusterCell {
         let warm = warmest.unwrap_or_default().max(acquire.prompt.presumed);
         let Tokens(tokens) = super::placing::prompt_tokens(acquire);
         tokens.saturating_sub(warm.0)
+    }
+}
+
+/// What replicas have room for, beyond the turns that are handed out in thought.
+struct RoomLeft {
+    each: Vec<ReplicaLeft>,
+    /// One that what is queued there keeps for longer gets nothing.
+    most_queued: Duration,
+}
+
+struct ReplicaLeft {
+    room: Capacity,
+    held: Capacity,
+    queued: Duration,
+    tokens_per_s: u32,
+    /// It is out, or whoever comes first waits for its room.
+    is_closed: bool,
+}
+
+impl RoomLeft {
+    /// Whether there is a place.
+    fn is_any(&self) -> bool {
+        let has_slot = |replica: &ReplicaLeft| replica.held.requests < replica.room.requests;
+        self.each
+            .iter()
+            .any(|replica| self.is_open(replica) && has_slot(replica))
+    }
+
+    fn is_open(&self, replica: &ReplicaLeft) -> bool {
+        !replica.is_closed && replica.queued <= self.most_queued
+    }
+
+    /// Which of those that are open holds least; where something is to fit with that headroom, of those that it fits.
+    fn roomiest(&self, fits: Option<(Tokens, u8)>) -> Option<usize> {
+        let does_fit = |replica: &ReplicaLeft| {
+            fits.is_none_or(|(kv_tokens, headroom_percent)| {
+                let room = replica.room.open_to(headroom_percent);
+                matches!(Standing::within(room, replica.held, kv_tokens), Standing::Free(_))
+            })
+        };
+        let open = self.each.iter().enumerate();
+        let open = open.filter(|(_, replica)| self.is_open(replica) && does_fit(replica));
+        let least = open.min_by_key(|(_, replica)| (replica.held.kv_tokens, replica.held.requests));
+        least.map(|(index, _)| index)
     }
 }
 

@@ -182,6 +182,7 @@ pub(super) fn routing(root: &Root) -> Option<Routing> {
     let written = value(&root.routing)?;
     Some(Routing {
         warm_penalty: *value(&written.warm_penalty_ms)?,
+        most_queued: *value(&written.queued_prefill_ms)?,
         price_weight: *value(&written.price_weight_ms)?,
         location_headers: entries(&written.location_headers)
             .iter()

@@ -88,6 +88,8 @@ pub struct Load {
 pub struct Routing {
     /// How much later than another a replica may answer that has a request's prompt in memory.
     pub warm_penalty: Duration,
+    /// How long prompts may keep a replica that are not computed yet, before others wait in the gateway.
+    pub most_queued: Duration,
     /// What one unit of a cluster's price counts for, as if it were time.
     pub price_weight: Duration,
     /// The headers that say where a request came in, in lower case, the one that counts first.

@@ -103,6 +103,9 @@ section! {
     Routing {
         /// How much later than another a replica may answer that has a request's prompt in memory, in milliseconds.
         warm_penalty_ms: Limit<Duration, 2_000, 0, HOUR_MS>,
+        /// How long prompts may keep a replica that were sent there and are not computed yet, in milliseconds: beyond it,
+        /// requests wait in the gateway.
+        queued_prefill_ms: Limit<Duration, 2_000, 0, HOUR_MS>,
         /// What one unit of a cluster's `price` counts for, in milliseconds of expected time to first token.
         price_weight_ms: Limit<Duration, 0, 0, HOUR_MS>,
         /// Headers that say where a request came in, the first of them that it has: a region's name, or

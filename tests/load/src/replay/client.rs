@@ -16,7 +16,7 @@ use crate::message::Reader;
 /// Idle connections by where they lead.
 #[derive(Debug)]
 pub struct Client {
-    key: String,
+    keys: Vec<String>,
     idle: RefCell<HashMap<SocketAddr, Vec<TcpStream>>>,
 }
 
@@ -28,10 +28,10 @@ pub struct Answer {
 }
 
 impl Client {
-    /// One that sends this bearer token.
-    pub fn new(key: String) -> Self {
+    /// One that sends each tenant's bearer token, the last for those that have none.
+    pub fn new(keys: Vec<String>) -> Self {
         Self {
-            key,
+            keys,
             idle: RefCell::default(),
         }
     }
@@ -43,11 +43,12 @@ impl Client {
     pub async fn ask(&self, to: SocketAddr, request: &Request, on_first: impl FnOnce()) -> Result<Answer> {
         let mut connection = self.connection(to).await?;
         let body = request.body();
+        let key = self.keys.get(request.tenant).or(self.keys.last());
         let head = format!(
             "POST {} HTTP/1.1\r\nhost: {to}\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
              user-agent: tidegate-load\r\ncontent-length: {}\r\n\r\n",
             request.path(),
-            self.key,
+            key.map_or("none", String::as_str),
             body.len()
         );
         connection.write_all((head + &body).as_bytes()).await?;

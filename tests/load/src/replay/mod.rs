@@ -29,10 +29,12 @@ use schedule::Request;
 pub struct Replay {
     /// Routers, which take turns, or the engines of the oracle.
     pub to: Vec<SocketAddr>,
-    /// The bearer token.
-    pub key: String,
+    /// The bearer token of each tenant, or one for all.
+    pub keys: Vec<String>,
     /// How many times as fast as in the schedule time passes.
     pub speed: f64,
+    /// How soon an answer has to begin to count as in time, on the schedule's clock.
+    pub in_time: Duration,
     /// The longest wait for an answer, on this machine's clock.
     pub patience: Duration,
     /// The prompt tokens that each engine's cache holds; none without the oracle.
@@ -47,9 +49,9 @@ pub async fn run(replay: Replay, file: &Path) -> Result<Figures> {
     let requests = schedule::read(file)?;
     let chooser = Chooser::new(&replay);
     let shared = Rc::new(Shared {
-        client: Client::new(replay.key),
+        client: Client::new(replay.keys),
         chooser: RefCell::new(chooser),
-        figures: RefCell::new(Figures::new(replay.speed)),
+        figures: RefCell::new(Figures::new(replay.speed, replay.in_time)),
         patience: replay.patience,
     });
     let begin = Instant::now();
@@ -98,8 +100,9 @@ async fn send(shared: Rc<Shared>, request: Request, due: Instant) {
     chooser.on_end(chosen);
     drop(chooser);
     let mut figures = shared.figures.borrow_mut();
+    figures.on_sent(request.tenant);
     match answered {
-        Ok(Ok(Answer { first_event })) => figures.first_event.push(first_event - due),
+        Ok(Ok(Answer { first_event })) => figures.on_answered(&request, first_event - due),
         Ok(Err(error)) => figures.fail(&error.to_string()),
         Err(_) => {
             // It took at least so long.

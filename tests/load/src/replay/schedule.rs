@@ -1,5 +1,5 @@
 //! The schedule as `cargo xtask bench routing` writes it, a JSON object a line:
-//! `{"at_ms":0,"output":500,"messages":[["system",[[ID,TOKENS,PREFIX],…]],…]}`, or `"prompt":[[ID,TOKENS,PREFIX],…]` for
+//! `{"at_ms":0,"output":500,"tenant":0,"messages":[["system",[[ID,TOKENS,PREFIX],…]],…]}`, or `"prompt":[[ID,TOKENS,PREFIX],…]` for
 //! a completion. ID names a text of so many tokens, PREFIX all of the prompt up to its end.
 
 use std::io::{BufRead as _, BufReader, Error, ErrorKind, Result};
@@ -17,6 +17,8 @@ pub struct Request {
     pub at_ms: u64,
     /// Tokens of the answer.
     output: u64,
+    /// Whose it is, by number.
+    pub tenant: usize,
     /// What is asked.
     pub prompt: Prompt,
 }
@@ -65,6 +67,7 @@ fn request(value: &Value) -> Option<Request> {
     Some(Request {
         at_ms: value["at_ms"].as_u64()?,
         output: value["output"].as_u64()?,
+        tenant: usize::try_from(value["tenant"].as_u64().unwrap_or(0)).ok()?,
         prompt,
     })
 }
@@ -124,6 +127,11 @@ fn write(pieces: &[Piece], body: &mut String) {
 }
 
 impl Prompt {
+    /// How long it is.
+    pub fn tokens(&self) -> u64 {
+        self.blocks().iter().map(|block| u64::from(block.tokens)).sum()
+    }
+
     /// Its pieces as a cache holds them.
     pub fn blocks(&self) -> Vec<Block> {
         let block = |piece: &Piece| Block {
@@ -164,8 +172,10 @@ mod tests {
         );
         assert_eq!(read.prompt.blocks()[2], Block { prefix: 11, tokens: 1 });
 
-        let line = r#"{"at_ms":7,"output":3,"prompt":[[1,2,9]]}"#;
+        let line = r#"{"at_ms":7,"output":3,"tenant":1,"prompt":[[1,2,9]]}"#;
         let flat = request(&serde_json::from_str(line).unwrap()).unwrap();
+        assert_eq!([read.tenant, flat.tenant], [0, 1]);
+        assert_eq!([read.prompt.tokens(), flat.prompt.tokens()], [5, 2]);
         let flat_body: Value = serde_json::from_str(&flat.body()).unwrap();
         assert_eq!(
             (flat.path(), &flat_body["prompt"]),

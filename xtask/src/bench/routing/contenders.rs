@@ -57,8 +57,8 @@ pub struct Setting {
 pub struct Started {
     /// Where it takes requests, by base URLs that take turns.
     pub urls: Vec<String>,
-    /// The bearer token that it wants.
-    pub key: String,
+    /// The bearer tokens that it wants, one for each tenant.
+    pub keys: Vec<String>,
     /// What runs, the last started last.
     processes: Vec<Child>,
 }
@@ -143,7 +143,7 @@ impl Started {
     fn of(urls: Vec<String>, processes: Vec<Child>) -> Self {
         Self {
             urls,
-            key: "none".to_owned(),
+            keys: vec!["none".to_owned()],
             processes,
         }
     }
@@ -175,9 +175,9 @@ fn router(router: Router, policy: &str, engines: &Engines, folder: &Path) -> Res
 /// Gateways that share a Redis. With the address of a region hop, that is there too, and has the cells to itself.
 fn tidegate(count: usize, setting: &Setting, engines: &Engines, hop: Option<&str>) -> Result<Started, TaskError> {
     let folder = &setting.folder;
-    let key = new_key(&setting.gateway)?;
+    let keys = [new_key(&setting.gateway)?, new_key(&setting.gateway)?];
     let config = folder.join("gateway.toml");
-    let text = configuration(engines, &key, setting.speed)?;
+    let text = configuration(engines, &keys, setting.speed)?;
     workspace::write(&config, hop.map_or(text.clone(), |address| with_hop(&text, address)))?;
     let redis = start_redis(&setting.redis, folder)?;
     let gateway = Gateway::Native {
@@ -212,13 +212,13 @@ fn tidegate(count: usize, setting: &Setting, engines: &Engines, hop: Option<&str
     processes.extend(region);
     processes.extend(gateways);
     Ok(Started {
-        key: key.key,
+        keys: keys.map(|key| key.key).to_vec(),
         ..Started::of(urls, processes)
     })
 }
 
 /// The gateways' configuration: what an operator of such replicas would write, in this machine's time.
-fn configuration(engines: &Engines, key: &Key, speed: f64) -> Result<String, TaskError> {
+fn configuration(engines: &Engines, [first, second]: &[Key; 2], speed: f64) -> Result<String, TaskError> {
     let template = workspace::read(&workspace::root().join("xtask/src/bench/routing/gateway.toml"))?;
     let replicas: Vec<String> = engines.urls.iter().map(|url| format!("\"{url}\"")).collect();
     Ok(template
@@ -227,7 +227,8 @@ fn configuration(engines: &Engines, key: &Key, speed: f64) -> Result<String, Tas
         .replace("{prefill}", &format!("{:.0}", PREFILL_TOKENS_PER_S * speed))
         .replace("{running}", &MAX_RUNNING.to_string())
         .replace("{warm penalty}", &format!("{:.0}", WARM_PENALTY_MS / speed))
-        .replace("{digest}", &key.digest))
+        .replace("{first}", &first.digest)
+        .replace("{second}", &second.digest))
 }
 
 /// How much later than another a warm replica may answer, in engine time: what gateway.toml says where it says nothing.

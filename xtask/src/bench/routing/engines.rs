@@ -26,6 +26,8 @@ pub struct Counted {
     /// Answers that have begun, and the seconds of engine time from when they were asked to when they did.
     pub begun: f64,
     pub begin_s: f64,
+    /// Requests that were taken out of a batch again since the kv_cache was full.
+    pub preemptions: f64,
 }
 
 impl Engines {
@@ -60,6 +62,7 @@ impl Engines {
             counted.cached_tokens.push(figure("vllm:prefix_cache_hits_total"));
             counted.begun += figure("vllm:time_to_first_token_seconds_count");
             counted.begin_s += figure("vllm:time_to_first_token_seconds_sum");
+            counted.preemptions += figure("vllm:num_preemptions_total");
         }
         Ok(counted)
     }
@@ -130,6 +133,7 @@ mod tests {
             cached_tokens: vec![0.0, 100.0],
             begun: 4.0,
             begin_s: 2.0,
+            preemptions: 0.0,
         };
         assert_eq!([counted.hits(), counted.first_token_s()], [0.25, 0.5]);
         assert!((counted.imbalance() - 200.0 / 150.0).abs() < 1e-9);

@@ -7,6 +7,7 @@
 
 mod contenders;
 mod engines;
+mod overload;
 mod picture;
 mod prompt;
 mod random;
@@ -82,7 +83,8 @@ fn schedule(workload: Workload, trace: &Path, options: &RoutingOptions) -> Resul
     let mut requests = workload.requests(trace)?;
     requests.sort_by(|one, other| one.at_s.total_cmp(&other.at_s));
     requests.truncate(options.most_requests());
-    Ok(Schedule::new(requests, options.load, REPLICAS))
+    let load = workload.load().unwrap_or(options.load);
+    Ok(Schedule::new(requests, load, REPLICAS))
 }
 
 /// All contenders, one after the other; the programs are in the folder `built`.

@@ -7,7 +7,10 @@ use super::report::Section;
 
 /// An SVG of all workloads. Text and lines follow the reader's light or dark scheme; bars are legible on both.
 pub fn svg(sections: &[Section]) -> String {
-    let contenders = shown(sections);
+    // Where engines are asked for more than they can carry, hits and means say nothing.
+    let sections = sections.iter().filter(|section| section.workload.load().is_none());
+    let sections: Vec<&Section> = sections.collect();
+    let contenders = shown(&sections);
     let group = contenders.len() as f64 * BAR + GAP;
     let height = TOP + sections.len() as f64 * group + BOTTOM;
     let mut svg = format!(
@@ -35,7 +38,7 @@ pub fn svg(sections: &[Section]) -> String {
 }
 
 /// Those that have figures somewhere, in the order of their kinds.
-fn shown(sections: &[Section]) -> Vec<Contender> {
+fn shown(sections: &[&Section]) -> Vec<Contender> {
     let all = Contender::COMPARED.into_iter();
     all.filter(|contender| sections.iter().any(|section| section.measured(*contender).is_some()))
         .collect()

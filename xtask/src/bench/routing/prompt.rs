@@ -40,6 +40,18 @@ pub struct Request {
     pub prompt: Prompt,
     /// Tokens of the answer.
     pub output: u32,
+    /// Whose it is.
+    pub tenant: Tenant,
+}
+
+/// Whose a request is: of one who is alone in most workloads, or of another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tenant {
+    /// The first, or only one.
+    #[default]
+    First,
+    /// Another.
+    Second,
 }
 
 impl Role {

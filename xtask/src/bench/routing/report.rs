@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::contenders::Contender;
 use super::engines::REPLICAS;
+use super::overload;
 use super::run::{Measured, Traffic};
 use super::schedule::Schedule;
 use super::workloads::Workload;
@@ -48,17 +49,25 @@ impl Section {
         let mut text = format!(
             "\n### {}\n\n{count} requests in {:.0} engine seconds, {:.0} prompt tokens each on average, {:.1}% of them \
              possible with one endless cache for all. A load of {cached:.0}% with all of these found, of {uncached:.0}% \
-             with none. Time x {}.\n\n{HEAD}",
+             with none. Time x {}.\n\n",
             self.workload.name(),
             self.schedule.span_s,
             demand.prompt_tokens as f64 / count.max(1) as f64,
             demand.possible() * 100.0,
             self.speed,
         );
+        text.push_str(if self.workload == Workload::Overload {
+            overload::HEAD
+        } else {
+            HEAD
+        });
         let base = self.measured(Contender::Nginx);
         for Entry { contender, outcome } in &self.entries {
             // Writing to a string does not fail.
             let _ = match outcome {
+                Outcome::Measured(measured) if self.workload == Workload::Overload => {
+                    writeln!(text, "{}", overload::row(*contender, measured))
+                }
                 Outcome::Measured(measured) => writeln!(text, "{}", row(*contender, measured, base)),
                 Outcome::Absent(why) => writeln!(text, "| {} | absent: {} |", contender.title(), last_line(why)),
             };

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::contenders::{Contender, Setting, Started};
 use super::engines::{Counted, Engines, KV_CACHE_TOKENS, sum};
+use super::overload::{IN_TIME, OfTenant};
 use crate::command::Run;
 use crate::error::TaskError;
 use crate::http;
@@ -44,6 +45,10 @@ pub struct Measured {
     pub traffic: Traffic,
     /// The 99th percentile of how late requests were sent, in milliseconds of this machine.
     pub late_ms: f64,
+    /// How each tenant did.
+    pub tenants: Vec<OfTenant>,
+    /// Requests that engines took out of a batch again since the kv_cache was full.
+    pub preemptions: f64,
 }
 
 /// What a gateway asked of stores and cells, for each request; none where it does not tell.
@@ -80,7 +85,9 @@ impl Bench<'_> {
         let addresses = started.urls.iter();
         let addresses = addresses.flat_map(|url| ["--to", url.trim_start_matches("http://")]);
         let run = Run::new(self.load).arg("replay").args(addresses);
-        let run = run.args(["--key", &started.key, "--speed", &self.setting.speed.to_string()]);
+        let run = run.args(started.keys.iter().flat_map(|key| ["--key", key]));
+        let run = run.args(["--speed", &self.setting.speed.to_string()]);
+        let run = run.args(["--in-time-ms", &IN_TIME.as_millis().to_string()]);
         let patience_ms = PATIENCE.div_f64(self.setting.speed).as_millis();
         let run = run
             .args(["--patience-ms", &patience_ms.to_string()])
@@ -126,6 +133,8 @@ impl Measured {
             failure: report["failure"].as_str().unwrap_or_default().to_owned(),
             traffic: Traffic { reads, writes, permits },
             late_ms: figure("late_ms_p99")?,
+            tenants: OfTenant::all(report),
+            preemptions: counted.preemptions,
         })
     }
 }
@@ -185,6 +194,7 @@ mod tests {
             cached_tokens: vec![25.0],
             begun: 10.0,
             begin_s: 14.0,
+            preemptions: 0.0,
         };
         let measured = Measured::read(&report, &counted, [Some(2.0), Some(1.0), None]).expect("all there");
         assert_eq!(

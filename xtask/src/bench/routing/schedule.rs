@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::prompt::{Prompt, Request};
+use super::prompt::{Prompt, Request, Tenant};
 use crate::error::TaskError;
 use crate::workspace;
 
@@ -35,12 +35,13 @@ pub struct Demand {
 
 impl Schedule {
     /// Stretches `requests`, whose times have any unit, so that they are `load` of what `replicas` can carry if every
-    /// possible token is found, or [`MOST_UNCACHED`] of it if none is, whichever is less.
+    /// possible token is found, or [`MOST_UNCACHED`] of it if none is, whichever is less; but no less than what an overload
+    /// is to be.
     pub fn new(mut requests: Vec<Request>, load: f64, replicas: usize) -> Self {
         requests.sort_by(|one, other| one.at_s.total_cmp(&other.at_s));
         let demand = Demand::of(&requests);
         let carried = |seconds: f64, load: f64| seconds / (load * replicas as f64);
-        let span_s = carried(demand.seconds, load).max(carried(demand.seconds_uncached, MOST_UNCACHED));
+        let span_s = carried(demand.seconds, load).max(carried(demand.seconds_uncached, MOST_UNCACHED.max(load)));
         let (first, last) = (first(&requests), requests.last().map_or(0.0, |request| request.at_s));
         let factor = span_s / (last - first).max(f64::MIN_POSITIVE);
         for request in &mut requests {
@@ -104,7 +105,15 @@ fn first(requests: &[Request]) -> f64 {
 fn line(request: &Request, lines: &mut String) {
     let at_ms = (request.at_s * 1e3) as u64;
     // Writing to a string does not fail.
-    let _ = write!(lines, "{{\"at_ms\":{at_ms},\"output\":{},", request.output);
+    let tenant = match request.tenant {
+        Tenant::First => 0,
+        Tenant::Second => 1,
+    };
+    let _ = write!(
+        lines,
+        "{{\"at_ms\":{at_ms},\"output\":{},\"tenant\":{tenant},",
+        request.output
+    );
     let chained = request.prompt.chained();
     let pieces = |message: usize| {
         let own = chained.iter().filter(|(number, _, _)| *number == message);
@@ -140,6 +149,7 @@ mod tests {
             at_s,
             prompt: Prompt::Flat(pieces),
             output: 100,
+            tenant: Tenant::First,
         }
     }
 
@@ -179,6 +189,7 @@ mod tests {
                 at_s: 1.5,
                 prompt,
                 output: 9,
+                tenant: Tenant::First,
             },
             &mut lines,
         );

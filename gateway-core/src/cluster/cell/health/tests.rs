@@ -9,6 +9,7 @@ use crate::cluster::message::{
 use crate::cluster::permit::{Outcome, PermitId};
 use crate::cluster::policy::{ClusterPolicy, PrefillPolicy};
 use crate::cluster::prompt::PromptOutline;
+use crate::cluster::signals::{AskForTurn, EngineFigures, KvUsed, PollTurn, TellSignals};
 use crate::ids::Tokens;
 
 const BREAKER: BreakerPolicy = BreakerPolicy {
@@ -96,6 +97,28 @@ impl Cluster {
         known.is_none_or(|ReplicaStatus { available, .. }| available)
     }
 
+    /// Its engine says that so many thousandths of its kv_cache are taken.
+    fn say(&mut self, replica: &ReplicaName, kv_thousandths: u64) {
+        let ask = AskForTurn {
+            every: Duration::from_secs(1),
+            lasts: Duration::from_secs(1),
+        };
+        let ClusterReply::PollTurn(PollTurn { turn: Some(turn), .. }) = self.apply(ClusterCommand::AskForTurn(ask))
+        else {
+            panic!("it is nobody's turn")
+        };
+        let figures = EngineFigures {
+            running: 1,
+            waiting: 0,
+            kv_used: KvUsed::of_share(kv_thousandths as f64 / 1_000.0),
+        };
+        self.apply(ClusterCommand::TellSignals(TellSignals {
+            turn,
+            ttl: Duration::from_secs(3),
+            read: vec![(replica.clone(), figures)],
+        }));
+    }
+
     /// How many requests more find room.
     fn room_left(&mut self) -> usize {
         (0..100).take_while(|_| self.ask(1).is_some()).count()
@@ -132,6 +155,24 @@ fn a_replica_of_which_nothing_is_heard_gets_nothing_more() {
         for _ in 0..5 {
             let (_, other, _) = cluster.ask(10).expect("there is room");
             assert!(told || other != replica);
+        }
+    }
+}
+
+#[test]
+fn a_replica_whose_engine_says_that_it_moves_is_not_taken_for_wedged() {
+    // What its engine says last changed in this second; one that says nothing for a minute stands still.
+    for moves_until in [0, 40, 150] {
+        let mut cluster = Cluster::new(&["http://a", "http://b"]);
+        let (_, replica, _) = cluster.ask(10).expect("there is room");
+        for second in 0..150 {
+            cluster.now = 1_000 * second;
+            cluster.say(&replica, second.min(moves_until));
+            let is_wedged = second > 60 && second >= moves_until + 60;
+            assert_eq!(!cluster.is_available(&replica), is_wedged, "{moves_until} {second}");
+            if is_wedged {
+                break;
+            }
         }
     }
 }

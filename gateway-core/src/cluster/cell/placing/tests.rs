@@ -8,7 +8,7 @@ use crate::cluster::breaker::BreakerPolicy;
 use crate::cluster::choice::ChoiceReason;
 use crate::cluster::health::HealthPolicy;
 use crate::cluster::hot::HotDigest;
-use crate::cluster::message::{ClusterCommand, ClusterReply, Grant, Prefilled, Release, Releases};
+use crate::cluster::message::{ClusterCommand, ClusterReply, Grant, Prefilled, Refusal, Release, Releases};
 use crate::cluster::permit::{Outcome, PermitId};
 use crate::cluster::policy::{ClusterPolicy, PrefillPolicy};
 use crate::cluster::prompt::{Boundary, PromptOutline, TELLS_FROM, WarmAt};
@@ -65,6 +65,8 @@ impl World {
                 prefill: PrefillPolicy {
                     tokens_per_s: CONFIGURED,
                     warm_penalty: Duration::from_secs(2),
+                    // Where nobody waits, choices show.
+                    most_queued: Duration::from_secs(600),
                 },
                 health: HealthPolicy::default(),
             },
@@ -470,4 +472,34 @@ fn the_hot_set_is_told_to_those_who_know_another() {
     assert_eq!(hot.prefixes.len(), 2);
     assert!(hot.prefixes.iter().all(|prefix| prefix.warm.len() == 1));
     assert_eq!(told(hot.digest), None);
+}
+
+#[test]
+fn a_replica_that_is_behind_with_prompts_gets_none_but_those_that_would_take_as_long_elsewhere() {
+    let mut world = World::new(&[10_000], 100);
+    world.policy.prefill.most_queued = Duration::from_secs(2);
+    let conversation = prompt(&[(1, 30_000)]);
+    world.send(1, &conversation);
+    world.wait(4_000);
+    for name in 2..5 {
+        world.send(name, &prompt(&[(name, 10_000)]));
+    }
+    let is_refused = |world: &mut World, affinity, prompt: &PromptOutline| {
+        let acquire = world.acquire(affinity, prompt.clone());
+        matches!(
+            world.apply(ClusterCommand::Acquire(acquire)),
+            ClusterReply::Refused(Refusal {
+                passed_over: PassedOver { full: 1, .. },
+                ..
+            })
+        )
+    };
+    assert!(
+        is_refused(&mut world, 6, &prompt(&[(6, 100)])),
+        "three seconds are queued"
+    );
+    let sent = world.send(1, &prompt(&[(1, 30_000), (7, 100)]));
+    assert_eq!(sent.reason, ChoiceReason::Warm);
+    world.wait(1_100);
+    assert!(!is_refused(&mut world, 6, &prompt(&[(6, 100)])));
 }

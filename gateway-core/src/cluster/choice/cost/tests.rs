@@ -294,7 +294,9 @@ fn candidate() -> impl Strategy<Value = Candidate> {
         Just(Basis::Presumed),
         Just(Basis::Nothing)
     ];
-    (standing, basis, 0_u64..9_000, 0_u64..4_000, 1_u32..50_000, 0_u64..9).prop_map(
+    // As fast that what is tolerated by tokens takes no longer than the penalty.
+    let tokens_per_s = 1_250_u32..50_000;
+    (standing, basis, 0_u64..9_000, 0_u64..4_000, tokens_per_s, 0_u64..9).prop_map(
         |(standing, basis, tokens, millis, tokens_per_s, last_cold)| Candidate {
             standing,
             warmth: Warmth {

@@ -2,7 +2,7 @@
 //! of 1,500 tokens in and 800 out. The answers in a history are texts of their own, not what the engine wrote: no cache can
 //! have them before they are sent.
 
-use crate::bench::routing::prompt::{Prompt, Request, Role, name_of, text};
+use crate::bench::routing::prompt::{Prompt, Request, Role, Tenant, name_of, text};
 use crate::bench::routing::random::Random;
 
 /// All turns of all sessions; times in sessions' lengths.
@@ -27,6 +27,7 @@ pub fn requests() -> Vec<Request> {
                 at_s,
                 prompt,
                 output: OUTPUT_TOKENS,
+                tenant: Tenant::First,
             });
             messages.push((
                 Role::Assistant,

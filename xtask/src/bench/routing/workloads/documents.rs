@@ -1,7 +1,7 @@
 //! Questions about documents, some of which are asked about often, as completions: the document first, then the question,
 //! in one text without messages.
 
-use crate::bench::routing::prompt::{Prompt, Request, name_of, text};
+use crate::bench::routing::prompt::{Prompt, Request, Tenant, name_of, text};
 use crate::bench::routing::random::Random;
 
 /// All questions, one per unit of time on average.
@@ -18,6 +18,7 @@ pub fn requests() -> Vec<Request> {
             at_s,
             prompt: Prompt::Flat(pieces),
             output: random.between(50..300),
+            tenant: Tenant::First,
         }
     };
     (0..REQUESTS).map(request).collect()

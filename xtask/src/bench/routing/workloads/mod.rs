@@ -2,6 +2,7 @@
 
 mod agents;
 mod documents;
+mod overload;
 mod questions;
 mod trace;
 mod unrelated;
@@ -30,11 +31,13 @@ pub enum Workload {
     Unique,
     /// Chats below some system prompts, most of which come in bursts.
     Bursts,
+    /// Half as much again as the engines can carry, of two tenants, one of them with prompts a hundred times as long.
+    Overload,
 }
 
 impl Workload {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Conversation,
         Self::ConversationFlat,
         Self::Agents,
@@ -42,6 +45,7 @@ impl Workload {
         Self::Documents,
         Self::Unique,
         Self::Bursts,
+        Self::Overload,
     ];
 
     /// As the command line and the tables call it.
@@ -54,6 +58,7 @@ impl Workload {
             Self::Documents => "documents",
             Self::Unique => "unique",
             Self::Bursts => "bursts",
+            Self::Overload => "overload",
         }
     }
 
@@ -61,7 +66,7 @@ impl Workload {
     pub fn needs_trace(self) -> bool {
         match self {
             Self::Conversation | Self::ConversationFlat => true,
-            Self::Agents | Self::Questions | Self::Documents | Self::Unique | Self::Bursts => false,
+            Self::Agents | Self::Questions | Self::Documents | Self::Unique | Self::Bursts | Self::Overload => false,
         }
     }
 
@@ -71,8 +76,13 @@ impl Workload {
             Self::Conversation | Self::ConversationFlat => 20.0,
             Self::Documents | Self::Unique => 16.0,
             Self::Agents | Self::Bursts => 8.0,
-            Self::Questions => 4.0,
+            Self::Questions | Self::Overload => 4.0,
         }
+    }
+
+    /// The share of what the engines can carry that is asked for, where that is what the workload is about.
+    pub fn load(self) -> Option<f64> {
+        (self == Self::Overload).then_some(overload::LOAD)
     }
 
     /// The requests, with times in any unit; `trace` is the conversation trace.
@@ -88,6 +98,7 @@ impl Workload {
             Self::Documents => documents::requests(),
             Self::Unique => unrelated::unique(),
             Self::Bursts => unrelated::bursts(),
+            Self::Overload => overload::requests(),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! One system prompt that everybody has: 150 clients ask five short questions each, one after the other.
 
-use crate::bench::routing::prompt::{Prompt, Request, Role, name_of, text};
+use crate::bench::routing::prompt::{Prompt, Request, Role, Tenant, name_of, text};
 use crate::bench::routing::random::Random;
 
 /// All questions; times in clients' lengths.
@@ -17,6 +17,7 @@ pub fn requests() -> Vec<Request> {
                 at_s,
                 prompt: Prompt::Chat(messages.clone()),
                 output: ANSWER_TOKENS,
+                tenant: Tenant::First,
             });
             messages.push((
                 Role::Assistant,

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::bench::routing::prompt::{BLOCK_TOKENS, Piece, Prompt, Request, Role, name_of};
+use crate::bench::routing::prompt::{BLOCK_TOKENS, Piece, Prompt, Request, Role, Tenant, name_of};
 use crate::error::TaskError;
 use crate::workspace;
 
@@ -64,6 +64,7 @@ fn parse(line: &str, shape: Shape) -> Option<Request> {
             Shape::Flat => Prompt::Flat(pieces),
         },
         output: output.max(1),
+        tenant: Tenant::First,
     })
 }
 
@@ -148,6 +149,7 @@ mod tests {
             at_s,
             prompt: Prompt::Flat(Vec::new()),
             output: 1,
+            tenant: Tenant::First,
         };
         let times: Vec<f64> = spread(vec![at(0.0), at(0.0), at(0.0), at(3.0)])
             .iter()

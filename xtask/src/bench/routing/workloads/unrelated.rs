@@ -1,6 +1,6 @@
 //! Prompts without a common beginning, and chats of which most come in bursts.
 
-use crate::bench::routing::prompt::{Prompt, Request, Role, name_of, text};
+use crate::bench::routing::prompt::{Prompt, Request, Role, Tenant, name_of, text};
 use crate::bench::routing::random::Random;
 
 /// Chats that share nothing, one per unit of time on average.
@@ -14,6 +14,7 @@ pub fn unique() -> Vec<Request> {
             at_s,
             prompt: Prompt::Chat(vec![(Role::User, text(name_of(&("unique", number)), length))]),
             output: random.between(50..400),
+            tenant: Tenant::First,
         }
     };
     (0..UNIQUE).map(request).collect()
@@ -43,6 +44,7 @@ pub fn bursts() -> Vec<Request> {
                 at_s,
                 prompt: Prompt::Chat(messages),
                 output: random.between(50..300),
+                tenant: Tenant::First,
             });
         }
     }
