@@ -198,7 +198,7 @@ impl Metrics {
         self.counting.register(r);
         self.budgets.register(&mut self.named);
         self.prefixes.register(r, &mut self.named);
-        self.rollouts.register(r);
+        self.rollouts.register(r, &mut self.named);
         r.register(
             "bodies_bytes",
             "Bytes of request bodies in memory that are not admitted yet",

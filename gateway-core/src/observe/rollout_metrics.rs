@@ -48,7 +48,8 @@ struct ModelLabels {
 }
 
 impl RolloutMetrics {
-    pub fn register(&self, r: &mut Registry) {
+    /// `named` has what the cells tell.
+    pub fn register(&self, r: &mut Registry, named: &mut Registry) {
         r.register(
             "version_requests",
             "Requests that came to an answer or a fault at the version that they had, by outcome",
@@ -69,12 +70,12 @@ impl RolloutMetrics {
             "Calls to a rollout's cell that were not answered",
             self.unreachable.family(),
         );
-        r.register(
+        named.register(
             "rollout_weight_ratio",
             "The share of new conversations that a version gets",
             self.weight.clone(),
         );
-        r.register(
+        named.register(
             "rollout_running",
             "1 for the version of a rollout that is under way",
             self.running.clone(),
