@@ -19,6 +19,8 @@ pub enum Failure {
     Unauthorised(String),
     /// Another gateway has to be asked: exit code 6.
     Elsewhere(String),
+    /// What was waited for has been taken back: exit code 7.
+    TakenBack(String),
 }
 
 impl Failure {
@@ -41,6 +43,7 @@ impl Failure {
             Self::NotFound(message) => (message, 4),
             Self::Unauthorised(message) => (message, 5),
             Self::Elsewhere(message) => (message, 6),
+            Self::TakenBack(message) => (message, 7),
         };
         eprintln!("error: {message}");
         ExitCode::from(code)

@@ -22,6 +22,8 @@ pub enum CellKind {
     Budget,
     /// The orders that a region hop has taken.
     Orders,
+    /// A model's rollout.
+    Rollout,
 }
 
 impl CellKind {
@@ -32,6 +34,7 @@ impl CellKind {
             CellId::Estimate(_) => Self::Estimate,
             CellId::Budget(_) => Self::Budget,
             CellId::Orders(_) => Self::Orders,
+            CellId::Rollout(_) => Self::Rollout,
         }
     }
 }

@@ -59,6 +59,10 @@ name!(
     ModelName
 );
 name!(
+    /// A version of a model's clusters: which of them serve the same weights and software.
+    VersionName
+);
+name!(
     /// A tenant: who owns API keys and whose traffic is kept apart.
     TenantName
 );

@@ -13,6 +13,7 @@ pub mod budget;
 pub mod cluster;
 pub mod hop;
 pub mod pace;
+pub mod rollout;
 pub mod timeline;
 
 pub mod config;

@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::operator::{Gateway, Operator};
+use super::operator::{Gateway, Operator, encoded, time};
 use crate::failure::Failure;
 use crate::server;
 
@@ -173,35 +173,6 @@ fn target(text: &str) -> Result<Target, String> {
         }),
         _ => Err("expected CLUSTER/REPLICA, such as eu/10.0.0.1:8000".to_owned()),
     }
-}
-
-/// A time such as `900s`, `15m`, `1h`, or seconds alone.
-fn time(text: &str) -> Result<Duration, String> {
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-    let factor = match unit {
-        "" | "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        _ => 0,
-    };
-    let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
-    match seconds {
-        Some(seconds @ 1..=86_400) => Ok(Duration::from_secs(seconds)),
-        Some(_) | None => Err("expected a time of up to a day, such as 900s, 15m or 1h".to_owned()),
-    }
-}
-
-/// A name as a path has it: all but what stands for itself is percent-encoded.
-fn encoded(name: &str) -> String {
-    let mut path = String::new();
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            path.push(char::from(byte));
-        } else {
-            path.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    path
 }
 
 const ASK_EVERY: Duration = Duration::from_secs(1);

@@ -6,6 +6,7 @@ pub mod drain;
 pub mod engine;
 pub mod keys;
 mod operator;
+pub mod rollout;
 pub mod schema;
 pub mod serve;
 pub mod status;

@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::client::Stream;
+use crate::client::{Stream, fetch};
 use crate::process::{Bench, Gateway, TIDEGATE};
 
 const VARIABLE: &str = "TIDEGATE_ADMIN_KEY";
@@ -82,4 +84,67 @@ fn what_cannot_be_drained_has_an_exit_code_of_its_own() {
     gateway.signal("TERM");
     gateway.exit_code();
     assert_eq!(ask(&gateway, &admin_key, &["drain", "engines/nobody"]).0, Some(1));
+}
+
+/// A second version, at an address where nothing listens: a pipeline that rolls it out learns that it was taken back.
+#[test]
+fn a_rollout_that_is_waited_for_ends_with_a_code_of_its_own() {
+    let bench = Bench::new("rollout");
+    let config = fs::read_to_string(bench.config()).expect("readable");
+    let dead = r#"
+[[clusters]]
+name = "dead"
+region = "here"
+engine = "vllm"
+replicas = ["http://127.0.0.1:9"]
+kv_cache_tokens = 1_000_000
+prefill_tokens_per_s = 10_000
+max_running = 16
+
+[[rollouts]]
+model = "m"
+steps = [50, 100]
+"#;
+    let both = r#"serving = [{ cluster = "engines", version = "v1" }, { cluster = "dead", version = "v2" }]"#;
+    let one = r#"serving = [{ cluster = "engines", served_name = "m" }]"#;
+    assert!(config.contains(one));
+    fs::write(bench.config(), config.replace(one, both) + dead).expect("written");
+    let gateway = Gateway::start(&bench, &[]);
+    let rollout = |arguments: &[&str]| ask(&gateway, &gateway.admin_key, &[&["rollout"], arguments].concat());
+    assert_eq!(rollout(&["start", "m", "v3"]).0, Some(2));
+    assert_eq!(rollout(&["pause", "m"]).0, Some(2));
+    assert_eq!(rollout(&["status", "nothing"]).0, Some(4));
+    assert_eq!(rollout(&["set", "m", "v2"]).0, Some(2));
+    let (code, told) = rollout(&["set", "m", "v2=10", "--reason", "a test"]);
+    assert!(code == Some(0) && told.contains("v2 takes over, 10%, paused"), "{told}");
+    let (code, told) = rollout(&["resume", "m", "--wait", "--timeout", "1s"]);
+    assert!(code == Some(3) && told.contains("50% when somebody says so"), "{told}");
+    assert_eq!(rollout(&["abort", "m"]).0, Some(0));
+    let (code, told) = thread::scope(|scope| {
+        let waiting = scope.spawn(|| rollout(&["start", "m", "v2", "--wait", "--timeout", "60s"]));
+        let mut number = 0;
+        while !waiting.is_finished() {
+            number += 1;
+            let body = format!(
+                r#"{{"model":"m","stream":true,"max_tokens":2,"messages":[{{"role":"user","content":"{number}"}}]}}"#
+            );
+            let request = "POST /v1/chat/completions";
+            let answer = fetch(&gateway.address(), request, Some(&gateway.key), &body);
+            assert!(
+                answer.contains("x-tidegate-version: v1") && answer.contains("[DONE]"),
+                "{answer}"
+            );
+            thread::sleep(Duration::from_millis(50));
+        }
+        waiting.join().expect("it does not panic")
+    });
+    assert!(
+        code == Some(7) && told.contains("v2 was taken back: "),
+        "{code:?} {told}"
+    );
+    let (_, table) = rollout(&["status"]);
+    assert!(
+        table.contains("m: v2 was taken back") && table.contains("v1"),
+        "{table}"
+    );
 }

@@ -36,6 +36,8 @@ pub const X_MODEL: HeaderName = HeaderName::from_static("x-tidegate-model");
 pub const X_TIER: HeaderName = HeaderName::from_static("x-tidegate-tier");
 /// How many tokens the prompt is.
 pub const X_PROMPT_TOKENS: HeaderName = HeaderName::from_static("x-tidegate-prompt-tokens");
+/// Which version of the model served, where it has several; with `;instead_of=` the request's own, where that could not.
+pub const X_VERSION: HeaderName = HeaderName::from_static("x-tidegate-version");
 /// Which replica served, by a name that does not tell its URL.
 pub const X_REPLICA: HeaderName = HeaderName::from_static("x-tidegate-replica");
 /// How many of the prompt's tokens were expected to be warm there and, where that is known by then, how many were.
@@ -59,7 +61,7 @@ pub const EXPOSED: HeaderValue = HeaderValue::from_static(
     "x-request-id, retry-after, retry-after-ms, x-should-retry, server-timing, x-ratelimit-limit-requests, \
      x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, \
      x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, x-tidegate-cache, x-tidegate-cluster, x-tidegate-replica, \
-     x-tidegate-model, x-tidegate-tier, x-tidegate-prompt-tokens, x-tidegate-cached-tokens, x-tidegate-max-tokens, \
+     x-tidegate-model, x-tidegate-version, x-tidegate-tier, x-tidegate-prompt-tokens, x-tidegate-cached-tokens, x-tidegate-max-tokens, \
      x-tidegate-dropped, x-tidegate-config",
 );
 
@@ -83,6 +85,7 @@ mod tests {
             X_CLUSTER,
             X_REPLICA,
             X_MODEL,
+            X_VERSION,
             X_TIER,
             X_PROMPT_TOKENS,
             X_CACHED_TOKENS,

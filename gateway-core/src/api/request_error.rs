@@ -227,6 +227,21 @@ pub enum RequestError {
         /// What is wrong.
         detail: String,
     },
+    /// No model of that name has versions.
+    #[error("there is no model `{}` with versions: see GET /admin/v1/rollouts", Excerpt(asked))]
+    UnknownRollout {
+        /// As the operator named it.
+        asked: String,
+    },
+    /// Rollouts are known where versions are chosen.
+    #[error("versions are chosen at the edge: ask a gateway there")]
+    AskEdge,
+    /// An order for a rollout that makes no sense, or none for now.
+    #[error("this cannot be done to the rollout: {}", Excerpt(detail))]
+    WrongRollout {
+        /// What is wrong.
+        detail: String,
+    },
     /// Limits for a budget that make no sense.
     #[error(
         "these limits are wrong: {}; they are JSON with the keys of a budget in gateway.toml",
@@ -282,6 +297,8 @@ mod tests {
             RequestError::Template { message: sent() },
             RequestError::UnknownBudget { asked: sent() },
             RequestError::UnknownCluster { asked: sent() },
+            RequestError::UnknownRollout { asked: sent() },
+            RequestError::WrongRollout { detail: sent() },
             RequestError::WrongLimits { detail: sent() },
         ] {
             let told = error.to_string();

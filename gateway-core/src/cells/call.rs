@@ -11,6 +11,10 @@ use crate::cluster::{
     PollTurn, QueueStatus, ReadQueue, ReadReplicas, Releases, Renew, ReplicaStatus, SetDrain, TellSignals,
 };
 use crate::hop::{Admit, Admitted};
+use crate::rollout::{
+    EvidenceReport, OrderRefused, OrderRollout, Ordered, ReadRollout, RolloutCommand, RolloutReply, RolloutStatus,
+    Standing,
+};
 use crate::tokens::{Lesson, Reports};
 
 /// A command to a cell of any kind.
@@ -25,6 +29,8 @@ pub enum CellCommand {
     Budget(BudgetCommand),
     /// To the orders that a region hop has taken.
     Order(Admit),
+    /// To a model's rollout.
+    Rollout(RolloutCommand),
 }
 
 /// A cell's reply to a command of its kind.
@@ -41,6 +47,8 @@ pub enum CellReply {
     AnotherKind,
     /// From the orders that a region hop has taken.
     Order(Admitted),
+    /// From a model's rollout.
+    Rollout(RolloutReply),
 }
 
 impl CellReply {
@@ -61,6 +69,7 @@ impl CellReply {
             )
             | Self::Estimate(_)
             | Self::Order(_)
+            | Self::Rollout(_)
             | Self::Budget(_)
             | Self::AnotherKind => None,
         }
@@ -71,7 +80,7 @@ impl CellReply {
     pub fn without_policy(self) -> Self {
         match self {
             Self::Cluster(reply) => Self::Cluster(reply.without_policy()),
-            Self::Estimate(_) | Self::Budget(_) | Self::AnotherKind | Self::Order(_) => self,
+            Self::Estimate(_) | Self::Budget(_) | Self::AnotherKind | Self::Order(_) | Self::Rollout(_) => self,
         }
     }
 }
@@ -95,6 +104,7 @@ impl CellCommand {
             )
             | Self::Estimate(_)
             | Self::Order(_)
+            | Self::Rollout(_)
             | Self::Budget(BudgetCommand::Lease(_) | BudgetCommand::Status { .. } | BudgetCommand::SetLimits(_)) => {
                 None
             }
@@ -120,6 +130,7 @@ impl CellCommand {
             )
             | Self::Estimate(_)
             | Self::Order(_)
+            | Self::Rollout(_)
             | Self::Budget(_) => None,
         }
     }
@@ -140,7 +151,9 @@ impl CellCommand {
     pub fn must_last(&self) -> bool {
         matches!(
             self,
-            Self::Budget(BudgetCommand::SetLimits(_)) | Self::Cluster(ClusterCommand::Drain(_))
+            Self::Budget(BudgetCommand::SetLimits(_))
+                | Self::Cluster(ClusterCommand::Drain(_))
+                | Self::Rollout(RolloutCommand::Order(_))
         )
     }
 }
@@ -343,6 +356,54 @@ impl CellCall for Admit {
     }
 }
 
+impl CellCall for EvidenceReport {
+    type Reply = Standing;
+
+    fn into_command(self) -> CellCommand {
+        CellCommand::Rollout(RolloutCommand::Report(self))
+    }
+
+    fn reply(reply: CellReply) -> Option<Standing> {
+        if let RolloutReply::Standing(standing) = rollout(reply)? {
+            Some(standing)
+        } else {
+            None
+        }
+    }
+}
+
+impl CellCall for ReadRollout {
+    type Reply = RolloutStatus;
+
+    fn into_command(self) -> CellCommand {
+        CellCommand::Rollout(RolloutCommand::Status(self))
+    }
+
+    fn reply(reply: CellReply) -> Option<RolloutStatus> {
+        if let RolloutReply::Status(status) = rollout(reply)? {
+            Some(*status)
+        } else {
+            None
+        }
+    }
+}
+
+impl CellCall for OrderRollout {
+    type Reply = Result<Ordered, OrderRefused>;
+
+    fn into_command(self) -> CellCommand {
+        CellCommand::Rollout(RolloutCommand::Order(self))
+    }
+
+    fn reply(reply: CellReply) -> Option<Self::Reply> {
+        match rollout(reply)? {
+            RolloutReply::Ordered(ordered) => Some(Ok(*ordered)),
+            RolloutReply::Refused(refused) => Some(Err(refused)),
+            RolloutReply::Standing(_) | RolloutReply::Status(_) => None,
+        }
+    }
+}
+
 impl CellCall for Lease {
     type Reply = Leased;
 
@@ -406,6 +467,14 @@ fn status(reply: CellReply) -> Option<BudgetStatus> {
 
 fn cluster(reply: CellReply) -> Option<ClusterReply> {
     if let CellReply::Cluster(reply) = reply {
+        Some(reply)
+    } else {
+        None
+    }
+}
+
+fn rollout(reply: CellReply) -> Option<RolloutReply> {
+    if let CellReply::Rollout(reply) = reply {
         Some(reply)
     } else {
         None

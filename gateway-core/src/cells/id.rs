@@ -1,6 +1,6 @@
 //! Which cells there are, and how they are addressed.
 
-use crate::config::Cluster;
+use crate::config::{Cluster, Model};
 use crate::geo::Coordinates;
 use crate::hop::OrdersId;
 use crate::ids::{BudgetId, ClusterName, ModelName};
@@ -22,6 +22,16 @@ impl CellAddress {
             near: cluster.region.coordinates,
         }
     }
+
+    /// The address of the cell of a model's rollout: best kept near the first of its clusters. `None` where the model has
+    /// no versions.
+    pub fn of_rollout(model: &Model) -> Option<Self> {
+        model.rollout.as_ref()?;
+        Some(Self {
+            id: CellId::Rollout(model.name.clone()),
+            near: model.serving.first()?.cluster.region.coordinates,
+        })
+    }
 }
 
 /// A cell's identity: its kind and the name of what it keeps.
@@ -33,6 +43,8 @@ pub enum CellId {
     Estimate(ModelName),
     /// What a tenant may use of a group of models.
     Budget(BudgetId),
+    /// The weights of one model's versions, and its rollout.
+    Rollout(ModelName),
     /// Which orders of the edge a cluster's region hop has taken.
     Orders(OrdersId),
 }
@@ -45,6 +57,7 @@ impl CellId {
             Self::Estimate(model) => format!("estimate/{model}"),
             Self::Budget(id) => format!("budget/{id}"),
             Self::Orders(id) => format!("orders/{id}"),
+            Self::Rollout(model) => format!("rollout/{model}"),
         }
     }
 
@@ -53,6 +66,7 @@ impl CellId {
         match key.split_once('/')? {
             ("cluster", name) if !name.is_empty() => Some(Self::Cluster(name.into())),
             ("estimate", model) if !model.is_empty() => Some(Self::Estimate(model.into())),
+            ("rollout", model) if !model.is_empty() => Some(Self::Rollout(model.into())),
             ("orders", id) => OrdersId::parse(id).map(Self::Orders),
             ("budget", names) => match names.split_once('/')? {
                 (tenant, name) if !tenant.is_empty() && !name.is_empty() => Some(Self::Budget(BudgetId {
@@ -80,12 +94,14 @@ mod tests {
                 name: "chat".into(),
             }),
             CellId::Orders(OrdersId::of(&"eu".into(), 7)),
+            CellId::Rollout("org/model/v1".into()),
         ] {
             assert_eq!(CellId::from_key(&id.key()), Some(id));
         }
         for key in [
             "estimate/",
             "estimate",
+            "rollout/",
             "other/eu",
             "budget/acme",
             "budget/acme/",

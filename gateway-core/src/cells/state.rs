@@ -7,6 +7,7 @@ use super::{CellCommand, CellId, CellReply};
 use crate::budget::{BudgetCell, BudgetCommand, BudgetReply};
 use crate::cluster::{ClusterCell, ClusterCommand, ClusterReply, PermitId};
 use crate::hop::{Admit, Admitted, OrdersCell};
+use crate::rollout::{RolloutCell, RolloutCommand, RolloutReply};
 use crate::time::{Moment, Timestamp};
 use crate::tokens::{Lesson, ModelCorrections, Reports};
 
@@ -22,6 +23,8 @@ pub enum CellState {
     Budget(Box<BudgetCell>),
     /// Of the orders that a region hop has taken.
     Orders(OrdersCell),
+    /// Of a model's rollout.
+    Rollout(Box<RolloutCell>),
 }
 
 /// What running a command came to.
@@ -41,6 +44,7 @@ impl CellState {
             CellId::Estimate(_) => Self::Estimate(ModelCorrections::default()),
             CellId::Budget(_) => Self::Budget(Box::default()),
             CellId::Orders(_) => Self::Orders(OrdersCell::default()),
+            CellId::Rollout(_) => Self::Rollout(Box::default()),
         }
     }
 
@@ -51,6 +55,7 @@ impl CellState {
             Self::Estimate(corrections) => corrections,
             Self::Budget(cell) => cell.as_mut(),
             Self::Orders(cell) => cell,
+            Self::Rollout(cell) => cell.as_mut(),
         };
         cell.apply_any(now, command)
     }
@@ -59,14 +64,14 @@ impl CellState {
     pub(super) fn turns(&self, now: Timestamp) -> Vec<PermitId> {
         match self {
             Self::Cluster(cell) => cell.turns(now),
-            Self::Estimate(_) | Self::Budget(_) | Self::Orders(_) => Vec::new(),
+            Self::Estimate(_) | Self::Budget(_) | Self::Orders(_) | Self::Rollout(_) => Vec::new(),
         }
     }
 
     /// The latest moment that it has seen, where it keeps it.
     pub(super) fn latest(&self) -> Option<Timestamp> {
         match self {
-            Self::Cluster(_) | Self::Estimate(_) | Self::Orders(_) => None,
+            Self::Cluster(_) | Self::Estimate(_) | Self::Orders(_) | Self::Rollout(_) => None,
             Self::Budget(cell) => cell.latest(),
         }
     }
@@ -77,6 +82,7 @@ impl CellState {
             Self::Estimate(_) | Self::Orders(_) => None,
             Self::Cluster(cell) => Some(Self::Cluster(Box::new(cell.lasting()))),
             Self::Budget(cell) => Some(Self::Budget(Box::new(cell.without_holders()))),
+            Self::Rollout(cell) => Some(Self::Rollout(Box::new(cell.without_evidence()))),
         }
     }
 }
@@ -206,6 +212,28 @@ impl Kind for OrdersCell {
             reply: self.admit(now.steady, admit),
             lasting_changed: false,
         }
+    }
+}
+
+impl Kind for RolloutCell {
+    type Command = RolloutCommand;
+    type Reply = RolloutReply;
+
+    fn command(command: CellCommand) -> Option<RolloutCommand> {
+        if let CellCommand::Rollout(command) = command {
+            Some(command)
+        } else {
+            None
+        }
+    }
+
+    fn reply(reply: RolloutReply) -> CellReply {
+        CellReply::Rollout(reply)
+    }
+
+    fn run(&mut self, now: Moment, command: RolloutCommand) -> Applied<RolloutReply> {
+        let (reply, lasting_changed) = self.apply(now.steady, command);
+        Applied { reply, lasting_changed }
     }
 }
 

@@ -265,6 +265,7 @@ mod tests {
             | CellReply::Cluster(_)
             | CellReply::Estimate(_)
             | CellReply::Order(_)
+            | CellReply::Rollout(_)
             | CellReply::AnotherKind) => panic!("{other:?}"),
         }
     }

@@ -174,6 +174,23 @@ pub enum Problem {
         /// The rate's key.
         key: &'static str,
     },
+    /// A rollout of a model that has no two versions.
+    #[error("the clusters of `{model}` have no two versions")]
+    NoVersions {
+        /// The model.
+        model: String,
+    },
+    /// Versions none of which has a weight.
+    #[error("no version has a weight")]
+    NoWeight,
+    /// A step that does not lie beyond the one before.
+    #[error("the step {step} comes after {before}")]
+    NotAscending {
+        /// In percent.
+        step: u32,
+        /// Likewise.
+        before: u32,
+    },
     /// A region hop that nobody could sign for.
     #[error("a region hop without keys: nothing that it is sent could be signed")]
     Unsigned,

@@ -15,6 +15,7 @@ mod names;
 mod origin;
 mod read;
 mod report;
+mod rollouts;
 #[cfg(any(test, feature = "schema"))]
 mod schema;
 mod section;

@@ -8,10 +8,12 @@ use super::error::Problem;
 use super::names::{Names, Once};
 use super::read::{entries, value};
 use super::report::{At, Report};
+use super::rollouts::{self, Rollouts};
 use super::suggest::one_of;
 use super::validated::{CannedTier, Cluster, Ladder, Model, PartTokens, Serving, Tier};
 use super::written::{self, Root};
 use crate::ids::{ClusterName, ModelName, TableName};
+use crate::rollout::RolloutPolicy;
 
 /// The names and aliases of all models.
 pub(super) fn names<'w>(root: &'w Root, report: &mut Report) -> Names<'w> {
@@ -68,12 +70,14 @@ pub(super) fn check(
     report: &mut Report,
 ) -> BTreeMap<ModelName, Arc<Model>> {
     let mut lower_tiers = ladders(root, &names.models, report);
+    let rollouts = Rollouts::of(root, &names.models, report);
     let mut models = BTreeMap::new();
     for At { value: written, .. } in entries(&root.models) {
         let serving = serving(written, &names.clusters, clusters, report);
         check_table(written, names.tables, report);
         let lower_tiers = value(&written.name).and_then(|name| lower_tiers.remove(name));
-        if let Some(model) = model(written, serving, lower_tiers.unwrap_or_default()) {
+        let rollout = rollouts.policy(value(&written.name), &serving, report);
+        if let Some(model) = model(written, (serving, rollout), lower_tiers.unwrap_or_default()) {
             models.insert(model.name.clone(), Arc::new(model));
         }
     }
@@ -97,7 +101,11 @@ fn check_table(model: &written::Model, tables: Option<&[&str]>, report: &mut Rep
     report.add(at.place, problem, expected);
 }
 
-fn model(written: &written::Model, serving: Vec<Serving>, lower_tiers: Vec<Tier>) -> Option<Model> {
+fn model(
+    written: &written::Model,
+    (serving, rollout): (Vec<Serving>, Option<RolloutPolicy>),
+    lower_tiers: Vec<Tier>,
+) -> Option<Model> {
     let name = ModelName::from(value(&written.name)?.as_str());
     let tiers = std::iter::once(Tier::Model(name.clone())).chain(lower_tiers).collect();
     Some(Model {
@@ -112,6 +120,7 @@ fn model(written: &written::Model, serving: Vec<Serving>, lower_tiers: Vec<Tier>
         owned_by: value(&written.owned_by)?.as_deref().unwrap_or("tidegate").to_owned(),
         created: *value(&written.created)?,
         serving,
+        rollout: rollout.map(Arc::new),
         ladder: Ladder { tiers },
     })
 }
@@ -124,6 +133,7 @@ fn serving(
 ) -> Vec<Serving> {
     let mut once = Once::of("cluster", "expected each cluster once for a model");
     let mut serving = Vec::new();
+    let has_versions = rollouts::has_versions(model);
     for At { value: written, .. } in entries(&model.serving) {
         let Some(cluster) = &written.cluster else {
             continue;
@@ -138,6 +148,7 @@ fn serving(
             serving.push(Serving {
                 cluster: Arc::clone(cluster),
                 served_name: served_name.clone(),
+                version: has_versions.then(|| rollouts::version(written)),
             });
         }
     }

@@ -21,7 +21,9 @@ use crate::cluster::{ClusterPolicy, PolicyDigest};
 use crate::geo::Coordinates;
 use crate::ids::{
     BudgetId, ClusterName, Jurisdiction, ModelName, RegionName, ReplicaName, SecretName, TableName, TenantName, Tokens,
+    VersionName,
 };
+use crate::rollout::RolloutPolicy;
 
 /// A sound configuration. [`Config::parse`](Self::parse) makes it, and [`Config::from_bundle`](Self::from_bundle) of what
 /// that has made.
@@ -171,6 +173,8 @@ pub struct Model {
     pub created: u64,
     /// Which clusters serve it, at least one, in the order written.
     pub serving: Vec<Serving>,
+    /// How its versions take over from each other; `None` where it has no two.
+    pub rollout: Option<Arc<RolloutPolicy>>,
     /// What answers, in order, when a tier cannot. Its first tier is this model itself.
     pub ladder: Ladder,
 }
@@ -193,6 +197,8 @@ pub struct Serving {
     pub cluster: Arc<Cluster>,
     /// The name under which its engine knows the model.
     pub served_name: String,
+    /// The version that the cluster runs; every one of the model's has one, or none.
+    pub version: Option<VersionName>,
 }
 
 /// The tiers that a request goes down. Never empty; a canned tier can only be the last.

@@ -1,6 +1,8 @@
 //! The configuration as it is written: every table and key of `gateway.toml`, with its kind, bounds and default. The
 //! comments here are what editors show.
 
+use std::time::Duration;
+
 use super::digest::KeyDigest;
 use super::hop::Hop;
 use super::kinds::{Decimal, Flag, Limit, List, Whole};
@@ -27,6 +29,9 @@ section! {
         models: List<Model, 1>,
         /// What answers when a model cannot, one `[[ladders]]` table for each model that has such tiers.
         ladders: List<Ladder, 0>,
+        /// How versions of a model's clusters take over from each other, one `[[rollouts]]` table for each model for which
+        /// the defaults do not do.
+        rollouts: List<Rollout, 0>,
         /// Who sends requests, one `[[tenants]]` table each.
         tenants: List<Tenant, 1>,
         /// Operators' own access.
@@ -157,6 +162,42 @@ section! {
         cluster: Name,
         /// The name under which the cluster's engine knows the model; the model's own when left out.
         served_name: Option<Text<256>>,
+        /// The version of the model's weights or software that the cluster runs: each gets a share of the conversations,
+        /// which operators change while it serves. Where others of the model have one, a cluster without has the version
+        /// `default`.
+        version: Option<Name>,
+    }
+}
+
+section! {
+    /// How the versions of a model's clusters take over from each other.
+    Rollout {
+        /// The model, by name or alias; its clusters have two versions at least.
+        model: ModelId,
+        /// The weights until an operator sets others, one entry for each version that has any; all for the version that is
+        /// written first when left out.
+        versions: List<VersionWeight, 0>,
+        /// The weights that a new version goes through, in percent, ascending; 1, 5, 25, 50 and 100 when left out.
+        steps: List<Whole<u32, 1, 100>, 0>,
+        /// How long each step holds at least before the next one follows by itself, in milliseconds; left out, an operator
+        /// goes from step to step.
+        step_after_ms: Option<Whole<Duration, 1_000, WEEK_MS>>,
+        /// A version is taken back that surely fails so many requests in a hundred more than the others do; 1 when left out.
+        worse_errors_percent: Option<Decimal<0, 100>>,
+        /// A version is taken back whose first tokens surely come later by more than so many percent.
+        worse_ttft_percent: Limit<u32, 50, 0, 10_000>,
+        /// Requests that the new version, and the others together, must have had in a step before the next one.
+        min_requests: Limit<u64, 200, 1, 1_000_000_000>,
+    }
+}
+
+section! {
+    /// A version with a weight.
+    VersionWeight {
+        /// Which version.
+        name: Name,
+        /// Its share of the conversations, in parts of the sum of all.
+        weight: Whole<u64, 0, 1_000_000>,
     }
 }
 
@@ -316,5 +357,6 @@ section! {
     }
 }
 
+const WEEK_MS: i64 = 7 * 24 * 3_600_000;
 const MOST_BY_MINUTE: i64 = Rate::MOST.cast_signed();
 const MOST_BY_DAY: i64 = MOST_PER_DAY.cast_signed();

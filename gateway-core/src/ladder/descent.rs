@@ -147,6 +147,15 @@ impl Descent {
         self.go_on(error, remedy, attempts)
     }
 
+    /// Replicas of one version have failed alike at the step that was taken, where the clusters of other versions begin at
+    /// that place of the tier: where to go from there.
+    pub fn after_version(&mut self, error: &AttemptError, others_from: usize) -> Step {
+        if let Step::Attempt { cluster, .. } = &mut self.at {
+            *cluster = others_from.saturating_sub(1).max(*cluster);
+        }
+        self.after_region(error, 1)
+    }
+
     /// How many attempts there are still.
     pub fn attempts_left(&self) -> u32 {
         self.attempts_left

@@ -7,6 +7,7 @@ mod blamed_requests;
 mod descent;
 mod hop_error;
 mod telling;
+mod version_fault;
 
 pub use attempt_error::{AttemptError, Fault, Garbage, Remedy};
 pub use blame::{Blame, Verdict};
@@ -14,3 +15,4 @@ pub use blamed_requests::{BlamedRequests, RequestDigest};
 pub use descent::{Descent, Step, WaitsFor};
 pub use hop_error::HopError;
 pub use telling::more_telling;
+pub use version_fault::version_fault;

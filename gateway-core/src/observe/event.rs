@@ -10,6 +10,7 @@ use super::budgeting::Budgeting;
 use super::counting::Counting;
 use super::ignored_signal::IgnoredSignal;
 use super::prefixing::Prefixing;
+use super::rolling_out::RollingOut;
 use crate::api::{EngineError, Usage};
 use crate::cluster::{ChoiceReason, Expectation, Outcome};
 use crate::config::ConfigErrors;
@@ -65,6 +66,8 @@ pub enum Event<'a> {
     Budget(Budgeting<'a>),
     /// Something about prefixes.
     Prefix(Prefixing<'a>),
+    /// Something about versions of a model and its rollout.
+    Rollout(RollingOut<'a>),
     /// A request was refused because bodies take all the memory that they may.
     BodyRefused {
         /// Whose: `tenant` or `process`.
@@ -211,6 +214,7 @@ impl Event<'_> {
             Self::Counting(counting) => counting.level(),
             Self::Budget(budgeting) => budgeting.level(),
             Self::Prefix(prefixing) => prefixing.level(),
+            Self::Rollout(rolling_out) => rolling_out.level(),
             Self::Responded { .. }
             | Self::BodyRefused { .. }
             | Self::FirstToken { .. }
@@ -249,6 +253,7 @@ impl Event<'_> {
             Self::Counting(counting) => counting.name(),
             Self::Budget(budgeting) => budgeting.name(),
             Self::Prefix(prefixing) => prefixing.name(),
+            Self::Rollout(rolling_out) => rolling_out.name(),
             Self::BodyRefused { .. } => "no memory for body",
             Self::OrderRefused { .. } => "order refused",
             Self::Used { .. } => "used",
@@ -289,6 +294,7 @@ impl Event<'_> {
             Self::Counting(counting) => counting.write_particulars(f),
             Self::Budget(budgeting) => budgeting.write_particulars(f),
             Self::Prefix(prefixing) => prefixing.write_particulars(f),
+            Self::Rollout(rolling_out) => rolling_out.write_particulars(f),
             Self::BodyRefused { bound } => write!(f, " bound={bound}"),
             Self::OrderRefused { reason } => write!(f, " reason={reason}"),
             Self::Used { model, usage } => write_usage(f, model, usage),

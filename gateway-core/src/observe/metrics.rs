@@ -20,12 +20,14 @@ use super::counting_metrics::CountingMetrics;
 use super::event::{Event, StoreAccess};
 use super::prefix_metrics::PrefixMetrics;
 use super::queue_metrics::QueueMetrics;
+use super::rollout_metrics::RolloutMetrics;
 use super::signal_metrics::SignalMetrics;
 use crate::api::Usage;
 use crate::budget::BudgetStatus;
 use crate::cluster::{QueueStatus, ReplicaStatus};
-use crate::ids::{BudgetId, BudgetName, ClusterName, ModelName, ReplicaName, TenantName};
+use crate::ids::{BudgetId, BudgetName, ClusterName, ModelName, ReplicaName, TenantName, VersionName};
 use crate::ladder::AttemptError;
+use crate::rollout::RolloutStatus;
 use crate::tokens::Correction;
 
 /// What cells know at the moment, for the metrics.
@@ -39,6 +41,8 @@ pub struct CellFigures {
     pub corrections: Vec<(ModelName, Correction)>,
     /// Of budgets.
     pub budgets: Vec<(BudgetId, BudgetStatus)>,
+    /// Of models' rollouts.
+    pub rollouts: Vec<(ModelName, RolloutStatus)>,
 }
 
 /// Everything that is counted.
@@ -57,6 +61,7 @@ pub struct Metrics {
     counting: CountingMetrics,
     budgets: BudgetMetrics,
     prefixes: PrefixMetrics,
+    rollouts: RolloutMetrics,
     bodies_bytes: Gauge,
     bodies_refused: ByLabels<BoundLabels>,
     orders_refused: ByLabels<ReasonLabels>,
@@ -131,7 +136,7 @@ macro_rules! label {
     };
 }
 
-label!(BudgetName, ClusterName, ModelName, ReplicaName, TenantName);
+label!(BudgetName, ClusterName, ModelName, ReplicaName, TenantName, VersionName);
 
 impl Default for Metrics {
     fn default() -> Self {
@@ -155,6 +160,7 @@ impl Metrics {
             counting: CountingMetrics::default(),
             budgets: BudgetMetrics::default(),
             prefixes: PrefixMetrics::default(),
+            rollouts: RolloutMetrics::default(),
             bodies_bytes: Gauge::default(),
             bodies_refused: ByLabels::default(),
             orders_refused: ByLabels::default(),
@@ -192,6 +198,7 @@ impl Metrics {
         self.counting.register(r);
         self.budgets.register(&mut self.named);
         self.prefixes.register(r, &mut self.named);
+        self.rollouts.register(r, &mut self.named);
         r.register(
             "bodies_bytes",
             "Bytes of request bodies in memory that are not admitted yet",
@@ -288,6 +295,7 @@ impl Metrics {
             Event::Counting(counting) => self.counting.on(counting),
             Event::Budget(budgeting) => self.budgets.on(budgeting),
             Event::Prefix(prefixing) => self.prefixes.on(prefixing),
+            Event::Rollout(rolling_out) => self.rollouts.on(rolling_out),
             Event::OrderRefused { reason } => self.orders_refused.add(&ReasonLabels { reason }, 1),
             Event::BodyRefused { bound } => self.bodies_refused.add(&BoundLabels { bound }, 1),
             Event::Canned { model } => {
@@ -334,6 +342,7 @@ impl Metrics {
         self.queues.fill(&figures.queues);
         self.counting.fill(&figures.corrections);
         self.budgets.fill(&figures.budgets);
+        self.rollouts.fill(&figures.rollouts);
         written(&[&self.registry, &self.named])
     }
 

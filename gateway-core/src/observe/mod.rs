@@ -15,6 +15,8 @@ mod prefix_metrics;
 mod prefixing;
 mod queue_metrics;
 mod record;
+mod rolling_out;
+mod rollout_metrics;
 mod signal_metrics;
 
 pub use admin_change::AdminChange;
@@ -25,3 +27,4 @@ pub use ignored_signal::IgnoredSignal;
 pub use metrics::{CellFigures, Metrics};
 pub use prefixing::Prefixing;
 pub use record::{Record, Sink};
+pub use rolling_out::RollingOut;

@@ -25,8 +25,9 @@ impl CellTime {
         self.left.get()
     }
 
-    /// What is left for budgets, whose cells are asked first: a part is kept for the clusters', which may well answer.
-    pub fn left_for_budgets(&self) -> Duration {
+    /// What is left for the cells of budgets and rollouts, which are asked first: a part is kept for the clusters', which may
+    /// well answer.
+    pub fn left_but_for_clusters(&self) -> Duration {
         self.left.get().saturating_sub(self.kept_for_clusters())
     }
 
@@ -48,12 +49,12 @@ mod tests {
     #[test]
     fn calls_share_one_time_and_budgets_leave_some_of_it() {
         let time = CellTime::new(Duration::from_millis(1_000));
-        assert_eq!(time.left_for_budgets(), Duration::from_millis(750));
+        assert_eq!(time.left_but_for_clusters(), Duration::from_millis(750));
         time.on_waited(Duration::from_millis(600));
-        assert_eq!(time.left_for_budgets(), Duration::from_millis(150));
+        assert_eq!(time.left_but_for_clusters(), Duration::from_millis(150));
         time.on_waited(Duration::from_millis(200));
         assert_eq!(
-            (time.left_for_budgets(), time.left()),
+            (time.left_but_for_clusters(), time.left()),
             (Duration::ZERO, Duration::from_millis(200))
         );
         time.on_waited(Duration::from_millis(900));

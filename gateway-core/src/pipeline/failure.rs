@@ -52,6 +52,12 @@ pub enum Failure {
         /// Which cluster.
         cluster: String,
     },
+    /// The cell of a rollout that an operator asks about does not answer.
+    #[error("the cell of the rollout of `{model}` does not answer at the moment")]
+    RolloutCell {
+        /// Of which model.
+        model: String,
+    },
     /// The configuration that an operator sent is wrong.
     #[error("{0}")]
     Config(String),
@@ -85,7 +91,7 @@ impl From<Failure> for ApiError {
             Failure::BrokenOff(error) => of_attempt(error, message),
             Failure::Config(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorKind::InvalidRequest, message)
                 .code("invalid_configuration"),
-            Failure::Cell { .. } => {
+            Failure::Cell { .. } | Failure::RolloutCell { .. } => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Server, message).code("cell_unreachable")
             }
             Failure::ConfigUnread { wait } => Self {
@@ -151,6 +157,9 @@ fn of_request(error: &RequestError, message: String) -> ApiError {
         RequestError::UnknownReplica { .. } => invalid(StatusCode::NOT_FOUND).code("replica_not_found"),
         RequestError::AskRegion { .. } => invalid(StatusCode::CONFLICT).code("ask_region"),
         RequestError::WrongDrain { .. } => invalid(StatusCode::UNPROCESSABLE_ENTITY).code("invalid_drain"),
+        RequestError::UnknownRollout { .. } => invalid(StatusCode::NOT_FOUND).code("rollout_not_found"),
+        RequestError::AskEdge => invalid(StatusCode::CONFLICT).code("ask_edge"),
+        RequestError::WrongRollout { .. } => invalid(StatusCode::UNPROCESSABLE_ENTITY).code("invalid_rollout"),
         RequestError::WrongLimits { .. } => invalid(StatusCode::UNPROCESSABLE_ENTITY).code("invalid_limits"),
         RequestError::Jurisdiction { .. } => new(StatusCode::FORBIDDEN, ErrorKind::Permission)
             .code("jurisdiction")

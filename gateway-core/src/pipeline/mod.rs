@@ -10,6 +10,7 @@
 //! - `answer/`: what an engine sends, read, rewritten and metered.
 //! - `intake/`: what a request is, takes and may spend, until it can be dispatched.
 //! - `leases/`: what a request holds of its tenant's budgets.
+//! - `rollouts/`: which weights the versions of a model have, and what a request meets at its version.
 //! - `maintain/`: what goes on behind requests' backs.
 //! - `hops/`: what two hops of a request's way tell each other.
 //! - `cors.rs`: which web pages may ask, and read what is answered.
@@ -35,6 +36,7 @@ mod intake;
 mod leases;
 mod maintain;
 mod response;
+mod rollouts;
 mod serve;
 mod state;
 mod warmth;

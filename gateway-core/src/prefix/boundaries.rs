@@ -14,6 +14,8 @@ pub struct Boundaries {
     pub(super) anchors: Vec<u64>,
     /// The places that are told to others.
     pub(super) outline: Vec<u64>,
+    /// Where what tells a conversation from others ends.
+    pub(super) conversation: u64,
     /// Where the last answer ends that the prompt goes on from.
     pub(super) answered: u64,
     /// The bytes of all prompts of the request.
@@ -86,6 +88,18 @@ impl Boundaries {
             last = Some(key);
         }
         last
+    }
+
+    /// The key of what tells a conversation from others, which is the same in all of its turns: all up to the end of its
+    /// first message of a user. Of a prompt without messages all of it. `None` where there is no prompt.
+    pub fn conversation(&self) -> Option<PrefixKey> {
+        let index = self.found.binary_search_by_key(&self.conversation, |found| found.at);
+        Some(self.found[index.ok()?].key)
+    }
+
+    /// Whether there is an answer in it that somebody has gone on from.
+    pub fn has_answer(&self) -> bool {
+        self.answered > 0
     }
 
     fn share(&self, at: u64, total: Tokens) -> Tokens {

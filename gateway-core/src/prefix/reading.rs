@@ -42,6 +42,7 @@ impl<'a> Reading<'a> {
                 found: Vec::new(),
                 anchors: shape.anchors(),
                 outline: outline(&shape.ends, shape.anchor, shape.length),
+                conversation: shape.conversation,
                 answered: shape.answered,
                 length: source.length_of_all(&shape),
                 is_conversation: !shape.ends.is_empty(),

@@ -34,6 +34,8 @@ pub(super) struct Shape {
     pub ends: Vec<u64>,
     /// Which of them is the first that may choose a replica.
     pub anchor: usize,
+    /// Where what tells a conversation from others ends: its first message of a user.
+    pub conversation: u64,
     /// Where the last answer ends that the model has given and somebody has gone on from; 0 without one.
     pub answered: u64,
 }
@@ -113,9 +115,13 @@ impl<'a> Source<'a> {
             ends.push(length);
         }
         let last = ends.len().saturating_sub(1);
+        let anchor = deep.unwrap_or(last).min(first_user.unwrap_or(last));
+        // The ends from the anchor on are always there, of which it is nearly always one.
+        let first_user = first_user.unwrap_or(last).min(anchor + ANCHORS - 1);
         Shape {
             length,
-            anchor: deep.unwrap_or(last).min(first_user.unwrap_or(last)),
+            conversation: ends.get(first_user).copied().unwrap_or(length),
+            anchor,
             ends,
             answered,
         }

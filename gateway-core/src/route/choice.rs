@@ -75,19 +75,21 @@ impl Estimate<'_> {
 
 /// Where the prompt goes as long as nothing has any load or any of it in memory, as an index into the candidates: what
 /// anybody at the same place can tell who knows nothing else. Of those that are alike it is the one written first, so that
-/// they do not take turns and cool each other's prefixes.
-pub fn home(prompt: Tokens, candidates: &[Candidate<'_>]) -> Option<usize> {
+/// they do not take turns and cool each other's prefixes. Only those count that it `may` go to.
+pub fn home(prompt: Tokens, candidates: &[Candidate<'_>], may: impl Fn(usize) -> bool) -> Option<usize> {
     let idle_and_cold = |(index, candidate): (usize, &Candidate<'_>)| {
         let candidate = Candidate {
             warm: Tokens(0),
             load: None,
             ..*candidate
         };
-        estimate(prompt, index, &candidate).cost()
+        (index, estimate(prompt, index, &candidate).cost())
     };
-    let costs: Vec<_> = candidates.iter().enumerate().map(idle_and_cold).collect();
-    let least = *costs.iter().min()?;
-    costs.iter().position(|cost| *cost <= least.saturating_add(ALIKE))
+    let candidates = candidates.iter().enumerate().filter(|(index, _)| may(*index));
+    let costs: Vec<_> = candidates.map(idle_and_cold).collect();
+    let least = costs.iter().map(|(_, cost)| *cost).min()?;
+    let is_alike = |(_, cost): &&(usize, Duration)| *cost <= least.saturating_add(ALIKE);
+    costs.iter().find(is_alike).map(|(index, _)| *index)
 }
 
 /// Candidates by expected time to first token and price in whole milliseconds; those known to be full come last, since figures
@@ -197,7 +199,7 @@ mod tests {
 
     fn ranked<'a>(prompt: u64, candidates: &[Candidate<'a>]) -> Vec<Estimate<'a>> {
         let prompt = Tokens(prompt);
-        rank(prompt, candidates, home(prompt, candidates))
+        rank(prompt, candidates, home(prompt, candidates, |_| true))
     }
 
     fn order(prompt: u64, candidates: &[Candidate<'_>]) -> Vec<usize> {
@@ -311,7 +313,7 @@ mod tests {
 
     #[test]
     fn home_is_where_a_cold_prompt_goes_while_all_are_idle() {
-        let at_home = |prompt, candidates: &[Candidate<'_>]| home(Tokens(prompt), candidates);
+        let at_home = |prompt, candidates: &[Candidate<'_>]| home(Tokens(prompt), candidates, |_| true);
         let full_and_cold = candidate(NEAR, Some((10, 10)));
         let warm = Candidate {
             warm: Tokens(8_000),
@@ -322,6 +324,8 @@ mod tests {
         assert_eq!(at_home(8_000, &[candidate(NEAR, None), a_little_nearer]), Some(0));
         assert_eq!(order(8_000, &[candidate(NEAR, None), a_little_nearer]), [0, 1]);
         assert_eq!(at_home(8_000, &[]), None);
+        let candidates = [candidate(NEAR, None), candidate(FAR, None)];
+        assert_eq!(home(Tokens(10), &candidates, |index| index > 0), Some(1));
     }
 
     #[test]

@@ -121,7 +121,9 @@ impl World {
     pub fn cell(&self) -> &BudgetCell {
         match self.timed.state() {
             CellState::Budget(cell) => cell,
-            other @ (CellState::Cluster(_) | CellState::Estimate(_) | CellState::Orders(_)) => panic!("{other:?}"),
+            other @ (CellState::Cluster(_) | CellState::Estimate(_) | CellState::Orders(_) | CellState::Rollout(_)) => {
+                panic!("{other:?}")
+            }
         }
     }
 
@@ -129,9 +131,11 @@ impl World {
         let at = self.clocks.at_cell(self.now);
         match self.timed.apply(at, CellCommand::Budget(command)).reply {
             CellReply::Budget(reply) => reply,
-            other @ (CellReply::Cluster(_) | CellReply::Estimate(_) | CellReply::Order(_) | CellReply::AnotherKind) => {
-                panic!("{other:?}")
-            }
+            other @ (CellReply::Cluster(_)
+            | CellReply::Estimate(_)
+            | CellReply::Order(_)
+            | CellReply::Rollout(_)
+            | CellReply::AnotherKind) => panic!("{other:?}"),
         }
     }
 

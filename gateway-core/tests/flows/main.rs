@@ -26,6 +26,7 @@ mod prefixes;
 mod probes;
 mod recordings;
 mod regions;
+mod rollouts;
 mod signals;
 mod silent_cells;
 mod streams;

@@ -267,6 +267,11 @@ impl World {
         self.world.commands_sent(CellKind::Cluster)
     }
 
+    /// Commands that cells of that kind were sent.
+    pub fn commands_of(&self, kind: CellKind) -> u64 {
+        self.world.commands_sent(kind)
+    }
+
     /// Puts a value into the store.
     pub fn put(&self, key: &str, value: &str) {
         self.world.store().put(key, value);

@@ -23,6 +23,7 @@ mod pass_through;
 mod passing;
 mod prefixes;
 mod recordings;
+mod rollouts;
 mod routing;
 mod sdk;
 mod shared;

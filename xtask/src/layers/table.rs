@@ -13,7 +13,7 @@ const GATEWAY_CORE: Area = Area {
     module: &[],
     layers: &[
         &["excerpt", "geo", "ids", "parts", "sleeps", "time"],
-        &["budget", "cluster", "hop", "pace", "timeline"],
+        &["budget", "cluster", "hop", "pace", "rollout", "timeline"],
         &["config", "route"],
         &["api", "signals"],
         &["auth", "prefix", "tokens"],
@@ -39,7 +39,7 @@ const PIPELINE: Area = Area {
         &["state"],
         &["context"],
         // What a request holds, and what goes on behind requests' backs.
-        &["leases", "maintain", "warmth"],
+        &["leases", "maintain", "rollouts", "warmth"],
         // The stages of a request.
         &["intake"],
         &["answer"],

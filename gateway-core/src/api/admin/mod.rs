@@ -46,11 +46,15 @@ pub enum AdminPath {
     Drain,
     /// Asking a cluster's engines what they say of themselves.
     Poll,
+    /// All models with versions.
+    Rollouts,
+    /// One of them.
+    Rollout,
 }
 
 impl AdminPath {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Config,
         Self::Budgets,
         Self::Budget,
@@ -58,6 +62,8 @@ impl AdminPath {
         Self::Cluster,
         Self::Drain,
         Self::Poll,
+        Self::Rollouts,
+        Self::Rollout,
     ];
 
     /// The path behind `BASE`, with a name in braces where one stands.
@@ -70,6 +76,8 @@ impl AdminPath {
             Self::Cluster => "/clusters/{cluster}",
             Self::Drain => "/clusters/{cluster}/replicas/{replica}/drain",
             Self::Poll => "/clusters/{cluster}/poll",
+            Self::Rollouts => "/rollouts",
+            Self::Rollout => "/rollouts/{model}",
         }
     }
 
@@ -80,7 +88,8 @@ impl AdminPath {
             Self::Budget => "GET, HEAD, PUT, DELETE",
             Self::Drain => "GET, HEAD, POST, DELETE",
             Self::Poll => "POST",
-            Self::Budgets | Self::Clusters | Self::Cluster => "GET, HEAD",
+            Self::Rollout => "GET, HEAD, PUT, POST",
+            Self::Budgets | Self::Clusters | Self::Cluster | Self::Rollouts => "GET, HEAD",
         }
     }
 
@@ -88,7 +97,7 @@ impl AdminPath {
     fn is_unversioned(self) -> bool {
         match self {
             Self::Config | Self::Budgets | Self::Budget => true,
-            Self::Clusters | Self::Cluster | Self::Drain | Self::Poll => false,
+            Self::Clusters | Self::Cluster | Self::Drain | Self::Poll | Self::Rollouts | Self::Rollout => false,
         }
     }
 

@@ -9,6 +9,9 @@ use crate::cluster::{
     ReadReplicas, Release, Releases, Renew, ReplicaStatus,
 };
 use crate::ids::{PrefixKey, Tokens};
+use crate::rollout::{
+    self, EvidenceReport, FaultKind, OrderRollout, PromptClass, RolloutAction, RolloutPolicy, Weights,
+};
 use crate::time::Timestamp;
 use crate::tokens::Observed;
 
@@ -88,6 +91,7 @@ fn knows_policy(reply: &CellReply) -> bool {
         | CellReply::Estimate(_)
         | CellReply::Budget(_)
         | CellReply::Order(_)
+        | CellReply::Rollout(_)
         | CellReply::AnotherKind => panic!("{reply:?}"),
     }
 }
@@ -360,4 +364,41 @@ fn what_is_of_another_version_or_damaged_is_not_read() {
     }
     let error = TimedCell::from_record(br#"{"v":9,"state":{"cluster":{}}}"#).expect_err("another version");
     assert!(error.to_string().contains("version 9"), "{error}");
+}
+
+/// Rollouts are in words of the current version, also in logs whose snapshots are the version before's.
+#[test]
+fn a_rollout_goes_through_entries_and_records() {
+    let mut seen = rollout::Evidence::default();
+    seen.on_request(Some(FaultKind::Out), Some((PromptClass::of(Tokens(700)), TTL)));
+    let policy = RolloutPolicy {
+        weights: Weights::of_parts([("v1".into(), 3), ("v2".into(), 1)]).expect("weights"),
+        steps: vec![50, 100],
+        step_after: Some(TTL),
+        ..RolloutPolicy::default()
+    };
+    let order = OrderRollout {
+        policy: policy.clone(),
+        action: RolloutAction::Start("v2".into()),
+        reason: Some("why".to_owned()),
+    };
+    let report = EvidenceReport {
+        policy,
+        revision: 1,
+        seen: vec![("v2".into(), seen)],
+    };
+    let entry = Entry::new(at(7), vec![order.into_command(), report.into_command()]);
+    let read = Entry::decode(&encode_entry(&entry).expect("bytes")).expect("it is read");
+    assert_eq!(read, entry);
+    let mut cell = TimedCell::new(&CellId::Rollout("m".into()));
+    for command in entry.commands {
+        cell.apply(at(7), command);
+    }
+    let mut writers = Writers::default();
+    writers.on_entry(at(7), true);
+    let record = encode_record(&cell, Some(writers)).expect("a record");
+    assert_eq!(decode_record(&record), Ok((cell.clone(), Some(writers))));
+    let lasting = cell.to_lasting_record().expect("a record").expect("it lasts");
+    assert!(lasting.len() < record.len(), "what requests have met is gathered anew");
+    assert!(TimedCell::from_record(&lasting).is_ok());
 }

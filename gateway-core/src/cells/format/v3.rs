@@ -8,6 +8,7 @@ use crate::budget::{BudgetCell, BudgetCommand};
 use crate::cells::{CellCommand, CellState};
 use crate::cluster::{ClusterCellV3, ClusterCommandV3};
 use crate::hop::OrdersCell;
+use crate::rollout::RolloutCell;
 use crate::tokens::{ModelCorrections, Observed};
 
 /// A command to a cell of any kind.
@@ -25,7 +26,7 @@ impl CommandV3 {
             CellCommand::Cluster(command) => ClusterCommandV3::of(command).map(Self::Cluster),
             CellCommand::Estimate(reports) => reports.without_names().map(Self::Estimate),
             CellCommand::Budget(command) => Some(Self::Budget(command.clone())),
-            CellCommand::Order(_) => None,
+            CellCommand::Order(_) | CellCommand::Rollout(_) => None,
         }
     }
 }
@@ -49,6 +50,8 @@ pub(super) enum StateV3<'a> {
     Budget(Box<Cow<'a, BudgetCell>>),
     /// Version 3 has no such cells; nobody who reads only that asks for one.
     Orders(Cow<'a, OrdersCell>),
+    /// Likewise.
+    Rollout(Box<Cow<'a, RolloutCell>>),
 }
 
 impl<'a> StateV3<'a> {
@@ -59,6 +62,7 @@ impl<'a> StateV3<'a> {
             CellState::Estimate(corrections) => Self::Estimate(Cow::Borrowed(corrections)),
             CellState::Budget(cell) => Self::Budget(Box::new(Cow::Borrowed(cell))),
             CellState::Orders(cell) => Self::Orders(Cow::Borrowed(cell)),
+            CellState::Rollout(cell) => Self::Rollout(Box::new(Cow::Borrowed(cell))),
         }
     }
 }
@@ -70,6 +74,7 @@ impl From<StateV3<'_>> for CellState {
             StateV3::Estimate(corrections) => Self::Estimate(corrections.into_owned()),
             StateV3::Budget(cell) => Self::Budget(Box::new(cell.into_owned())),
             StateV3::Orders(cell) => Self::Orders(cell.into_owned()),
+            StateV3::Rollout(cell) => Self::Rollout(Box::new(cell.into_owned())),
         }
     }
 }

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::api::comment;
 use crate::api::headers::{
-    X_CACHE, X_CACHED_TOKENS, X_CLUSTER, X_MAX_TOKENS, X_MODEL, X_PROMPT_TOKENS, X_REPLICA, X_TIER,
+    X_CACHE, X_CACHED_TOKENS, X_CLUSTER, X_MAX_TOKENS, X_MODEL, X_PROMPT_TOKENS, X_REPLICA, X_TIER, X_VERSION,
 };
 use crate::ids::Tokens;
 use crate::pipeline::dispatch::ServedBy;
@@ -24,12 +24,16 @@ impl ServedBy {
                 prompt,
                 is_exact,
                 budgeted,
+                version,
                 visit,
             } => {
                 headers.insert(X_CLUSTER, header_value(cluster.as_str()));
                 headers.insert(X_MODEL, header_value(model.as_str()));
                 headers.insert(X_TIER, HeaderValue::from(*tier));
                 headers.insert(X_PROMPT_TOKENS, prompt_tokens(*prompt, *is_exact));
+                if let Some(version) = version {
+                    headers.insert(X_VERSION, header_value(&version.to_string()));
+                }
                 if let Some(visit) = visit {
                     headers.insert(X_REPLICA, header_value(&visit.id.to_string()));
                     headers.insert(X_CACHED_TOKENS, header_value(&cached_tokens(visit)));
@@ -45,7 +49,7 @@ impl ServedBy {
     }
 
     /// Says so in a comment: `: tidegate cache=bypass cluster=… model=… tier=… prompt_tokens=… replica=…
-    /// cached_tokens=…`, and ` max_tokens=…` where budgets bound the answer.
+    /// cached_tokens=…`, ` version=…` where the model has several, and ` max_tokens=…` where budgets bound the answer.
     pub fn comment(&self) -> Bytes {
         match self {
             Self::Engine {
@@ -55,15 +59,19 @@ impl ServedBy {
                 prompt,
                 is_exact,
                 budgeted,
+                version,
                 visit,
             } => {
                 let estimated = if *is_exact { "" } else { ESTIMATED };
                 let place = visit.as_ref().map_or(String::new(), |visit| {
                     format!(" replica={} cached_tokens={}", visit.id, cached_tokens(visit))
                 });
+                let version = version
+                    .as_ref()
+                    .map_or(String::new(), |version| format!(" version={version}"));
                 let most = budgeted.map_or(String::new(), |most| format!(" max_tokens={most}"));
                 comment(&format!(
-                    "tidegate cache=bypass cluster={cluster} model={model} tier={tier} prompt_tokens={prompt}{estimated}{place}{most}"
+                    "tidegate cache=bypass cluster={cluster} model={model} tier={tier} prompt_tokens={prompt}{estimated}{version}{place}{most}"
                 ))
             }
             Self::Canned => comment("tidegate cache=bypass tier=canned"),

@@ -109,7 +109,7 @@ impl<P: Platform> Passage<P> {
 
     /// The answer breaks off.
     fn break_off(&mut self, error: &AttemptError) -> BrokenOff {
-        self.upkeep.walk.permit.on_stream_failed(error);
+        self.upkeep.walk.on_broken_off(error);
         self.end(outcome(error));
         BrokenOff
     }

@@ -184,7 +184,7 @@ impl<P: Platform> ClientStream<P> {
 
     /// The answer breaks off.
     fn break_off(&mut self, error: AttemptError) -> Bytes {
-        self.upkeep.walk.permit.on_stream_failed(&error);
+        self.upkeep.walk.on_broken_off(&error);
         let held = match &mut self.stage {
             Stage::Relaying(relay) => relay.chunks.flush(),
             Stage::Descending(_) | Stage::Ended => Vec::new(),

@@ -34,6 +34,9 @@ pub(in crate::pipeline) enum Asked {
     Replica(Option<usize>),
     /// The cluster's region hop, which has asked so many replicas.
     Region { attempts: u32 },
+    /// A second replica of the request's version, which has failed as the first did. The clusters of other versions begin
+    /// at that place of the tier.
+    Version { others_from: usize },
 }
 
 /// Asks one replica of the target that is none of those that were `tried`. Where none has room, it waits for what `waits`

@@ -1,6 +1,8 @@
 //! Who answered.
 
-use crate::ids::{ClusterName, ModelName, Tokens};
+use std::fmt;
+
+use crate::ids::{ClusterName, ModelName, Tokens, VersionName};
 use crate::pipeline::warmth::Visit;
 
 /// Who answered.
@@ -15,8 +17,37 @@ pub(in crate::pipeline) enum ServedBy {
         is_exact: bool,
         /// The bound on each answer that the tenant's budgets set, where it is the least.
         budgeted: Option<Tokens>,
+        /// The version that serves, where the model has several.
+        version: Option<ServedVersion>,
         /// Where in the cluster, and how warm its prompt is there.
         visit: Option<Visit>,
     },
     Canned,
+}
+
+/// The version that serves a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::pipeline) struct ServedVersion {
+    version: VersionName,
+    /// The request's own, where that has no room or has failed.
+    instead_of: Option<VersionName>,
+}
+
+impl ServedVersion {
+    /// That one serves a request whose own is the other, or the same.
+    pub fn new(version: VersionName, own: VersionName) -> Self {
+        let instead_of = (own != version).then_some(own);
+        Self { version, instead_of }
+    }
+}
+
+impl fmt::Display for ServedVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { version, instead_of } = self;
+        write!(f, "{version}")?;
+        match instead_of {
+            Some(instead_of) => write!(f, ";instead_of={instead_of}"),
+            None => Ok(()),
+        }
+    }
 }

@@ -12,11 +12,11 @@ use super::attempt::{Asked, Failed, attempt_at_replica};
 use super::judge::{blame, known, outcome};
 use super::opened::UpstreamAnswer;
 use super::region::attempt_by_region;
+use super::served_by::ServedVersion;
 use super::{PermitSlot, ServedBy};
 use crate::api::Dialect;
 use crate::cluster::{Outcome, PassedOver};
-use crate::config::Cluster;
-use crate::ids::{ClusterName, ReplicaName};
+use crate::ids::ReplicaName;
 use crate::ladder::{AttemptError, Blame, Descent, Step, Verdict, WaitsFor, more_telling};
 use crate::observe::Event;
 use crate::pipeline::context::Paused;
@@ -121,7 +121,7 @@ impl<P: Platform> Walk<P> {
         };
         match attempted {
             Ok(answer) => Ok(self.on_answered(answer, target)),
-            Err(Failed { asked, error }) => Err(self.on_failed(cluster, asked, error)),
+            Err(Failed { asked, error }) => Err(self.on_failed(target, asked, error)),
         }
     }
 
@@ -176,7 +176,7 @@ impl<P: Platform> Walk<P> {
             Ok(answer) => Some(self.on_answered(answer, &target)),
             Err(Failed { asked, error }) => {
                 if asked != Asked::Replica(None) {
-                    drop(self.on_failed(cluster, asked, error));
+                    drop(self.on_failed(&target, asked, error));
                 }
                 None
             }
@@ -184,15 +184,17 @@ impl<P: Platform> Walk<P> {
     }
 
     /// An attempt has come to nothing. Gives it with the error as it is now known to be.
-    fn on_failed(&self, cluster: &Cluster, asked: Asked, error: AttemptError) -> Failed {
-        let (replica, error) = match asked {
+    fn on_failed(&self, target: &Target<'_>, asked: Asked, error: AttemptError) -> Failed {
+        let cluster = &target.serving.cluster;
+        let (replica, (asked, error)) = match asked {
             Asked::Replica(index) => {
                 let replica = index.map(|index| &cluster.replicas[index].name);
                 self.progress.borrow_mut().tried.extend(replica.cloned());
-                (replica, self.judge(&cluster.name, error))
+                (replica, self.judge(target, asked, error))
             }
             // The region has judged.
-            Asked::Region { .. } => (None, error),
+            Asked::Region { .. } => (None, unless_of_version(target, asked, error)),
+            Asked::Version { .. } => (None, (asked, error)),
         };
         if let AttemptError::TooLarge { .. } = error {
             self.order.reservation.settle_as_reserved();
@@ -204,12 +206,22 @@ impl<P: Platform> Walk<P> {
             replica,
             error: &error,
         });
+        self.order.on_failed(target, &error);
         Failed { asked, error }
     }
 
+    /// The answer that passes breaks off.
+    pub fn on_broken_off(&self, error: &AttemptError) {
+        self.permit.on_stream_failed(error);
+        let step = self.progress.borrow().descent.step();
+        if let Some(tier) = step.tier() {
+            self.order.on_broken_off(tier, error);
+        }
+    }
+
     /// An attempt has failed at a replica of that cluster: what that says about the replica, and the one before it, is
-    /// told to their breakers. Gives the error as it is now known to be.
-    fn judge(&self, cluster: &ClusterName, error: AttemptError) -> AttemptError {
+    /// told to their breakers. Gives who was asked, and the error, as they are now known to be.
+    fn judge(&self, target: &Target<'_>, asked: Asked, error: AttemptError) -> (Asked, AttemptError) {
         if error.is_absence() {
             self.permit.on_unreachable();
         }
@@ -224,10 +236,14 @@ impl<P: Platform> Walk<P> {
             Verdict::Request => {
                 self.permit.settle_suspended(Outcome::Unknown);
                 self.permit.release(Outcome::Unknown);
-                return blame(&self.order, cluster, error);
+                return match target.other_versions_from {
+                    // It may be the version's as well: another one will tell.
+                    Some(others_from) => (Asked::Version { others_from }, error),
+                    None => (asked, blame(&self.order, &target.serving.cluster.name, error)),
+                };
             }
         }
-        error
+        (asked, error)
     }
 
     /// Another replica has answered, or there is none left to ask: one that had failed did so by itself.
@@ -269,6 +285,7 @@ impl<P: Platform> Walk<P> {
         let next = match asked {
             Asked::Replica(_) => progress.descent.after(&error),
             Asked::Region { attempts } => progress.descent.after_region(&error, attempts),
+            Asked::Version { others_from } => progress.descent.after_version(&error, others_from),
         };
         let is_elsewhere = next.tier() != step.tier() || next.is_held() != step.is_held();
         if is_elsewhere {
@@ -317,6 +334,23 @@ impl<P: Platform> Walk<P> {
     }
 }
 
+/// A region has found that engines fail at the request. Where all of them are of one version, that may be the version's doing:
+/// another one will tell.
+fn unless_of_version(target: &Target<'_>, asked: Asked, error: AttemptError) -> (Asked, AttemptError) {
+    match (target.other_versions_from, error) {
+        (Some(others_from), AttemptError::Blamed { status, words }) => {
+            let retry_after = None;
+            let error = AttemptError::Status {
+                status,
+                retry_after,
+                words,
+            };
+            (Asked::Version { others_from }, error)
+        }
+        (_, error) => (asked, error),
+    }
+}
+
 /// How the wait at a cluster ended.
 enum Waited<P: Platform> {
     /// With what became of the attempt there.
@@ -339,6 +373,8 @@ fn unfit() -> Failed {
 
 fn answered<P: Platform>(order: &Order<P>, answer: UpstreamAnswer<P>, target: &Target<'_>) -> Answered<P> {
     let limit = order.output_limit(target.count);
+    let is_stream = matches!(answer, UpstreamAnswer::Stream(_));
+    let own_version = order.on_answered(target, is_stream);
     let served_by = ServedBy::Engine {
         cluster: target.serving.cluster.name.clone(),
         model: target.model.name.clone(),
@@ -346,6 +382,7 @@ fn answered<P: Platform>(order: &Order<P>, answer: UpstreamAnswer<P>, target: &T
         prompt: target.count.prompt,
         is_exact: target.count.basis.is_exact(),
         budgeted: order.request.budgeted(target.serving.cluster.engine, &limit),
+        version: own_version.and_then(|own| Some(ServedVersion::new(target.serving.version.clone()?, own))),
         visit: order.identity.visit(),
     };
     Answered { served_by, answer }

@@ -9,7 +9,7 @@ use http::Response;
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 
-use super::{budgets, clusters, config, drains, signals};
+use super::{budgets, clusters, config, drains, rollouts, signals};
 use crate::api::{AdminPath, AdminRoute, Right};
 use crate::auth::{AdminKeyId, authenticate_admin};
 use crate::observe::{AdminChange, Event};
@@ -64,6 +64,8 @@ where
         (AdminPath::Clusters, _) => clusters::list(exchange).await,
         (AdminPath::Cluster, _) => clusters::one(exchange, &first).await,
         (AdminPath::Drain, _) => drains::change(operator, [&first, &second], head, body).await,
+        (AdminPath::Rollouts, _) => rollouts::list(exchange).await,
+        (AdminPath::Rollout, _) => rollouts::change(operator, &first, head, body).await,
         (AdminPath::Poll, _) => signals::poll(exchange, &first).await,
     }
 }

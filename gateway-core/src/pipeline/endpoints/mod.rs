@@ -9,6 +9,7 @@ mod drains;
 mod generate;
 pub(super) mod models;
 pub(super) mod probes;
+mod rollouts;
 pub(super) mod signals;
 mod tokenize;
 

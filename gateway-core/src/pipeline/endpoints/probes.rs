@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use futures::future::{join_all, join4};
+use futures::future::{join_all, join5};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use serde_json::json;
 
-use super::{budgets, clusters};
+use super::{budgets, clusters, rollouts};
 use crate::api::Right;
 use crate::auth::authenticate_admin;
 use crate::config::Cluster;
@@ -121,17 +121,21 @@ async fn cell_figures<P: Platform>(exchange: &Exchange<P>) -> CellFigures {
     let budgets = config.tenants.iter().flat_map(|tenant| &tenant.budgets);
     let budgets = budgets.map(async |budget| Some((budget.id.clone(), budgets::status(exchange, budget).await.ok()?)));
     let queues = asked().map(async |cluster| Some((cluster.name.clone(), clusters::queue(exchange, cluster).await?)));
-    let asked = join4(
+    let rollouts = config.models.values().filter(|model| model.rollout.is_some());
+    let rollouts = rollouts.map(async |model| Some((model.name.clone(), rollouts::status(exchange, model).await?)));
+    let asked = join5(
         join_all(clusters),
         join_all(queues),
         join_all(corrections),
         join_all(budgets),
+        join_all(rollouts),
     );
-    let (clusters, queues, corrections, budgets) = asked.await;
+    let (clusters, queues, corrections, budgets, rollouts) = asked.await;
     CellFigures {
         clusters,
         queues: queues.into_iter().flatten().collect(),
         corrections: corrections.into_iter().flatten().collect(),
         budgets: budgets.into_iter().flatten().collect(),
+        rollouts: rollouts.into_iter().flatten().collect(),
     }
 }

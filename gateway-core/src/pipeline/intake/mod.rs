@@ -1,5 +1,6 @@
 //! What a request is, takes and may spend, until it can be dispatched. Each stage consumes what the one before it made.
 
+mod allot;
 mod count;
 mod decode;
 mod enter;

@@ -4,15 +4,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::count::Counts;
-use super::plan::Plan;
+use super::plan::{Plan, Target};
 use crate::api::{Generation, OutputLimit};
 use crate::auth::Caller;
 use crate::cluster::HotDigest;
 use crate::config::Model;
-use crate::ids::Tokens;
+use crate::ids::{Tokens, VersionName};
+use crate::ladder::AttemptError;
+use crate::observe::{Event, RollingOut};
 use crate::pipeline::context::Exchange;
 use crate::pipeline::leases::Reservation;
-use crate::pipeline::warmth::Identity;
+use crate::pipeline::rollouts::Trials;
+use crate::pipeline::warmth::{Identity, write_first_turn};
 use crate::platform::Platform;
 use crate::time::Timestamp;
 use crate::tokens::Count;
@@ -55,6 +58,8 @@ pub(in crate::pipeline) struct Order<P: Platform> {
     pub counts: Counts,
     /// Where it may go.
     pub plan: Plan,
+    /// The versions that it has of models which have several, and what it meets there.
+    pub trials: Trials<P>,
     /// Until when an answer must have begun.
     pub deadline: Timestamp,
     /// What it has reserved of its tenant's budgets. It is settled when the order is dropped, if not before.
@@ -71,6 +76,45 @@ impl<P: Platform> Order<P> {
             Sender::Client => self.request.stream,
             Sender::Edge { .. } => false,
         }
+    }
+
+    /// An attempt at that target failed.
+    pub fn on_failed(&self, target: &Target<'_>, error: &AttemptError) {
+        if matches!(error, AttemptError::Blamed { .. }) {
+            self.trials.on_own_fault();
+        } else if let Some(trial) = self.trials.of(target.tier)
+            && Some(trial.version()) == target.serving.version.as_ref()
+        {
+            trial.on_failed(error);
+        }
+    }
+
+    /// The answer that passes, of that tier, breaks off.
+    pub fn on_broken_off(&self, tier: usize, error: &AttemptError) {
+        if let Some(trial) = self.trials.of(tier) {
+            trial.on_broken_off(error);
+        }
+    }
+
+    /// The target answers, with a first token now where the answer `is_stream`. Gives the version that the order has there.
+    pub fn on_answered(&self, target: &Target<'_>, is_stream: bool) -> Option<VersionName> {
+        let served = target.serving.version.as_ref()?;
+        let trial = self.trials.of(target.tier)?;
+        let version = trial.version();
+        let visit = self.identity.visit();
+        if served == version {
+            let expected = visit.as_ref().map_or(Tokens(0), |visit| visit.expected);
+            let uncached = Tokens(target.count.prompt.0.saturating_sub(expected.0));
+            trial.on_answered(is_stream.then_some(uncached));
+            if let (Some(row), Some(visit)) = (trial.row(), visit) {
+                write_first_turn(&self.exchange, row.clone(), visit.id);
+            }
+        } else {
+            let model = &target.model.name;
+            let fell_back = RollingOut::FellBack { model, version, served };
+            self.exchange.tell(&Event::Rollout(fell_back));
+        }
+        Some(version.clone())
     }
 
     /// What bounds its answers, besides its client, at a model for which it has that count.

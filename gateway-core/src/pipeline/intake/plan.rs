@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::allot::allot;
 use super::{Order, Sender};
 use crate::api::RequestError;
 use crate::cluster::ClusterLoad;
@@ -50,6 +51,8 @@ struct Ready {
     ranked: Vec<usize>,
     /// The one where the request goes while nothing is loaded or warm.
     home: Option<usize>,
+    /// How many of them, the first ones, are of the request's version; all where the model has no two.
+    of_version: usize,
 }
 
 /// What to ask, and whom.
@@ -63,6 +66,8 @@ pub(in crate::pipeline) struct Target<'a> {
     pub count: &'a Count,
     /// Whether the request goes to this cluster while nothing is loaded or warm.
     pub is_home: bool,
+    /// Where the clusters of other versions begin, where this one is of the request's own and there are others.
+    pub other_versions_from: Option<usize>,
 }
 
 /// Plans the way down, to the lowest tier where the client names one.
@@ -151,7 +156,13 @@ impl<P: Platform> Order<P> {
             let ready = ready(self, tier, planned_tier).await;
             planned_tier.ready.get_or_init(|| ready);
         }
-        let Ready { count, ranked, home } = planned_tier.ready.get()?.as_ref()?;
+        let Ready {
+            count,
+            ranked,
+            home,
+            of_version,
+        } = planned_tier.ready.get()?.as_ref()?;
+        let is_own = cluster < *of_version && *of_version < ranked.len();
         Some(Target {
             tier,
             model: &planned_tier.model,
@@ -161,6 +172,7 @@ impl<P: Platform> Order<P> {
                 Sender::Client => *home == Some(ranked[cluster]),
                 Sender::Edge { is_home, .. } => is_home,
             },
+            other_versions_from: is_own.then_some(*of_version),
         })
     }
 }
@@ -178,6 +190,15 @@ fn plan_tier(tenant: &Tenant, model: Arc<Model>) -> PlannedTier {
 async fn ready<P: Platform>(order: &Order<P>, index: usize, tier: &PlannedTier) -> Option<Ready> {
     let exchange = &order.exchange;
     let count = order.counts.of(exchange, &order.request, &tier.model).await.ok()?;
+    // The version of an order of the edge was chosen with its cluster.
+    let version = match order.sender {
+        Sender::Client => allot(order, index, &tier.model, &tier.allowed).await,
+        Sender::Edge { .. } => None,
+    };
+    let is_of_version = |index: usize| {
+        let serving = &tier.model.serving[tier.allowed[index]];
+        version.is_none() || serving.version == version
+    };
     let candidate = |index: &usize| {
         let cluster = &tier.model.serving[*index].cluster;
         Candidate {
@@ -190,7 +211,7 @@ async fn ready<P: Platform>(order: &Order<P>, index: usize, tier: &PlannedTier) 
         }
     };
     let mut candidates: Vec<_> = tier.allowed.iter().map(candidate).collect();
-    let home = home(count.prompt, &candidates);
+    let home = home(count.prompt, &candidates, is_of_version);
     if candidates.len() > 1 {
         let clusters: Vec<_> = tier
             .allowed
@@ -202,16 +223,27 @@ async fn ready<P: Platform>(order: &Order<P>, index: usize, tier: &PlannedTier) 
             candidate.warm = warm;
         }
     }
-    let estimates = rank(count.prompt, &candidates, home);
+    let mut estimates = rank(count.prompt, &candidates, home);
+    // Clusters of other versions are what is left where its own have no room, or fail.
+    estimates.sort_by_key(|estimate| !is_of_version(estimate.index));
     exchange.tell(&Event::Ranked {
         model: &tier.model.name,
         tier: index,
         prompt: count.prompt,
         estimates: &estimates,
     });
+    let of_version = estimates
+        .iter()
+        .filter(|estimate| is_of_version(estimate.index))
+        .count();
     let ranked = estimates.iter().map(|estimate| tier.allowed[estimate.index]).collect();
     let home = home.map(|index| tier.allowed[index]);
-    Some(Ready { count, ranked, home })
+    Some(Ready {
+        count,
+        ranked,
+        home,
+        of_version,
+    })
 }
 
 fn may_see(cluster: &Cluster, tenant: &Tenant) -> bool {

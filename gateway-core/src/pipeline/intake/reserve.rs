@@ -9,6 +9,7 @@ use crate::ids::Tokens;
 use crate::pipeline::context::Exchange;
 use crate::pipeline::hops::OrderFacts;
 use crate::pipeline::leases::{LeaseClient, Reservation};
+use crate::pipeline::rollouts::Trials;
 use crate::platform::Platform;
 use crate::tokens::{Count, OutputPolicy};
 
@@ -42,6 +43,7 @@ pub(in crate::pipeline) async fn reserve<P: Platform>(
         identity,
         counts,
         plan,
+        trials: Trials::default(),
         deadline: exchange.arrived + exchange.config.timeouts.deadline,
         reservation,
         most_output,
@@ -76,6 +78,7 @@ pub(in crate::pipeline) fn order_of_edge<P: Platform>(
         identity,
         counts,
         plan,
+        trials: Trials::default(),
         deadline: exchange.arrived + facts.left(),
         reservation: Reservation::new(exchange, 0),
         most_output: facts.most_output,

@@ -139,7 +139,7 @@ impl LeaseClient {
                         None => {}
                     }
                 }
-                Err(NotReserved::Asking) if exchange.cell_time.left_for_budgets().is_zero() => {
+                Err(NotReserved::Asking) if exchange.cell_time.left_but_for_clusters().is_zero() => {
                     self.reserve_cut_off(now, tokens, LONGEST_CALL)?;
                     break;
                 }
@@ -246,7 +246,7 @@ impl LeaseClient {
         let platform = &exchange.platform;
         let begun = platform.now();
         let _waiting = WaitingRequest::new(self, tokens);
-        let limit = LONGEST_CALL.min(exchange.cell_time.left_for_budgets());
+        let limit = LONGEST_CALL.min(exchange.cell_time.left_but_for_clusters());
         let mut pause = SHORTEST_PAUSE;
         while self.with(|cache| cache.replies()) == replies && platform.now().since(begun) < limit {
             platform.sleep(pause).await;
@@ -349,7 +349,7 @@ async fn call<P: Platform>(
     waiting: Waiting,
 ) -> Result<Leased, CellError> {
     let limit = match waiting {
-        Waiting::Request => LONGEST_CALL.min(exchange.cell_time.left_for_budgets()),
+        Waiting::Request => LONGEST_CALL.min(exchange.cell_time.left_but_for_clusters()),
         Waiting::Turn { .. } | Waiting::Background => LONGEST_CALL,
     };
     exchange.call_cell(&address(budget), lease, waiting, limit).await

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 
-use super::{ActiveConfig, Blamed, Estimates, LeaseCaches, PermitCaches, Polls, Shared, Shutdown, StoreHealth};
+use super::{
+    ActiveConfig, Blamed, Estimates, LeaseCaches, PermitCaches, Polls, Rollouts, Shared, Shutdown, StoreHealth,
+};
 use crate::budget::LeaseAccount;
 use crate::cells::SilentCells;
 use crate::cluster::Capacity;
@@ -30,6 +32,7 @@ pub struct Gateway {
     pub(in crate::pipeline) leases: LeaseCaches,
     pub(in crate::pipeline) permits: PermitCaches,
     pub(in crate::pipeline) blamed: Blamed,
+    pub(in crate::pipeline) rollouts: Rollouts,
     pub(in crate::pipeline) prefix_index: Shared<IndexMemory>,
     pub(in crate::pipeline) presumptions: Shared<Presumptions>,
     pub(in crate::pipeline) bodies: Arc<BodyMemory>,
@@ -80,6 +83,7 @@ impl Gateway {
             leases: LeaseCaches::default(),
             permits: PermitCaches::default(),
             blamed: Blamed::default(),
+            rollouts: Rollouts::default(),
             prefix_index: Shared::default(),
             presumptions: Shared::default(),
             bodies: Arc::default(),

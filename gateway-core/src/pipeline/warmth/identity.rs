@@ -19,6 +19,7 @@ use crate::pipeline::hops::ToldVisit;
 use crate::platform::Platform;
 use crate::prefix::index::{Place, ReplicaId, Row, RowKey, Served, updated};
 use crate::prefix::{Boundaries, Presumptions};
+use crate::rollout::Conversation;
 use crate::time::Timestamp;
 
 /// By what a request may be known where others like it were served.
@@ -149,6 +150,14 @@ impl Identity {
             told,
             visit: RefCell::default(),
         }
+    }
+
+    /// By what the request is told from those of other conversations, and whether that has come before; `None` where it is
+    /// of none.
+    pub fn conversation(&self) -> Option<Conversation> {
+        let PrefixKey(key) = self.session.or_else(|| self.boundaries.conversation())?;
+        let has_begun = self.boundaries.has_answer();
+        Some(Conversation { key, has_begun })
     }
 
     /// The session, where the client names one.

@@ -82,6 +82,17 @@ impl Row {
         Some([&[VERSION], &body[..]].concat())
     }
 
+    /// The row of what was computed at that one place.
+    pub fn of_place(place: Place) -> Self {
+        let places = vec![place];
+        Self { places }
+    }
+
+    /// The replica that computed such a prompt last, where it is not older than `ttl`.
+    pub fn latest(&self, wall: Timestamp, ttl: Duration) -> Option<ReplicaId> {
+        self.live(wall, ttl).next().map(|place| place.replica)
+    }
+
     /// The places that are not older than `ttl`, the latest first.
     pub(super) fn live(&self, wall: Timestamp, ttl: Duration) -> impl Iterator<Item = &Place> {
         self.places.iter().filter(move |place| place.age(wall) < ttl)

@@ -21,6 +21,14 @@ impl RowKey {
         Self(format!("prefix/{:032x}", hasher.finish128().as_u128()))
     }
 
+    /// The row that says at which version a conversation has begun, by the key that tells it from others.
+    pub fn of_version(salt: &CacheSalt, model: &ModelName, conversation: PrefixKey) -> Self {
+        let mut hasher = SipHasher13::new();
+        hash_parts(&mut hasher, [salt.as_str().as_bytes(), model.as_str().as_bytes()]);
+        hasher.write_u64(conversation.0);
+        Self(format!("version/{:032x}", hasher.finish128().as_u128()))
+    }
+
     /// As the store has it.
     pub fn as_str(&self) -> &str {
         &self.0
