@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{calibrate, check, drain, engine, keys, schema, serve, status, tokens};
+use commands::{calibrate, check, drain, engine, explain, keys, schema, serve, status, tokens};
 use mimalloc::MiMalloc;
 
 /// A request makes some seventy small allocations, all freed on the same thread: with this allocator it takes about a
@@ -37,6 +37,8 @@ enum Command {
     Drain(drain::Args),
     /// Tell how the clusters behind a gateway stand.
     Status(status::Args),
+    /// Tell why a request went where it went, or where one would go.
+    Explain(explain::Args),
     /// Measure what a replica can do, and print lines for gateway.toml.
     Calibrate(calibrate::Args),
     /// Make API keys and their digests.
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Command::Engine(args) => engine::run(args),
         Command::Drain(args) => drain::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Keys(command) => keys::run(&command),
         Command::Check(args) => check::run(&args),
@@ -74,6 +77,6 @@ const EXIT_CODES: &str = "Exit codes:
   1  it did not work, the message says why; for `check`, the configuration has errors
   2  the command line or the configuration is wrong
   3  the time was over before it was done, for `drain --wait`: requests are left
-  4  there is no such cluster or replica
+  4  there is no such cluster, replica, tenant, model or request
   5  the key is unknown, or may only look
   6  another gateway has to be asked, the message says which";

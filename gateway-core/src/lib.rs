@@ -33,6 +33,8 @@ pub mod ladder;
 
 pub mod observe;
 
+pub mod explain;
+
 pub mod pipeline;
 
 #[cfg(feature = "conformance")]

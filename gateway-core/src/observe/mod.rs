@@ -16,6 +16,7 @@ mod prefixing;
 mod queue_metrics;
 mod record;
 mod signal_metrics;
+mod weighing;
 
 pub use admin_change::AdminChange;
 pub use budgeting::Budgeting;
@@ -25,3 +26,4 @@ pub use ignored_signal::IgnoredSignal;
 pub use metrics::{CellFigures, Metrics};
 pub use prefixing::Prefixing;
 pub use record::{Record, Sink};
+pub use weighing::Weighing;

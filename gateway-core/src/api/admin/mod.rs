@@ -46,11 +46,17 @@ pub enum AdminPath {
     Drain,
     /// Asking a cluster's engines what they say of themselves.
     Poll,
+    /// The latest requests.
+    Requests,
+    /// Why one of them went where it went.
+    Request,
+    /// Where a request would go.
+    Explain,
 }
 
 impl AdminPath {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Config,
         Self::Budgets,
         Self::Budget,
@@ -58,6 +64,9 @@ impl AdminPath {
         Self::Cluster,
         Self::Drain,
         Self::Poll,
+        Self::Requests,
+        Self::Request,
+        Self::Explain,
     ];
 
     /// The path behind `BASE`, with a name in braces where one stands.
@@ -70,6 +79,9 @@ impl AdminPath {
             Self::Cluster => "/clusters/{cluster}",
             Self::Drain => "/clusters/{cluster}/replicas/{replica}/drain",
             Self::Poll => "/clusters/{cluster}/poll",
+            Self::Requests => "/requests",
+            Self::Request => "/requests/{request}",
+            Self::Explain => "/explain",
         }
     }
 
@@ -79,8 +91,8 @@ impl AdminPath {
             Self::Config => "GET, HEAD, PUT",
             Self::Budget => "GET, HEAD, PUT, DELETE",
             Self::Drain => "GET, HEAD, POST, DELETE",
-            Self::Poll => "POST",
-            Self::Budgets | Self::Clusters | Self::Cluster => "GET, HEAD",
+            Self::Poll | Self::Explain => "POST",
+            Self::Budgets | Self::Clusters | Self::Cluster | Self::Requests | Self::Request => "GET, HEAD",
         }
     }
 
@@ -88,7 +100,13 @@ impl AdminPath {
     fn is_unversioned(self) -> bool {
         match self {
             Self::Config | Self::Budgets | Self::Budget => true,
-            Self::Clusters | Self::Cluster | Self::Drain | Self::Poll => false,
+            Self::Clusters
+            | Self::Cluster
+            | Self::Drain
+            | Self::Poll
+            | Self::Requests
+            | Self::Request
+            | Self::Explain => false,
         }
     }
 
@@ -124,9 +142,9 @@ pub(super) fn find(path: &str) -> Option<(AdminPath, [&str; 2])> {
     })
 }
 
-/// What a method needs.
-pub(super) fn right(method: &Method) -> Right {
-    if method == Method::GET || method == Method::HEAD {
+/// What a method of a path needs. Asking where a request would go changes nothing.
+pub(super) fn right(about: AdminPath, method: &Method) -> Right {
+    if method == Method::GET || method == Method::HEAD || about == AdminPath::Explain {
         Right::Read
     } else {
         Right::Write
@@ -163,7 +181,7 @@ mod tests {
                 let routed = Route::of(&method, &path);
                 if let Route::Admin(route) = routed {
                     assert!(is_allowed && route.about == about, "{method} {path}");
-                    let is_read = method == Method::GET || method == Method::HEAD;
+                    let is_read = method == Method::GET || method == Method::HEAD || about == AdminPath::Explain;
                     assert_eq!(route.right == Right::Read, is_read, "{method} {path}");
                 } else {
                     assert_eq!(routed, Route::MethodNotAllowed(about.methods()), "{method} {path}");

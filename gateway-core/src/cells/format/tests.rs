@@ -62,6 +62,7 @@ fn asked(permit: u64, policy: PolicyRef) -> Acquire {
         known_hot: HotDigest::default(),
         ttl: TTL,
         queueing: None,
+        explains: false,
     }
 }
 

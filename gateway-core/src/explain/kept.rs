@@ -1,0 +1,129 @@
+//! The latest records of a process, isolate or instance: as many as there may be, in as much memory as they may take.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::record::DecisionRecord;
+use crate::time::Timestamp;
+
+/// A record that its request still writes on, and others read.
+#[derive(Clone, Debug)]
+pub struct KeptRecord(Arc<Mutex<DecisionRecord>>);
+
+impl KeptRecord {
+    /// Of a request that has just been let in.
+    pub fn new(record: DecisionRecord) -> Self {
+        Self(Arc::new(Mutex::new(record)))
+    }
+
+    /// The record, for a moment: nobody holds it across a wait.
+    pub fn get(&self) -> MutexGuard<'_, DecisionRecord> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The latest records, in the order in which their requests came.
+#[derive(Debug, Default)]
+pub struct KeptRecords {
+    records: VecDeque<Weighty>,
+    /// The number of the first of them.
+    first: u64,
+    bytes: usize,
+    /// When a record of a request that failed was last stored for others.
+    stored: Option<Timestamp>,
+}
+
+#[derive(Debug)]
+struct Weighty {
+    record: KeptRecord,
+    bytes: usize,
+}
+
+/// Which records are looked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Of that status.
+    pub status: Option<u16>,
+    /// Of that tenant.
+    pub tenant: Option<String>,
+    /// That went to that cluster last.
+    pub cluster: Option<String>,
+}
+
+impl Filter {
+    fn lets(&self, record: &DecisionRecord) -> bool {
+        let is =
+            |asked: &Option<String>, found: Option<&str>| asked.as_deref().is_none_or(|asked| found == Some(asked));
+        self.status.is_none_or(|status| record.status == Some(status))
+            && is(&self.tenant, Some(record.tenant.as_str()))
+            && is(&self.cluster, record.cluster().map(|cluster| cluster.as_str()))
+    }
+}
+
+impl KeptRecords {
+    /// One more is kept, and the oldest are not where there are more than so many. Gives its number.
+    pub fn push(&mut self, record: &KeptRecord, most: usize) -> u64 {
+        let bytes = record.get().weight();
+        self.records.push_back(Weighty {
+            record: record.clone(),
+            bytes,
+        });
+        self.bytes += bytes;
+        while self.records.len() > most {
+            self.drop_first();
+        }
+        self.first + self.records.len() as u64 - 1
+    }
+
+    /// The record of that number has its last step: the oldest go where all take more than so many bytes. The one that is the
+    /// newest stays.
+    pub fn on_ended(&mut self, number: u64, most_bytes: usize) {
+        let index = number
+            .checked_sub(self.first)
+            .and_then(|index| usize::try_from(index).ok());
+        if let Some(kept) = index.and_then(|index| self.records.get_mut(index)) {
+            let bytes = kept.record.get().weight();
+            self.bytes = self.bytes - kept.bytes + bytes;
+            kept.bytes = bytes;
+        }
+        while self.bytes > most_bytes && self.records.len() > 1 {
+            self.drop_first();
+        }
+    }
+
+    fn drop_first(&mut self) {
+        if let Some(dropped) = self.records.pop_front() {
+            self.bytes -= dropped.bytes;
+            self.first += 1;
+        }
+    }
+
+    /// The record of the request of that name.
+    pub fn find(&self, request: &str) -> Option<KeptRecord> {
+        let mut newest_first = self.records.iter().rev();
+        let found = newest_first.find(|kept| kept.record.get().request == request)?;
+        Some(found.record.clone())
+    }
+
+    /// The records that a filter lets through, the newest first.
+    pub fn list(&self, filter: &Filter) -> Vec<KeptRecord> {
+        let newest_first = self.records.iter().rev().map(|kept| &kept.record);
+        newest_first
+            .filter(|record| filter.lets(&record.get()))
+            .cloned()
+            .collect()
+    }
+
+    /// Whether the record of a request that failed may be stored for others now: one in a second is. Where everything fails,
+    /// each tells the same.
+    pub fn may_store(&mut self, now: Timestamp) -> bool {
+        let may = self.stored.is_none_or(|stored| now.since(stored) >= STORED_EVERY);
+        if may {
+            self.stored = Some(now);
+        }
+        may
+    }
+}
+
+const STORED_EVERY: Duration = Duration::from_secs(1);

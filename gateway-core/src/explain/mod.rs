@@ -1,0 +1,17 @@
+//! Why a request went where it went: a record of each, folded from the events that are told in its course, and the latest of
+//! them. A record holds names, figures and reasons; never a prompt, an answer, a key, or an engine's words, which may quote one.
+
+mod cut;
+mod fold;
+mod kept;
+mod millis;
+mod outcome;
+mod record;
+mod step;
+
+pub use cut::HEADER_BYTES;
+pub use kept::{Filter, KeptRecord, KeptRecords};
+pub use millis::Millis;
+pub use outcome::{Outcome, words};
+pub use record::{Asked, BudgetSaid, DecisionRecord};
+pub use step::{Ranked, Step, WeighedHere, What};

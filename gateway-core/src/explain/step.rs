@@ -1,0 +1,421 @@
+//! What a record tells, step by step: one for each event that decided something.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::millis::Millis;
+use crate::api::Usage;
+use crate::cluster::{
+    BreakerStanding, ChoiceReason, Expectation, Hindrance, PassedOver, Signal, WarmthBasis, Weighed, WeighedReplica,
+};
+use crate::ids::{ClusterName, ModelName, ReplicaName, Tokens};
+use crate::ladder::AttemptError;
+use crate::route::Estimate;
+
+/// One step of a request's way.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Step {
+    /// When, from the request's arrival on.
+    pub at_ms: Millis,
+    /// What happened.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What happened in a step.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+#[expect(
+    missing_docs,
+    reason = "docs/explain.md has the fields of each step; a second list would drift"
+)]
+pub enum What {
+    /// A budget has reserved what the request is expected to take.
+    Reserved { budget: String },
+    /// A budget has refused it.
+    BudgetRefused { budget: String, error: String },
+    /// It has come to a tier, whose clusters are ranked.
+    Ranked(Ranked),
+    /// A cluster's cell has weighed its replicas.
+    Weighed(WeighedHere),
+    /// It may run at a replica.
+    Permitted {
+        cluster: ClusterName,
+        replica: ReplicaName,
+        /// Whether the permit was kept by this gateway, which has not asked the cell therefore.
+        kept: bool,
+        reason: Option<&'static str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        saves_ms: Option<u32>,
+        warm: Option<Tokens>,
+        expected_ms: Option<Millis>,
+    },
+    /// It waits for its turn at a cluster.
+    Queued { cluster: ClusterName, expected_ms: Millis },
+    /// It waits no longer.
+    Waited {
+        cluster: ClusterName,
+        ended: &'static str,
+        ms: Millis,
+    },
+    /// It was sent to a cluster's region hop, which has told of its own part what it tells.
+    Region {
+        cluster: ClusterName,
+        hop: String,
+        record: Option<Box<Value>>,
+    },
+    /// An attempt came to nothing.
+    Failed(Failed),
+    /// The first event of a stream is here.
+    FirstToken {
+        cluster: ClusterName,
+        model: ModelName,
+        expected_ms: Option<Millis>,
+    },
+    /// All of an answer is here.
+    WholeAnswer { cluster: ClusterName, model: ModelName },
+    /// The engine has told how much of the prompt it had in memory.
+    Found { expected: Tokens, cached: Tokens },
+    /// A stream broke off.
+    BrokeOff(Failed),
+    /// The engine has told what the answer took.
+    Used { prompt: u64, completion: u64 },
+    /// The canned answer was given.
+    Canned,
+}
+
+/// A tier's clusters, in the order in which they are tried.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Ranked {
+    /// The tier's place in the ladder.
+    pub tier: usize,
+    /// Its model.
+    pub model: ModelName,
+    /// The prompt, as that counts it.
+    pub prompt: Tokens,
+    /// No more than [`Ranked::MOST`] of them.
+    pub clusters: Vec<RankedCluster>,
+    /// How many more there were.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub left_out: usize,
+    /// Those that may not see the tenant's data.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outside_jurisdiction: Vec<ClusterName>,
+}
+
+/// What was expected of a cluster.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RankedCluster {
+    cluster: ClusterName,
+    round_trip_ms: Millis,
+    wait_ms: Millis,
+    prefill_ms: Millis,
+    price_ms: Millis,
+    warm: Tokens,
+    full: bool,
+    /// How old its figures were; `None` where it counted as idle, for want of any.
+    load_age_ms: Option<Millis>,
+}
+
+impl Ranked {
+    /// No more clusters are told of.
+    pub const MOST: usize = 32;
+
+    /// Of these estimates, in order; `excluded` may not see the tenant's data.
+    pub fn new(
+        (tier, model): (usize, &ModelName),
+        prompt: Tokens,
+        estimates: &[Estimate<'_>],
+        excluded: &[&ClusterName],
+    ) -> Self {
+        let told = |estimate: &Estimate<'_>| RankedCluster {
+            cluster: estimate.cluster.clone(),
+            round_trip_ms: estimate.round_trip.into(),
+            wait_ms: estimate.wait.into(),
+            prefill_ms: estimate.prefill.into(),
+            price_ms: estimate.price.into(),
+            warm: estimate.warm,
+            full: estimate.full,
+            load_age_ms: estimate.load_age.map(Millis),
+        };
+        Self {
+            tier,
+            model: model.clone(),
+            prompt,
+            clusters: estimates.iter().take(Self::MOST).map(told).collect(),
+            left_out: estimates.len().saturating_sub(Self::MOST),
+            outside_jurisdiction: excluded.iter().take(Self::MOST).map(|name| (*name).clone()).collect(),
+        }
+    }
+}
+
+/// A cluster's replicas as its cell has weighed them, the ones that would have answered soonest first.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct WeighedHere {
+    /// Whose.
+    pub cluster: ClusterName,
+    /// The replicas.
+    pub replicas: Vec<ReplicaHere>,
+    /// How many more there were.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub left_out: usize,
+}
+
+/// What was known of a replica.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ReplicaHere {
+    replica: ReplicaName,
+    /// Why it could not have the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_because: Option<Hindrance>,
+    cost_ms: Option<Millis>,
+    queued_ms: Millis,
+    queued_tokens: Tokens,
+    prefill_ms: Millis,
+    uncached: Tokens,
+    step_ms: Millis,
+    tokens_per_s: u32,
+    warm: Tokens,
+    warm_by: WarmthBasis,
+    running: u32,
+    max_running: u32,
+    kv_tokens: Tokens,
+    max_kv_tokens: Tokens,
+    #[serde(skip_serializing_if = "is_none")]
+    of_others: u32,
+    breaker: BreakerStanding,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passes_in_ms: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signal: Option<SignalHere>,
+}
+
+/// What an engine had said of itself.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct SignalHere {
+    running: u32,
+    waiting: u32,
+    kv_used: Option<f64>,
+    age_ms: Millis,
+    believed: bool,
+}
+
+impl WeighedHere {
+    /// Of what a cell has told; no more than so many replicas.
+    pub fn new(cluster: &ClusterName, weighed: &Weighed, most: usize) -> Self {
+        let replicas: Vec<_> = weighed.replicas.iter().take(most).map(ReplicaHere::of).collect();
+        let left_out = weighed.replicas.len() - replicas.len();
+        Self {
+            cluster: cluster.clone(),
+            replicas,
+            left_out: left_out + usize::try_from(weighed.left_out).unwrap_or(usize::MAX),
+        }
+    }
+}
+
+impl ReplicaHere {
+    fn of(weighed: &WeighedReplica) -> Self {
+        Self {
+            replica: weighed.replica.clone(),
+            not_because: weighed.hindrance,
+            cost_ms: weighed.first_token_in.map(Millis),
+            queued_ms: weighed.queued.into(),
+            queued_tokens: weighed.queued_tokens,
+            prefill_ms: weighed.prefill.into(),
+            uncached: weighed.uncached,
+            step_ms: weighed.step.into(),
+            tokens_per_s: weighed.tokens_per_s,
+            warm: weighed.warm,
+            warm_by: weighed.basis,
+            running: weighed.held.requests,
+            max_running: weighed.room.requests,
+            kv_tokens: weighed.held.kv_tokens,
+            max_kv_tokens: weighed.room.kv_tokens,
+            of_others: weighed.foreign.requests,
+            breaker: weighed.breaker,
+            passes_in_ms: weighed.breaker_passes_in.map(Millis),
+            signal: weighed.signal.map(SignalHere::of),
+        }
+    }
+}
+
+impl SignalHere {
+    fn of(signal: Signal) -> Self {
+        Self {
+            running: signal.figures.running,
+            waiting: signal.figures.waiting,
+            kv_used: signal.figures.kv_used.map(|used| used.share()),
+            age_ms: signal.age.into(),
+            believed: signal.is_fresh,
+        }
+    }
+}
+
+/// An attempt that came to nothing.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Failed {
+    /// Which cluster was asked.
+    pub cluster: ClusterName,
+    /// Which replica; `None` where none was.
+    pub replica: Option<ReplicaName>,
+    /// Why, in one word.
+    pub error: &'static str,
+    /// The engine's status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    /// What the runtime says of a connection, or of a cell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    /// Why not each replica.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passed_over: Option<PassedOver>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected_wait_ms: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped: Option<&'static str>,
+    /// In how long asking again may help.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recovery_ms: Option<Millis>,
+}
+
+impl Failed {
+    /// Of an attempt's error. An engine's words stay out: they may quote the request.
+    pub fn new(cluster: &ClusterName, replica: Option<&ReplicaName>, error: &AttemptError) -> Self {
+        let mut failed = Self {
+            cluster: cluster.clone(),
+            replica: replica.cloned(),
+            error: error.label(),
+            status: None,
+            detail: None,
+            passed_over: None,
+            expected_wait_ms: None,
+            dropped: None,
+            recovery_ms: error.recovery().map(Millis),
+        };
+        match error {
+            AttemptError::NoRoom {
+                passed_over,
+                expected_wait,
+                dropped,
+                recovery: _,
+            } => {
+                failed.passed_over = Some(*passed_over);
+                failed.expected_wait_ms = expected_wait.map(Millis);
+                failed.dropped = dropped.map(|dropped| dropped.as_str());
+            }
+            AttemptError::Rejected { status, .. }
+            | AttemptError::NotServed { status, .. }
+            | AttemptError::Blamed { status, .. }
+            | AttemptError::Status { status, .. } => failed.status = Some(*status),
+            AttemptError::Cell(error) => failed.detail = Some(short(&error.to_string())),
+            AttemptError::Send(error) => failed.detail = Some(short(&error.to_string())),
+            AttemptError::Unfit
+            | AttemptError::FirstByteTimeout
+            | AttemptError::BetweenBytesTimeout
+            | AttemptError::Deadline
+            | AttemptError::InBand(_)
+            | AttemptError::TooLarge { .. }
+            | AttemptError::Garbage(_)
+            | AttemptError::Hop(_)
+            | AttemptError::Stopping => {}
+        }
+        failed
+    }
+}
+
+impl What {
+    /// That a request may run at a replica, as it was told.
+    pub fn permitted(
+        (cluster, replica): (&ClusterName, &ReplicaName),
+        kept: bool,
+        choice: Option<ChoiceReason>,
+        expected: Option<Expectation>,
+    ) -> Self {
+        let saves_ms = match choice {
+            Some(ChoiceReason::Cheaper(millis)) => Some(millis),
+            Some(
+                ChoiceReason::Warm
+                | ChoiceReason::Shared
+                | ChoiceReason::Presumed
+                | ChoiceReason::First
+                | ChoiceReason::Spread
+                | ChoiceReason::Next(_)
+                | ChoiceReason::NoAffinity
+                | ChoiceReason::Degraded,
+            )
+            | None => None,
+        };
+        Self::Permitted {
+            cluster: cluster.clone(),
+            replica: replica.clone(),
+            kept,
+            reason: choice.map(ChoiceReason::as_str),
+            saves_ms,
+            warm: expected.map(|expected| expected.warm),
+            expected_ms: expected.map(|expected| Millis(expected.first_token_in)),
+        }
+    }
+
+    /// That it waits for its turn.
+    pub fn queued(cluster: &ClusterName, expected: Duration) -> Self {
+        Self::Queued {
+            cluster: cluster.clone(),
+            expected_ms: expected.into(),
+        }
+    }
+
+    /// That it waits no longer.
+    pub fn waited(cluster: &ClusterName, ended: &'static str, after: Duration) -> Self {
+        Self::Waited {
+            cluster: cluster.clone(),
+            ended,
+            ms: after.into(),
+        }
+    }
+
+    /// That a stream has begun.
+    pub fn first_token(cluster: &ClusterName, model: &ModelName, expected: Option<Duration>) -> Self {
+        Self::FirstToken {
+            cluster: cluster.clone(),
+            model: model.clone(),
+            expected_ms: expected.map(Millis),
+        }
+    }
+
+    /// That all of an answer is here.
+    pub fn whole_answer(cluster: &ClusterName, model: &ModelName) -> Self {
+        Self::WholeAnswer {
+            cluster: cluster.clone(),
+            model: model.clone(),
+        }
+    }
+
+    /// What an answer took.
+    pub fn used(usage: Usage) -> Self {
+        Self::Used {
+            prompt: usage.prompt_tokens,
+            completion: usage.completion_tokens,
+        }
+    }
+}
+
+/// The beginning of what a runtime says, in ASCII: it is told in headers as well.
+fn short(text: &str) -> String {
+    let printable = text
+        .chars()
+        .map(|it| if it.is_ascii_graphic() || it == ' ' { it } else { '?' });
+    printable.take(MOST_DETAIL).collect()
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+fn is_none(count: &u32) -> bool {
+    *count == 0
+}
+
+/// So much of what a runtime says of a connection is enough to know it by, in characters.
+const MOST_DETAIL: usize = 160;
