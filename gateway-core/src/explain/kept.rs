@@ -127,3 +127,74 @@ impl KeptRecords {
 }
 
 const STORED_EVERY: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::explain::{Step, What};
+    use crate::ids::RequestId;
+
+    fn record(number: u64) -> KeptRecord {
+        let id = RequestId::from_random(0, number);
+        let whose = ("acme".into(), "normal");
+        KeptRecord::new(DecisionRecord::new(&id, Timestamp::default(), "chat", whose))
+    }
+
+    fn numbers(records: &KeptRecords) -> Vec<String> {
+        let kept = records.list(&Filter::default());
+        kept.iter()
+            .map(|record| record.get().request[30..].to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn the_latest_are_kept_and_found_while_they_go_on() {
+        let mut records = KeptRecords::default();
+        let kept: Vec<_> = (0..5).map(record).collect();
+        kept.iter().for_each(|record| {
+            records.push(record, 3);
+        });
+        assert_eq!(numbers(&records), ["000004", "000003", "000002"]);
+        kept[3].get().status = Some(503);
+        let filter = Filter {
+            status: Some(503),
+            ..Filter::default()
+        };
+        assert_eq!(records.list(&filter).len(), 1);
+        let found = |number: usize| records.find(&kept[number].get().request.clone());
+        assert_eq!(found(3).and_then(|record| record.get().status), Some(503));
+        assert!(found(0).is_none());
+    }
+
+    #[test]
+    fn those_that_became_large_push_older_ones_out_and_never_the_newest() {
+        let mut records = KeptRecords::default();
+        let kept: Vec<_> = (0..4).map(record).collect();
+        let numbered: Vec<_> = kept.iter().map(|record| records.push(record, 10)).collect();
+        let small = kept[0].get().weight();
+        let step = Step {
+            at_ms: Duration::ZERO.into(),
+            what: What::Canned,
+        };
+        kept[2].get().steps = vec![step; 40];
+        let large = kept[2].get().weight();
+        records.on_ended(numbered[2], small + large);
+        assert_eq!(numbers(&records), ["000003", "000002"]);
+        assert_eq!(records.bytes, small + large);
+        records.on_ended(numbered[0], small + large);
+        records.on_ended(numbered[3], 0);
+        assert_eq!(numbers(&records), ["000003"]);
+        assert_eq!(records.bytes, small);
+    }
+
+    #[test]
+    fn one_failure_a_second_is_stored() {
+        let mut records = KeptRecords::default();
+        let at = |millis| Timestamp::from_millis(millis);
+        let stored: Vec<_> = [0, 999, 1_000, 1_500, 2_000]
+            .into_iter()
+            .filter(|millis| records.may_store(at(*millis)))
+            .collect();
+        assert_eq!(stored, [0, 1_000, 2_000]);
+    }
+}

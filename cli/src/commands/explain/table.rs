@@ -1,4 +1,4 @@
-//! A decision record for a person: what came one after the other, in 110 columns.
+//! A decision record for a person: what came one after the other, in about 120 columns.
 
 use std::fmt::Write;
 
@@ -273,11 +273,11 @@ fn ending(record: &Value) -> String {
     };
     match text(&outcome["kind"]) {
         "served" => format!(
-            "WOULD GO   to {} ({}): {}; first token in {} ms\n",
+            "WOULD GO   to {} ({}), first token in {} ms:\n           {}\n",
             text(&outcome["replica"]),
             place(),
+            number(&outcome["first_token_ms"]),
             text(&outcome["why"]),
-            number(&outcome["first_token_ms"])
         ),
         "waits" => format!(
             "WOULD WAIT at {}, for about {} ms\n",
