@@ -40,6 +40,15 @@ struct Weighty {
     bytes: usize,
 }
 
+/// How much may be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Most {
+    /// So many records,
+    pub records: usize,
+    /// in about so many bytes.
+    pub bytes: usize,
+}
+
 /// Which records are looked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -62,23 +71,20 @@ impl Filter {
 }
 
 impl KeptRecords {
-    /// One more is kept, and the oldest are not where there are more than so many. Gives its number.
-    pub fn push(&mut self, record: &KeptRecord, most: usize) -> u64 {
+    /// One more is kept, in place of the oldest where there are too many. Gives its number.
+    pub fn push(&mut self, record: &KeptRecord, most: Most) -> u64 {
         let bytes = record.get().weight();
         self.records.push_back(Weighty {
             record: record.clone(),
             bytes,
         });
         self.bytes += bytes;
-        while self.records.len() > most {
-            self.drop_first();
-        }
+        self.make_room(most);
         self.first + self.records.len() as u64 - 1
     }
 
-    /// The record of that number has its last step: the oldest go where all take more than so many bytes. The one that is the
-    /// newest stays.
-    pub fn on_ended(&mut self, number: u64, most_bytes: usize) {
+    /// The record of that number has its last step, and takes what it takes.
+    pub fn on_ended(&mut self, number: u64, most: Most) {
         let index = number
             .checked_sub(self.first)
             .and_then(|index| usize::try_from(index).ok());
@@ -87,13 +93,15 @@ impl KeptRecords {
             self.bytes = self.bytes - kept.bytes + bytes;
             kept.bytes = bytes;
         }
-        while self.bytes > most_bytes && self.records.len() > 1 {
-            self.drop_first();
-        }
+        self.make_room(most);
     }
 
-    fn drop_first(&mut self) {
-        if let Some(dropped) = self.records.pop_front() {
+    /// The oldest go where there are too many, or take too much; the newest stays.
+    fn make_room(&mut self, most: Most) {
+        while self.records.len() > most.records || (self.bytes > most.bytes && self.records.len() > 1) {
+            let Some(dropped) = self.records.pop_front() else {
+                return;
+            };
             self.bytes -= dropped.bytes;
             self.first += 1;
         }
@@ -106,13 +114,11 @@ impl KeptRecords {
         Some(found.record.clone())
     }
 
-    /// The records that a filter lets through, the newest first.
+    /// The newest records that a filter lets through, in that order; a thousand at most.
     pub fn list(&self, filter: &Filter) -> Vec<KeptRecord> {
         let newest_first = self.records.iter().rev().map(|kept| &kept.record);
-        newest_first
-            .filter(|record| filter.lets(&record.get()))
-            .cloned()
-            .collect()
+        let found = newest_first.filter(|record| filter.lets(&record.get()));
+        found.take(MOST_LISTED).cloned().collect()
     }
 
     /// Whether the record of a request that failed may be stored for others now: one in a second is. Where everything fails,
@@ -126,6 +132,8 @@ impl KeptRecords {
     }
 }
 
+/// A list of so many lines is some 300 KB.
+const MOST_LISTED: usize = 1_000;
 const STORED_EVERY: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
@@ -140,6 +148,10 @@ mod tests {
         KeptRecord::new(DecisionRecord::new(&id, Timestamp::default(), "chat", whose))
     }
 
+    fn most(records: usize, bytes: usize) -> Most {
+        Most { records, bytes }
+    }
+
     fn numbers(records: &KeptRecords) -> Vec<String> {
         let kept = records.list(&Filter::default());
         kept.iter()
@@ -152,7 +164,7 @@ mod tests {
         let mut records = KeptRecords::default();
         let kept: Vec<_> = (0..5).map(record).collect();
         kept.iter().for_each(|record| {
-            records.push(record, 3);
+            records.push(record, most(3, usize::MAX));
         });
         assert_eq!(numbers(&records), ["000004", "000003", "000002"]);
         kept[3].get().status = Some(503);
@@ -161,7 +173,8 @@ mod tests {
             ..Filter::default()
         };
         assert_eq!(records.list(&filter).len(), 1);
-        let found = |number: usize| records.find(&kept[number].get().request.clone());
+        let names: Vec<_> = kept.iter().map(|record| record.get().request.clone()).collect();
+        let found = |number: usize| records.find(&names[number]);
         assert_eq!(found(3).and_then(|record| record.get().status), Some(503));
         assert!(found(0).is_none());
     }
@@ -170,7 +183,10 @@ mod tests {
     fn those_that_became_large_push_older_ones_out_and_never_the_newest() {
         let mut records = KeptRecords::default();
         let kept: Vec<_> = (0..4).map(record).collect();
-        let numbered: Vec<_> = kept.iter().map(|record| records.push(record, 10)).collect();
+        let numbered: Vec<_> = kept
+            .iter()
+            .map(|record| records.push(record, most(10, usize::MAX)))
+            .collect();
         let small = kept[0].get().weight();
         let step = Step {
             at_ms: Duration::ZERO.into(),
@@ -178,11 +194,11 @@ mod tests {
         };
         kept[2].get().steps = vec![step; 40];
         let large = kept[2].get().weight();
-        records.on_ended(numbered[2], small + large);
+        records.on_ended(numbered[2], most(10, small + large));
         assert_eq!(numbers(&records), ["000003", "000002"]);
         assert_eq!(records.bytes, small + large);
-        records.on_ended(numbered[0], small + large);
-        records.on_ended(numbered[3], 0);
+        records.on_ended(numbered[0], most(10, small + large));
+        records.on_ended(numbered[3], most(10, 0));
         assert_eq!(numbers(&records), ["000003"]);
         assert_eq!(records.bytes, small);
     }

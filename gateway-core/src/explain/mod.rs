@@ -10,7 +10,7 @@ mod record;
 mod step;
 
 pub use cut::HEADER_BYTES;
-pub use kept::{Filter, KeptRecord, KeptRecords};
+pub use kept::{Filter, KeptRecord, KeptRecords, Most};
 pub use millis::Millis;
 pub use outcome::{Outcome, words};
 pub use record::{Asked, BudgetSaid, DecisionRecord};

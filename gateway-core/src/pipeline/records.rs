@@ -7,7 +7,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use crate::auth::Caller;
-use crate::explain::{DecisionRecord, KeptRecord};
+use crate::explain::{DecisionRecord, KeptRecord, Most};
 use crate::ids::RequestId;
 use crate::pipeline::context::Exchange;
 use crate::pipeline::recorder::Purpose;
@@ -15,22 +15,30 @@ use crate::platform::Platform;
 
 /// Begins the record of a request that was let in, unless nobody would ever read it.
 pub(super) fn begin<P: Platform>(exchange: &Exchange<P>, route: &'static str, caller: &Caller, purpose: Purpose) {
-    let kept = match purpose {
-        Purpose::Keep | Purpose::Tell => exchange.config.explain.kept_requests,
-        Purpose::DryRun => 0,
-    };
-    if kept == 0 && purpose == Purpose::Keep {
+    let most = most(exchange);
+    let is_kept = most.records > 0 && purpose != Purpose::DryRun;
+    if !is_kept && purpose == Purpose::Keep {
         return;
     }
     let whose = (caller.tenant.name.clone(), caller.priority.as_str());
     let record = DecisionRecord::new(&exchange.id, exchange.platform.wall(), route, whose);
     let record = KeptRecord::new(record);
-    let push = || exchange.gateway.records.with(|records| records.push(&record, kept));
-    let number = (kept > 0).then(push);
+    let push = || exchange.gateway.records.with(|records| records.push(&record, most));
+    let number = is_kept.then(push);
     exchange.recorder.begin(record, purpose, number);
 }
 
-/// Holds what an answer needs until it is delivered. Once it is dropped, its request is over.
+/// How much the configuration lets be kept.
+fn most<P: Platform>(exchange: &Exchange<P>) -> Most {
+    let settings = exchange.config.explain;
+    Most {
+        records: settings.kept_requests,
+        bytes: settings.kept_bytes,
+    }
+}
+
+/// Somebody works on a request's answer, or delivers it. Once nobody does, also because the client has left, its request is
+/// over.
 #[derive(Debug)]
 pub(super) struct Delivery<P: Platform>(Rc<Exchange<P>>);
 
@@ -48,9 +56,8 @@ impl<P: Platform> Drop for Delivery<P> {
     }
 }
 
-/// A request has its response's head, or its answer was delivered, or its client has left. Once nothing more is to come, its
-/// record is complete.
-pub(super) fn on_over<P: Platform>(exchange: &Exchange<P>) {
+/// Once nothing more is to come of a request, its record is complete.
+fn on_over<P: Platform>(exchange: &Exchange<P>) {
     let recorder = &exchange.recorder;
     if !recorder.is_delivered() || recorder.is_dry_run() {
         return;
@@ -61,12 +68,10 @@ pub(super) fn on_over<P: Platform>(exchange: &Exchange<P>) {
         (record.status.is_some(), record.has_failed())
     });
     let Some((has_response, has_failed)) = told else { return };
-    let settings = exchange.config.explain;
     let (now, gateway) = (exchange.platform.now(), &exchange.gateway);
     if let Some(number) = recorder.number() {
-        gateway
-            .records
-            .with(|records| records.on_ended(number, settings.kept_bytes));
+        let most = most(exchange);
+        gateway.records.with(|records| records.on_ended(number, most));
     }
     let may_store = || gateway.records.with(|records| records.may_store(now));
     if has_response && (recorder.is_told() || (has_failed && may_store())) {

@@ -17,7 +17,7 @@ use super::entrance::Entrance;
 use super::failure::Failure;
 use super::intake::pass_over;
 use super::maintain;
-use super::records;
+use super::records::Delivery;
 use super::response;
 use super::state::Gateway;
 use crate::api::headers::X_REQUEST_ID;
@@ -122,6 +122,8 @@ impl<P: Platform> Exchange<P> {
         B: Stream<Item = Result<Bytes, E>> + Unpin,
         E: Display,
     {
+        // Also where the client leaves before there is a response.
+        let _delivery = Delivery::new(&self);
         let mut body = body.fuse();
         let result = match (cors::preflight(&self.config.cors, head), unknown) {
             (Some(answer), _) => answer.map_err(Failure::from),
@@ -154,7 +156,6 @@ impl<P: Platform> Exchange<P> {
             after,
         });
         response::explain(&mut response, &self.recorder);
-        records::on_over(&self);
         response
     }
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt, stream};
 use http::Request;
 use serde_json::{Value, json};
 use tidegate_core::config::KeyDigest;
@@ -331,6 +331,23 @@ fn a_request_under_way_is_listed_and_one_whose_client_has_left_has_ended() {
     drop(stream);
     world.pass(Duration::from_millis(10));
     assert!(listed(&mut world, "")[0]["ended_ms"].is_number());
+}
+
+#[test]
+fn who_leaves_before_there_is_an_answer_has_an_end_and_no_status() {
+    let mut world = world_of(&config(), |_| Reaction::Hang);
+    let body = stream::pending().boxed_local();
+    for mut response in [
+        world.posting(CHAT, &[], &chat("big", false)).boxed_local(),
+        world.post_pieces("key", CHAT, body).boxed_local(),
+    ] {
+        world.begin(&mut response);
+        drop(response);
+        world.pass(Duration::from_millis(10));
+        let line = listed(&mut world, "")[0].clone();
+        assert_eq!(line["status"], Value::Null, "{line}");
+        assert!(line["ended_ms"].is_number(), "{line}");
+    }
 }
 
 #[test]
