@@ -11,7 +11,7 @@ use tidegate_core::config::KeyDigest;
 use tidegate_virtual::{CellKind, Link};
 
 use crate::admin::{ask, assert_conforms};
-use crate::budgets::limited;
+use crate::budgets::{self, limited, taking};
 use crate::hops::config_of_two_hops;
 use crate::world::{Piece, Reaction, World};
 use crate::{CHAT, chat, config, done, event, header, host, sse, streaming, usage};
@@ -398,6 +398,29 @@ fn of_those_that_fail_one_a_second_is_stored() {
         })
         .collect();
     assert_eq!(found, [true, false, false, true]);
+}
+
+#[test]
+fn a_budget_that_refuses_is_told() {
+    let mut world = world_of(&limited("tokens_per_minute = 1_000"), taking(600, 0, 100));
+    for status in [200, 429] {
+        let response = world.post_as("key-of-payer", "/v1/completions", &budgets::ask(600, 100));
+        assert_eq!(response.status(), status);
+        world.rest(response.into_body());
+    }
+    let lines = listed(&mut world, "?status=429");
+    assert_eq!(
+        (lines.len(), &lines[0]["error"]),
+        (1, &json!("rate_limit_exceeded")),
+        "{lines:?}"
+    );
+    let id = lines[0]["request"].clone();
+    let (_, record) = kept(&mut world, &id);
+    let [refused] = steps(&record, "budget_refused")[..] else {
+        panic!("{record}")
+    };
+    assert_eq!(refused["budget"], "payer/all");
+    assert_eq!(record["prompt"], 600);
 }
 
 #[test]

@@ -74,8 +74,7 @@ impl ClusterCell {
     /// Chooses a replica for what is asked, of those that are not closed to it. What others have sent there takes room, and
     /// where something of theirs waits inside of an engine it gets nothing, as long as another replica has room beside that.
     /// Where none has, each counts as having what this cell knows of: engines that lie change the order, and stop nothing.
-    ///
-    /// It is told what was weighed where that is asked for.
+    /// What was weighed is told where that is asked for.
     pub(super) fn place(
         &self,
         now: Timestamp,
