@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::failed::Failed;
 use super::millis::Millis;
 use super::record::DecisionRecord;
-use super::step::{Failed, Ranked, Step, WeighedHere, What};
+use super::step::{Ranked, Step, What};
+use super::weighed::WeighedHere;
 use crate::observe::{Budgeting, Counting, Event, Prefixing, Weighing};
 
 impl DecisionRecord {

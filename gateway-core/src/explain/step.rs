@@ -5,13 +5,12 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::failed::Failed;
 use super::millis::Millis;
+use super::weighed::WeighedHere;
 use crate::api::Usage;
-use crate::cluster::{
-    BreakerStanding, ChoiceReason, Expectation, Hindrance, PassedOver, Signal, WarmthBasis, Weighed, WeighedReplica,
-};
+use crate::cluster::{ChoiceReason, Expectation};
 use crate::ids::{ClusterName, ModelName, ReplicaName, Tokens};
-use crate::ladder::AttemptError;
 use crate::route::Estimate;
 
 /// One step of a request's way.
@@ -151,180 +150,6 @@ impl Ranked {
     }
 }
 
-/// A cluster's replicas as its cell has weighed them, the ones that would have answered soonest first.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct WeighedHere {
-    /// Whose.
-    pub cluster: ClusterName,
-    /// The replicas.
-    pub replicas: Vec<ReplicaHere>,
-    /// How many more there were.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub left_out: usize,
-}
-
-/// What was known of a replica.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ReplicaHere {
-    replica: ReplicaName,
-    /// Why it could not have the request.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    not_because: Option<Hindrance>,
-    cost_ms: Option<Millis>,
-    queued_ms: Millis,
-    queued_tokens: Tokens,
-    prefill_ms: Millis,
-    uncached: Tokens,
-    step_ms: Millis,
-    tokens_per_s: u32,
-    warm: Tokens,
-    warm_by: WarmthBasis,
-    running: u32,
-    max_running: u32,
-    kv_tokens: Tokens,
-    max_kv_tokens: Tokens,
-    #[serde(skip_serializing_if = "is_none")]
-    of_others: u32,
-    breaker: BreakerStanding,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    passes_in_ms: Option<Millis>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    signal: Option<SignalHere>,
-}
-
-/// What an engine had said of itself.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-struct SignalHere {
-    running: u32,
-    waiting: u32,
-    kv_used: Option<f64>,
-    age_ms: Millis,
-    believed: bool,
-}
-
-impl WeighedHere {
-    /// Of what a cell has told; no more than so many replicas.
-    pub fn new(cluster: &ClusterName, weighed: &Weighed, most: usize) -> Self {
-        let replicas: Vec<_> = weighed.replicas.iter().take(most).map(ReplicaHere::of).collect();
-        let left_out = weighed.replicas.len() - replicas.len();
-        Self {
-            cluster: cluster.clone(),
-            replicas,
-            left_out: left_out + usize::try_from(weighed.left_out).unwrap_or(usize::MAX),
-        }
-    }
-}
-
-impl ReplicaHere {
-    fn of(weighed: &WeighedReplica) -> Self {
-        Self {
-            replica: weighed.replica.clone(),
-            not_because: weighed.hindrance,
-            cost_ms: weighed.first_token_in.map(Millis),
-            queued_ms: weighed.queued.into(),
-            queued_tokens: weighed.queued_tokens,
-            prefill_ms: weighed.prefill.into(),
-            uncached: weighed.uncached,
-            step_ms: weighed.step.into(),
-            tokens_per_s: weighed.tokens_per_s,
-            warm: weighed.warm,
-            warm_by: weighed.basis,
-            running: weighed.held.requests,
-            max_running: weighed.room.requests,
-            kv_tokens: weighed.held.kv_tokens,
-            max_kv_tokens: weighed.room.kv_tokens,
-            of_others: weighed.foreign.requests,
-            breaker: weighed.breaker,
-            passes_in_ms: weighed.breaker_passes_in.map(Millis),
-            signal: weighed.signal.map(SignalHere::of),
-        }
-    }
-}
-
-impl SignalHere {
-    fn of(signal: Signal) -> Self {
-        Self {
-            running: signal.figures.running,
-            waiting: signal.figures.waiting,
-            kv_used: signal.figures.kv_used.map(|used| used.share()),
-            age_ms: signal.age.into(),
-            believed: signal.is_fresh,
-        }
-    }
-}
-
-/// An attempt that came to nothing.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Failed {
-    /// Which cluster was asked.
-    pub cluster: ClusterName,
-    /// Which replica; `None` where none was.
-    pub replica: Option<ReplicaName>,
-    /// Why, in one word.
-    pub error: &'static str,
-    /// The engine's status.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
-    /// What the runtime says of a connection, or of a cell.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
-    /// Why not each replica.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    passed_over: Option<PassedOver>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expected_wait_ms: Option<Millis>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dropped: Option<&'static str>,
-    /// In how long asking again may help.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    recovery_ms: Option<Millis>,
-}
-
-impl Failed {
-    /// Of an attempt's error. An engine's words stay out: they may quote the request.
-    pub fn new(cluster: &ClusterName, replica: Option<&ReplicaName>, error: &AttemptError) -> Self {
-        let mut failed = Self {
-            cluster: cluster.clone(),
-            replica: replica.cloned(),
-            error: error.label(),
-            status: None,
-            detail: None,
-            passed_over: None,
-            expected_wait_ms: None,
-            dropped: None,
-            recovery_ms: error.recovery().map(Millis),
-        };
-        match error {
-            AttemptError::NoRoom {
-                passed_over,
-                expected_wait,
-                dropped,
-                recovery: _,
-            } => {
-                failed.passed_over = Some(*passed_over);
-                failed.expected_wait_ms = expected_wait.map(Millis);
-                failed.dropped = dropped.map(|dropped| dropped.as_str());
-            }
-            AttemptError::Rejected { status, .. }
-            | AttemptError::NotServed { status, .. }
-            | AttemptError::Blamed { status, .. }
-            | AttemptError::Status { status, .. } => failed.status = Some(*status),
-            AttemptError::Cell(error) => failed.detail = Some(short(&error.to_string())),
-            AttemptError::Send(error) => failed.detail = Some(short(&error.to_string())),
-            AttemptError::Unfit
-            | AttemptError::FirstByteTimeout
-            | AttemptError::BetweenBytesTimeout
-            | AttemptError::Deadline
-            | AttemptError::InBand(_)
-            | AttemptError::TooLarge { .. }
-            | AttemptError::Garbage(_)
-            | AttemptError::Hop(_)
-            | AttemptError::Stopping => {}
-        }
-        failed
-    }
-}
-
 impl What {
     /// That a request may run at a replica, as it was told.
     pub fn permitted(
@@ -401,21 +226,7 @@ impl What {
     }
 }
 
-/// The beginning of what a runtime says, in ASCII: it is told in headers as well.
-fn short(text: &str) -> String {
-    let printable = text
-        .chars()
-        .map(|it| if it.is_ascii_graphic() || it == ' ' { it } else { '?' });
-    printable.take(MOST_DETAIL).collect()
-}
-
-fn is_zero(count: &usize) -> bool {
+/// Whether nothing was left out, so that nothing is told of it.
+pub(super) fn is_zero(count: &usize) -> bool {
     *count == 0
 }
-
-fn is_none(count: &u32) -> bool {
-    *count == 0
-}
-
-/// So much of what a runtime says of a connection is enough to know it by, in characters.
-const MOST_DETAIL: usize = 160;
