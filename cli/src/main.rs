@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{calibrate, check, drain, engine, keys, rollout, schema, serve, status, tokens};
+use commands::{calibrate, check, drain, engine, explain, keys, rollout, schema, serve, status, tokens};
 use mimalloc::MiMalloc;
 
 /// A request makes some seventy small allocations, all freed on the same thread: with this allocator it takes about a
@@ -40,6 +40,8 @@ enum Command {
     /// Have a version of a model's clusters take over from the others, and tell how far that is.
     #[command(subcommand)]
     Rollout(rollout::Command),
+    /// Tell why a request went where it went, or where one would go.
+    Explain(explain::Args),
     /// Measure what a replica can do, and print lines for gateway.toml.
     Calibrate(calibrate::Args),
     /// Make API keys and their digests.
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         Command::Drain(args) => drain::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Rollout(command) => rollout::run(&command),
+        Command::Explain(args) => explain::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Keys(command) => keys::run(&command),
         Command::Check(args) => check::run(&args),
@@ -78,7 +81,7 @@ const EXIT_CODES: &str = "Exit codes:
   1  it did not work, the message says why; for `check`, the configuration has errors
   2  the command line or the configuration is wrong
   3  the time was over before it was done, for `drain --wait`: requests are left
-  4  there is no such cluster or replica, or no such model with versions
+  4  there is no such cluster, replica, tenant or request, or no such model, or none with versions
   5  the key is unknown, or may only look
   6  another gateway has to be asked, the message says which
   7  for `rollout … --wait`: the version was taken back, the message says why";

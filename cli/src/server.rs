@@ -57,9 +57,22 @@ impl Server {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Response<UpstreamBody>, Failure> {
+        self.send_text(method, path, body.map(Value::to_string)).await
+    }
+
+    /// The same with a body as it is written.
+    ///
+    /// # Errors
+    /// When it cannot be reached.
+    pub async fn send_text(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<String>,
+    ) -> Result<Response<UpstreamBody>, Failure> {
         let url = format!("{}{path}", self.url);
         let uri: Uri = url.parse().map_err(|error| Failure::usage(format!("{url}: {error}")))?;
-        let mut request = Request::new(Bytes::from(body.map(Value::to_string).unwrap_or_default()));
+        let mut request = Request::new(Bytes::from(body.unwrap_or_default()));
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         let headers = request.headers_mut();

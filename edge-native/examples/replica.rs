@@ -139,6 +139,7 @@ impl Bench {
             known_hot: HotDigest::default(),
             ttl: Duration::from_secs(30),
             queueing: None,
+            explains: false,
         }
     }
 }

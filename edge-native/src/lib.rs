@@ -6,6 +6,7 @@
 //! are given one Redis.
 
 mod addresses;
+mod alone;
 mod cells;
 mod chores;
 mod client;
@@ -43,6 +44,7 @@ mod tasks;
 mod tls;
 mod worker;
 
+pub use alone::explain_alone;
 pub use cells::Cells;
 pub use client::{Client, ClientTls, UpstreamBody};
 pub use doors::MostConnections;

@@ -344,6 +344,7 @@ async fn acquire<P: Platform>(platform: &P, cell: &CellAddress) -> Result<Option
         known_hot: HotDigest::default(),
         ttl: Duration::from_secs(60),
         queueing: None,
+        explains: false,
     };
     match call(platform, cell, acquire).await? {
         Ok(Acquired::Granted(_)) => Ok(Some(permit)),

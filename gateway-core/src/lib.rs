@@ -34,6 +34,8 @@ pub mod ladder;
 
 pub mod observe;
 
+pub mod explain;
+
 pub mod pipeline;
 
 #[cfg(feature = "conformance")]

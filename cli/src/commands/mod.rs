@@ -4,6 +4,7 @@ pub mod calibrate;
 pub mod check;
 pub mod drain;
 pub mod engine;
+pub mod explain;
 pub mod keys;
 mod operator;
 pub mod rollout;

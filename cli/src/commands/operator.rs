@@ -39,9 +39,17 @@ impl Operator {
     /// # Errors
     /// When it does not answer, or refuses.
     pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+        self.ask_with(method, path, body.map(Value::to_string)).await
+    }
+
+    /// The same, with a body as it is written.
+    ///
+    /// # Errors
+    /// When it does not answer, or refuses.
+    pub async fn ask_with(&self, method: Method, path: &str, body: Option<String>) -> Result<Value, Failure> {
         let path = format!("/admin/v1{path}");
         let asking = async {
-            let answer = self.0.send(method, &path, body).await?;
+            let answer = self.0.send_text(method, &path, body).await?;
             Ok::<_, Failure>((answer.status(), server::text(answer).await?))
         };
         let answer = timeout(WITHIN, asking).await;
@@ -52,13 +60,18 @@ impl Operator {
         }
         let words = json["error"]["message"].as_str().unwrap_or(&text);
         let message = format!("{}: {status}: {}", self.0.url, server::short(words));
-        Err(match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::Unauthorised(message),
-            StatusCode::NOT_FOUND => Failure::NotFound(message),
-            StatusCode::CONFLICT => Failure::Elsewhere(message),
-            StatusCode::UNPROCESSABLE_ENTITY => Failure::Usage(message),
-            _ => Failure::Failed(message),
-        })
+        Err(refused(status, message))
+    }
+}
+
+/// What a refusal with that status comes to in a shell.
+pub fn refused(status: StatusCode, message: String) -> Failure {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::Unauthorised(message),
+        StatusCode::NOT_FOUND => Failure::NotFound(message),
+        StatusCode::CONFLICT => Failure::Elsewhere(message),
+        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => Failure::Usage(message),
+        _ => Failure::Failed(message),
     }
 }
 

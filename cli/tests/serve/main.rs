@@ -3,6 +3,7 @@
 
 mod client;
 mod crowds;
+mod explain;
 mod operators;
 mod process;
 

@@ -50,6 +50,7 @@ fn acquire(permit: u64) -> CellCommand {
         headroom_percent: 0,
         ttl: Duration::from_secs(30),
         queueing: None,
+        explains: false,
     }))
 }
 

@@ -96,6 +96,7 @@ pub async fn acquire(user: &Redis, name: &str, permit: u64, most: u32) -> Result
         known_hot: HotDigest::default(),
         ttl: Duration::from_secs(60),
         queueing: None,
+        explains: false,
     };
     match ask(user, name, acquire).await? {
         Ok(Acquired::Granted(_)) => Ok(true),

@@ -105,7 +105,7 @@ impl<'a> Route<'a> {
             return Some((Self::Model(model), GET));
         }
         let (about, names) = admin::find(path)?;
-        let right = admin::right(method);
+        let right = admin::right(about, method);
         Some((Self::Admin(AdminRoute { about, names, right }), about.methods()))
     }
 

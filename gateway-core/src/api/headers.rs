@@ -56,13 +56,17 @@ pub const X_HOP: HeaderName = HeaderName::from_static("x-tidegate-hop");
 pub const X_DROPPED: HeaderName = HeaderName::from_static("x-tidegate-dropped");
 /// The version of the configuration.
 pub const X_CONFIG: HeaderName = HeaderName::from_static("x-tidegate-config");
+/// `1` in a request: the response is to tell why it went where it went, and does so in the same header, in JSON.
+pub const X_EXPLAIN: HeaderName = HeaderName::from_static("x-tidegate-explain");
+/// An operator's key beside that of a client.
+pub const X_ADMIN_KEY: HeaderName = HeaderName::from_static("x-tidegate-admin-key");
 /// The headers of answers that a page of another origin may read, beyond those that every page may.
 pub const EXPOSED: HeaderValue = HeaderValue::from_static(
     "x-request-id, retry-after, retry-after-ms, x-should-retry, server-timing, x-ratelimit-limit-requests, \
      x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, \
      x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, x-tidegate-cache, x-tidegate-cluster, x-tidegate-replica, \
      x-tidegate-model, x-tidegate-version, x-tidegate-tier, x-tidegate-prompt-tokens, x-tidegate-cached-tokens, x-tidegate-max-tokens, \
-     x-tidegate-dropped, x-tidegate-config",
+     x-tidegate-dropped, x-tidegate-config, x-tidegate-explain",
 );
 
 #[cfg(test)]
@@ -92,6 +96,7 @@ mod tests {
             X_MAX_TOKENS,
             X_DROPPED,
             X_CONFIG,
+            X_EXPLAIN,
         ];
         let all: Vec<_> = single.into_iter().chain(RATE_REQUESTS).chain(RATE_TOKENS).collect();
         for header in &all {

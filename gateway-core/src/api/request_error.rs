@@ -28,6 +28,44 @@ pub enum RequestError {
         /// The header.
         name: String,
     },
+    /// Who wants a request explained has to show an operator's key beside the client's.
+    #[error(
+        "`x-tidegate-explain` is for operators: send one of `admin.keys` or `admin.read_keys` as `x-tidegate-admin-key`, beside \
+         the API key"
+    )]
+    NoAdminKey,
+    /// The key beside the client's is no operator's.
+    #[error("the key in `x-tidegate-admin-key` is not one of `admin.keys` or `admin.read_keys` in gateway.toml")]
+    UnknownAdminKey,
+    /// The header that asks for an explanation says something else.
+    #[error("`x-tidegate-explain` must be `1`, or left out")]
+    WrongExplain,
+    /// A request that is to be tried is not written as it must be.
+    #[error("the request to explain is wrong: {}", Excerpt(detail))]
+    WrongDryRun {
+        /// In which way.
+        detail: String,
+    },
+    /// There is no such tenant.
+    #[error(
+        "there is no tenant `{}`: tenants in gateway.toml are listed by GET /admin/v1/config",
+        Excerpt(asked)
+    )]
+    UnknownTenant {
+        /// Its name.
+        asked: String,
+    },
+    /// There is no record of such a request here.
+    #[error(
+        "there is no record of the request `{}`: it is older than those that are kept, or another gateway, isolate or instance \
+         has answered it, which keeps its own; explain.kept_requests and explain.stored_ms in gateway.toml say how many, and how \
+         long those are kept that all find",
+        Excerpt(asked)
+    )]
+    UnknownRequest {
+        /// Its id.
+        asked: String,
+    },
     /// No such path.
     #[error("there is nothing at this path: see GET /v1/models for what can be asked, below /v1/")]
     NoSuchPath,

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
+use crate::api::headers::{X_ADMIN_KEY, X_EXPLAIN};
 use crate::api::{Dialect, RequestError, Right};
 use crate::config::{Admin, Config, KeyDigest, Priority, Tenant};
 
@@ -70,6 +71,26 @@ pub fn authenticate_admin(admin: &Admin, headers: &HeaderMap, right: Right) -> R
     }
 }
 
+/// Whether a client's request is to be explained, for which it carries an operator's key beside the client's.
+///
+/// # Errors
+/// When it asks for that without such a key, or in other words.
+pub fn wants_explanation(admin: &Admin, headers: &HeaderMap) -> Result<bool, RequestError> {
+    match headers.get(X_EXPLAIN).map(HeaderValue::as_bytes) {
+        None => return Ok(false),
+        Some(b"1") => {}
+        Some(_) => return Err(RequestError::WrongExplain),
+    }
+    let key = headers.get(X_ADMIN_KEY).and_then(|key| key.to_str().ok());
+    let digest = KeyDigest::of(key.ok_or(RequestError::NoAdminKey)?);
+    let reads = is_among(digest, &admin.keys) | is_among(digest, &admin.read_keys);
+    if reads.into() {
+        Ok(true)
+    } else {
+        Err(RequestError::UnknownAdminKey)
+    }
+}
+
 fn presented(dialect: Dialect, headers: &HeaderMap) -> Result<KeyDigest, RequestError> {
     let key = dialect.presented_key(headers).ok_or(RequestError::MissingKey)?;
     Ok(KeyDigest::of(key))
@@ -86,6 +107,30 @@ const ID_LENGTH: usize = 15;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_explanation_takes_an_operators_key_beside_the_clients() {
+        let admin = Admin {
+            keys: vec![KeyDigest::of("writer")],
+            read_keys: vec![KeyDigest::of("reader")],
+        };
+        let asked = |explain: Option<&str>, key: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [(X_EXPLAIN, explain), (X_ADMIN_KEY, key)] {
+                headers.extend(value.map(|value| (name, value.parse::<HeaderValue>().expect("a header"))));
+            }
+            wants_explanation(&admin, &headers)
+        };
+        for key in ["reader", "writer"] {
+            assert_eq!(asked(Some("1"), Some(key)), Ok(true));
+        }
+        assert_eq!(asked(None, Some("stranger")), Ok(false));
+        assert_eq!(asked(Some("1"), None), Err(RequestError::NoAdminKey));
+        for stranger in ["stranger", "", "reader "] {
+            assert_eq!(asked(Some("1"), Some(stranger)), Err(RequestError::UnknownAdminKey));
+        }
+        assert_eq!(asked(Some("yes"), Some("reader")), Err(RequestError::WrongExplain));
+    }
 
     #[test]
     fn a_key_that_reads_changes_nothing() {

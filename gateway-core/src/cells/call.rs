@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::CellError;
 use crate::budget::{BudgetCommand, BudgetReply, BudgetStatus, Lease, Leased, ReadBudget, Report, SetLimits};
 use crate::cluster::{
-    Acquire, Acquired, AskForTurn, ClusterCommand, ClusterReply, DrainSet, Extend, Extended, PermitId, PolicyUnknown,
-    PollTurn, QueueStatus, ReadQueue, ReadReplicas, Releases, Renew, ReplicaStatus, SetDrain, TellSignals,
+    Acquire, Acquired, AskForTurn, ClusterCommand, ClusterReply, DrainSet, DryRun, Extend, Extended, PermitId,
+    PolicyUnknown, PollTurn, QueueStatus, ReadQueue, ReadReplicas, Releases, Renew, ReplicaStatus, SetDrain,
+    TellSignals,
 };
 use crate::hop::{Admit, Admitted};
 use crate::rollout::{
@@ -100,7 +101,8 @@ impl CellCommand {
                 | ClusterCommand::Status
                 | ClusterCommand::Queue
                 | ClusterCommand::Drain(_)
-                | ClusterCommand::AskForTurn(_),
+                | ClusterCommand::AskForTurn(_)
+                | ClusterCommand::DryRun(_),
             )
             | Self::Estimate(_)
             | Self::Order(_)
@@ -126,7 +128,8 @@ impl CellCommand {
                 | ClusterCommand::Queue
                 | ClusterCommand::Drain(_)
                 | ClusterCommand::AskForTurn(_)
-                | ClusterCommand::TellSignals(_),
+                | ClusterCommand::TellSignals(_)
+                | ClusterCommand::DryRun(_),
             )
             | Self::Estimate(_)
             | Self::Order(_)
@@ -186,18 +189,34 @@ impl CellCall for Acquire {
     }
 
     fn reply(reply: CellReply) -> Option<Self::Reply> {
-        match cluster(reply)? {
-            ClusterReply::Granted(grant) => Some(Ok(Acquired::Granted(grant))),
-            ClusterReply::Refused(refusal) => Some(Ok(Acquired::Refused(refusal))),
-            ClusterReply::Queued(queued) => Some(Ok(Acquired::Queued(queued))),
-            ClusterReply::PolicyUnknown => Some(Err(PolicyUnknown)),
-            ClusterReply::Extended(_)
-            | ClusterReply::Done
-            | ClusterReply::Status(_)
-            | ClusterReply::Queue(_)
-            | ClusterReply::DrainSet(_)
-            | ClusterReply::PollTurn(_) => None,
-        }
+        acquired(reply)
+    }
+}
+
+impl CellCall for DryRun {
+    type Reply = Result<Acquired, PolicyUnknown>;
+
+    fn into_command(self) -> CellCommand {
+        CellCommand::Cluster(ClusterCommand::DryRun(self))
+    }
+
+    fn reply(reply: CellReply) -> Option<Self::Reply> {
+        acquired(reply)
+    }
+}
+
+fn acquired(reply: CellReply) -> Option<Result<Acquired, PolicyUnknown>> {
+    match cluster(reply)? {
+        ClusterReply::Granted(grant) => Some(Ok(Acquired::Granted(grant))),
+        ClusterReply::Refused(refusal) => Some(Ok(Acquired::Refused(refusal))),
+        ClusterReply::Queued(queued) => Some(Ok(Acquired::Queued(queued))),
+        ClusterReply::PolicyUnknown => Some(Err(PolicyUnknown)),
+        ClusterReply::Extended(_)
+        | ClusterReply::Done
+        | ClusterReply::Status(_)
+        | ClusterReply::Queue(_)
+        | ClusterReply::DrainSet(_)
+        | ClusterReply::PollTurn(_) => None,
     }
 }
 

@@ -146,6 +146,7 @@ mod tests {
             known_hot: HotDigest::default(),
             ttl: Duration::from_secs(30),
             queueing: None,
+            explains: false,
         }
     }
 

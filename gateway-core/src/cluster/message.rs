@@ -13,6 +13,7 @@ use super::policy::{PolicyRef, UnderPolicy};
 use super::prompt::{Boundary, PromptOutline};
 use super::signals::{AskForTurn, PollTurn, Signal, TellSignals};
 use super::waiting::{Dropped, QueueStatus, Queued, Queueing};
+use super::weighed::Weighed;
 use super::wire::{AcquireWire, ExtendWire};
 use crate::ids::{ReplicaName, Tokens};
 
@@ -38,6 +39,8 @@ pub enum ClusterCommand {
     AskForTurn(AskForTurn),
     /// What engines have said.
     TellSignals(TellSignals),
+    /// Tell what would be replied to an `Acquire`, and do nothing.
+    DryRun(DryRun),
 }
 
 /// What a request asks of a cluster.
@@ -66,7 +69,14 @@ pub struct Acquire {
     pub ttl: Duration,
     /// How the request waits where there is no room. Whoever tells nothing of it does not.
     pub queueing: Option<Queueing>,
+    /// Whether the reply is to tell what was weighed.
+    pub explains: bool,
 }
+
+/// Asks what would be replied to that, and has nothing done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DryRun(pub Acquire);
 
 /// Whether permits at a replica may go on being used for request after request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -85,6 +95,12 @@ pub struct Extend {
 impl UnderPolicy for Acquire {
     fn set_policy(&mut self, policy: PolicyRef) {
         self.policy = policy;
+    }
+}
+
+impl UnderPolicy for DryRun {
+    fn set_policy(&mut self, policy: PolicyRef) {
+        self.0.set_policy(policy);
     }
 }
 
@@ -252,11 +268,11 @@ impl Release {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClusterReply {
-    /// To `Acquire`: held.
+    /// To `Acquire` and `DryRun`: held, or what would be.
     Granted(Grant),
-    /// To `Acquire`: no replica can take the request now.
+    /// To `Acquire` and `DryRun`: no replica can take the request now.
     Refused(Refusal),
-    /// To `Acquire`: the request waits for its turn.
+    /// To `Acquire` and `DryRun`: the request waits for its turn, or would.
     Queued(Queued),
     /// To `Extend`.
     Extended(Extended),
@@ -268,7 +284,7 @@ pub enum ClusterReply {
     Queue(QueueStatus),
     /// To `AskForTurn`.
     PollTurn(PollTurn),
-    /// To `Acquire` and `Extend`: the cell does not know the policy by the digest that names it, and has done nothing.
+    /// To `Acquire`, `DryRun` and `Extend`: the cell does not know the policy by the digest that names it, and has done nothing.
     PolicyUnknown,
     /// To `Drain`.
     DrainSet(Box<DrainSet>),
@@ -335,6 +351,9 @@ pub struct Grant {
     /// Whether the cell knows the policy by its digest from now on. A cell of a version that does not tell knows none.
     #[serde(default)]
     pub knows_policy: bool,
+    /// What was weighed, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weighed: Option<Box<Weighed>>,
 }
 
 /// What a request is to expect of its replica.
@@ -365,6 +384,9 @@ pub struct Refusal {
     /// Whether the cell knows the policy by its digest from now on. A cell of a version that does not tell knows none.
     #[serde(default)]
     pub knows_policy: bool,
+    /// What was weighed, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weighed: Option<Box<Weighed>>,
 }
 
 /// Whether a holder may go on.

@@ -17,18 +17,19 @@ mod signals;
 mod stateless;
 mod v3;
 mod waiting;
+mod weighed;
 mod wire;
 
 pub use breaker::{BreakerPolicy, BreakerStanding};
 pub use cell::ClusterCell;
 pub(crate) use cell::ClusterCellV3;
-pub use choice::{ChoiceReason, Obstacle, PassedOver};
+pub use choice::{Basis as WarmthBasis, ChoiceReason, Hindrance, Obstacle, PassedOver};
 pub use drain::{DrainOrder, DrainSet, DrainStatus, SetDrain};
 pub use health::HealthPolicy;
 pub use hot::{HotDigest, HotPrefix, HotSet};
 pub use message::{
-    Acquire, Acquired, ClusterCommand, ClusterReply, Evidence, Expectation, Extend, Extended, Forgotten, Grant, Missed,
-    PolicyUnknown, Prefilled, ReadReplicas, Refusal, Release, Releases, Renew, ReplicaStatus,
+    Acquire, Acquired, ClusterCommand, ClusterReply, DryRun, Evidence, Expectation, Extend, Extended, Forgotten, Grant,
+    Missed, PolicyUnknown, Prefilled, ReadReplicas, Refusal, Release, Releases, Renew, ReplicaStatus,
 };
 pub use permit::{Capacity, ClusterLoad, HeldPermit, Outcome, PermitId};
 pub use permit_cache::{CachedGrant, LOOK_EVERY, PermitCache};
@@ -39,3 +40,4 @@ pub use signals::{AskForTurn, EngineFigures, KvUsed, PollTurn, Signal, SignalSta
 pub use stateless::{ExpectedPlace, expected_place, stateless_choice};
 pub(crate) use v3::ClusterCommandV3;
 pub use waiting::{Dropped, QueueBounds, QueueStatus, Queued, Queueing, ReadQueue};
+pub use weighed::{Weighed, WeighedReplica};

@@ -66,6 +66,7 @@ impl ClusterCommandV3 {
             ClusterCommand::Queue
             | ClusterCommand::Drain(_)
             | ClusterCommand::AskForTurn(_)
+            | ClusterCommand::DryRun(_)
             | ClusterCommand::TellSignals(_) => return None,
         })
     }
@@ -119,6 +120,7 @@ impl From<AcquireV3> for Acquire {
             known_hot: HotDigest::default(),
             ttl: acquire.ttl,
             queueing: None,
+            explains: false,
         }
     }
 }

@@ -7,6 +7,7 @@ use siphasher::sip::SipHasher13;
 
 use super::choice::PassedOver;
 use super::permit::ClusterLoad;
+use super::weighed::Weighed;
 use crate::ids::TenantName;
 
 /// How a request waits where no replica has room for it.
@@ -47,7 +48,7 @@ pub struct QueueBounds {
 }
 
 /// A request waits for its turn. Its asker asks again under the same permit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Queued {
     /// The cluster's load.
     pub load: ClusterLoad,
@@ -61,6 +62,9 @@ pub struct Queued {
     pub passed_over: PassedOver,
     /// Whether the cell knows the policy by its digest from now on.
     pub knows_policy: bool,
+    /// What was weighed, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weighed: Option<Box<Weighed>>,
 }
 
 /// Why a request does not wait, or no longer.

@@ -40,6 +40,8 @@ pub(super) struct AcquireWire {
     queueing: Option<Queueing>,
     #[serde(default)]
     health: Option<HealthPolicy>,
+    #[serde(default)]
+    explains: bool,
 }
 
 /// [`Extend`].
@@ -83,6 +85,7 @@ impl From<Acquire> for AcquireWire {
             known_hot: acquire.known_hot,
             prefill: prefill(&acquire.policy),
             queueing: acquire.queueing,
+            explains: acquire.explains,
             health: health(&acquire.policy),
         }
     }
@@ -102,6 +105,7 @@ impl From<AcquireWire> for Acquire {
             known_hot: wire.known_hot,
             ttl: wire.ttl,
             queueing: wire.queueing,
+            explains: wire.explains,
         }
     }
 }

@@ -54,6 +54,7 @@ pub(super) fn check(root: &Root, tables: Option<&[&str]>, version: String, repor
         headroom: settings::headroom(root)?,
         queue: settings::queue(root)?,
         signals: settings::signals(root)?,
+        explain: settings::explain(root)?,
         cors: settings::cors(root)?,
         sessions: settings::sessions(root)?,
         prefixes: settings::prefixes(root)?,

@@ -39,8 +39,8 @@ pub use media::{MediaOrigin, MediaUrls};
 #[cfg(any(test, feature = "schema"))]
 pub use schema::json_schema;
 pub use settings::{
-    Cors, Estimates, Headroom, Hops, Leases, Load, Permits, Prefixes, Queue, Refresh, Retries, Routing, Sessions,
-    Signals, Sizes, Streams, Timeouts,
+    Cors, Estimates, Explain, Headroom, Hops, Leases, Load, Permits, Prefixes, Queue, Refresh, Retries, Routing,
+    Sessions, Signals, Sizes, Streams, Timeouts,
 };
 pub use url::{UrlError, url_at};
 pub use validated::{

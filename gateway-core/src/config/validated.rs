@@ -12,8 +12,8 @@ use super::engine::EngineKind;
 use super::hop::HopAddress;
 use super::media::MediaUrls;
 use super::settings::{
-    Cors, Estimates, Headroom, Hops, Leases, Load, Permits, Prefixes, Queue, Refresh, Retries, Routing, Sessions,
-    Signals, Sizes, Streams, Timeouts,
+    Cors, Estimates, Explain, Headroom, Hops, Leases, Load, Permits, Prefixes, Queue, Refresh, Retries, Routing,
+    Sessions, Signals, Sizes, Streams, Timeouts,
 };
 use crate::budget::{BudgetLimits, Rate};
 use crate::cluster::BreakerPolicy;
@@ -69,6 +69,8 @@ pub struct Config {
     pub queue: Queue,
     /// What engines say of themselves.
     pub signals: Signals,
+    /// Which records of requests are kept.
+    pub explain: Explain,
     /// Which web pages may ask.
     pub cors: Cors,
     /// How clients name a conversation.

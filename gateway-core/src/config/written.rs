@@ -11,8 +11,8 @@ use super::report::At;
 use super::report::Report;
 use super::section::section;
 use super::settings::written::{
-    Breaker, Cors, Estimates, Headroom, Health, Hops, Leases, Load, Media, Permits, Prefixes, Queue, Refresh, Retries,
-    Routing, Sessions, Signals, Sizes, Streams, Timeouts,
+    Breaker, Cors, Estimates, Explain, Headroom, Health, Hops, Leases, Load, Media, Permits, Prefixes, Queue, Refresh,
+    Retries, Routing, Sessions, Signals, Sizes, Streams, Timeouts,
 };
 use super::texts::{Digest, Engine, EngineField, ModelId, Name, PagePath, Priority, ReplicaUrl, Secret, Text};
 use crate::budget::{MOST_PER_DAY, Rate};
@@ -64,6 +64,8 @@ section! {
         queue: Queue,
         /// What engines say of themselves.
         signals: Signals,
+        /// Records of why requests went where they went.
+        explain: Explain,
         /// Which web pages may ask, and read what is answered.
         cors: Cors,
         /// How clients name a conversation, so that all of it goes to one replica.

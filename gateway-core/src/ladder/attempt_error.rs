@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::hop_error::HopError;
 use crate::api::{EngineError, NoAnswer};
 use crate::cells::CellError;
-use crate::cluster::{Dropped, PassedOver};
+use crate::cluster::{Dropped, PassedOver, Refusal};
 use crate::platform::SendError;
 
 /// Whose fault an error is.
@@ -162,6 +162,16 @@ impl From<NoAnswer> for AttemptError {
 }
 
 impl AttemptError {
+    /// A cluster's cell has given no permit.
+    pub fn of_refusal(refusal: &Refusal) -> Self {
+        Self::NoRoom {
+            recovery: refusal.recovery,
+            passed_over: refusal.passed_over,
+            expected_wait: refusal.expected_wait,
+            dropped: refusal.dropped,
+        }
+    }
+
     /// Whose fault it is.
     pub fn fault(&self) -> Fault {
         match self {

@@ -13,6 +13,8 @@ pub enum Counting<'a> {
     Counted {
         /// The model that it asks for.
         model: &'a ModelName,
+        /// How many they are.
+        prompt: Tokens,
         /// What the count rests on.
         basis: Basis,
     },
@@ -67,7 +69,7 @@ impl Counting<'_> {
     /// The rest of its line in a log.
     pub(super) fn write_particulars(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Counted { model, basis } => write!(f, " model={model} basis={}", basis.label()),
+            Self::Counted { model, basis, .. } => write!(f, " model={model} basis={}", basis.label()),
             Self::Uncounted { model, reason } => write!(f, " model={model} reason={reason}"),
             Self::Miscounted {
                 cluster,

@@ -79,7 +79,7 @@ impl CountingMetrics {
 
     pub fn on(&self, event: &Counting<'_>) {
         match event {
-            Counting::Counted { model, basis } => {
+            Counting::Counted { model, basis, .. } => {
                 let (model, basis) = ((*model).clone(), basis.label());
                 self.counts.add(&CountLabels { model, basis }, 1);
             }

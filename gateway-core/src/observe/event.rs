@@ -11,6 +11,7 @@ use super::counting::Counting;
 use super::ignored_signal::IgnoredSignal;
 use super::prefixing::Prefixing;
 use super::rolling_out::RollingOut;
+use super::weighing::Weighing;
 use crate::api::{EngineError, Usage};
 use crate::cluster::{ChoiceReason, Expectation, Outcome};
 use crate::config::ConfigErrors;
@@ -28,6 +29,8 @@ pub enum Event<'a> {
         route: &'static str,
         /// Its status.
         status: StatusCode,
+        /// The error's code, where it is one.
+        error: Option<&'static str>,
         /// Time since it arrived.
         after: Duration,
     },
@@ -104,7 +107,11 @@ pub enum Event<'a> {
         prompt: Tokens,
         /// What is expected of each, in the order in which they are tried.
         estimates: &'a [Estimate<'a>],
+        /// Those that may not see the tenant's data.
+        excluded: &'a [&'a ClusterName],
     },
+    /// Something was decided elsewhere.
+    Weighing(Weighing<'a>),
     /// What an engine says of itself, or a part of it, is not believed.
     SignalIgnored(IgnoredSignal<'a>),
     /// A request waits for its turn at a cluster.
@@ -221,6 +228,7 @@ impl Event<'_> {
             | Self::WholeAnswer { .. }
             | Self::Used { .. }
             | Self::Ranked { .. }
+            | Self::Weighing(_)
             // It befalls the same engine each second.
             | Self::SignalIgnored(_)
             | Self::Queued { .. }
@@ -259,6 +267,7 @@ impl Event<'_> {
             Self::Used { .. } => "used",
             Self::StreamFailed { .. } => "stream failed",
             Self::Ranked { .. } => "ranked",
+            Self::Weighing(weighing) => weighing.name(),
             Self::SignalIgnored(_) => "signal ignored",
             Self::Queued { .. } => "queued",
             Self::Waited { .. } => "waited",
@@ -276,7 +285,9 @@ impl Event<'_> {
     /// The rest of the line.
     pub(super) fn write_particulars(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Responded { route, status, after } => {
+            Self::Responded {
+                route, status, after, ..
+            } => {
                 write!(f, " route={route} status={} ms={}", status.as_u16(), after.as_millis())
             }
             Self::AttemptFailed {
@@ -308,7 +319,9 @@ impl Event<'_> {
                 tier,
                 prompt,
                 estimates,
+                excluded: _,
             } => write_ranking(f, (model, *tier), *prompt, estimates),
+            Self::Weighing(weighing) => weighing.write_particulars(f),
             Self::SignalIgnored(ignored) => ignored.write_particulars(f),
             Self::Queued { cluster, expected } => write_wait(f, cluster, ("expected_ms", *expected)),
             Self::Waited {
@@ -322,10 +335,7 @@ impl Event<'_> {
                 is_kept,
                 choice,
                 expected,
-            } => {
-                write!(f, " cluster={cluster} replica={replica} kept={is_kept}")?;
-                write_choice(f, *choice, *expected)
-            }
+            } => write_permit(f, (cluster, replica), *is_kept, (*choice, *expected)),
             Self::Released { cluster, outcome } => write!(f, " cluster={cluster} outcome={outcome:?}"),
             Self::Canned { model } => write!(f, " model={model}"),
             Self::AdminChange(change) => change.write_particulars(f),
@@ -355,11 +365,13 @@ fn write_usage(f: &mut fmt::Formatter<'_>, model: &ModelName, usage: &Usage) -> 
     write!(f, " model={model} prompt={prompt} completion={completion}")
 }
 
-fn write_choice(
+fn write_permit(
     f: &mut fmt::Formatter<'_>,
-    choice: Option<ChoiceReason>,
-    expected: Option<Expectation>,
+    (cluster, replica): (&ClusterName, &ReplicaName),
+    is_kept: bool,
+    (choice, expected): (Option<ChoiceReason>, Option<Expectation>),
 ) -> fmt::Result {
+    write!(f, " cluster={cluster} replica={replica} kept={is_kept}")?;
     if let Some(choice) = choice {
         write!(f, " choice={}", choice.as_str())?;
     }

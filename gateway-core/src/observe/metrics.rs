@@ -311,7 +311,7 @@ impl Metrics {
             }
             Event::StoreFailing { access, .. } => self.on_store(*access, 1),
             Event::StoreWorks { access } => self.on_store(*access, 0),
-            Event::Ranked { .. } => {}
+            Event::Ranked { .. } | Event::Weighing(_) => {}
         }
     }
 

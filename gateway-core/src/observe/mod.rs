@@ -18,6 +18,7 @@ mod record;
 mod rolling_out;
 mod rollout_metrics;
 mod signal_metrics;
+mod weighing;
 
 pub use admin_change::AdminChange;
 pub use budgeting::Budgeting;
@@ -28,3 +29,4 @@ pub use metrics::{CellFigures, Metrics};
 pub use prefixing::Prefixing;
 pub use record::{Record, Sink};
 pub use rolling_out::RollingOut;
+pub use weighing::Weighing;

@@ -18,6 +18,7 @@ use crate::hop::Role;
 use crate::ids::{PrefixKey, RequestId};
 use crate::observe::Event;
 use crate::pipeline::cell_time::CellTime;
+use crate::pipeline::recorder::Recorder;
 use crate::pipeline::state::Gateway;
 use crate::platform::Platform;
 use crate::route::RoundTrips;
@@ -41,6 +42,8 @@ pub(super) struct Exchange<P> {
     pub attempts: Cell<u32>,
     /// How long the request has waited for room in the tier that it stands at.
     pub waited: Cell<Duration>,
+    /// Why it goes where it goes, as far as that is written down.
+    pub recorder: Recorder,
     location: Location,
 }
 
@@ -99,13 +102,24 @@ impl<P: Platform> Exchange<P> {
             cell_time,
             attempts: Cell::new(0),
             waited: Cell::default(),
+            recorder: Recorder::default(),
             location,
         })
     }
 
+    /// The exchange of a request that is only tried, here and now, or as if it had come in somewhere else.
+    pub fn beside(&self, location: Option<Location>) -> Rc<Self> {
+        let (gateway, config) = (Arc::clone(&self.gateway), Arc::clone(&self.config));
+        let location = location.unwrap_or_else(|| self.location.clone());
+        Self::new(gateway, self.platform.clone(), config, location, None)
+    }
+
     /// Something happened in the course of the request.
     pub fn tell(&self, event: &Event<'_>) {
-        self.gateway.tell_of(Some(&self.id), || self.platform.now(), event);
+        if !self.recorder.is_dry_run() {
+            self.gateway.tell_of(Some(&self.id), || self.platform.now(), event);
+        }
+        self.recorder.on(|| self.platform.now().since(self.arrived), event);
     }
 
     /// Completes after `duration`, or when the gateway stops. [`Duration::MAX`] waits for the latter alone.

@@ -115,6 +115,12 @@ fn of_request(error: &RequestError, message: String) -> ApiError {
             invalid(StatusCode::UNAUTHORIZED).code("invalid_api_key")
         }
         RequestError::ReadOnlyKey => new(StatusCode::FORBIDDEN, ErrorKind::Permission).code("read_only_key"),
+        RequestError::NoAdminKey => invalid(StatusCode::UNAUTHORIZED).code("admin_key_missing"),
+        RequestError::UnknownAdminKey => new(StatusCode::FORBIDDEN, ErrorKind::Permission).code("admin_key_unknown"),
+        RequestError::WrongExplain => invalid(StatusCode::BAD_REQUEST).code("invalid_header"),
+        RequestError::WrongDryRun { .. } => invalid(StatusCode::UNPROCESSABLE_ENTITY).code("invalid_explain"),
+        RequestError::UnknownTenant { .. } => invalid(StatusCode::NOT_FOUND).code("tenant_not_found"),
+        RequestError::UnknownRequest { .. } => invalid(StatusCode::NOT_FOUND).code("request_not_found"),
         RequestError::ReservedHeader { .. } => invalid(StatusCode::BAD_REQUEST).code("reserved_header"),
         RequestError::OtherRole => invalid(StatusCode::NOT_FOUND).code("other_role"),
         RequestError::NoSuchPath | RequestError::NoResponses => invalid(StatusCode::NOT_FOUND).code("not_found"),

@@ -16,6 +16,7 @@
 //! - `cors.rs`: which web pages may ask, and read what is answered.
 //! - `entrance.rs`: by which address a request came in, and what is answered there.
 //! - `body_memory.rs`: how much of requests may be in memory before they are admitted.
+//! - `records.rs`: which records of requests are kept, and where they are found.
 //! - `context.rs`: what every stage may look at.
 //! - `state/`: what is kept between requests.
 
@@ -35,6 +36,8 @@ mod hops;
 mod intake;
 mod leases;
 mod maintain;
+mod recorder;
+mod records;
 mod response;
 mod rollouts;
 mod serve;

@@ -8,11 +8,13 @@ use http::{HeaderValue, Response, StatusCode};
 
 use super::body::Body;
 use crate::api::headers::{
-    RATE_REQUESTS, RATE_TOKENS, RETRY_AFTER_MS, SERVER_TIMING, X_DROPPED, X_REQUEST_ID, X_SHOULD_RETRY,
+    RATE_REQUESTS, RATE_TOKENS, RETRY_AFTER_MS, SERVER_TIMING, X_DROPPED, X_EXPLAIN, X_REQUEST_ID, X_SHOULD_RETRY,
 };
 use crate::api::{ApiError, Dialect};
 use crate::budget::Rates;
+use crate::explain::HEADER_BYTES;
 use crate::ids::RequestId;
+use crate::pipeline::recorder::Recorder;
 
 /// A body of JSON.
 pub(super) fn json(body: Bytes) -> Response<Body> {
@@ -113,6 +115,17 @@ pub(super) fn tell_rates(response: &mut Response<Body>, rates: &Rates) {
         headers.insert(limit.clone(), HeaderValue::from(state.limit));
         headers.insert(remaining.clone(), HeaderValue::from(state.remaining));
         headers.insert(reset.clone(), header_value(&duration(state.reset)));
+    }
+}
+
+/// Why the request went where it went, as far as that is known by now, where whoever has sent it is told.
+pub(super) fn explain(response: &mut Response<Body>, recorder: &Recorder) {
+    if !recorder.is_told() {
+        return;
+    }
+    let text = recorder.with(|record| record.to_json(HEADER_BYTES)).flatten();
+    if let Some(value) = text.and_then(|text| HeaderValue::try_from(text).ok()) {
+        response.headers_mut().insert(X_EXPLAIN, value);
     }
 }
 

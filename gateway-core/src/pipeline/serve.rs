@@ -12,11 +12,12 @@ use http::{Method, Request, Response, StatusCode};
 use super::body::Body;
 use super::context::Exchange;
 use super::cors;
-use super::endpoints::{admin, budgets, carry_out, generate, models, probes, tokenize};
+use super::endpoints::{admin, budgets, carry_out, explain, generate, models, probes, tokenize};
 use super::entrance::Entrance;
 use super::failure::Failure;
 use super::intake::pass_over;
 use super::maintain;
+use super::records::Delivery;
 use super::response;
 use super::state::Gateway;
 use crate::api::headers::X_REQUEST_ID;
@@ -57,6 +58,20 @@ impl Gateway {
         let id = id_of_order(&route, &head);
         let exchange = Exchange::new(Arc::clone(self), platform, config, location, id);
         exchange.answer(&route, &head, body, unknown).await
+    }
+
+    /// Where a request would go, and why, by the configuration that the gateway has begun with; `asked` is the body of
+    /// `POST /admin/v1/explain`. For tools that run a gateway which nobody else asks.
+    pub async fn explain<P: Platform>(
+        self: &Arc<Self>,
+        platform: P,
+        location: Location,
+        asked: Bytes,
+    ) -> Response<Body> {
+        let config = self.active_config.current();
+        let exchange = Exchange::new(Arc::clone(self), platform, config, location, None);
+        let explained = explain(&exchange, &asked).await;
+        explained.unwrap_or_else(|failure| response::error(Dialect::default(), &ApiError::from(failure)))
     }
 
     /// What a platform answers to every request where the configuration that it carries is damaged, so that there is no
@@ -107,6 +122,8 @@ impl<P: Platform> Exchange<P> {
         B: Stream<Item = Result<Bytes, E>> + Unpin,
         E: Display,
     {
+        // Also where the client leaves before there is a response.
+        let _delivery = Delivery::new(&self);
         let mut body = body.fuse();
         let result = match (cors::preflight(&self.config.cors, head), unknown) {
             (Some(answer), _) => answer.map_err(Failure::from),
@@ -117,7 +134,12 @@ impl<P: Platform> Exchange<P> {
             let passed_over = pass_over(&self.platform, &head.headers, &mut body);
             self.within(self.config.timeouts.request_body, passed_over).await;
         }
-        let mut response = result.unwrap_or_else(|failure| response::error(route.dialect(), &ApiError::from(failure)));
+        let mut error = None;
+        let mut response = result.unwrap_or_else(|failure| {
+            let failed = ApiError::from(failure);
+            error = failed.code;
+            response::error(route.dialect(), &failed)
+        });
         if head.method == Method::HEAD {
             response::leave_body_out(&mut response);
         }
@@ -130,8 +152,10 @@ impl<P: Platform> Exchange<P> {
         self.tell(&Event::Responded {
             route: route.label(),
             status: response.status(),
+            error,
             after,
         });
+        response::explain(&mut response, &self.recorder);
         response
     }
 

@@ -30,8 +30,10 @@ pub struct Candidate<'a> {
     pub prefill_tokens_per_s: f64,
     /// What of the prompt should be in memory at one of its replicas.
     pub warm: Tokens,
-    /// Its load, when that is known and not too old.
+    /// Its load, when that is known and not too old,
     pub load: Option<ClusterLoad>,
+    /// and how old it is then.
+    pub load_age: Option<Duration>,
 }
 
 /// The expected time to first token at one cluster, and what it is made of.
@@ -53,6 +55,8 @@ pub struct Estimate<'a> {
     pub price: Duration,
     /// Whether it is known to have no room at all now.
     pub full: bool,
+    /// How old the figures of its load are; `None` where there are none, and it counts as idle.
+    pub load_age: Option<Duration>,
 }
 
 impl Estimate<'_> {
@@ -130,6 +134,7 @@ fn estimate<'a>(prompt: Tokens, index: usize, candidate: &Candidate<'a>) -> Esti
         warm,
         price: candidate.price,
         full: utilisation(load) >= 1.0,
+        load_age: candidate.load_age,
     }
 }
 
@@ -194,6 +199,7 @@ mod tests {
             prefill_tokens_per_s: 10_000.0,
             warm: Tokens(0),
             load,
+            load_age: None,
         }
     }
 

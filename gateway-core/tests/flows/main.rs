@@ -15,6 +15,7 @@ mod engine_errors;
 mod entering;
 mod estimates;
 mod event_log;
+mod explain;
 mod health;
 mod hops;
 mod jurisdictions;

@@ -222,6 +222,13 @@ impl World {
             .collect()
     }
 
+    /// The names of all headers that were sent where engines are.
+    pub fn headers_sent(&self) -> Vec<String> {
+        let sent = self.sent.borrow();
+        let names = sent.iter().flat_map(|request| request.headers().keys());
+        names.map(|name| name.as_str().to_owned()).collect()
+    }
+
     /// The signatures of what was sent where engines are.
     pub fn signatures(&self) -> Vec<http::HeaderValue> {
         let sent = self.sent.borrow();

@@ -13,6 +13,7 @@ mod drain;
 mod encodings;
 mod engine_errors;
 mod entering;
+mod explain;
 mod faults;
 mod health;
 mod hops;

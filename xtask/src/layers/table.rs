@@ -21,6 +21,7 @@ const GATEWAY_CORE: Area = Area {
         &["platform"],
         &["ladder"],
         &["observe"],
+        &["explain"],
         &["pipeline"],
         &["conformance"],
     ],
@@ -32,14 +33,22 @@ const PIPELINE: Area = Area {
     module: &["pipeline"],
     layers: &[
         // What bodies, failures and responses are made of.
-        &["body", "body_memory", "cell_time", "collect", "entrance", "hops"],
+        &[
+            "body",
+            "body_memory",
+            "cell_time",
+            "collect",
+            "entrance",
+            "hops",
+            "recorder",
+        ],
         &["failure"],
         &["cors", "response"],
         // What is kept between requests, and what every stage of one may look at.
         &["state"],
         &["context"],
         // What a request holds, and what goes on behind requests' backs.
-        &["leases", "maintain", "rollouts", "warmth"],
+        &["leases", "maintain", "records", "rollouts", "warmth"],
         // The stages of a request.
         &["intake"],
         &["answer"],

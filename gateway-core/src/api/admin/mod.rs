@@ -50,11 +50,17 @@ pub enum AdminPath {
     Rollouts,
     /// One of them.
     Rollout,
+    /// The latest requests.
+    Requests,
+    /// Why one of them went where it went.
+    Request,
+    /// Where a request would go.
+    Explain,
 }
 
 impl AdminPath {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Config,
         Self::Budgets,
         Self::Budget,
@@ -64,6 +70,9 @@ impl AdminPath {
         Self::Poll,
         Self::Rollouts,
         Self::Rollout,
+        Self::Requests,
+        Self::Request,
+        Self::Explain,
     ];
 
     /// The path behind `BASE`, with a name in braces where one stands.
@@ -78,6 +87,9 @@ impl AdminPath {
             Self::Poll => "/clusters/{cluster}/poll",
             Self::Rollouts => "/rollouts",
             Self::Rollout => "/rollouts/{model}",
+            Self::Requests => "/requests",
+            Self::Request => "/requests/{request}",
+            Self::Explain => "/explain",
         }
     }
 
@@ -87,9 +99,11 @@ impl AdminPath {
             Self::Config => "GET, HEAD, PUT",
             Self::Budget => "GET, HEAD, PUT, DELETE",
             Self::Drain => "GET, HEAD, POST, DELETE",
-            Self::Poll => "POST",
+            Self::Poll | Self::Explain => "POST",
             Self::Rollout => "GET, HEAD, PUT, POST",
-            Self::Budgets | Self::Clusters | Self::Cluster | Self::Rollouts => "GET, HEAD",
+            Self::Budgets | Self::Clusters | Self::Cluster | Self::Rollouts | Self::Requests | Self::Request => {
+                "GET, HEAD"
+            }
         }
     }
 
@@ -97,7 +111,15 @@ impl AdminPath {
     fn is_unversioned(self) -> bool {
         match self {
             Self::Config | Self::Budgets | Self::Budget => true,
-            Self::Clusters | Self::Cluster | Self::Drain | Self::Poll | Self::Rollouts | Self::Rollout => false,
+            Self::Clusters
+            | Self::Cluster
+            | Self::Drain
+            | Self::Poll
+            | Self::Rollouts
+            | Self::Rollout
+            | Self::Requests
+            | Self::Request
+            | Self::Explain => false,
         }
     }
 
@@ -133,9 +155,9 @@ pub(super) fn find(path: &str) -> Option<(AdminPath, [&str; 2])> {
     })
 }
 
-/// What a method needs.
-pub(super) fn right(method: &Method) -> Right {
-    if method == Method::GET || method == Method::HEAD {
+/// What a method of a path needs. Asking where a request would go changes nothing.
+pub(super) fn right(about: AdminPath, method: &Method) -> Right {
+    if method == Method::GET || method == Method::HEAD || about == AdminPath::Explain {
         Right::Read
     } else {
         Right::Write
@@ -172,7 +194,7 @@ mod tests {
                 let routed = Route::of(&method, &path);
                 if let Route::Admin(route) = routed {
                     assert!(is_allowed && route.about == about, "{method} {path}");
-                    let is_read = method == Method::GET || method == Method::HEAD;
+                    let is_read = method == Method::GET || method == Method::HEAD || about == AdminPath::Explain;
                     assert_eq!(route.right == Right::Read, is_read, "{method} {path}");
                 } else {
                     assert_eq!(routed, Route::MethodNotAllowed(about.methods()), "{method} {path}");

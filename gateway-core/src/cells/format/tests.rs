@@ -4,9 +4,9 @@ use super::*;
 use crate::cells::log::ReplayedCell;
 use crate::cells::{CellCall, CellCommand, CellId, CellReply};
 use crate::cluster::{
-    Acquire, Boundary, BreakerPolicy, BreakerStanding, Capacity, ClusterPolicy, ClusterReply, Evidence, Forgotten,
-    HealthPolicy, HeldPermit, HotDigest, Missed, Outcome, PermitId, PolicyRef, PrefillPolicy, Prefilled, PromptOutline,
-    ReadReplicas, Release, Releases, Renew, ReplicaStatus,
+    Acquire, Boundary, BreakerPolicy, BreakerStanding, Capacity, ClusterPolicy, ClusterReply, DryRun, Evidence,
+    Forgotten, HealthPolicy, HeldPermit, HotDigest, Missed, Outcome, PermitId, PolicyRef, PrefillPolicy, Prefilled,
+    PromptOutline, ReadReplicas, Release, Releases, Renew, ReplicaStatus,
 };
 use crate::ids::{PrefixKey, Tokens};
 use crate::rollout::{
@@ -65,6 +65,7 @@ fn asked(permit: u64, policy: PolicyRef) -> Acquire {
         known_hot: HotDigest::default(),
         ttl: TTL,
         queueing: None,
+        explains: false,
     }
 }
 
@@ -178,6 +179,7 @@ fn messages_of_version_3_are_read_and_written_as_they_were() {
     add("/0/cluster/acquire", "prompt", nothing);
     add("/0/cluster/acquire", "known_hot", 0.into());
     add("/0/cluster/acquire", "queueing", serde_json::Value::Null);
+    add("/0/cluster/acquire", "explains", false.into());
     assert_eq!(written, before);
 }
 
@@ -254,6 +256,23 @@ fn what_version_3_cannot_say_of_a_permit_stands_behind_what_it_can() {
         "{plain:?} {whole:?}"
     );
     assert_eq!((plain[0], Entry::decode(&whole)), (3, Some(entry)));
+}
+
+/// A dry run is nothing to who reads version 3 alone, and what it asks for is nothing that a log must keep from it.
+#[test]
+fn a_dry_run_is_an_entry_like_others() {
+    let explained = Acquire {
+        explains: true,
+        ..asked(3, policy().into())
+    };
+    for (command, format) in [
+        (DryRun(explained.clone()).into_command(), Format::V4),
+        (explained.into_command(), Format::V3),
+    ] {
+        let entry = Entry::new(at(1), vec![command]);
+        let bytes = entry.encode().expect("bytes");
+        assert_eq!((bytes[0], Entry::decode(&bytes)), (format.of_entries(), Some(entry)));
+    }
 }
 
 #[test]
@@ -352,7 +371,7 @@ fn a_digest_says_with_few_bytes_what_eight_replicas_take_many_for() {
         let entry = encode_entry(&Entry::new(at(1_800_000_000), commands));
         (entry.expect("an entry").len(), message)
     });
-    assert_eq!(sizes, [(217, 731), (66, 373)]);
+    assert_eq!(sizes, [(217, 748), (67, 390)]);
 }
 
 #[test]

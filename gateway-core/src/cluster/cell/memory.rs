@@ -123,6 +123,7 @@ mod tests {
                 prompt,
                 known_hot: HotDigest::default(),
                 queueing: None,
+                explains: false,
                 ttl: Duration::from_secs(600),
             };
             let ClusterReply::Granted(grant) = self.apply(ClusterCommand::Acquire(acquire)) else {

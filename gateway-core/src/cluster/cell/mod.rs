@@ -34,6 +34,7 @@ use serde::{Deserialize, Serialize};
 use self::drains::Drains;
 use self::in_force::InForce;
 use self::permits::PermitTable;
+use self::placing::Placed;
 use self::policies::{KnownPolicy, Policies};
 use self::queue::WaitingQueue;
 use self::recent::RecentPrompts;
@@ -42,13 +43,15 @@ use self::shared::SharedPrefixes;
 use self::signals::SignalTable;
 use self::sites::{Site, Sites};
 pub(crate) use self::v3::ClusterCellV3;
+use self::waiting::Unplaced;
 use super::breaker::BreakerPolicy;
 use super::choice::Choice;
 use super::message::{
-    Acquire, ClusterCommand, ClusterReply, Evidence, Expectation, Extend, Extended, Forgotten, Grant, Prefilled,
-    Release, Releases, Renew, ReplicaStatus,
+    Acquire, ClusterCommand, ClusterReply, DryRun, Evidence, Expectation, Extend, Extended, Forgotten, Grant,
+    Prefilled, Release, Releases, Renew, ReplicaStatus,
 };
 use super::permit::{Capacity, ClusterLoad, HeldPermit, Outcome, PermitId};
+use super::weighed::Weighed;
 use crate::ids::{ReplicaName, Tokens};
 use crate::time::Timestamp;
 
@@ -71,12 +74,20 @@ pub struct ClusterCell {
 }
 
 impl ClusterCell {
-    /// Runs one command.
+    /// Runs one command. What is only to be tried is run on a copy: it goes as it would go, and changes nothing here.
     pub fn apply(&mut self, now: Timestamp, command: ClusterCommand) -> ClusterReply {
+        if let ClusterCommand::DryRun(DryRun(acquire)) = command {
+            return self.clone().run(now, ClusterCommand::Acquire(acquire));
+        }
+        self.run(now, command)
+    }
+
+    fn run(&mut self, now: Timestamp, command: ClusterCommand) -> ClusterReply {
         self.sweep(now);
         self.drains.on_asked(now);
         let reply = match command {
             ClusterCommand::Acquire(acquire) => self.acquire(now, acquire),
+            ClusterCommand::DryRun(DryRun(acquire)) => self.clone().acquire(now, acquire),
             ClusterCommand::Extend(extend) => self.extend(now, extend),
             ClusterCommand::Renew(Renew { held, ttl }) => {
                 self.renew(now, held, ttl);
@@ -155,9 +166,17 @@ impl ClusterCell {
             }
             None => self.place(now, &acquire, &known, |_| true),
         };
-        match placed {
-            Ok(choice) => self.grant(now, &acquire, &known, &choice),
-            Err(passed_over) => self.wait(now, &acquire, &known, (passed_over, was_waiting)),
+        let Placed { choice, weighed } = placed;
+        match choice {
+            Ok(choice) => self.grant((now, &acquire), &known, &choice, weighed),
+            Err(passed_over) => {
+                let unplaced = Unplaced {
+                    passed_over,
+                    weighed,
+                    was_waiting,
+                };
+                self.wait(now, &acquire, &known, unplaced)
+            }
         }
     }
 
@@ -179,10 +198,17 @@ impl ClusterCell {
             is_probe: self.replicas.breaker(replica).is_probed_by(permit),
             hot: None,
             knows_policy: true,
+            weighed: None,
         })
     }
 
-    fn grant(&mut self, now: Timestamp, acquire: &Acquire, known: &KnownPolicy, choice: &Choice) -> ClusterReply {
+    fn grant(
+        &mut self,
+        (now, acquire): (Timestamp, &Acquire),
+        known: &KnownPolicy,
+        choice: &Choice,
+        weighed: Option<Box<Weighed>>,
+    ) -> ClusterReply {
         let policy = &*known.policy;
         self.queue.go(now, acquire.permit);
         let replica = policy.replicas[choice.replica].clone();
@@ -215,6 +241,7 @@ impl ClusterCell {
                 first_token_in: choice.first_token_in,
             }),
             knows_policy: true,
+            weighed,
         })
     }
 

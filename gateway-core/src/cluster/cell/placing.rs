@@ -13,16 +13,25 @@ use super::shared::HotHere;
 use super::site_set::SiteSet;
 use super::sites::duration;
 use crate::cluster::choice::{
-    Basis, Candidate, Choice, ChoiceReason, Obstacle, PassedOver, Placement, Standing, Warmth, choose, first_weighed,
-    weights,
+    Basis, Candidate, Choice, ChoiceReason, CostParts, Hindrance, PassedOver, Placement, Standing, Warmth, choose,
+    first_weighed, weights,
 };
 use crate::cluster::hot::{HotPrefix, HotSet};
 use crate::cluster::message::Acquire;
 use crate::cluster::permit::Capacity;
 use crate::cluster::policy::PolicyRef;
 use crate::cluster::signals::Foreign;
+use crate::cluster::weighed::{Weighed, WeighedReplica};
 use crate::ids::{ReplicaName, Tokens};
 use crate::time::Timestamp;
+
+/// What came of placing a request.
+pub(super) struct Placed {
+    /// Where it goes, or why it cannot go anywhere.
+    pub choice: Result<Choice, PassedOver>,
+    /// What was weighed, where that was asked for.
+    pub weighed: Option<Box<Weighed>>,
+}
 
 impl ClusterCell {
     /// The policy that a command names, which is known from now on; `None` where it cannot be.
@@ -65,16 +74,14 @@ impl ClusterCell {
     /// Chooses a replica for what is asked, of those that are not closed to it. What others have sent there takes room, and
     /// where something of theirs waits inside of an engine it gets nothing, as long as another replica has room beside that.
     /// Where none has, each counts as having what this cell knows of: engines that lie change the order, and stop nothing.
-    ///
-    /// # Errors
-    /// When none can take the request: why not, each.
+    /// What was weighed is told where that is asked for.
     pub(super) fn place(
         &self,
         now: Timestamp,
         acquire: &Acquire,
         known: &KnownPolicy,
         closed: impl Fn(usize) -> bool,
-    ) -> Result<Choice, PassedOver> {
+    ) -> Placed {
         let policy = &known.policy;
         let weights = acquire.affinity.map(|affinity| weights(affinity, &policy.replicas));
         let warmth = self.warmth(now, acquire, known, weights.as_deref());
@@ -95,18 +102,19 @@ impl ClusterCell {
             let room = self.room(now, known, index).open_to(acquire.headroom_percent);
             let beside = Standing::within(room, held + load, acquire.kv_tokens);
             let standing = match self.out_for(acquire, replica, usable.each[index]) {
-                Some(obstacle) => Standing::Passed(obstacle),
+                Some(hindrance) => Standing::Passed(hindrance),
                 None => Standing::within(room, held, acquire.kv_tokens),
             };
             let standing = match standing {
                 // What is tried although all are out is no room.
-                Standing::Free(_) if closed(index) && usable.is_degraded => Standing::Passed(Obstacle::Open),
-                Standing::Free(_) if closed(index) || is_behind => Standing::Passed(Obstacle::Full),
-                Standing::Free(_) if counts_foreign && waits => Standing::Passed(Obstacle::Full),
+                Standing::Free(_) if closed(index) && usable.is_degraded => Standing::Passed(Hindrance::Open),
+                Standing::Free(_) if closed(index) => Standing::Passed(Hindrance::OthersFirst),
+                Standing::Free(_) if is_behind => Standing::Passed(Hindrance::Behind),
+                Standing::Free(_) if counts_foreign && waits => Standing::Passed(Hindrance::WaitsInside),
                 Standing::Free(_) if counts_foreign => beside,
                 // It answers later for it all the same.
                 Standing::Free(_) => Standing::Free(held + load),
-                Standing::Passed(obstacle) => Standing::Passed(obstacle),
+                passed @ Standing::Passed(_) => passed,
             };
             Candidate {
                 standing,
@@ -126,18 +134,65 @@ impl ClusterCell {
                 warm_penalty: policy.prefill.warm_penalty,
                 spread: self.spread(acquire, known, &candidates),
             };
-            choose(&placement, &candidates)
-        };
-        let placed = match place(true) {
-            Err(_) if !foreign.is_empty() => place(false),
-            placed => placed,
-        };
-        placed.map(|mut choice| {
-            if usable.is_degraded {
-                choice.reason = ChoiceReason::Degraded;
+            let weigh = || Box::new(self.weigh((now, acquire, known), &placement, &candidates, &foreign));
+            Placed {
+                choice: choose(&placement, &candidates),
+                weighed: acquire.explains.then(weigh),
             }
-            choice
-        })
+        };
+        let mut placed = place(true);
+        if placed.choice.is_err() && !foreign.is_empty() {
+            placed = place(false);
+        }
+        if let (Ok(choice), true) = (&mut placed.choice, usable.is_degraded) {
+            choice.reason = ChoiceReason::Degraded;
+        }
+        placed
+    }
+
+    /// What was weighed, for who asks why.
+    fn weigh(
+        &self,
+        (now, acquire, known): (Timestamp, &Acquire, &KnownPolicy),
+        placement: &Placement<'_>,
+        candidates: &[Candidate],
+        foreign: &[Foreign],
+    ) -> Weighed {
+        let held = self.held(known);
+        let configured = known.policy.prefill.tokens_per_s;
+        let weighed = |(index, (replica, candidate)): (usize, (&ReplicaName, &Candidate))| {
+            let place = known.sites.get(index).copied().unwrap_or(usize::MAX);
+            let CostParts {
+                total,
+                prefill,
+                step,
+                uncached,
+            } = placement.parts(candidate);
+            WeighedReplica {
+                replica: replica.clone(),
+                hindrance: candidate.standing.hindrance(),
+                first_token_in: total,
+                queued: candidate.queued,
+                queued_tokens: self
+                    .sites
+                    .get(place)
+                    .map_or(Tokens(0), |site| site.queued_tokens(now, configured)),
+                prefill,
+                uncached,
+                step,
+                tokens_per_s: candidate.tokens_per_s,
+                warm: candidate.warmth.tokens,
+                basis: candidate.warmth.basis,
+                held: held.get(index).copied().unwrap_or_default(),
+                foreign: foreign.get(index).copied().unwrap_or_default().load,
+                room: self.room(now, known, index).open_to(acquire.headroom_percent),
+                breaker: self.replicas.breaker(replica).standing(),
+                breaker_passes_in: self.replicas.recovery(now, replica),
+                signal: self.signals.signal(now, replica),
+            }
+        };
+        let replicas = known.policy.replicas.iter().zip(candidates).enumerate();
+        Weighed::of(replicas.map(weighed).collect())
     }
 
     /// How long the hot prefix is that the prompt is to bring to one replica more, where nothing further of the prompt is in
@@ -173,13 +228,13 @@ impl ClusterCell {
     }
 
     /// Why a replica gets no request whatever room it has, where that is so.
-    fn out_for(&self, acquire: &Acquire, replica: &ReplicaName, is_usable: bool) -> Option<Obstacle> {
+    fn out_for(&self, acquire: &Acquire, replica: &ReplicaName, is_usable: bool) -> Option<Hindrance> {
         if acquire.tried.contains(replica) {
-            Some(Obstacle::Tried)
+            Some(Hindrance::Tried)
         } else if self.drains.has(replica) {
-            Some(Obstacle::Draining)
+            Some(Hindrance::Draining)
         } else {
-            (!is_usable).then_some(Obstacle::Open)
+            (!is_usable).then_some(Hindrance::Open)
         }
     }
 

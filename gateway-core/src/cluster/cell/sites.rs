@@ -11,7 +11,7 @@ use super::speed::SpeedSamples;
 use super::turnover::Turnover;
 use crate::cluster::message::Prefilled;
 use crate::cluster::permit::PermitId;
-use crate::ids::{PrefixKey, ReplicaName};
+use crate::ids::{PrefixKey, ReplicaName, Tokens};
 use crate::time::Timestamp;
 
 /// All sites, by name.
@@ -196,10 +196,14 @@ impl Site {
         self.speed.tokens_per_s(configured)
     }
 
+    /// What is queued there and not computed yet, in uncached prompt tokens.
+    pub fn queued_tokens(&self, now: Timestamp, configured: u32) -> Tokens {
+        Tokens(self.queue.left(now, self.tokens_per_s(configured)))
+    }
+
     /// How long what is queued keeps it.
     pub fn queued(&self, now: Timestamp, configured: u32) -> Duration {
-        let tokens_per_s = self.tokens_per_s(configured);
-        duration(self.queue.left(now, tokens_per_s), tokens_per_s)
+        duration(self.queued_tokens(now, configured).0, self.tokens_per_s(configured))
     }
 }
 

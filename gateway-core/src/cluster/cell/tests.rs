@@ -1,4 +1,5 @@
 mod drains;
+mod explaining;
 
 use proptest::prelude::*;
 
@@ -56,6 +57,7 @@ pub(super) fn acquire(permit: u64) -> Acquire {
         known_hot: HotDigest::default(),
         ttl: TTL,
         queueing: None,
+        explains: false,
     }
 }
 

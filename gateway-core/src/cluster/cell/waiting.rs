@@ -18,6 +18,7 @@ use crate::cluster::message::{Acquire, ClusterReply, Refusal};
 use crate::cluster::permit::{Capacity, PermitId};
 use crate::cluster::policy::PrefillPolicy;
 use crate::cluster::waiting::{Dropped, Queued};
+use crate::cluster::weighed::Weighed;
 use crate::ids::Tokens;
 use crate::time::Timestamp;
 
@@ -29,6 +30,15 @@ pub(super) struct Turn {
     pub closed: Vec<bool>,
     /// The share of the room that it may not use, in percent.
     pub headroom_percent: u8,
+}
+
+/// A request for which there is no room now, or only room for others.
+pub(super) struct Unplaced {
+    pub passed_over: PassedOver,
+    /// What was weighed, where that was asked for.
+    pub weighed: Option<Box<Weighed>>,
+    /// Whether it was among those that wait before it asked.
+    pub was_waiting: bool,
 }
 
 impl ClusterCell {
@@ -131,7 +141,11 @@ impl ClusterCell {
         now: Timestamp,
         acquire: &Acquire,
         known: &KnownPolicy,
-        (passed_over, was_waiting): (PassedOver, bool),
+        Unplaced {
+            passed_over,
+            weighed,
+            was_waiting,
+        }: Unplaced,
     ) -> ClusterReply {
         let recovery = self.recovery(now, known, &acquire.tried);
         // Where all that it may go to have failed, room is of no use before one of them is tried.
@@ -166,6 +180,7 @@ impl ClusterCell {
                     hold_for: hold.min(patience),
                     passed_over,
                     knows_policy: true,
+                    weighed,
                 })
             }
             Err(dropped) => {
@@ -179,6 +194,7 @@ impl ClusterCell {
                     expected_wait: can_wait.then_some(expected),
                     dropped,
                     knows_policy: true,
+                    weighed,
                 })
             }
         }
@@ -193,6 +209,7 @@ impl ClusterCell {
             expected_wait: Some(self.queue.status(now).expected),
             dropped: Some(Dropped::Evicted),
             knows_policy: true,
+            weighed: None,
         })
     }
 

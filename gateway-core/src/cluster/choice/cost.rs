@@ -38,6 +38,19 @@ pub(in crate::cluster) struct Placement<'a> {
     pub spread: Option<Tokens>,
 }
 
+/// What a candidate costs, by what it is made of; what is queued there is known of the candidate itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cluster) struct CostParts {
+    /// All of it; `None` where it cannot take the request.
+    pub total: Option<Duration>,
+    /// For the tokens of the prompt that are not in its memory,
+    pub prefill: Duration,
+    /// and for a step of what it decodes meanwhile.
+    pub step: Duration,
+    /// How many tokens that are.
+    pub uncached: Tokens,
+}
+
 /// The preferred replica, which is the one that has most of the prompt in memory and, where none has more than others,
 /// the first of them in the affinity's order, unless another answers so much sooner that it does not pay; else the one
 /// that answers soonest.
@@ -77,7 +90,7 @@ pub(in crate::cluster) fn choose(placement: &Placement<'_>, candidates: &[Candid
     let reason = match preferred {
         Some((_, Some(first))) => first,
         Some((index, None)) => match (candidates[index].standing, costs[index]) {
-            (Standing::Passed(obstacle), _) => ChoiceReason::Next(obstacle),
+            (Standing::Passed(why), _) => ChoiceReason::Next(why.obstacle()),
             (Standing::Free(_), cost) => {
                 let saved = cost
                     .unwrap_or_default()
@@ -97,12 +110,31 @@ impl Placement<'_> {
         let Standing::Free(held) = candidate.standing else {
             return None;
         };
-        let warm = candidate.warmth.tokens.max(self.spread.unwrap_or_default());
-        let uncached = self.tokens.0.saturating_sub(warm.0);
+        let uncached = self.uncached(candidate);
         let queued = u64::try_from(candidate.queued.as_micros()).unwrap_or(u64::MAX);
         let running = u64::from(held.requests.min(self.max_running));
         let step = FULL_STEP * running / u64::from(self.max_running.max(1));
         Some(queued.saturating_add(prefill(uncached.saturating_add(step), candidate.tokens_per_s)))
+    }
+
+    /// What of the prompt counts as not being in a candidate's memory.
+    fn uncached(&self, candidate: &Candidate) -> u64 {
+        let warm = candidate.warmth.tokens.max(self.spread.unwrap_or_default());
+        self.tokens.0.saturating_sub(warm.0)
+    }
+
+    /// What a candidate costs, by what it is made of.
+    pub fn parts(&self, candidate: &Candidate) -> CostParts {
+        let total = self.cost(candidate).map(Duration::from_micros);
+        let uncached = self.uncached(candidate);
+        let prefill = Duration::from_micros(prefill(uncached, candidate.tokens_per_s));
+        let computing = total.unwrap_or_default().saturating_sub(candidate.queued);
+        CostParts {
+            total,
+            prefill,
+            step: computing.saturating_sub(prefill),
+            uncached: Tokens(uncached),
+        }
     }
 
     fn weight(&self, index: usize) -> u64 {
@@ -163,8 +195,8 @@ impl Standing {
     /// Why a replica stands aside whatever room it has, if it does.
     fn is_out(self) -> Option<Obstacle> {
         match self {
-            Self::Free(_) | Self::Passed(Obstacle::Full) => None,
-            Self::Passed(why @ (Obstacle::Open | Obstacle::Tried | Obstacle::Draining)) => Some(why),
+            Self::Free(_) => None,
+            Self::Passed(why) => Some(why.obstacle()).filter(|why| *why != Obstacle::Full),
         }
     }
 }

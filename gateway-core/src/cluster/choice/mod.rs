@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::cost::{Candidate, Placement, choose};
+pub(super) use self::cost::{Candidate, CostParts, Placement, choose};
 pub(super) use self::rendezvous::{first_choice, first_of, first_weighed, weights};
 use super::permit::Capacity;
 use crate::ids::Tokens;
@@ -20,7 +20,7 @@ pub(super) enum Standing {
     /// It can take the request; what it holds now.
     Free(Capacity),
     /// It cannot.
-    Passed(Obstacle),
+    Passed(Hindrance),
 }
 
 impl Standing {
@@ -33,7 +33,47 @@ impl Standing {
         if fits {
             Self::Free(held)
         } else {
-            Self::Passed(Obstacle::Full)
+            Self::Passed(Hindrance::Full)
+        }
+    }
+
+    /// Why it cannot; `None` where it can.
+    pub fn hindrance(self) -> Option<Hindrance> {
+        match self {
+            Self::Free(_) => None,
+            Self::Passed(hindrance) => Some(hindrance),
+        }
+    }
+}
+
+/// What stands between a request and a replica, in full: what is told of it in short is an [`Obstacle`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hindrance {
+    /// It has no room for the request.
+    Full,
+    /// What is queued there, and not computed yet, keeps it for too long.
+    Behind,
+    /// What room it has is for requests that have waited for longer.
+    OthersFirst,
+    /// Something that others have sent there waits inside of its engine.
+    WaitsInside,
+    /// Its breaker is open, or a probe is on its way.
+    Open,
+    /// The request has failed there already.
+    Tried,
+    /// An operator has it drain.
+    Draining,
+}
+
+impl Hindrance {
+    /// The same in short.
+    pub fn obstacle(self) -> Obstacle {
+        match self {
+            Self::Full | Self::Behind | Self::OthersFirst | Self::WaitsInside => Obstacle::Full,
+            Self::Open => Obstacle::Open,
+            Self::Tried => Obstacle::Tried,
+            Self::Draining => Obstacle::Draining,
         }
     }
 }
@@ -71,8 +111,9 @@ impl Warmth {
 }
 
 /// How it is known what a replica has of a prompt.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Basis {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
     /// It served a request before this one of the same conversation.
     Known,
     /// It served others that begin alike.
@@ -158,12 +199,14 @@ impl PassedOver {
     fn of(standings: impl IntoIterator<Item = Standing>) -> Self {
         let mut passed = Self::default();
         for standing in standings {
-            match standing {
-                Standing::Free(_) => {}
-                Standing::Passed(Obstacle::Full) => passed.full += 1,
-                Standing::Passed(Obstacle::Open) => passed.open += 1,
-                Standing::Passed(Obstacle::Tried) => passed.tried += 1,
-                Standing::Passed(Obstacle::Draining) => passed.draining += 1,
+            let Standing::Passed(hindrance) = standing else {
+                continue;
+            };
+            match hindrance.obstacle() {
+                Obstacle::Full => passed.full += 1,
+                Obstacle::Open => passed.open += 1,
+                Obstacle::Tried => passed.tried += 1,
+                Obstacle::Draining => passed.draining += 1,
             }
         }
         passed
@@ -199,8 +242,8 @@ mod tests {
         let capacity = holding(2, 100);
         let stands = |held, kv_tokens| Standing::within(capacity, held, Tokens(kv_tokens));
         assert_eq!(stands(holding(1, 60), 40), Standing::Free(holding(1, 60)));
-        assert_eq!(stands(holding(1, 61), 40), Standing::Passed(Obstacle::Full));
-        assert_eq!(stands(holding(2, 0), 1), Standing::Passed(Obstacle::Full));
+        assert_eq!(stands(holding(1, 61), 40), Standing::Passed(Hindrance::Full));
+        assert_eq!(stands(holding(2, 0), 1), Standing::Passed(Hindrance::Full));
         assert_eq!(stands(holding(0, 0), 1_000), Standing::Free(holding(0, 0)));
     }
 }

@@ -53,7 +53,7 @@ impl PermitCache {
         kv_tokens: Tokens,
         headroom_percent: u8,
     ) -> Option<CachedGrant> {
-        if headroom_percent > 50 {
+        if headroom_percent > MOST_HEADROOM {
             return None;
         }
         let one = Capacity::of_one(kv_tokens);
@@ -68,6 +68,13 @@ impl PermitCache {
             at_replica.asked = Some(now);
         }
         Some(CachedGrant { permit, is_to_extend })
+    }
+
+    /// Whether [`take`](Self::take) would find a slot.
+    pub fn has(&self, now: Timestamp, replica: &ReplicaName, kv_tokens: Tokens, headroom_percent: u8) -> bool {
+        let one = Capacity::of_one(kv_tokens);
+        let is_here = |at_replica: &ReplicaPermits| at_replica.permits.iter().any(|cached| cached.has(now, one));
+        headroom_percent <= MOST_HEADROOM && self.replicas.get(replica).is_some_and(is_here)
     }
 
     /// How a command names a policy: by its digest where the cell has said that it knows it.
@@ -271,6 +278,8 @@ fn lent_for(ttl: Duration) -> Duration {
 /// How long idle slots are kept, and how long the cell's word holds that it lends, from when it was asked: a replica that
 /// drains gets nothing any more within that time, wherever the cell is.
 const LENT_FOR: Duration = Duration::from_secs(1);
+/// What is lent is not for requests that may not use more of a replica's room than this, in percent: it is lent of the one half.
+const MOST_HEADROOM: u8 = 50;
 /// How often idle slots are looked at: what was needed at no time between two looks goes back.
 pub const LOOK_EVERY: Duration = Duration::from_millis(500);
 

@@ -7,8 +7,8 @@ pub(super) mod written;
 
 pub(super) use moved::refuse_moved;
 pub use validated::{
-    Cors, Estimates, Headroom, Hops, Leases, Load, Permits, Prefixes, Queue, Refresh, Retries, Routing, Sessions,
-    Signals, Sizes, Streams, Timeouts,
+    Cors, Estimates, Explain, Headroom, Hops, Leases, Load, Permits, Prefixes, Queue, Refresh, Retries, Routing,
+    Sessions, Signals, Sizes, Streams, Timeouts,
 };
 
 use std::time::Duration;
@@ -246,6 +246,16 @@ pub(super) fn signals(root: &Root) -> Option<Signals> {
         ttl: value(&written.ttl_ms)?.unwrap_or(every * SIGNALS_BELIEVED_FOR),
         timeout: *value(&written.timeout_ms)?,
         page_bytes: *value(&written.page_bytes)?,
+    })
+}
+
+/// `[explain]`.
+pub(super) fn explain(root: &Root) -> Option<Explain> {
+    let written = value(&root.explain)?;
+    Some(Explain {
+        kept_requests: *value(&written.kept_requests)?,
+        kept_bytes: *value(&written.kept_bytes)?,
+        stored: *value(&written.stored_ms)?,
     })
 }
 

@@ -158,6 +158,17 @@ pub struct Signals {
     pub page_bytes: usize,
 }
 
+/// Which records of requests are kept, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explain {
+    /// How many of the latest there are here; none where it is 0.
+    pub kept_requests: usize,
+    /// About how much memory they may take, in bytes.
+    pub kept_bytes: usize,
+    /// How long those are stored that all gateways find; at least 60 s.
+    pub stored: Duration,
+}
+
 /// Which web pages may ask, and read what is answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cors {

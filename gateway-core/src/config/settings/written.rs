@@ -191,6 +191,19 @@ section! {
 }
 
 section! {
+    /// Records of why requests went where they went.
+    Explain {
+        /// How many of the latest each process, isolate or instance keeps; none with 0.
+        kept_requests: Limit<usize, 256, 0, 16_384>,
+        /// About how much memory they may take, in bytes.
+        kept_bytes: Limit<usize, MIB, { 16 * KIB }, { 256 * MIB }>,
+        /// How long the records are stored that all gateways find, in milliseconds: of requests that asked to be explained, and
+        /// one a second of those that failed.
+        stored_ms: Limit<Duration, HOUR_MS, 60_000, { 24 * HOUR_MS }>,
+    }
+}
+
+section! {
     /// Which web pages may ask, and read what is answered. Browsers keep others from both; whatever is no browser needs
     /// no leave.
     Cors {

@@ -28,6 +28,8 @@ pub(super) struct ClientStream<P: Platform> {
     /// What is to be sent before anything else.
     first: Option<Bytes>,
     alarm: Alarm,
+    /// Whether the client was told why its request went where it went.
+    is_explained: bool,
 }
 
 enum Stage<P: Platform> {
@@ -73,6 +75,7 @@ impl<P: Platform> ClientStream<P> {
             stage,
             first,
             alarm,
+            is_explained: false,
         }
     }
 
@@ -104,7 +107,7 @@ impl<P: Platform> ClientStream<P> {
                     Either::Left((piece, _)) => Woken::Piece(piece),
                     Either::Right((paused, _)) => Woken::Alarm(paused),
                 },
-                Stage::Ended => return None,
+                Stage::Ended => return self.explanation(),
             };
             let out = match woken {
                 Woken::Answered(Ok(answered)) => Some(self.on_answered(answered)),
@@ -118,6 +121,17 @@ impl<P: Platform> ClientStream<P> {
                 return out;
             }
         }
+    }
+
+    /// Why the request went where it went, in a comment behind all else, where its client is told.
+    fn explanation(&mut self) -> Option<Bytes> {
+        let recorder = &self.upkeep.exchange().recorder;
+        if self.is_explained || !recorder.is_told() {
+            return None;
+        }
+        let text = recorder.with(|record| record.to_json(COMMENT_BYTES)).flatten()?;
+        self.is_explained = true;
+        Some(comment(&format!("tidegate-explain {text}")))
     }
 
     /// Something answers, on a stream that is open already.
@@ -237,3 +251,6 @@ impl<P: Platform> Relay<P> {
         self.silent_since = self.silent_since() + unread;
     }
 }
+
+/// What an explanation may take in a comment: readers of streams in lines keep each whole.
+const COMMENT_BYTES: usize = 32 << 10;

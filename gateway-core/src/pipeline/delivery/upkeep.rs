@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use crate::pipeline::context::{Exchange, Paused, SHORTEST_ALARM};
 use crate::pipeline::dispatch::Walk;
+use crate::pipeline::records::Delivery;
 use crate::platform::Platform;
 use crate::time::Timestamp;
 
@@ -17,6 +18,8 @@ pub(super) struct Upkeep<P: Platform> {
     /// When the client was last sent anything.
     pub last_sent: Timestamp,
     last_renewed: Timestamp,
+    /// Dropped last: by then all has been told of the order.
+    _delivery: Delivery<P>,
 }
 
 /// Goes off when something is due, or when the gateway stops.
@@ -26,10 +29,12 @@ impl<P: Platform> Upkeep<P> {
     /// Of a walk that sets out now.
     pub fn new(walk: Walk<P>) -> Self {
         let now = walk.order.exchange.platform.now();
+        let delivery = Delivery::new(&walk.order.exchange);
         Self {
             walk: Rc::new(walk),
             last_sent: now,
             last_renewed: now,
+            _delivery: delivery,
         }
     }
 

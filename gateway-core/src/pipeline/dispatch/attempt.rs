@@ -97,16 +97,12 @@ async fn admit<P: Platform>(
     (tried, waits): (&[ReplicaName], WaitsFor),
 ) -> Result<(Permit<P>, Duration), AttemptError> {
     time_left(order)?;
-    let client = ClusterClient::new(&order.exchange, &target.serving.cluster);
-    let (cluster, hot) = (Arc::clone(&client.cluster), client.with(|cache| cache.hot_set()));
-    let destination = Destination {
-        cluster: &cluster,
-        hot: &hot,
-        is_home: target.is_home,
-        tokens: target.count.prompt,
-    };
-    let prospect = order.identity.prospect(&order.exchange, destination).await;
-    let wanted = wanted(order, target, &prospect, waits);
+    let Prepared {
+        client,
+        prospect,
+        wanted,
+    } = prepare(order, target, waits).await;
+    let cluster = Arc::clone(&client.cluster);
     let permit = Permit::acquire(client, wanted, tried).await?;
     let limit = time_left(order)?;
     let found = (permit.choice(), permit.expected_warm());
@@ -118,6 +114,32 @@ async fn admit<P: Platform>(
         AskedAs::Stream | AskedAs::Whole(_) => limit,
     };
     Ok((permit, limit))
+}
+
+/// What is known before a cluster is asked for a replica.
+pub(super) struct Prepared<P: Platform> {
+    pub client: ClusterClient<P>,
+    pub prospect: Prospect,
+    pub wanted: Wanted,
+}
+
+/// What to ask of the target's cluster; where it has no room, the order waits for what `waits` says.
+pub(super) async fn prepare<P: Platform>(order: &Order<P>, target: &Target<'_>, waits: WaitsFor) -> Prepared<P> {
+    let client = ClusterClient::new(&order.exchange, &target.serving.cluster);
+    let hot = client.with(|cache| cache.hot_set());
+    let destination = Destination {
+        cluster: &client.cluster,
+        hot: &hot,
+        is_home: target.is_home,
+        tokens: target.count.prompt,
+    };
+    let prospect = order.identity.prospect(&order.exchange, destination).await;
+    let wanted = wanted(order, target, &prospect, waits);
+    Prepared {
+        client,
+        prospect,
+        wanted,
+    }
 }
 
 /// How long the target's prompt keeps a replica that has nothing else to do.

@@ -8,11 +8,11 @@ use std::time::Duration;
 use crate::cells::{CellAddress, CellCall, CellError};
 use crate::cluster::{
     ClusterLoad, Evidence, Extend, Extended, Forgotten, LOOK_EVERY, Outcome, PermitCache, PolicyRef, PolicyUnknown,
-    Prefilled, Release, Releases, UnderPolicy,
+    Prefilled, Release, Releases, UnderPolicy, Weighed,
 };
 use crate::config::Cluster;
 use crate::ids::ReplicaName;
-use crate::observe::Event;
+use crate::observe::{Event, Weighing};
 use crate::pipeline::context::{Exchange, Paused, Waiting};
 use crate::pipeline::maintain::Poll;
 use crate::platform::Platform;
@@ -140,6 +140,15 @@ impl<P: Platform> ClusterClient<P> {
             poll.behind();
         }
         at
+    }
+
+    /// The cell has told what it weighed, where it was asked for that.
+    pub fn on_weighed(&self, weighed: Option<&Weighed>) {
+        if let Some(weighed) = weighed {
+            let cluster = &self.cluster.name;
+            self.exchange
+                .tell(&Event::Weighing(Weighing::Replicas { cluster, weighed }));
+        }
     }
 
     /// Tells the cell, in the background.

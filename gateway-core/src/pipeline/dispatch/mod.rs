@@ -2,6 +2,7 @@
 
 mod attempt;
 mod cluster_client;
+mod foretell;
 mod judge;
 mod opened;
 mod permit;
@@ -15,6 +16,7 @@ mod wait;
 mod walk;
 
 pub(super) use cluster_client::ClusterClient;
+pub(super) use foretell::foretell;
 pub(super) use judge::outcome;
 pub(super) use opened::UpstreamAnswer;
 pub(super) use permit::{Permit, Wanted};

@@ -9,7 +9,7 @@ use super::wait::ask_in_turn;
 use crate::cells::CellError;
 use crate::cluster::{
     Acquire, Acquired, Capacity, ChoiceReason, Dropped, Expectation, ExpectedPlace, Grant, HeldPermit, Outcome,
-    PermitCache, PermitId, Prefilled, PromptOutline, Queued, Queueing, Refusal, Release, Renew, TELLS_FROM,
+    PermitCache, PermitId, Prefilled, PromptOutline, Queued, Queueing, Release, Renew, TELLS_FROM,
 };
 use crate::config::Replica;
 use crate::ids::{ReplicaName, Tokens};
@@ -63,6 +63,48 @@ pub(in crate::pipeline) struct Wanted {
     pub queueing: Queueing,
 }
 
+impl Wanted {
+    /// Where it goes without asking the cell, if a slot is kept there: where the prompt should be warm, and little of it has to
+    /// be computed; of any more the cell is to know. Where a hot prefix is on its way to further replicas, the cell says where
+    /// to. Who has failed here, or has no preference, is sent where the cell knows best.
+    pub fn kept_place(&self, tried: &[ReplicaName]) -> Option<ExpectedPlace> {
+        let is_known_here = |place: &ExpectedPlace| self.uncached(place) < TELLS_FROM && !place.is_spreading;
+        self.place.filter(|_| tried.is_empty()).filter(is_known_here)
+    }
+
+    /// What of the prompt has to be computed there.
+    fn uncached(&self, place: &ExpectedPlace) -> Tokens {
+        Tokens(self.prompt.tokens.0.saturating_sub(place.warm.0))
+    }
+
+    /// What to expect at a place that is known here.
+    pub fn expectation(&self, place: &ExpectedPlace, tokens_per_s: f64) -> Expectation {
+        let seconds = self.uncached(place).0 as f64 / tokens_per_s;
+        Expectation {
+            warm: place.warm,
+            first_token_in: Duration::try_from_secs_f64(seconds).unwrap_or_default(),
+        }
+    }
+
+    /// What the cluster's cell is asked.
+    pub fn into_acquire<P: Platform>(self, client: &ClusterClient<P>, permit: PermitId) -> Acquire {
+        Acquire {
+            permit,
+            kv_tokens: self.kv_tokens,
+            spare: 0,
+            policy: client.policy(),
+            headroom_percent: self.headroom_percent,
+            tried: Vec::new(),
+            affinity: self.affinity,
+            prompt: self.prompt,
+            known_hot: client.with(|cache| cache.hot_set().digest),
+            ttl: client.ttl(),
+            queueing: Some(self.queueing),
+            explains: client.exchange.recorder.explains(),
+        }
+    }
+}
+
 impl<P: Platform> Permit<P> {
     /// Takes a slot that is kept here, or else asks the cluster's cell for one.
     ///
@@ -73,13 +115,13 @@ impl<P: Platform> Permit<P> {
         wanted: Wanted,
         tried: &[ReplicaName],
     ) -> Result<Self, AttemptError> {
-        // Who has failed here, or has no preference, is sent where the cell knows best.
-        let place = wanted.place.filter(|_| tried.is_empty());
-        let kept = place.and_then(|place| Self::take(&client, place, &wanted));
+        let kept = wanted
+            .kept_place(tried)
+            .and_then(|place| Self::take(&client, place, &wanted));
         let is_kept = kept.is_some();
         let permit = match kept {
             Some(permit) => permit,
-            None => Self::ask(client, wanted, place, tried).await?,
+            None => Self::ask(client, wanted, tried).await?,
         };
         permit.client.exchange.tell(&Event::Permitted {
             cluster: &permit.client.cluster.name,
@@ -91,13 +133,8 @@ impl<P: Platform> Permit<P> {
         Ok(permit)
     }
 
-    /// Takes a slot that is kept here, if there is one where the prompt should be warm, and little of it has to be computed
-    /// there: of any more the cell is to know. Where a hot prefix is on its way to further replicas, the cell says where to.
+    /// Takes a slot that is kept here, if there is one.
     fn take(client: &ClusterClient<P>, place: ExpectedPlace, wanted: &Wanted) -> Option<Self> {
-        let uncached = Tokens(wanted.prompt.tokens.0.saturating_sub(place.warm.0));
-        if uncached >= TELLS_FROM || place.is_spreading {
-            return None;
-        }
         let now = client.exchange.platform.now();
         let replica = &client.cluster.policy.replicas[place.replica];
         let take = |cache: &mut PermitCache| cache.take(now, replica, wanted.kv_tokens, wanted.headroom_percent);
@@ -105,7 +142,6 @@ impl<P: Platform> Permit<P> {
         if taken.is_to_extend {
             client.extend(replica);
         }
-        let seconds = uncached.0 as f64 / client.cluster.prefill_tokens_per_s;
         Some(Self {
             client: client.clone(),
             id: taken.permit,
@@ -113,10 +149,7 @@ impl<P: Platform> Permit<P> {
             is_kept: true,
             replica: place.replica,
             choice: Some(place.reason),
-            expected: Some(Expectation {
-                warm: place.warm,
-                first_token_in: Duration::try_from_secs_f64(seconds).unwrap_or_default(),
-            }),
+            expected: Some(wanted.expectation(&place, client.cluster.prefill_tokens_per_s)),
             since: now,
             is_prefilling: false,
             is_probe: false,
@@ -127,56 +160,25 @@ impl<P: Platform> Permit<P> {
     }
 
     /// Asks the cluster's cell for a slot.
-    async fn ask(
-        client: ClusterClient<P>,
-        wanted: Wanted,
-        place: Option<ExpectedPlace>,
-        tried: &[ReplicaName],
-    ) -> Result<Self, AttemptError> {
-        let Wanted {
-            kv_tokens,
-            affinity,
-            prompt,
-            headroom_percent,
-            queueing,
-            ..
-        } = wanted;
+    async fn ask(client: ClusterClient<P>, wanted: Wanted, tried: &[ReplicaName]) -> Result<Self, AttemptError> {
+        let place = wanted.place.filter(|_| tried.is_empty());
+        let (kv_tokens, prompt_tokens) = (wanted.kv_tokens, wanted.prompt.tokens);
         let replicas = &client.cluster.policy.replicas;
         let spare = place.map(|place| client.with(|cache| cache.spare(&replicas[place.replica])));
-        let prompt_tokens = prompt.tokens;
         let asked = client.exchange.platform.now();
         let call = PermitCall::new(client);
         let acquire = Acquire {
-            permit: call.id,
-            kv_tokens,
             spare: spare.unwrap_or_default(),
-            policy: call.client.policy(),
-            headroom_percent,
             tried: tried.to_vec(),
-            affinity,
-            prompt,
-            known_hot: call.client.with(|cache| cache.hot_set().digest),
-            ttl: call.client.ttl(),
-            queueing: Some(queueing),
+            ..wanted.into_acquire(&call.client, call.id)
         };
         match ask_in_turn(&call.client, acquire).await? {
             Acquired::Granted(grant) => call.granted(grant, Capacity::of_one(kv_tokens), (prompt_tokens, asked)),
-            Acquired::Refused(Refusal {
-                load,
-                recovery,
-                passed_over,
-                expected_wait,
-                dropped,
-                knows_policy,
-            }) => {
-                call.client.on_load(load, knows_policy);
+            Acquired::Refused(refusal) => {
+                call.client.on_load(refusal.load, refusal.knows_policy);
+                call.client.on_weighed(refusal.weighed.as_deref());
                 call.refused();
-                Err(AttemptError::NoRoom {
-                    recovery,
-                    passed_over,
-                    expected_wait,
-                    dropped,
-                })
+                Err(AttemptError::of_refusal(&refusal))
             }
             // The wait is over: its place, if there is one, goes with the call.
             Acquired::Queued(Queued {
@@ -360,9 +362,11 @@ impl<P: Platform> PermitCall<P> {
             is_probe,
             hot,
             knows_policy,
+            weighed,
         } = grant;
         let client = &self.client;
         let at = client.on_load(load, knows_policy);
+        client.on_weighed(weighed.as_deref());
         if let Some(hot) = hot {
             client.with(|cache| cache.on_hot(hot));
         }

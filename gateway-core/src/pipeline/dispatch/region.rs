@@ -13,11 +13,12 @@ use super::ClusterClient;
 use super::attempt::{Asked, Failed};
 use super::opened::{Opened, UpstreamAnswer, on_answer, open, owed, take};
 use super::upstream::{LOST_AT_ONCE, hold_back, words};
-use crate::api::headers::{X_HOP, X_ORDER, X_REQUEST_ID, X_SIGNATURE, X_TOLD};
+use crate::api::headers::{X_EXPLAIN, X_HOP, X_ORDER, X_REQUEST_ID, X_SIGNATURE, X_TOLD};
 use crate::api::{AskedAs, ContentCoding, EngineError, gzip};
 use crate::config::{HopAddress, url_at};
 use crate::hop::{HopHealth, Signature, Signed};
 use crate::ladder::{AttemptError, HopError, WaitsFor};
+use crate::observe::{Event, Weighing};
 use crate::pipeline::hops::{HopFailure, OrderFacts, Told};
 use crate::pipeline::intake::{Order, Target};
 use crate::pipeline::warmth::Destination;
@@ -108,6 +109,7 @@ impl<P: Platform> Way<'_, P> {
             sent => sent,
         };
         let (head, body) = response.map_err(|error| self.failed(error.into()))?.into_parts();
+        self.note(&head.headers);
         let waited = platform.now().since(begun);
         match said(&head.headers) {
             Said::Told(told) if head.status == StatusCode::OK => {
@@ -120,6 +122,17 @@ impl<P: Platform> Way<'_, P> {
             Said::Refused => Err(self.refused(&head, body).await),
             Said::Told(_) | Said::Nothing => Err(self.failed(stranger(&head))),
         }
+    }
+
+    /// Has the request's record say where it was sent, and what the region tells of its own decisions.
+    fn note(&self, headers: &HeaderMap) {
+        let exchange = &self.order.exchange;
+        let told = headers.get(X_EXPLAIN).filter(|_| exchange.recorder.explains());
+        exchange.tell(&Event::Weighing(Weighing::ByRegion {
+            cluster: &self.target.serving.cluster.name,
+            hop: self.hop,
+            told: told.and_then(|told| told.to_str().ok()),
+        }));
     }
 
     /// What the region need not find out again.
@@ -157,6 +170,7 @@ impl<P: Platform> Way<'_, P> {
             is_held: waits == WaitsFor::Replicas,
             left_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
             known_hot: hot.digest,
+            explains: exchange.recorder.explains(),
         }
     }
 

@@ -98,6 +98,7 @@ impl<'a, P: Platform> Wait<'a, P> {
         let begun = client.on_load(queued.load, queued.knows_policy);
         // What is kept here of the cluster is for those that wait.
         client.give_back_idle_now();
+        client.on_weighed(queued.weighed.as_deref());
         client.exchange.tell(&Event::Queued {
             cluster: &client.cluster.name,
             expected: queued.expected,

@@ -54,13 +54,7 @@ pub(in crate::pipeline) struct Answered<P: Platform> {
 impl<P: Platform> Walk<P> {
     /// The walk of an order that has been nowhere yet.
     pub fn new(order: Order<P>) -> Self {
-        let queue = &order.exchange.config.queue;
-        let may_wait = order.may_wait && queue.requests > 0 && !queue.wait.is_zero();
-        let descent = Descent::new(order.plan.clusters(), order.plan.canned.is_some(), order.attempts);
-        let descent = descent.with_waiting(
-            may_wait,
-            order.may_be_held && queue.requests > 0 && !queue.hold.is_zero(),
-        );
+        let descent = descent(&order);
         Self {
             order: Rc::new(order),
             permit: PermitSlot::default(),
@@ -349,6 +343,15 @@ fn unless_of_version(target: &Target<'_>, asked: Asked, error: AttemptError) -> 
         }
         (_, error) => (asked, error),
     }
+}
+
+/// The way of an order that has been nowhere yet.
+pub(super) fn descent<P: Platform>(order: &Order<P>) -> Descent {
+    let queue = &order.exchange.config.queue;
+    let may_wait = order.may_wait && queue.requests > 0 && !queue.wait.is_zero();
+    let may_be_held = order.may_be_held && queue.requests > 0 && !queue.hold.is_zero();
+    let descent = Descent::new(order.plan.clusters(), order.plan.canned.is_some(), order.attempts);
+    descent.with_waiting(may_wait, may_be_held)
 }
 
 /// How the wait at a cluster ended.

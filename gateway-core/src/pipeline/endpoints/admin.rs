@@ -9,13 +9,15 @@ use http::Response;
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 
-use super::{budgets, clusters, config, drains, rollouts, signals};
+use super::explain::explain;
+use super::{budgets, clusters, config, drains, requests, rollouts, signals};
 use crate::api::{AdminPath, AdminRoute, Right};
 use crate::auth::{AdminKeyId, authenticate_admin};
 use crate::observe::{AdminChange, Event};
 use crate::pipeline::body::Body;
 use crate::pipeline::context::Exchange;
 use crate::pipeline::failure::Failure;
+use crate::pipeline::intake::receive;
 use crate::platform::Platform;
 
 /// An operator who asks.
@@ -67,6 +69,12 @@ where
         (AdminPath::Rollouts, _) => rollouts::list(exchange).await,
         (AdminPath::Rollout, _) => rollouts::change(operator, &first, head, body).await,
         (AdminPath::Poll, _) => signals::poll(exchange, &first).await,
+        (AdminPath::Requests, _) => Ok(requests::list(exchange, head)),
+        (AdminPath::Request, _) => requests::one(exchange, &first).await,
+        (AdminPath::Explain, _) => {
+            let asked = receive(exchange, &head.headers, body).await?;
+            explain(exchange, &asked).await
+        }
     }
 }
 

@@ -26,8 +26,11 @@ use crate::pipeline::delivery::begin;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::hops::{HopFailure, OrderFacts, OrderRefused};
 use crate::pipeline::intake::{
-    Counted, Counts, Identified, Received, decode_order, identify_order, order_of_edge, plan_order, receive_of,
+    Counted, Counts, Identified, Received, decode_order, identify_order, note_asked, order_of_edge, plan_order,
+    receive_of,
 };
+use crate::pipeline::recorder::Purpose;
+use crate::pipeline::records;
 use crate::pipeline::response;
 use crate::platform::Platform;
 
@@ -79,6 +82,8 @@ where
 {
     let (signature, facts) = verify(exchange, endpoint, head).await?;
     let Known { caller, model, cluster } = Known::of(&exchange.config, &facts)?;
+    let purpose = if facts.explains { Purpose::Tell } else { Purpose::Keep };
+    records::begin(exchange, "order", &caller, purpose);
     let mut digest = None;
     let on_body = |body: &[u8]| digest = Some(BodyDigest::of(body));
     let Received { body, share } = receive_of(exchange, &caller.tenant.name, &head.headers, body, on_body).await?;
@@ -88,6 +93,7 @@ where
     }
     admit(exchange, &cluster, signature.nonce).await?;
     let decoded = decode_order(exchange, endpoint, caller, &model, body)?;
+    note_asked(exchange, &decoded);
     let Identified { decoded, identity } = identify_order(exchange, decoded, facts.session, facts.warm.clone()).await;
     let counts = Counts::of_order(facts.count);
     let counted = Counted {

@@ -16,8 +16,10 @@ use crate::pipeline::context::Exchange;
 use crate::pipeline::delivery::begin;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::intake::{
-    Received, check_headers, count, decode, enter, enter_of_model, identify, plan, receive_of, reserve,
+    Received, check_headers, count, decode, enter, enter_of_model, identify, note_asked, plan, receive_of, reserve,
 };
+use crate::pipeline::recorder::Purpose;
+use crate::pipeline::records;
 use crate::platform::Platform;
 
 /// Answers a request to generate.
@@ -34,11 +36,14 @@ where
 {
     let caller = authenticate(&exchange.config, endpoint.dialect(), &head.headers)?;
     let wishes = check_headers(&exchange.config, &head.headers)?;
+    let purpose = if wishes.explains { Purpose::Tell } else { Purpose::Keep };
+    records::begin(exchange, endpoint.label(), &caller, purpose);
     let mut reservation = enter(exchange, &caller, &head.headers).await?;
     let on_body = |body: &[u8]| reservation.on_body(body.len());
     let Received { body, share } = receive_of(exchange, &caller.tenant.name, &head.headers, body, on_body).await?;
     reservation.on_body(body.len());
     let decoded = decode(exchange, endpoint, caller, body)?;
+    note_asked(exchange, &decoded);
     let (tenant, model) = (&decoded.caller.tenant, &decoded.model.name);
     enter_of_model(&mut reservation, tenant, model, &head.headers).await?;
     let identified = identify(exchange, decoded, wishes).await;

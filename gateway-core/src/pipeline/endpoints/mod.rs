@@ -6,13 +6,16 @@ mod carry_out;
 mod clusters;
 mod config;
 mod drains;
+mod explain;
 mod generate;
 pub(super) mod models;
 pub(super) mod probes;
+mod requests;
 mod rollouts;
 pub(super) mod signals;
 mod tokenize;
 
 pub(super) use carry_out::carry_out;
+pub(super) use explain::explain;
 pub(super) use generate::generate;
 pub(super) use tokenize::tokenize;

@@ -47,6 +47,9 @@ pub(in crate::pipeline) struct OrderFacts {
     /// The cluster's hot prefixes that the edge knows of.
     #[serde(default)]
     pub known_hot: HotDigest,
+    /// Whether the region is to tell why the order goes where it goes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub explains: bool,
 }
 
 impl OrderFacts {
@@ -98,6 +101,7 @@ mod tests {
             is_held: true,
             left_ms: 60_000,
             known_hot: HotDigest(u64::MAX - 1),
+            explains: true,
         }
     }
 
@@ -114,8 +118,8 @@ mod tests {
             "basis":"exact","at_least":1,"room":9,"answers":1},"attempts":4,"left_ms":10,"later":{"x":[1]}}"#;
         let facts = OrderFacts::parse(least).expect("it is read");
         assert_eq!(
-            (facts.session, facts.warm.len(), facts.known_hot),
-            (None, 0, HotDigest(0))
+            (facts.session, facts.warm.len(), facts.known_hot, facts.explains),
+            (None, 0, HotDigest(0), false)
         );
         assert_eq!(OrderFacts::parse("{}"), None);
     }

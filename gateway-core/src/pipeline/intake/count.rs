@@ -55,6 +55,7 @@ pub(in crate::pipeline) async fn count<P: Platform>(
     let asked_for = measures.count_for(exchange, &decoded.request, &decoded.model).await?;
     exchange.tell(&Event::Counting(Counting::Counted {
         model: &decoded.model.name,
+        prompt: asked_for.prompt,
         basis: asked_for.basis,
     }));
     let counts = Counts {

@@ -6,10 +6,11 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 
-use crate::api::headers::{LOWEST_TIER, OWN_PREFIX};
+use crate::api::headers::{LOWEST_TIER, OWN_PREFIX, X_ADMIN_KEY, X_EXPLAIN};
 use crate::api::{Dialect, Endpoint, Generation, RequestError};
-use crate::auth::Caller;
+use crate::auth::{Caller, wants_explanation};
 use crate::config::{Config, Model};
+use crate::explain::Asked;
 use crate::pipeline::context::Exchange;
 use crate::platform::Platform;
 
@@ -28,12 +29,15 @@ pub(in crate::pipeline) struct Wishes<'h> {
     pub lowest_tier: Option<&'h str>,
     /// The client's name for the conversation.
     pub session: Option<&'h [u8]>,
+    /// Whether an operator wants to know why the request goes where it goes.
+    pub explains: bool,
 }
 
 /// Reads what the headers wish for.
 ///
 /// # Errors
-/// When there are headers that are not a client's to send, or the body is said to be no JSON.
+/// When there are headers that are not a client's to send, an explanation is asked for without an operator's key, or the body
+/// is said to be no JSON.
 pub(in crate::pipeline) fn check_headers<'h>(
     config: &Config,
     headers: &'h HeaderMap,
@@ -43,7 +47,9 @@ pub(in crate::pipeline) fn check_headers<'h>(
         .map(http::HeaderName::as_str)
         .filter(|name| name.starts_with(OWN_PREFIX));
     let trusted = &config.routing.location_headers;
-    let is_known = |name: &str| name == LOWEST_TIER || trusted.iter().any(|trusted| trusted == name);
+    let is_of_operator = |name: &str| X_EXPLAIN == name || X_ADMIN_KEY == name;
+    let is_trusted = |name: &str| trusted.iter().any(|trusted| trusted == name);
+    let is_known = |name: &str| name == LOWEST_TIER || is_of_operator(name) || is_trusted(name);
     if let Some(name) = ours.into_iter().find(|name| !is_known(name)) {
         return Err(RequestError::ReservedHeader { name: name.to_owned() });
     }
@@ -61,7 +67,19 @@ pub(in crate::pipeline) fn check_headers<'h>(
     Ok(Wishes {
         lowest_tier: headers.get(LOWEST_TIER).map(|tier| tier.to_str().unwrap_or_default()),
         session: session.into_iter().find(|session| !session.is_empty()),
+        explains: wants_explanation(&config.admin, headers)?,
     })
+}
+
+/// Has the request's record say what it asks for.
+pub(in crate::pipeline) fn note_asked<P: Platform>(exchange: &Exchange<P>, decoded: &Decoded) {
+    let (model, stream) = (&decoded.model.name, decoded.request.stream);
+    exchange.recorder.with(|record| {
+        record.asked = Some(Asked {
+            model: model.clone(),
+            stream,
+        });
+    });
 }
 
 /// Reads the body of an order for that model. Whether the caller may send it so was found out at the edge.

@@ -13,7 +13,7 @@ mod receive;
 mod reserve;
 
 pub(super) use count::{Counted, Counts, count};
-pub(super) use decode::{Decoded, Wishes, check_headers, decode, decode_order};
+pub(super) use decode::{Decoded, Wishes, check_headers, decode, decode_order, note_asked};
 pub(super) use enter::{enter, enter_of_model};
 pub(super) use estimates::correction_in_cell;
 pub(super) use identify::{Identified, identify, identify_order};
@@ -21,4 +21,4 @@ pub(super) use measure::{Encoded, encode};
 pub(super) use order::{Order, Sender};
 pub(super) use plan::{Planned, Target, plan, plan_order};
 pub(super) use receive::{Received, pass_over, receive, receive_of};
-pub(super) use reserve::{order_of_edge, reserve};
+pub(super) use reserve::{needs_of_all, order_of_edge, order_to_try, reserve};

@@ -39,6 +39,8 @@ struct PlannedTier {
     model: Arc<Model>,
     /// Places among the model's clusters of those that may see the tenant's data; maybe none.
     allowed: Vec<usize>,
+    /// The places of those that may not.
+    excluded: Vec<usize>,
     /// What is found out when the walk comes to the tier; `None` where its model cannot take the request.
     ready: OnceCell<Option<Ready>>,
 }
@@ -141,6 +143,14 @@ fn tier_name(tier: &Tier) -> &str {
     }
 }
 
+impl PlannedTier {
+    /// The clusters that may not see the tenant's data.
+    fn excluded(&self) -> Vec<&ClusterName> {
+        let excluded = self.excluded.iter().map(|index| &self.model.serving[*index]);
+        excluded.map(|serving| &serving.cluster.name).collect()
+    }
+}
+
 impl Plan {
     /// How many clusters may serve each tier.
     pub fn clusters(&self) -> Vec<usize> {
@@ -178,10 +188,11 @@ impl<P: Platform> Order<P> {
 }
 
 fn plan_tier(tenant: &Tenant, model: Arc<Model>) -> PlannedTier {
-    let serving = model.serving.iter().enumerate();
-    let allowed = serving.filter(|(_, serving)| may_see(&serving.cluster, tenant));
+    let places = 0..model.serving.len();
+    let (allowed, excluded) = places.partition(|index| may_see(&model.serving[*index].cluster, tenant));
     PlannedTier {
-        allowed: allowed.map(|(index, _)| index).collect(),
+        allowed,
+        excluded,
         model,
         ready: OnceCell::new(),
     }
@@ -201,13 +212,15 @@ async fn ready<P: Platform>(order: &Order<P>, index: usize, tier: &PlannedTier) 
     };
     let candidate = |index: &usize| {
         let cluster = &tier.model.serving[*index].cluster;
+        let (load, load_age) = recent_load(exchange, cluster).unzip();
         Candidate {
             cluster: &cluster.name,
             round_trip: exchange.round_trip(cluster),
             price: price(cluster, &exchange.config.routing),
             prefill_tokens_per_s: cluster.prefill_tokens_per_s,
             warm: Tokens(0),
-            load: recent_load(exchange, cluster),
+            load,
+            load_age,
         }
     };
     let mut candidates: Vec<_> = tier.allowed.iter().map(candidate).collect();
@@ -231,6 +244,7 @@ async fn ready<P: Platform>(order: &Order<P>, index: usize, tier: &PlannedTier) 
         tier: index,
         prompt: count.prompt,
         estimates: &estimates,
+        excluded: &tier.excluded(),
     });
     let of_version = estimates
         .iter()
@@ -258,8 +272,8 @@ fn price(cluster: &Cluster, routing: &Routing) -> Duration {
     Duration::try_from_secs_f64(cluster.price * routing.price_weight.as_secs_f64()).unwrap_or(Duration::MAX)
 }
 
-/// What the cluster told last; a figure that is too old counts as none. One whose region hop is left alone has no room.
-fn recent_load<P: Platform>(exchange: &Exchange<P>, cluster: &Cluster) -> Option<ClusterLoad> {
+/// What the cluster told last, and how old that is; a figure that is too old counts as none. One whose region hop is left alone has no room.
+fn recent_load<P: Platform>(exchange: &Exchange<P>, cluster: &Cluster) -> Option<(ClusterLoad, Duration)> {
     let now = exchange.platform.now();
     let rests = || {
         exchange
@@ -269,9 +283,9 @@ fn recent_load<P: Platform>(exchange: &Exchange<P>, cluster: &Cluster) -> Option
             .is_some()
     };
     if exchange.hop(cluster).is_some() && rests() {
-        return Some(ClusterLoad::default());
+        return Some((ClusterLoad::default(), Duration::ZERO));
     }
     let snapshot = exchange.gateway.load(&cluster.name)?;
     let age = now.since(snapshot.at);
-    (age <= exchange.config.load.ttl).then_some(snapshot.load)
+    (age <= exchange.config.load.ttl).then_some((snapshot.load, age))
 }

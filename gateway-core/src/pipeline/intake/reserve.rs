@@ -2,9 +2,11 @@
 //! place of what it entered with, or is refused. What it has reserved makes it an order.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::{Counted, Decoded, Order, Planned, Sender};
 use crate::budget::BudgetError;
+use crate::config::Budget;
 use crate::ids::Tokens;
 use crate::pipeline::context::Exchange;
 use crate::pipeline::hops::OrderFacts;
@@ -22,16 +24,31 @@ pub(in crate::pipeline) async fn reserve<P: Platform>(
     planned: Planned,
     mut reservation: Reservation<P>,
 ) -> Result<Order<P>, BudgetError> {
+    let Counted { decoded, counts, .. } = &planned.counted;
+    let most_output = reserve_in_all(exchange, decoded, &counts.asked_for, &mut reservation).await?;
+    exchange.rates.set(reservation.rates());
+    Ok(order_of_client(exchange, planned, reservation, most_output))
+}
+
+/// The order of a request that is only tried: it has reserved nothing.
+pub(in crate::pipeline) fn order_to_try<P: Platform>(exchange: &Rc<Exchange<P>>, planned: Planned) -> Order<P> {
+    order_of_client(exchange, planned, Reservation::new(exchange, 0), None)
+}
+
+fn order_of_client<P: Platform>(
+    exchange: &Rc<Exchange<P>>,
+    planned: Planned,
+    reservation: Reservation<P>,
+    most_output: Option<Tokens>,
+) -> Order<P> {
     let Planned { counted, plan } = planned;
     let Counted {
         decoded,
         identity,
         counts,
     } = counted;
-    let most_output = reserve_in_all(exchange, &decoded, &counts.asked_for, &mut reservation).await?;
-    exchange.rates.set(reservation.rates());
     let Decoded { caller, model, request } = decoded;
-    Ok(Order {
+    Order {
         exchange: Rc::clone(exchange),
         sender: Sender::Client,
         attempts: exchange.config.retries.attempts,
@@ -47,7 +64,7 @@ pub(in crate::pipeline) async fn reserve<P: Platform>(
         deadline: exchange.arrived + exchange.config.timeouts.deadline,
         reservation,
         most_output,
-    })
+    }
 }
 
 /// An order of the edge, which has reserved for it.
@@ -92,30 +109,56 @@ async fn reserve_in_all<P: Platform>(
     count: &Count,
     reservation: &mut Reservation<P>,
 ) -> Result<Option<Tokens>, BudgetError> {
-    let Decoded { caller, model, request } = decoded;
-    let config = &exchange.config;
-    let headroom_percent = config.headroom.percent(caller.priority);
+    let Decoded { caller, model, .. } = decoded;
     let mut most_output = None;
     for budget in &caller.tenant.budgets {
         if !budget.covers(&model.name) {
             continue;
         }
         let client = LeaseClient::new(exchange, budget);
-        let (learned, most) = client.with(|cache| {
-            let learned = cache.expected_output(&model.name);
-            (learned, cache.most_for_one(&budget.limits, headroom_percent))
-        });
-        let policy = OutputPolicy {
-            expected: learned.unwrap_or(config.estimates.output.0),
-            multiple: config.estimates.output_multiple,
-            most: most.unwrap_or(u64::MAX),
-        };
-        let output = count.output_terms(request, policy);
-        if most.is_some() {
-            most_output = Some(output.most.min(most_output.unwrap_or(output.most)));
-        }
-        reservation.reserve(client, (count.prompt + output.held).0).await?;
+        let (needs, most) = needs(exchange, decoded, count, &client);
+        most_output = [most_output, most].into_iter().flatten().min();
+        reservation.reserve(client, needs).await?;
     }
     reservation.on_reserved();
     Ok(most_output)
+}
+
+/// What a request reserves of a budget, in tokens; and the most that each answer may take, where the budget bounds it.
+fn needs<P: Platform>(
+    exchange: &Exchange<P>,
+    decoded: &Decoded,
+    count: &Count,
+    client: &LeaseClient,
+) -> (u64, Option<Tokens>) {
+    let Decoded { caller, model, request } = decoded;
+    let config = &exchange.config;
+    let headroom_percent = config.headroom.percent(caller.priority);
+    let (learned, most) = client.with(|cache| {
+        let learned = cache.expected_output(&model.name);
+        (learned, cache.most_for_one(&client.budget.limits, headroom_percent))
+    });
+    let policy = OutputPolicy {
+        expected: learned.unwrap_or(config.estimates.output.0),
+        multiple: config.estimates.output_multiple,
+        most: most.unwrap_or(u64::MAX),
+    };
+    let output = count.output_terms(request, policy);
+    ((count.prompt + output.held).0, most.map(|_| output.most))
+}
+
+/// What a request that is only tried would reserve, in tokens, of each budget that covers it.
+pub(in crate::pipeline) fn needs_of_all<P: Platform>(
+    exchange: &Exchange<P>,
+    counted: &Counted,
+) -> Vec<(Arc<Budget>, u64)> {
+    let Counted { decoded, counts, .. } = counted;
+    let budgets = decoded.caller.tenant.budgets.iter();
+    let covering = budgets.filter(|budget| budget.covers(&decoded.model.name));
+    let with_needs = |budget: &Arc<Budget>| {
+        let client = LeaseClient::new(exchange, budget);
+        let (needs, _) = needs(exchange, decoded, &counts.asked_for, &client);
+        (Arc::clone(budget), needs)
+    };
+    covering.map(with_needs).collect()
 }

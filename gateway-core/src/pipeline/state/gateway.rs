@@ -12,6 +12,7 @@ use crate::budget::LeaseAccount;
 use crate::cells::SilentCells;
 use crate::cluster::Capacity;
 use crate::config::{BundleError, Config, ConfigErrors};
+use crate::explain::KeptRecords;
 use crate::hop::{HopHealth, Role};
 use crate::ids::{BudgetId, ClusterName, ReplicaName, RequestId};
 use crate::observe::{Event, Metrics, Sink, StoreAccess};
@@ -40,6 +41,7 @@ pub struct Gateway {
     pub(in crate::pipeline) round_trips: Shared<RoundTrips>,
     pub(in crate::pipeline) hops: Shared<HopHealth>,
     pub(in crate::pipeline) polls: Shared<Polls>,
+    pub(in crate::pipeline) records: Shared<KeptRecords>,
     pub(in crate::pipeline) store: StoreHealth,
     loads: Mutex<BTreeMap<ClusterName, LoadSnapshot>>,
     pub(in crate::pipeline) metrics: Metrics,
@@ -91,6 +93,7 @@ impl Gateway {
             round_trips: Shared::default(),
             hops: Shared::default(),
             polls: Shared::default(),
+            records: Shared::default(),
             store: StoreHealth::default(),
             loads: Mutex::default(),
             metrics: Metrics::new(),
@@ -111,6 +114,14 @@ impl Gateway {
     /// Whether the configuration in force has a region of that edge location's name.
     pub fn has_region_at(&self, location: &str) -> bool {
         self.active_config.current().region(location).is_some()
+    }
+
+    /// The tenant of the configuration in force, where it has one alone.
+    pub fn only_tenant(&self) -> Option<String> {
+        match self.active_config.current().tenants.as_slice() {
+            [tenant] => Some(tenant.name.to_string()),
+            _ => None,
+        }
     }
 
     /// Has events told to `sink` as well as counted. Only the first call counts.

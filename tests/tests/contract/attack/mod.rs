@@ -18,7 +18,7 @@
 //! | connections, idle, half or unread | [`connections`], cli `crowds` |
 //! | kill -9 again and again | [`kills`], cli `shared::the_places_of_a_gateway_that_was_killed…` |
 //! | configurations under load | [`configurations`], `config` |
-//! | what operators alone may read | [`paths`], `metrics::metrics_are_for_operators`, `metrics::metrics_say_nothing…`, `config::only_an_admin_key…` |
+//! | what operators alone may read | [`paths`], `metrics::metrics_are_for_operators`, `metrics::metrics_say_nothing…`, `config::only_an_admin_key…`, `explain::nobody_else_is_told…` |
 
 mod configurations;
 mod connections;

@@ -283,3 +283,23 @@ const LABELS: [&str; 5] = [
     "x-tidegate-model",
     "x-tidegate-tier",
 ];
+
+#[test]
+fn a_region_tells_why_to_an_edge_that_asks_and_to_no_client() {
+    for world in worlds() {
+        let request = post_chat(chat("tide-global", "explain by hops").to_string());
+        let request = request
+            .header("x-tidegate-explain", "1")
+            .header("x-tidegate-admin-key", &key("admin"));
+        let response = world.send(&request);
+        assert_eq!(served_by(&response), "eu");
+        let record = response.header("x-tidegate-explain").expect("the record");
+        let record: serde_json::Value = serde_json::from_str(record).expect("JSON");
+        let mut steps = record["steps"].as_array().expect("steps").iter();
+        let region = steps.find(|step| step["step"] == "region").expect("the region's part");
+        let its = region["record"]["steps"].as_array().expect("its steps");
+        assert!(its.iter().any(|step| step["step"] == "permitted"), "{record}");
+        let plain = ask(world, &chat("tide-global", "explain by hops"));
+        assert!(plain.header("x-tidegate-explain").is_none());
+    }
+}

@@ -44,13 +44,15 @@ pub fn admin_api() -> String {
 
 fn operation(path: AdminPath, method: &str) -> Value {
     let described = Described::of(path, method);
-    let needs = match method.parse().map(|method| right(&method)) {
-        Ok(Right::Read) => "Takes any admin key.",
-        Ok(Right::Write) | Err(_) => "Takes a key of admin.keys.",
+    let takes_write = method.parse().is_ok_and(|method| right(path, &method) == Right::Write);
+    let needs = if takes_write {
+        "Takes a key of admin.keys."
+    } else {
+        "Takes any admin key."
     };
     let mut refused: Vec<u16> = vec![401, 503];
     refused.extend(described.refused);
-    if method != "GET" {
+    if takes_write {
         refused.push(403);
     }
     let mut responses: Map<String, Value> = refused
@@ -132,6 +134,36 @@ impl Described {
         )
     }
 
+    fn of_explaining(path: AdminPath) -> Self {
+        if path == AdminPath::Requests {
+            return Self::new(
+                "listRequests",
+                "The latest requests that this process, isolate or instance has answered, the newest first; ?status=, \
+                 ?tenant= and ?cluster= leave out others.",
+                object(&[("requests", list(open_object()))]),
+                &[],
+            );
+        }
+        if path == AdminPath::Request {
+            return Self::new(
+                "readRequest",
+                "Why a request went where it went: its decision record, as docs/explain.md tells it.",
+                open_object(),
+                &[404],
+            );
+        }
+        Self {
+            body: Some((JSON, request_to_try(), true)),
+            ..Self::new(
+                "explainRequest",
+                "Where a request would go now, and why: its decision record. Nothing is reserved, held or sent. One that \
+                 would be refused before it has a way is refused as its client would be.",
+                open_object(),
+                &[400, 403, 404, 413, 422],
+            )
+        }
+    }
+
     fn of(path: AdminPath, method: &str) -> Self {
         let new = Self::new;
         match (path, method) {
@@ -180,6 +212,7 @@ impl Described {
             (AdminPath::Poll, _) => Self::of_poll(),
             (AdminPath::Rollouts, _) => rollouts::all(),
             (AdminPath::Rollout, method) => rollouts::one(method),
+            (AdminPath::Requests | AdminPath::Request | AdminPath::Explain, _) => Self::of_explaining(path),
             (AdminPath::Cluster, _) => new("readCluster", "How a cluster stands.", cluster(), &[404]),
         }
     }
@@ -235,6 +268,37 @@ fn replica() -> Value {
         ("breaker_passes_in_ms", maybe("integer")),
         ("drain", json!({"anyOf": [drain(), {"type": "null"}]})),
     ])
+}
+
+fn request_to_try() -> Value {
+    let mut request = object(&[
+        ("tenant", text()),
+        (
+            "path",
+            said(
+                json!({"type": "string", "default": "/v1/chat/completions"}),
+                "What it would be sent to.",
+            ),
+        ),
+        (
+            "priority",
+            json!({"type": "string", "enum": ["low", "normal", "high"], "default": "normal"}),
+        ),
+        (
+            "location",
+            said(
+                maybe("string"),
+                "Where it would come in: a region's name, or `LATITUDE,LONGITUDE` in degrees.",
+            ),
+        ),
+        (
+            "headers",
+            json!({"type": "object", "additionalProperties": {"type": "string"}}),
+        ),
+        ("body", said(open_object(), "The request itself.")),
+    ]);
+    request["required"] = json!(["tenant", "body"]);
+    request
 }
 
 fn drain_order() -> Value {
@@ -300,8 +364,9 @@ fn error() -> Value {
 
 fn meaning(status: u16) -> &'static str {
     match status {
+        400 => "The request would be refused; the message says why.",
         401 => "There is no key, or nobody's.",
-        403 => "The key may only look.",
+        403 => "The key may only look, or the tenant may not have that.",
         404 => "There is nothing of that name.",
         409 => "Another gateway has to be asked: the message says which.",
         413 => "The body is too large.",

@@ -64,6 +64,7 @@ impl Cluster {
             known_hot: HotDigest::default(),
             ttl: Duration::from_secs(600),
             queueing: None,
+            explains: false,
         };
         let ClusterReply::Granted(Grant { replica, choice, .. }) = self.apply(ClusterCommand::Acquire(acquire)) else {
             return None;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::cluster::breaker::BreakerPolicy;
-use crate::cluster::choice::ChoiceReason;
+use crate::cluster::choice::{ChoiceReason, Obstacle};
 use crate::cluster::health::HealthPolicy;
 use crate::cluster::hot::HotDigest;
 use crate::cluster::message::{ClusterCommand, ClusterReply, Grant, Prefilled, Refusal, Release, Releases};
@@ -126,6 +126,7 @@ impl World {
             known_hot: self.hot.digest,
             ttl: Duration::from_secs(600),
             queueing: None,
+            explains: false,
         }
     }
 

@@ -131,6 +131,7 @@ impl Cluster {
                 bounds: self.bounds,
                 may_be_held: false,
             }),
+            explains: false,
         }
     }
 

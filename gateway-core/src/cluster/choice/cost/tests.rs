@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::cluster::choice::{first_weighed, weights};
+use crate::cluster::choice::{Hindrance, first_weighed, weights};
 use crate::cluster::permit::Capacity;
 use crate::ids::ReplicaName;
 
@@ -43,7 +43,7 @@ const fn warm(tokens: u64, basis: Basis, millis: u64) -> Candidate {
     }
 }
 
-const fn out(why: Obstacle) -> Candidate {
+const fn out(why: Hindrance) -> Candidate {
     Candidate {
         standing: Standing::Passed(why),
         ..idle()
@@ -189,25 +189,25 @@ const CASES: [Case; 23] = [
     (
         "full",
         1_000,
-        [out(Obstacle::Full), busy(50), idle()],
+        [out(Hindrance::Full), busy(50), idle()],
         (2, ChoiceReason::Next(Obstacle::Full)),
     ),
     (
         "open: the next in order",
         1_000,
-        [out(Obstacle::Open), busy(20), idle()],
+        [out(Hindrance::Open), busy(20), idle()],
         (1, ChoiceReason::Next(Obstacle::Open)),
     ),
     (
         "open: not at any price",
         1_000,
-        [out(Obstacle::Open), busy(60), idle()],
+        [out(Hindrance::Open), busy(60), idle()],
         (2, ChoiceReason::Next(Obstacle::Open)),
     ),
     (
         "tried",
         1_000,
-        [out(Obstacle::Tried), out(Obstacle::Open), idle()],
+        [out(Hindrance::Tried), out(Hindrance::Open), idle()],
         (2, ChoiceReason::Next(Obstacle::Tried)),
     ),
     (
@@ -216,7 +216,7 @@ const CASES: [Case; 23] = [
         [
             idle(),
             Candidate {
-                standing: Standing::Passed(Obstacle::Full),
+                standing: Standing::Passed(Hindrance::Full),
                 ..warm(7_000, Basis::Known, 0)
             },
             idle(),
@@ -282,10 +282,10 @@ fn what_is_expected_is_told() {
 
 fn candidate() -> impl Strategy<Value = Candidate> {
     let obstacle = prop_oneof![
-        Just(Obstacle::Full),
-        Just(Obstacle::Open),
-        Just(Obstacle::Tried),
-        Just(Obstacle::Draining)
+        Just(Hindrance::Full),
+        Just(Hindrance::Open),
+        Just(Hindrance::Tried),
+        Just(Hindrance::Draining)
     ];
     let standing = prop_oneof![3 => (0_u32..100).prop_map(free), 1 => obstacle.prop_map(Standing::Passed)];
     let basis = prop_oneof![
