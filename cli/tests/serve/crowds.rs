@@ -94,6 +94,22 @@ fn operators_are_answered_at_their_own_address_alone() {
         let asked = (ask(&gateway.address(), path), ask(&operators, path));
         assert_eq!(asked, (of_clients.to_owned(), of_operators.to_owned()), "{path}");
     }
+    // Not even by a header of a request to be explained.
+    for admin_key in [gateway.admin_key.as_str(), "tg-admin-wrong"] {
+        let head = format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\nauthorization: Bearer {}\r\n\
+             x-tidegate-explain: 1\r\nx-tidegate-admin-key: {admin_key}\r\ncontent-length: 2\r\n\r\n{{}}",
+            gateway.key
+        );
+        let mut socket = connect(&gateway);
+        socket.write_all(head.as_bytes()).expect("sent");
+        let mut refused = String::new();
+        socket.read_to_string(&mut refused).expect("answered");
+        assert!(
+            refused.starts_with("HTTP/1.1 400") && refused.contains("reserved_header"),
+            "{refused}"
+        );
+    }
 }
 
 #[test]

@@ -110,6 +110,9 @@ fn unavailable_store(message: String) -> ApiError {
 fn of_request(error: &RequestError, message: String) -> ApiError {
     let new = |status, kind| ApiError::new(status, kind, message.clone());
     let invalid = |status| new(status, ErrorKind::InvalidRequest);
+    let wrong = |code| invalid(StatusCode::BAD_REQUEST).code(code);
+    let unprocessable = |code| invalid(StatusCode::UNPROCESSABLE_ENTITY).code(code);
+    let absent = |code| invalid(StatusCode::NOT_FOUND).code(code);
     match error {
         RequestError::MissingKey | RequestError::UnknownKey => {
             invalid(StatusCode::UNAUTHORIZED).code("invalid_api_key")
@@ -117,13 +120,13 @@ fn of_request(error: &RequestError, message: String) -> ApiError {
         RequestError::ReadOnlyKey => new(StatusCode::FORBIDDEN, ErrorKind::Permission).code("read_only_key"),
         RequestError::NoAdminKey => invalid(StatusCode::UNAUTHORIZED).code("admin_key_missing"),
         RequestError::UnknownAdminKey => new(StatusCode::FORBIDDEN, ErrorKind::Permission).code("admin_key_unknown"),
-        RequestError::WrongExplain => invalid(StatusCode::BAD_REQUEST).code("invalid_header"),
-        RequestError::WrongDryRun { .. } => invalid(StatusCode::UNPROCESSABLE_ENTITY).code("invalid_explain"),
-        RequestError::UnknownTenant { .. } => invalid(StatusCode::NOT_FOUND).code("tenant_not_found"),
-        RequestError::UnknownRequest { .. } => invalid(StatusCode::NOT_FOUND).code("request_not_found"),
-        RequestError::ReservedHeader { .. } => invalid(StatusCode::BAD_REQUEST).code("reserved_header"),
-        RequestError::OtherRole => invalid(StatusCode::NOT_FOUND).code("other_role"),
-        RequestError::NoSuchPath | RequestError::NoResponses => invalid(StatusCode::NOT_FOUND).code("not_found"),
+        RequestError::WrongExplain => wrong("invalid_header"),
+        RequestError::WrongDryRun { .. } => unprocessable("invalid_explain"),
+        RequestError::UnknownTenant { .. } => absent("tenant_not_found"),
+        RequestError::UnknownRequest { .. } => absent("request_not_found"),
+        RequestError::ReservedHeader { .. } => wrong("reserved_header"),
+        RequestError::OtherRole => absent("other_role"),
+        RequestError::NoSuchPath | RequestError::NoResponses => absent("not_found"),
         RequestError::ForeignOrigin { .. } => {
             new(StatusCode::FORBIDDEN, ErrorKind::Permission).code("origin_not_allowed")
         }
@@ -133,40 +136,32 @@ fn of_request(error: &RequestError, message: String) -> ApiError {
         },
         RequestError::WrongContentType => invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE).code("unsupported_media_type"),
         RequestError::UnknownCoding { .. } => invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE).code("unsupported_encoding"),
-        RequestError::NotCoded { .. } => invalid(StatusCode::BAD_REQUEST).code("invalid_encoding"),
+        RequestError::NotCoded { .. } => wrong("invalid_encoding"),
         RequestError::TooLarge { .. } | RequestError::TooLargeDecoded { .. } => {
             invalid(StatusCode::PAYLOAD_TOO_LARGE).code("request_too_large")
         }
-        RequestError::Incomplete { .. } => invalid(StatusCode::BAD_REQUEST).code("incomplete_body"),
+        RequestError::Incomplete { .. } => wrong("incomplete_body"),
         RequestError::TooSlow { .. } => invalid(StatusCode::REQUEST_TIMEOUT).code("body_timeout"),
-        RequestError::NotJson { .. } => invalid(StatusCode::BAD_REQUEST).code("invalid_json"),
-        RequestError::TooDeep { .. } => invalid(StatusCode::BAD_REQUEST).code("nesting_too_deep"),
-        RequestError::Missing { param, .. } => invalid(StatusCode::BAD_REQUEST).code("missing_parameter").param(param),
-        RequestError::WrongType { param, .. } => invalid(StatusCode::BAD_REQUEST).code("invalid_type").param(param),
-        RequestError::Duplicate { param } => invalid(StatusCode::BAD_REQUEST)
-            .code("duplicate_parameter")
-            .param(param),
-        RequestError::SteersEngine { param } => invalid(StatusCode::BAD_REQUEST)
-            .code("parameter_not_allowed")
-            .param(param),
-        RequestError::MediaUrl { param, .. } => invalid(StatusCode::BAD_REQUEST)
-            .code("media_url_not_allowed")
-            .param(param),
-        RequestError::UnknownModel { .. } => invalid(StatusCode::NOT_FOUND).code("model_not_found").param("model"),
-        RequestError::UnknownTier { .. } => invalid(StatusCode::BAD_REQUEST).code("unknown_tier"),
-        RequestError::ContextLength { param, .. } => invalid(StatusCode::BAD_REQUEST)
-            .code("context_length_exceeded")
-            .param(param),
-        RequestError::Template { .. } => invalid(StatusCode::BAD_REQUEST).code("chat_template").param("messages"),
-        RequestError::UnknownBudget { .. } => invalid(StatusCode::NOT_FOUND).code("budget_not_found"),
-        RequestError::UnknownCluster { .. } => invalid(StatusCode::NOT_FOUND).code("cluster_not_found"),
-        RequestError::UnknownReplica { .. } => invalid(StatusCode::NOT_FOUND).code("replica_not_found"),
+        RequestError::NotJson { .. } => wrong("invalid_json"),
+        RequestError::TooDeep { .. } => wrong("nesting_too_deep"),
+        RequestError::Missing { param, .. } => wrong("missing_parameter").param(param),
+        RequestError::WrongType { param, .. } => wrong("invalid_type").param(param),
+        RequestError::Duplicate { param } => wrong("duplicate_parameter").param(param),
+        RequestError::SteersEngine { param } => wrong("parameter_not_allowed").param(param),
+        RequestError::MediaUrl { param, .. } => wrong("media_url_not_allowed").param(param),
+        RequestError::UnknownModel { .. } => absent("model_not_found").param("model"),
+        RequestError::UnknownTier { .. } => wrong("unknown_tier"),
+        RequestError::ContextLength { param, .. } => wrong("context_length_exceeded").param(param),
+        RequestError::Template { .. } => wrong("chat_template").param("messages"),
+        RequestError::UnknownBudget { .. } => absent("budget_not_found"),
+        RequestError::UnknownCluster { .. } => absent("cluster_not_found"),
+        RequestError::UnknownReplica { .. } => absent("replica_not_found"),
         RequestError::AskRegion { .. } => invalid(StatusCode::CONFLICT).code("ask_region"),
-        RequestError::WrongDrain { .. } => invalid(StatusCode::UNPROCESSABLE_ENTITY).code("invalid_drain"),
-        RequestError::UnknownRollout { .. } => invalid(StatusCode::NOT_FOUND).code("rollout_not_found"),
+        RequestError::WrongDrain { .. } => unprocessable("invalid_drain"),
+        RequestError::UnknownRollout { .. } => absent("rollout_not_found"),
         RequestError::AskEdge => invalid(StatusCode::CONFLICT).code("ask_edge"),
-        RequestError::WrongRollout { .. } => invalid(StatusCode::UNPROCESSABLE_ENTITY).code("invalid_rollout"),
-        RequestError::WrongLimits { .. } => invalid(StatusCode::UNPROCESSABLE_ENTITY).code("invalid_limits"),
+        RequestError::WrongRollout { .. } => unprocessable("invalid_rollout"),
+        RequestError::WrongLimits { .. } => unprocessable("invalid_limits"),
         RequestError::Jurisdiction { .. } => new(StatusCode::FORBIDDEN, ErrorKind::Permission)
             .code("jurisdiction")
             .param("model"),

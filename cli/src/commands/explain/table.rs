@@ -95,7 +95,10 @@ fn told(step: &Value) -> String {
             step["prompt"], step["completion"]
         ),
         "version" if step["counts"] == true => format!("{at}has version {}\n", text(&step["version"])),
-        "version" => format!("{at}has version {}, and no part in its rollout\n", text(&step["version"])),
+        "version" => format!(
+            "{at}has version {}, and no part in its rollout\n",
+            text(&step["version"])
+        ),
         "fell_back" => format!("{at}is answered by version {} instead\n", text(&step["served"])),
         "canned" => format!("{at}the canned answer is given\n"),
         other => format!("{at}{other}\n"),

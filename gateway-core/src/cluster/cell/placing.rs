@@ -89,15 +89,12 @@ impl ClusterCell {
         let usable = self.usable(now, known);
         let foreign = self.foreign(now, known);
         let candidate = |(index, replica): (usize, &ReplicaName), counts_foreign: bool| {
-            let place = known.sites.get(index).copied().unwrap_or(usize::MAX);
-            let site = self.sites.get(place);
-            let held = held.get(index).copied().unwrap_or_default();
-            let configured = policy.prefill.tokens_per_s;
-            let queued = site.map_or_else(Default::default, |site| site.queued(now, configured));
+            let site = known.sites.get(index).and_then(|place| self.sites.get(*place));
+            let (held, configured) = (held[index], policy.prefill.tokens_per_s);
+            let queued = site.map_or(Duration::ZERO, |site| site.queued(now, configured));
             let tokens_per_s = site.map_or(configured, |site| site.tokens_per_s(configured));
             // What it has in memory would take as long elsewhere.
-            let saved = duration(warmth[index].tokens.0, tokens_per_s);
-            let is_behind = queued > policy.prefill.most_queued + saved;
+            let most_queued = policy.prefill.most_queued + duration(warmth[index].tokens.0, tokens_per_s);
             let Foreign { load, waits } = foreign.get(index).copied().unwrap_or_default();
             let room = self.room(now, known, index).open_to(acquire.headroom_percent);
             let beside = Standing::within(room, held + load, acquire.kv_tokens);
@@ -109,7 +106,7 @@ impl ClusterCell {
                 // What is tried although all are out is no room.
                 Standing::Free(_) if closed(index) && usable.is_degraded => Standing::Passed(Hindrance::Open),
                 Standing::Free(_) if closed(index) => Standing::Passed(Hindrance::OthersFirst),
-                Standing::Free(_) if is_behind => Standing::Passed(Hindrance::Behind),
+                Standing::Free(_) if queued > most_queued => Standing::Passed(Hindrance::Behind),
                 Standing::Free(_) if counts_foreign && waits => Standing::Passed(Hindrance::WaitsInside),
                 Standing::Free(_) if counts_foreign => beside,
                 // It answers later for it all the same.

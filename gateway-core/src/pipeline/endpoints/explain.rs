@@ -20,6 +20,7 @@ use crate::geo::Location;
 use crate::pipeline::body::Body;
 use crate::pipeline::context::Exchange;
 use crate::pipeline::dispatch::foretell;
+use crate::pipeline::entrance::Entrance;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::intake::{check_headers, count, decode, identify, needs_of_all, note_asked, order_to_try, plan};
 use crate::pipeline::recorder::Purpose;
@@ -36,7 +37,7 @@ pub(in crate::pipeline) async fn explain<P: Platform>(
 ) -> Result<Response<Body>, Failure> {
     let tried = Tried::parse(&exchange.config, asked)?;
     let exchange = exchange.beside(tried.location);
-    let wishes = check_headers(&exchange.config, &tried.headers)?;
+    let wishes = check_headers(&exchange.config, Entrance::Operators, &tried.headers)?;
     records::begin(&exchange, tried.endpoint.label(), &tried.caller, Purpose::DryRun);
     let decoded = decode(&exchange, tried.endpoint, tried.caller, tried.body)?;
     note_asked(&exchange, &decoded);

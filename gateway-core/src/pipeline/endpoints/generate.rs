@@ -14,6 +14,7 @@ use crate::auth::authenticate;
 use crate::pipeline::body::Body;
 use crate::pipeline::context::Exchange;
 use crate::pipeline::delivery::begin;
+use crate::pipeline::entrance::Entrance;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::intake::{
     Received, check_headers, count, decode, enter, enter_of_model, identify, note_asked, plan, receive_of, reserve,
@@ -35,7 +36,7 @@ where
     E: Display,
 {
     let caller = authenticate(&exchange.config, endpoint.dialect(), &head.headers)?;
-    let wishes = check_headers(&exchange.config, &head.headers)?;
+    let wishes = check_headers(&exchange.config, Entrance::of(head), &head.headers)?;
     let purpose = if wishes.explains { Purpose::Tell } else { Purpose::Keep };
     records::begin(exchange, endpoint.label(), &caller, purpose);
     let mut reservation = enter(exchange, &caller, &head.headers).await?;

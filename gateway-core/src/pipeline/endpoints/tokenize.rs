@@ -15,6 +15,7 @@ use crate::config::Model;
 use crate::ids::TenantName;
 use crate::pipeline::body::Body;
 use crate::pipeline::context::Exchange;
+use crate::pipeline::entrance::Entrance;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::intake::{Encoded, check_headers, encode, enter, enter_of_model, receive_of};
 use crate::pipeline::response;
@@ -33,7 +34,7 @@ where
     E: Display,
 {
     let caller = authenticate(&exchange.config, Dialect::default(), &head.headers)?;
-    check_headers(&exchange.config, &head.headers)?;
+    check_headers(&exchange.config, Entrance::of(head), &head.headers)?;
     let mut reservation = enter(exchange, &caller, &head.headers).await?;
     let tenant = &caller.tenant;
     let on_body = |body: &[u8]| reservation.on_body(body.len());

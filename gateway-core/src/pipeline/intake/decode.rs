@@ -12,6 +12,7 @@ use crate::auth::{Caller, wants_explanation};
 use crate::config::{Config, Model};
 use crate::explain::Asked;
 use crate::pipeline::context::Exchange;
+use crate::pipeline::entrance::Entrance;
 use crate::platform::Platform;
 
 /// A request that is understood: whose it is, and which model it is for.
@@ -33,13 +34,15 @@ pub(in crate::pipeline) struct Wishes<'h> {
     pub explains: bool,
 }
 
-/// Reads what the headers wish for.
+/// Reads what the headers of a request wish for, which came in by that entrance. Where operators have their own, nobody can
+/// even try their keys at the clients'.
 ///
 /// # Errors
 /// When there are headers that are not a client's to send, an explanation is asked for without an operator's key, or the body
 /// is said to be no JSON.
 pub(in crate::pipeline) fn check_headers<'h>(
     config: &Config,
+    entrance: Entrance,
     headers: &'h HeaderMap,
 ) -> Result<Wishes<'h>, RequestError> {
     let ours = headers
@@ -47,7 +50,7 @@ pub(in crate::pipeline) fn check_headers<'h>(
         .map(http::HeaderName::as_str)
         .filter(|name| name.starts_with(OWN_PREFIX));
     let trusted = &config.routing.location_headers;
-    let is_of_operator = |name: &str| X_EXPLAIN == name || X_ADMIN_KEY == name;
+    let is_of_operator = |name: &str| (X_EXPLAIN == name || X_ADMIN_KEY == name) && entrance != Entrance::Clients;
     let is_trusted = |name: &str| trusted.iter().any(|trusted| trusted == name);
     let is_known = |name: &str| name == LOWEST_TIER || is_of_operator(name) || is_trusted(name);
     if let Some(name) = ours.into_iter().find(|name| !is_known(name)) {
