@@ -107,6 +107,7 @@ impl Bench {
             },
             prefilled: Vec::new(),
             forgotten: Vec::new(),
+            served: Default::default(),
         }));
     }
 
@@ -139,6 +140,7 @@ impl Bench {
             known_hot: HotDigest::default(),
             ttl: Duration::from_secs(30),
             queueing: None,
+            is_new: false,
         }
     }
 }

@@ -344,6 +344,7 @@ async fn acquire<P: Platform>(platform: &P, cell: &CellAddress) -> Result<Option
         known_hot: HotDigest::default(),
         ttl: Duration::from_secs(60),
         queueing: None,
+        is_new: false,
     };
     match call(platform, cell, acquire).await? {
         Ok(Acquired::Granted(_)) => Ok(Some(permit)),
@@ -365,6 +366,7 @@ async fn release<P: Platform>(platform: &P, cell: &CellAddress, permit: PermitId
             releases,
             prefilled: Vec::new(),
             forgotten: Vec::new(),
+            served: Default::default(),
             breaker,
         },
     )

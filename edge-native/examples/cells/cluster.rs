@@ -50,6 +50,7 @@ fn acquire(permit: u64) -> CellCommand {
         headroom_percent: 0,
         ttl: Duration::from_secs(30),
         queueing: None,
+        is_new: false,
     }))
 }
 
@@ -62,5 +63,6 @@ fn release(permit: u64) -> CellCommand {
         },
         prefilled: Vec::new(),
         forgotten: Vec::new(),
+        served: Default::default(),
     }))
 }

@@ -96,6 +96,7 @@ fn an_entry_that_is_an_hour_ahead_keeps_nobody_waiting() {
         },
         prefilled: Vec::new(),
         forgotten: Vec::new(),
+        served: Default::default(),
     };
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock");
     let at = (since_epoch + Duration::from_secs(3_600)).as_micros();

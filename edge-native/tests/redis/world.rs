@@ -87,6 +87,7 @@ pub async fn acquire(user: &Redis, name: &str, permit: u64, most: u32) -> Result
         known_hot: HotDigest::default(),
         ttl: Duration::from_secs(60),
         queueing: None,
+        is_new: false,
     };
     match ask(user, name, acquire).await? {
         Ok(Acquired::Granted(_)) => Ok(true),
@@ -105,6 +106,7 @@ pub async fn release(user: &Redis, name: &str, permit: u64) {
         },
         prefilled: Vec::new(),
         forgotten: Vec::new(),
+        served: Default::default(),
     };
     ask(user, name, release).await.expect("told");
 }

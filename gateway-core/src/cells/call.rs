@@ -8,7 +8,8 @@ use super::CellError;
 use crate::budget::{BudgetCommand, BudgetReply, BudgetStatus, Lease, Leased, ReadBudget, Report, SetLimits};
 use crate::cluster::{
     Acquire, Acquired, AskForTurn, ClusterCommand, ClusterReply, DrainSet, Extend, Extended, PermitId, PolicyUnknown,
-    PollTurn, QueueStatus, ReadQueue, ReadReplicas, Releases, Renew, ReplicaStatus, SetDrain, TellSignals,
+    PollTurn, QueueStatus, ReadQueue, ReadReplicas, ReadScale, Releases, Renew, ReplicaStatus, Scale, SetDrain,
+    TellSignals,
 };
 use crate::hop::{Admit, Admitted};
 use crate::tokens::{Lesson, Reports};
@@ -56,6 +57,7 @@ impl CellReply {
                 | ClusterReply::Status(_)
                 | ClusterReply::Queue(_)
                 | ClusterReply::DrainSet(_)
+                | ClusterReply::Scale(_)
                 | ClusterReply::PollTurn(_)
                 | ClusterReply::PolicyUnknown,
             )
@@ -91,7 +93,8 @@ impl CellCommand {
                 | ClusterCommand::Status
                 | ClusterCommand::Queue
                 | ClusterCommand::Drain(_)
-                | ClusterCommand::AskForTurn(_),
+                | ClusterCommand::AskForTurn(_)
+                | ClusterCommand::Scale(_),
             )
             | Self::Estimate(_)
             | Self::Order(_)
@@ -116,7 +119,8 @@ impl CellCommand {
                 | ClusterCommand::Queue
                 | ClusterCommand::Drain(_)
                 | ClusterCommand::AskForTurn(_)
-                | ClusterCommand::TellSignals(_),
+                | ClusterCommand::TellSignals(_)
+                | ClusterCommand::Scale(_),
             )
             | Self::Estimate(_)
             | Self::Order(_)
@@ -183,6 +187,7 @@ impl CellCall for Acquire {
             | ClusterReply::Status(_)
             | ClusterReply::Queue(_)
             | ClusterReply::DrainSet(_)
+            | ClusterReply::Scale(_)
             | ClusterReply::PollTurn(_) => None,
         }
     }
@@ -206,6 +211,7 @@ impl CellCall for Extend {
             | ClusterReply::Status(_)
             | ClusterReply::Queue(_)
             | ClusterReply::DrainSet(_)
+            | ClusterReply::Scale(_)
             | ClusterReply::PollTurn(_) => None,
         }
     }
@@ -277,6 +283,22 @@ impl CellCall for SetDrain {
     fn reply(reply: CellReply) -> Option<DrainSet> {
         if let ClusterReply::DrainSet(set) = cluster(reply)? {
             Some(*set)
+        } else {
+            None
+        }
+    }
+}
+
+impl CellCall for ReadScale {
+    type Reply = Scale;
+
+    fn into_command(self) -> CellCommand {
+        CellCommand::Cluster(ClusterCommand::Scale(self))
+    }
+
+    fn reply(reply: CellReply) -> Option<Scale> {
+        if let ClusterReply::Scale(scale) = cluster(reply)? {
+            Some(*scale)
         } else {
             None
         }

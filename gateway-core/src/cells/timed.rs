@@ -146,6 +146,7 @@ mod tests {
             known_hot: HotDigest::default(),
             ttl: Duration::from_secs(30),
             queueing: None,
+            is_new: false,
         }
     }
 
@@ -164,6 +165,7 @@ mod tests {
             },
             prefilled: Vec::new(),
             forgotten: Vec::new(),
+            served: Default::default(),
         };
         call(cell, now, releases);
     }
@@ -203,6 +205,7 @@ mod tests {
                     breaker: BreakerPolicy { failures: 1, open: Duration::from_secs(5) },
                     prefilled: Vec::new(),
                     forgotten: Vec::new(),
+                    served: Default::default(),
                 });
                 fail(&mut cell, at(last));
                 5

@@ -66,7 +66,8 @@ impl ClusterCommandV3 {
             ClusterCommand::Queue
             | ClusterCommand::Drain(_)
             | ClusterCommand::AskForTurn(_)
-            | ClusterCommand::TellSignals(_) => return None,
+            | ClusterCommand::TellSignals(_)
+            | ClusterCommand::Scale(_) => return None,
         })
     }
 }
@@ -82,6 +83,7 @@ impl From<ClusterCommandV3> for ClusterCommand {
                 breaker,
                 prefilled: Vec::new(),
                 forgotten: Vec::new(),
+                served: None,
             }),
             ClusterCommandV3::Status => Self::Status,
         }
@@ -119,6 +121,7 @@ impl From<AcquireV3> for Acquire {
             known_hot: HotDigest::default(),
             ttl: acquire.ttl,
             queueing: None,
+            is_new: false,
         }
     }
 }
@@ -143,6 +146,7 @@ impl From<ExtendV3> for Extend {
             held: extend.held,
             policy: policy(None, (extend.replicas, extend.room), (None, None)),
             ttl: extend.ttl,
+            served: None,
         }
     }
 }

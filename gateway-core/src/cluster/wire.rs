@@ -12,6 +12,7 @@ use super::message::{Acquire, Extend};
 use super::permit::{Capacity, HeldPermit, PermitId};
 use super::policy::{ClusterPolicy, PolicyDigest, PolicyRef, PrefillPolicy};
 use super::prompt::PromptOutline;
+use super::scaling::Served;
 use super::waiting::Queueing;
 use crate::ids::{ReplicaName, Tokens};
 
@@ -40,6 +41,8 @@ pub(super) struct AcquireWire {
     queueing: Option<Queueing>,
     #[serde(default)]
     health: Option<HealthPolicy>,
+    #[serde(default)]
+    is_new: bool,
 }
 
 /// [`Extend`].
@@ -56,6 +59,8 @@ pub(super) struct ExtendWire {
     prefill: Option<PrefillPolicy>,
     #[serde(default)]
     health: Option<HealthPolicy>,
+    #[serde(default)]
+    served: Option<Served>,
 }
 
 /// What each replica has room for.
@@ -84,6 +89,7 @@ impl From<Acquire> for AcquireWire {
             prefill: prefill(&acquire.policy),
             queueing: acquire.queueing,
             health: health(&acquire.policy),
+            is_new: acquire.is_new,
         }
     }
 }
@@ -102,6 +108,7 @@ impl From<AcquireWire> for Acquire {
             known_hot: wire.known_hot,
             ttl: wire.ttl,
             queueing: wire.queueing,
+            is_new: wire.is_new,
         }
     }
 }
@@ -118,6 +125,7 @@ impl From<Extend> for ExtendWire {
             policy: digest(&extend.policy),
             prefill: prefill(&extend.policy),
             health: health(&extend.policy),
+            served: extend.served,
         }
     }
 }
@@ -129,6 +137,7 @@ impl From<ExtendWire> for Extend {
             held: wire.held,
             policy: policy(wire.policy, (wire.replicas, wire.room), (wire.prefill, wire.health)),
             ttl: wire.ttl,
+            served: wire.served,
         }
     }
 }

@@ -15,6 +15,7 @@ mod prefix_metrics;
 mod prefixing;
 mod queue_metrics;
 mod record;
+mod scale_metrics;
 mod signal_metrics;
 
 pub use admin_change::AdminChange;

@@ -26,6 +26,7 @@ mod prefixes;
 mod probes;
 mod recordings;
 mod regions;
+mod scale;
 mod signals;
 mod silent_cells;
 mod streams;

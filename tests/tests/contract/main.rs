@@ -23,6 +23,7 @@ mod passing;
 mod prefixes;
 mod recordings;
 mod routing;
+mod scale;
 mod sdk;
 mod shared;
 mod signals;

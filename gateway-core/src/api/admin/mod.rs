@@ -46,11 +46,15 @@ pub enum AdminPath {
     Drain,
     /// Asking a cluster's engines what they say of themselves.
     Poll,
+    /// How many replicas all clusters should have.
+    Scales,
+    /// How many one of them should have.
+    Scale,
 }
 
 impl AdminPath {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Config,
         Self::Budgets,
         Self::Budget,
@@ -58,6 +62,8 @@ impl AdminPath {
         Self::Cluster,
         Self::Drain,
         Self::Poll,
+        Self::Scales,
+        Self::Scale,
     ];
 
     /// The path behind `BASE`, with a name in braces where one stands.
@@ -70,6 +76,8 @@ impl AdminPath {
             Self::Cluster => "/clusters/{cluster}",
             Self::Drain => "/clusters/{cluster}/replicas/{replica}/drain",
             Self::Poll => "/clusters/{cluster}/poll",
+            Self::Scales => "/scale",
+            Self::Scale => "/scale/{cluster}",
         }
     }
 
@@ -80,7 +88,7 @@ impl AdminPath {
             Self::Budget => "GET, HEAD, PUT, DELETE",
             Self::Drain => "GET, HEAD, POST, DELETE",
             Self::Poll => "POST",
-            Self::Budgets | Self::Clusters | Self::Cluster => "GET, HEAD",
+            Self::Budgets | Self::Clusters | Self::Cluster | Self::Scales | Self::Scale => "GET, HEAD",
         }
     }
 
@@ -88,7 +96,7 @@ impl AdminPath {
     fn is_unversioned(self) -> bool {
         match self {
             Self::Config | Self::Budgets | Self::Budget => true,
-            Self::Clusters | Self::Cluster | Self::Drain | Self::Poll => false,
+            Self::Clusters | Self::Cluster | Self::Drain | Self::Poll | Self::Scales | Self::Scale => false,
         }
     }
 

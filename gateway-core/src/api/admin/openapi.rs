@@ -1,6 +1,8 @@
 //! The description of operators' paths as an `OpenAPI` 3.1 document, made from the table that the router follows. No
 //! gateway serves it: it is `docs/admin-api.json`.
 
+mod scale;
+
 use serde_json::{Map, Value, json};
 
 use super::{AdminPath, BASE, right};
@@ -113,6 +115,23 @@ impl Described {
         }
     }
 
+    fn of_poll() -> Self {
+        Self::new(
+            "pollCluster",
+            "Asks a cluster's engines what they say of themselves, where it is time for that.",
+            object(&[
+                ("cluster", text()),
+                (
+                    "turn",
+                    said(boolean(), "Whether it was time, and nobody else asks them."),
+                ),
+                ("replicas", said(count(), "How many were to be asked.")),
+                ("read", said(count(), "How many have said something.")),
+            ]),
+            &[404, 409],
+        )
+    }
+
     fn of(path: AdminPath, method: &str) -> Self {
         let new = Self::new;
         match (path, method) {
@@ -158,20 +177,9 @@ impl Described {
                 &[],
             ),
             (AdminPath::Drain, method) => Self::of_drain(method),
-            (AdminPath::Poll, _) => new(
-                "pollCluster",
-                "Asks a cluster's engines what they say of themselves, where it is time for that.",
-                object(&[
-                    ("cluster", text()),
-                    (
-                        "turn",
-                        said(boolean(), "Whether it was time, and nobody else asks them."),
-                    ),
-                    ("replicas", said(count(), "How many were to be asked.")),
-                    ("read", said(count(), "How many have said something.")),
-                ]),
-                &[404, 409],
-            ),
+            (AdminPath::Poll, _) => Self::of_poll(),
+            (AdminPath::Scales, _) => scale::of_all(),
+            (AdminPath::Scale, _) => scale::of_one(),
             (AdminPath::Cluster, _) => new("readCluster", "How a cluster stands.", cluster(), &[404]),
         }
     }

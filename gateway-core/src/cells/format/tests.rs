@@ -62,6 +62,7 @@ fn asked(permit: u64, policy: PolicyRef) -> Acquire {
         known_hot: HotDigest::default(),
         ttl: TTL,
         queueing: None,
+        is_new: false,
     }
 }
 
@@ -82,6 +83,7 @@ fn knows_policy(reply: &CellReply) -> bool {
             | ClusterReply::Status(_)
             | ClusterReply::Queue(_)
             | ClusterReply::DrainSet(_)
+            | ClusterReply::Scale(_)
             | ClusterReply::PollTurn(_)
             | ClusterReply::PolicyUnknown,
         )
@@ -174,6 +176,8 @@ fn messages_of_version_3_are_read_and_written_as_they_were() {
     add("/0/cluster/acquire", "prompt", nothing);
     add("/0/cluster/acquire", "known_hot", 0.into());
     add("/0/cluster/acquire", "queueing", serde_json::Value::Null);
+    add("/0/cluster/acquire", "is_new", false.into());
+    add("/1/cluster/extend", "served", serde_json::Value::Null);
     assert_eq!(written, before);
 }
 
@@ -208,6 +212,7 @@ fn one_log_may_hold_entries_of_both_versions() {
         },
         prefilled: Vec::new(),
         forgotten: Vec::new(),
+        served: Default::default(),
     };
     let held = vec![renewal];
     let commands = [
@@ -284,6 +289,7 @@ fn what_is_told_of_prompts_and_memories_is_read_in_any_order() {
             },
             prefilled,
             forgotten,
+            served: Default::default(),
         };
         let entry = Entry::new(at(1), vec![told.clone().into_command(), told.into_command()]);
         let bytes = encode_entry(&entry).expect("bytes");
@@ -348,7 +354,7 @@ fn a_digest_says_with_few_bytes_what_eight_replicas_take_many_for() {
         let entry = encode_entry(&Entry::new(at(1_800_000_000), commands));
         (entry.expect("an entry").len(), message)
     });
-    assert_eq!(sizes, [(217, 696), (66, 373)]);
+    assert_eq!(sizes, [(217, 711), (67, 388)]);
 }
 
 #[test]

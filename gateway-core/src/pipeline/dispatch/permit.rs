@@ -9,7 +9,7 @@ use super::wait::ask_in_turn;
 use crate::cells::CellError;
 use crate::cluster::{
     Acquire, Acquired, Capacity, ChoiceReason, Dropped, Expectation, ExpectedPlace, Grant, HeldPermit, Outcome,
-    PermitCache, PermitId, Prefilled, PromptOutline, Queued, Queueing, Refusal, Release, Renew, TELLS_FROM,
+    PermitCache, PermitId, Prefilled, PromptOutline, Queued, Queueing, Refusal, Release, Renew, TELLS_FROM, Work,
 };
 use crate::config::Replica;
 use crate::ids::{ReplicaName, Tokens};
@@ -61,6 +61,8 @@ pub(in crate::pipeline) struct Wanted {
     pub headroom_percent: u8,
     /// How it waits where there is no room.
     pub queueing: Queueing,
+    /// Whether the cluster was not asked for the request before.
+    pub is_new: bool,
 }
 
 impl<P: Platform> Permit<P> {
@@ -105,6 +107,10 @@ impl<P: Platform> Permit<P> {
         if taken.is_to_extend {
             client.extend(replica);
         }
+        if wanted.is_new {
+            let work = Work::of_one(uncached.0, wanted.kv_tokens);
+            client.with(|cache| cache.served.arrived += work);
+        }
         let seconds = uncached.0 as f64 / client.cluster.prefill_tokens_per_s;
         Some(Self {
             client: client.clone(),
@@ -139,6 +145,7 @@ impl<P: Platform> Permit<P> {
             prompt,
             headroom_percent,
             queueing,
+            is_new,
             ..
         } = wanted;
         let replicas = &client.cluster.policy.replicas;
@@ -158,6 +165,7 @@ impl<P: Platform> Permit<P> {
             known_hot: call.client.with(|cache| cache.hot_set().digest),
             ttl: call.client.ttl(),
             queueing: Some(queueing),
+            is_new,
         };
         match ask_in_turn(&call.client, acquire).await? {
             Acquired::Granted(grant) => call.granted(grant, Capacity::of_one(kv_tokens), (prompt_tokens, asked)),
@@ -286,9 +294,9 @@ impl<P: Platform> Permit<P> {
         }
     }
 
-    /// Nobody can connect to the replica.
-    pub fn on_unreachable(&self) {
-        self.client.on_unreachable(&self.replica().name);
+    /// Nobody can connect to the replica, or it loads.
+    pub fn on_absent(&self, is_loading: bool) {
+        self.client.on_absent(&self.replica().name, is_loading);
     }
 
     /// The stream that ran under it broke off.

@@ -211,7 +211,8 @@ impl<P: Platform> Walk<P> {
     /// told to their breakers. Gives the error as it is now known to be.
     fn judge(&self, cluster: &ClusterName, error: AttemptError) -> AttemptError {
         if error.is_absence() {
-            self.permit.on_unreachable();
+            let is_loading = error.is_loading();
+            self.permit.on_absent(is_loading);
         }
         let verdict = self.progress.borrow_mut().blame.on_failure(&error);
         match verdict {

@@ -9,7 +9,7 @@ use http::Response;
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 
-use super::{budgets, clusters, config, drains, signals};
+use super::{budgets, clusters, config, drains, scale, signals};
 use crate::api::{AdminPath, AdminRoute, Right};
 use crate::auth::{AdminKeyId, authenticate_admin};
 use crate::observe::{AdminChange, Event};
@@ -65,6 +65,8 @@ where
         (AdminPath::Cluster, _) => clusters::one(exchange, &first).await,
         (AdminPath::Drain, _) => drains::change(operator, [&first, &second], head, body).await,
         (AdminPath::Poll, _) => signals::poll(exchange, &first).await,
+        (AdminPath::Scales, _) => Ok(scale::list(exchange).await),
+        (AdminPath::Scale, _) => scale::one(exchange, &first).await,
     }
 }
 

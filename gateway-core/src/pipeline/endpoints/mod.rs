@@ -9,7 +9,8 @@ mod drains;
 mod generate;
 pub(super) mod models;
 pub(super) mod probes;
-pub(super) mod signals;
+pub(super) mod scale;
+mod signals;
 mod tokenize;
 
 pub(super) use carry_out::carry_out;

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use futures::future::{join_all, join4};
+use futures::future::{join_all, join5};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use serde_json::json;
 
-use super::{budgets, clusters};
+use super::{budgets, clusters, scale};
 use crate::api::Right;
 use crate::auth::authenticate_admin;
 use crate::config::Cluster;
@@ -121,16 +121,19 @@ async fn cell_figures<P: Platform>(exchange: &Exchange<P>) -> CellFigures {
     let budgets = config.tenants.iter().flat_map(|tenant| &tenant.budgets);
     let budgets = budgets.map(async |budget| Some((budget.id.clone(), budgets::status(exchange, budget).await.ok()?)));
     let queues = asked().map(async |cluster| Some((cluster.name.clone(), clusters::queue(exchange, cluster).await?)));
-    let asked = join4(
+    let scales = asked().map(async |cluster| Some((cluster.name.clone(), scale::read(exchange, cluster).await?)));
+    let asked = join5(
         join_all(clusters),
         join_all(queues),
+        join_all(scales),
         join_all(corrections),
         join_all(budgets),
     );
-    let (clusters, queues, corrections, budgets) = asked.await;
+    let (clusters, queues, scales, corrections, budgets) = asked.await;
     CellFigures {
         clusters,
         queues: queues.into_iter().flatten().collect(),
+        scales: scales.into_iter().flatten().collect(),
         corrections: corrections.into_iter().flatten().collect(),
         budgets: budgets.into_iter().flatten().collect(),
     }

@@ -63,6 +63,7 @@ impl Cluster {
             known_hot: HotDigest::default(),
             ttl: Duration::from_secs(600),
             queueing: None,
+            is_new: false,
         };
         let ClusterReply::Granted(Grant { replica, choice, .. }) = self.apply(ClusterCommand::Acquire(acquire)) else {
             return None;
@@ -76,6 +77,7 @@ impl Cluster {
             breaker: BREAKER,
             prefilled,
             forgotten,
+            served: Default::default(),
         };
         self.apply(ClusterCommand::Release(told));
     }

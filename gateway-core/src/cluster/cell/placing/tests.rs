@@ -101,6 +101,7 @@ impl World {
                 },
                 prefilled: vec![prefilled],
                 forgotten: Vec::new(),
+                served: Default::default(),
             }));
         }
         self.now = moment;
@@ -124,6 +125,7 @@ impl World {
             known_hot: self.hot.digest,
             ttl: Duration::from_secs(600),
             queueing: None,
+            is_new: false,
         }
     }
 

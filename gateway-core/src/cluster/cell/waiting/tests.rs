@@ -131,6 +131,7 @@ impl Cluster {
                 bounds: self.bounds,
                 may_be_held: false,
             }),
+            is_new: false,
         }
     }
 
@@ -150,6 +151,7 @@ impl Cluster {
             | ClusterReply::Queue(_)
             | ClusterReply::DrainSet(_)
             | ClusterReply::PollTurn(_)
+            | ClusterReply::Scale(_)
             | ClusterReply::PolicyUnknown) => panic!("{other:?}"),
         }
     }
@@ -168,6 +170,7 @@ impl Cluster {
             },
             prefilled: Vec::new(),
             forgotten: Vec::new(),
+            served: Default::default(),
         };
         self.cell.apply(at(self.now), ClusterCommand::Release(releases));
     }
