@@ -107,6 +107,7 @@ impl Bench {
             },
             prefilled: Vec::new(),
             forgotten: Vec::new(),
+            served: Default::default(),
         }));
     }
 
@@ -140,6 +141,7 @@ impl Bench {
             ttl: Duration::from_secs(30),
             queueing: None,
             explains: false,
+            is_new: false,
         }
     }
 }

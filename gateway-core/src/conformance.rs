@@ -345,6 +345,7 @@ async fn acquire<P: Platform>(platform: &P, cell: &CellAddress) -> Result<Option
         ttl: Duration::from_secs(60),
         queueing: None,
         explains: false,
+        is_new: false,
     };
     match call(platform, cell, acquire).await? {
         Ok(Acquired::Granted(_)) => Ok(Some(permit)),
@@ -366,6 +367,7 @@ async fn release<P: Platform>(platform: &P, cell: &CellAddress, permit: PermitId
             releases,
             prefilled: Vec::new(),
             forgotten: Vec::new(),
+            served: Default::default(),
             breaker,
         },
     )

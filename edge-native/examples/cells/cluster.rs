@@ -51,6 +51,7 @@ fn acquire(permit: u64) -> CellCommand {
         ttl: Duration::from_secs(30),
         queueing: None,
         explains: false,
+        is_new: false,
     }))
 }
 
@@ -63,5 +64,6 @@ fn release(permit: u64) -> CellCommand {
         },
         prefilled: Vec::new(),
         forgotten: Vec::new(),
+        served: Default::default(),
     }))
 }

@@ -93,6 +93,7 @@ fn an_entry_that_is_an_hour_ahead_keeps_nobody_waiting() {
         breaker: BREAKER,
         prefilled: Vec::new(),
         forgotten: Vec::new(),
+        served: Default::default(),
     };
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock");
     let at = (since_epoch + Duration::from_secs(3_600)).as_micros();

@@ -97,6 +97,7 @@ pub async fn acquire(user: &Redis, name: &str, permit: u64, most: u32) -> Result
         ttl: Duration::from_secs(60),
         queueing: None,
         explains: false,
+        is_new: false,
     };
     match ask(user, name, acquire).await? {
         Ok(Acquired::Granted(_)) => Ok(true),
@@ -112,6 +113,7 @@ pub async fn release(user: &Redis, name: &str, permit: u64) {
         breaker: BREAKER,
         prefilled: Vec::new(),
         forgotten: Vec::new(),
+        served: Default::default(),
     };
     ask(user, name, release).await.expect("told");
 }

@@ -8,8 +8,8 @@ use super::CellError;
 use crate::budget::{BudgetCommand, BudgetReply, BudgetStatus, Lease, Leased, ReadBudget, Report, SetLimits};
 use crate::cluster::{
     Acquire, Acquired, AskForTurn, ClusterCommand, ClusterReply, DrainSet, DryRun, Extend, Extended, PermitId,
-    PolicyUnknown, PollTurn, QueueStatus, ReadQueue, ReadReplicas, Releases, Renew, ReplicaStatus, SetDrain,
-    TellSignals,
+    PolicyUnknown, PollTurn, QueueStatus, ReadQueue, ReadReplicas, ReadScale, Releases, Renew, ReplicaStatus, Scale,
+    SetDrain, TellSignals,
 };
 use crate::hop::{Admit, Admitted};
 use crate::rollout::{
@@ -65,6 +65,7 @@ impl CellReply {
                 | ClusterReply::Status(_)
                 | ClusterReply::Queue(_)
                 | ClusterReply::DrainSet(_)
+                | ClusterReply::Scale(_)
                 | ClusterReply::PollTurn(_)
                 | ClusterReply::PolicyUnknown,
             )
@@ -102,7 +103,8 @@ impl CellCommand {
                 | ClusterCommand::Queue
                 | ClusterCommand::Drain(_)
                 | ClusterCommand::AskForTurn(_)
-                | ClusterCommand::DryRun(_),
+                | ClusterCommand::DryRun(_)
+                | ClusterCommand::Scale(_),
             )
             | Self::Estimate(_)
             | Self::Order(_)
@@ -129,7 +131,8 @@ impl CellCommand {
                 | ClusterCommand::Drain(_)
                 | ClusterCommand::AskForTurn(_)
                 | ClusterCommand::TellSignals(_)
-                | ClusterCommand::DryRun(_),
+                | ClusterCommand::DryRun(_)
+                | ClusterCommand::Scale(_),
             )
             | Self::Estimate(_)
             | Self::Order(_)
@@ -216,6 +219,7 @@ fn acquired(reply: CellReply) -> Option<Result<Acquired, PolicyUnknown>> {
         | ClusterReply::Status(_)
         | ClusterReply::Queue(_)
         | ClusterReply::DrainSet(_)
+        | ClusterReply::Scale(_)
         | ClusterReply::PollTurn(_) => None,
     }
 }
@@ -238,6 +242,7 @@ impl CellCall for Extend {
             | ClusterReply::Status(_)
             | ClusterReply::Queue(_)
             | ClusterReply::DrainSet(_)
+            | ClusterReply::Scale(_)
             | ClusterReply::PollTurn(_) => None,
         }
     }
@@ -309,6 +314,22 @@ impl CellCall for SetDrain {
     fn reply(reply: CellReply) -> Option<DrainSet> {
         if let ClusterReply::DrainSet(set) = cluster(reply)? {
             Some(*set)
+        } else {
+            None
+        }
+    }
+}
+
+impl CellCall for ReadScale {
+    type Reply = Scale;
+
+    fn into_command(self) -> CellCommand {
+        CellCommand::Cluster(ClusterCommand::Scale(self))
+    }
+
+    fn reply(reply: CellReply) -> Option<Scale> {
+        if let ClusterReply::Scale(scale) = cluster(reply)? {
+            Some(*scale)
         } else {
             None
         }

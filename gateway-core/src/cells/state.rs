@@ -137,10 +137,13 @@ impl Kind for ClusterCell {
     }
 
     fn run(&mut self, now: Moment, command: ClusterCommand) -> Applied<ClusterReply> {
-        let lasting_changed = matches!(command, ClusterCommand::Drain(_));
+        let is_drain = matches!(command, ClusterCommand::Drain(_));
+        let before = matches!(command, ClusterCommand::Scale(_)).then(|| self.lasting_scaling());
+        let reply = self.apply(now.steady, command);
+        let is_advice = before.is_some_and(|before| before != self.lasting_scaling());
         Applied {
-            reply: self.apply(now.steady, command),
-            lasting_changed,
+            reply,
+            lasting_changed: is_drain || is_advice,
         }
     }
 }

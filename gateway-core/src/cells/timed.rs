@@ -147,6 +147,7 @@ mod tests {
             ttl: Duration::from_secs(30),
             queueing: None,
             explains: false,
+            is_new: false,
         }
     }
 
@@ -165,6 +166,7 @@ mod tests {
             },
             prefilled: Vec::new(),
             forgotten: Vec::new(),
+            served: Default::default(),
         };
         call(cell, now, releases);
     }
@@ -204,6 +206,7 @@ mod tests {
                     breaker: BreakerPolicy { failures: 1, open: Duration::from_secs(5) },
                     prefilled: Vec::new(),
                     forgotten: Vec::new(),
+                    served: Default::default(),
                 });
                 fail(&mut cell, at(last));
                 5

@@ -11,6 +11,7 @@ use super::hot::{HotDigest, HotSet};
 use super::permit::{Capacity, ClusterLoad, HeldPermit, Outcome, PermitId};
 use super::policy::{PolicyRef, UnderPolicy};
 use super::prompt::{Boundary, PromptOutline};
+use super::scaling::{ReadScale, Scale, Served};
 use super::signals::{AskForTurn, PollTurn, Signal, TellSignals};
 use super::waiting::{Dropped, QueueStatus, Queued, Queueing};
 use super::weighed::Weighed;
@@ -41,6 +42,8 @@ pub enum ClusterCommand {
     TellSignals(TellSignals),
     /// Tell what would be replied to an `Acquire`, and do nothing.
     DryRun(DryRun),
+    /// Tell how many replicas there should be.
+    Scale(ReadScale),
 }
 
 /// What a request asks of a cluster.
@@ -71,6 +74,8 @@ pub struct Acquire {
     pub queueing: Option<Queueing>,
     /// Whether the reply is to tell what was weighed.
     pub explains: bool,
+    /// Whether the cluster was not asked for the request before.
+    pub is_new: bool,
 }
 
 /// Asks what would be replied to that, and has nothing done.
@@ -90,6 +95,8 @@ pub struct Extend {
     pub policy: PolicyRef,
     /// How long the permits hold without renewal.
     pub ttl: Duration,
+    /// What else was seen since the cell was told last, if anything.
+    pub served: Option<Served>,
 }
 
 impl UnderPolicy for Acquire {
@@ -132,6 +139,9 @@ pub struct Releases {
     /// Replicas that have less in memory than was expected.
     #[serde(default)]
     pub forgotten: Vec<Forgotten>,
+    /// What else was seen since the cell was told last, if anything.
+    #[serde(default)]
+    pub served: Option<Served>,
 }
 
 impl Releases {
@@ -142,6 +152,18 @@ impl Releases {
             breaker,
             prefilled: Vec::new(),
             forgotten: vec![forgotten],
+            served: None,
+        }
+    }
+
+    /// Nothing but what else was seen.
+    pub fn of_served(served: Served, breaker: BreakerPolicy) -> Self {
+        Self {
+            releases: Vec::new(),
+            breaker,
+            prefilled: Vec::new(),
+            forgotten: Vec::new(),
+            served: Some(served),
         }
     }
 }
@@ -163,6 +185,8 @@ pub enum Evidence {
     Unreachable,
     /// Its engine had so little of a prompt that it has computed all the rest of it.
     Missed(Missed),
+    /// It says that it loads its model.
+    Loading,
 }
 
 /// A prompt that went to where it had been, of which little was in memory there.
@@ -288,6 +312,8 @@ pub enum ClusterReply {
     PolicyUnknown,
     /// To `Drain`.
     DrainSet(Box<DrainSet>),
+    /// To `Scale`.
+    Scale(Box<Scale>),
 }
 
 impl ClusterReply {
@@ -304,7 +330,8 @@ impl ClusterReply {
             | Self::Queue(_)
             | Self::PollTurn(_)
             | Self::PolicyUnknown
-            | Self::DrainSet(_) => {}
+            | Self::DrainSet(_)
+            | Self::Scale(_) => {}
         }
         self
     }

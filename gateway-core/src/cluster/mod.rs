@@ -13,6 +13,7 @@ mod permit;
 mod permit_cache;
 mod policy;
 mod prompt;
+mod scaling;
 mod signals;
 mod stateless;
 mod v3;
@@ -36,6 +37,9 @@ pub use permit_cache::{CachedGrant, LOOK_EVERY, PermitCache};
 pub use policy::{ClusterPolicy, PolicyDigest, PolicyRef, PrefillPolicy, UnderPolicy};
 pub(crate) use prompt::TELLS_FROM;
 pub use prompt::{Boundary, PromptOutline, WarmAt};
+pub use scaling::{
+    Advice, Ended, Figures, LatencySketch, Rates, ReadScale, ReplicaCounts, Scale, ScalingPolicy, Served, Waiting, Work,
+};
 pub use signals::{AskForTurn, EngineFigures, KvUsed, PollTurn, Signal, SignalState, TellSignals};
 pub use stateless::{ExpectedPlace, expected_place, stateless_choice};
 pub(crate) use v3::ClusterCommandV3;

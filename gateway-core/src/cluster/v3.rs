@@ -67,7 +67,8 @@ impl ClusterCommandV3 {
             | ClusterCommand::Drain(_)
             | ClusterCommand::AskForTurn(_)
             | ClusterCommand::DryRun(_)
-            | ClusterCommand::TellSignals(_) => return None,
+            | ClusterCommand::TellSignals(_)
+            | ClusterCommand::Scale(_) => return None,
         })
     }
 }
@@ -83,6 +84,7 @@ impl From<ClusterCommandV3> for ClusterCommand {
                 breaker,
                 prefilled: Vec::new(),
                 forgotten: Vec::new(),
+                served: None,
             }),
             ClusterCommandV3::Status => Self::Status,
         }
@@ -121,6 +123,7 @@ impl From<AcquireV3> for Acquire {
             ttl: acquire.ttl,
             queueing: None,
             explains: false,
+            is_new: false,
         }
     }
 }
@@ -145,6 +148,7 @@ impl From<ExtendV3> for Extend {
             held: extend.held,
             policy: policy(None, (extend.replicas, extend.room), (None, None)),
             ttl: extend.ttl,
+            served: None,
         }
     }
 }

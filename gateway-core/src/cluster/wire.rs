@@ -12,6 +12,7 @@ use super::message::{Acquire, Extend};
 use super::permit::{Capacity, HeldPermit, PermitId};
 use super::policy::{ClusterPolicy, PolicyDigest, PolicyRef, PrefillPolicy};
 use super::prompt::PromptOutline;
+use super::scaling::Served;
 use super::waiting::Queueing;
 use crate::ids::{ReplicaName, Tokens};
 
@@ -42,6 +43,8 @@ pub(super) struct AcquireWire {
     health: Option<HealthPolicy>,
     #[serde(default)]
     explains: bool,
+    #[serde(default)]
+    is_new: bool,
 }
 
 /// [`Extend`].
@@ -58,6 +61,8 @@ pub(super) struct ExtendWire {
     prefill: Option<PrefillPolicy>,
     #[serde(default)]
     health: Option<HealthPolicy>,
+    #[serde(default)]
+    served: Option<Served>,
 }
 
 /// What each replica has room for.
@@ -87,6 +92,7 @@ impl From<Acquire> for AcquireWire {
             queueing: acquire.queueing,
             explains: acquire.explains,
             health: health(&acquire.policy),
+            is_new: acquire.is_new,
         }
     }
 }
@@ -106,6 +112,7 @@ impl From<AcquireWire> for Acquire {
             ttl: wire.ttl,
             queueing: wire.queueing,
             explains: wire.explains,
+            is_new: wire.is_new,
         }
     }
 }
@@ -122,6 +129,7 @@ impl From<Extend> for ExtendWire {
             policy: digest(&extend.policy),
             prefill: prefill(&extend.policy),
             health: health(&extend.policy),
+            served: extend.served,
         }
     }
 }
@@ -133,6 +141,7 @@ impl From<ExtendWire> for Extend {
             held: wire.held,
             policy: policy(wire.policy, (wire.replicas, wire.room), (wire.prefill, wire.health)),
             ttl: wire.ttl,
+            served: wire.served,
         }
     }
 }

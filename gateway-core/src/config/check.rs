@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::digest::KeyDigest;
+use super::error::Problem;
 use super::models;
 use super::names::{Names, Once};
 use super::read::{entries, value};
@@ -14,7 +15,7 @@ use super::settings::{Routing, Signals};
 use super::tenants;
 use super::validated::{Admin, Cluster, Config, Region, Replica};
 use super::written::{self, Root};
-use crate::cluster::{Capacity, ClusterPolicy, HealthPolicy, PrefillPolicy};
+use crate::cluster::{Capacity, ClusterPolicy, HealthPolicy, PrefillPolicy, ScalingPolicy};
 use crate::geo::Coordinates;
 use crate::ids::{ClusterName, Jurisdiction, RegionName, ReplicaName, SecretName};
 
@@ -138,6 +139,8 @@ fn clusters(
         let region = region.and_then(|region| regions.get(region.value.as_str()));
         let region = region.cloned();
         let settings = || Some((routing.as_ref()?, health?, signals?));
+        let scaling = scaling(written, report);
+        let settings = || Some((settings()?, scaling?));
         if let Some(cluster) = region.and_then(|region| cluster(written, region, settings()?)) {
             clusters.insert(cluster.name.clone(), Arc::new(cluster));
         }
@@ -148,7 +151,7 @@ fn clusters(
 fn cluster(
     written: &written::Cluster,
     region: Region,
-    (routing, health, signals): (&Routing, HealthPolicy, Signals),
+    ((routing, health, signals), scaling): ((&Routing, HealthPolicy, Signals), ScalingPolicy),
 ) -> Option<Cluster> {
     let replica = |url: &At<String>| {
         Some(Replica {
@@ -187,6 +190,41 @@ fn cluster(
         prefill_tokens_per_s: tokens_per_s,
         price: value(&written.price)?.unwrap_or_default(),
         signals_path: is_asked.then(|| signals_path.unwrap_or_else(|| engine.signals_path().to_owned())),
+        scaling,
+    })
+}
+
+/// How a cluster is scaled: within the replicas that it has.
+fn scaling(written: &written::Cluster, report: &mut Report) -> Option<ScalingPolicy> {
+    let replicas = u32::try_from(entries(&written.replicas).len())
+        .ok()
+        .filter(|replicas| *replicas > 0)?;
+    let scaling = value(&written.scaling)?;
+    let most = scaling.max_replicas.as_ref()?;
+    let max_replicas = most.value.unwrap_or(replicas);
+    let least = scaling.min_replicas.as_ref()?;
+    if max_replicas > replicas {
+        let found = max_replicas.to_string();
+        let expected = format!("expected at most {replicas}, as many as the cluster's `replicas`");
+        report.add(most.place, Problem::OutOfRange { found }, expected);
+    }
+    if least.value > max_replicas {
+        let found = least.value.to_string();
+        report.add(
+            least.place,
+            Problem::OutOfRange { found },
+            format!("expected at most {max_replicas}"),
+        );
+    }
+    Some(ScalingPolicy {
+        min_replicas: least.value,
+        max_replicas,
+        target_percent: *value(&scaling.target_percent)?,
+        cold_start: *value(&scaling.cold_start_ms)?,
+        scale_down_after: *value(&scaling.scale_down_after_ms)?,
+        step_up_percent: *value(&scaling.step_up_percent)?,
+        step_down_percent: *value(&scaling.step_down_percent)?,
+        ttft: *value(&scaling.ttft_ms)?,
     })
 }
 

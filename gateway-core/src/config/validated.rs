@@ -17,7 +17,7 @@ use super::settings::{
 };
 use crate::budget::{BudgetLimits, Rate};
 use crate::cluster::BreakerPolicy;
-use crate::cluster::{ClusterPolicy, PolicyDigest};
+use crate::cluster::{ClusterPolicy, PolicyDigest, ScalingPolicy};
 use crate::geo::Coordinates;
 use crate::ids::{
     BudgetId, ClusterName, Jurisdiction, ModelName, RegionName, ReplicaName, SecretName, TableName, TenantName, Tokens,
@@ -146,6 +146,8 @@ pub struct Cluster {
     pub price: f64,
     /// The path of the page on which its engines say what they have to do; `None` where they are not asked.
     pub signals_path: Option<String>,
+    /// How many of its replicas are advised to run.
+    pub scaling: ScalingPolicy,
 }
 
 /// One engine process.

@@ -127,6 +127,31 @@ section! {
         signals: Flag<true>,
         /// Where they say it: `/metrics` when left out. SGLang has `/v1/loads` too, and llama.cpp `/slots`.
         signals_path: Option<PagePath>,
+        /// How many of its replicas are advised to run. Each key has a default.
+        scaling: Scaling,
+    }
+}
+
+section! {
+    /// How many replicas of a cluster are advised to run, to whoever starts and ends them.
+    Scaling {
+        /// Fewest of them; 0 where it may be scaled to nothing.
+        min_replicas: Limit<u32, 1, 0, 1_000_000>,
+        /// Most of them, no more than `replicas` has; all of those when left out.
+        max_replicas: Option<Whole<u32, 1, 1_000_000>>,
+        /// To how much of its speed and room each should be used, in percent.
+        target_percent: Limit<u8, 80, 10, 100>,
+        /// Time from the advice of a replica to its first answer, in milliseconds, until that has been measured.
+        cold_start_ms: Limit<Duration, 120_000, 1_000, 3_600_000>,
+        /// Time for which less must have been needed before less is advised, in milliseconds.
+        scale_down_after_ms: Limit<Duration, 300_000, 0, 3_600_000>,
+        /// By how much the advice may rise in a minute, in percent; by 4 replicas at least.
+        step_up_percent: Limit<u32, 100, 1, 1_000>,
+        /// By how much it may fall in a minute, in percent; by 1 replica at least.
+        step_down_percent: Limit<u32, 25, 1, 100>,
+        /// Time to first token beyond which, at the 95th percentile of streams, one replica more is advised than serve, in
+        /// milliseconds; none when left out.
+        ttft_ms: Option<Whole<Duration, 1, 3_600_000>>,
     }
 }
 

@@ -162,6 +162,9 @@ impl From<NoAnswer> for AttemptError {
 }
 
 impl AttemptError {
+    /// What is told of an engine that answers, and says that it is not ready.
+    pub const NOT_READY: &str = "its engine's /health says 503";
+
     /// A cluster's cell has given no permit.
     pub fn of_refusal(refusal: &Refusal) -> Self {
         Self::NoRoom {
@@ -274,9 +277,14 @@ impl AttemptError {
     /// Whether the engine is not there, or not yet: nobody can connect, or it says that it loads its model (llama.cpp's
     /// server; others do not listen before).
     pub fn is_absence(&self) -> bool {
-        let is_loading = |words: &str| words.to_ascii_lowercase().contains("loading");
-        matches!(self, Self::Send(SendError::Connect(_)))
-            || matches!(self, Self::Status { status: 503, words, .. } if is_loading(words))
+        matches!(self, Self::Send(SendError::Connect(_))) || self.is_loading()
+    }
+
+    /// Whether the engine is there, and says that it is not ready.
+    pub fn is_loading(&self) -> bool {
+        let says_so = |words: &str| words.to_ascii_lowercase().contains("loading");
+        matches!(self, Self::Send(SendError::Connect(words)) if words == Self::NOT_READY)
+            || matches!(self, Self::Status { status: 503, words, .. } if says_so(words))
     }
 
     /// Why the request does not wait for room, or no longer, where it wanted to.

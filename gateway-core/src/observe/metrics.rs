@@ -21,10 +21,11 @@ use super::event::{Event, StoreAccess};
 use super::prefix_metrics::PrefixMetrics;
 use super::queue_metrics::QueueMetrics;
 use super::rollout_metrics::RolloutMetrics;
+use super::scale_metrics::ScaleMetrics;
 use super::signal_metrics::SignalMetrics;
 use crate::api::Usage;
 use crate::budget::BudgetStatus;
-use crate::cluster::{QueueStatus, ReplicaStatus};
+use crate::cluster::{QueueStatus, ReplicaStatus, Scale};
 use crate::ids::{BudgetId, BudgetName, ClusterName, ModelName, ReplicaName, TenantName, VersionName};
 use crate::ladder::AttemptError;
 use crate::rollout::RolloutStatus;
@@ -37,6 +38,8 @@ pub struct CellFigures {
     pub clusters: Vec<(ClusterName, Vec<ReplicaStatus>)>,
     /// Of what waits at clusters.
     pub queues: Vec<(ClusterName, QueueStatus)>,
+    /// Of how many replicas clusters should have.
+    pub scales: Vec<(ClusterName, Scale)>,
     /// Of the estimates of models that have no table.
     pub corrections: Vec<(ModelName, Correction)>,
     /// Of budgets.
@@ -57,6 +60,7 @@ pub struct Metrics {
     clusters: ClusterMetrics,
     queues: QueueMetrics,
     signals: SignalMetrics,
+    scales: ScaleMetrics,
     tokens: ByLabels<TokenLabels>,
     counting: CountingMetrics,
     budgets: BudgetMetrics,
@@ -156,6 +160,7 @@ impl Metrics {
             clusters: ClusterMetrics::default(),
             queues: QueueMetrics::default(),
             signals: SignalMetrics::default(),
+            scales: ScaleMetrics::default(),
             tokens: ByLabels::default(),
             counting: CountingMetrics::default(),
             budgets: BudgetMetrics::default(),
@@ -194,6 +199,7 @@ impl Metrics {
         self.clusters.register(r, &mut self.named);
         self.queues.register(r, &mut self.named);
         self.signals.register(r, &mut self.named);
+        self.scales.register(&mut self.named);
         r.register("tokens", "Tokens that engines reported", self.tokens.family());
         self.counting.register(r);
         self.budgets.register(&mut self.named);
@@ -340,6 +346,7 @@ impl Metrics {
         self.clusters.fill(&figures.clusters);
         self.signals.fill(&figures.clusters);
         self.queues.fill(&figures.queues);
+        self.scales.fill(&figures.scales);
         self.counting.fill(&figures.corrections);
         self.budgets.fill(&figures.budgets);
         self.rollouts.fill(&figures.rollouts);

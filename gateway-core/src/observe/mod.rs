@@ -17,6 +17,7 @@ mod queue_metrics;
 mod record;
 mod rolling_out;
 mod rollout_metrics;
+mod scale_metrics;
 mod signal_metrics;
 mod weighing;
 

@@ -1,6 +1,6 @@
 //! One request: what every stage of its way may look at.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::{Future, pending};
 use std::pin::pin;
 use std::rc::Rc;
@@ -11,11 +11,11 @@ use futures::future::{Either, select};
 
 use crate::budget::Rates;
 use crate::cells::{CellAddress, CellCall, CellError};
-use crate::cluster::HotSet;
+use crate::cluster::{HotSet, Served};
 use crate::config::{Cluster, Config, HopAddress, Model};
 use crate::geo::{self, Location};
 use crate::hop::Role;
-use crate::ids::{PrefixKey, RequestId};
+use crate::ids::{ClusterName, PrefixKey, RequestId};
 use crate::observe::Event;
 use crate::pipeline::cell_time::CellTime;
 use crate::pipeline::recorder::Recorder;
@@ -44,6 +44,8 @@ pub(super) struct Exchange<P> {
     pub waited: Cell<Duration>,
     /// Why it goes where it goes, as far as that is written down.
     pub recorder: Recorder,
+    /// Which clusters have been asked for a place.
+    visited: RefCell<Vec<ClusterName>>,
     location: Location,
 }
 
@@ -103,6 +105,7 @@ impl<P: Platform> Exchange<P> {
             attempts: Cell::new(0),
             waited: Cell::default(),
             recorder: Recorder::default(),
+            visited: RefCell::default(),
             location,
         })
     }
@@ -112,6 +115,22 @@ impl<P: Platform> Exchange<P> {
         let (gateway, config) = (Arc::clone(&self.gateway), Arc::clone(&self.config));
         let location = location.unwrap_or_else(|| self.location.clone());
         Self::new(gateway, self.platform.clone(), config, location, None)
+    }
+
+    /// Whether the cluster is asked for a place for the first time, as it is now.
+    pub fn is_first_visit(&self, cluster: &ClusterName) -> bool {
+        let mut visited = self.visited.borrow_mut();
+        let is_first = !visited.contains(cluster);
+        if is_first {
+            visited.push(cluster.clone());
+        }
+        is_first
+    }
+
+    /// Something was seen of a cluster that its cell is to hear.
+    pub fn on_served(&self, cluster: &ClusterName, see: impl FnOnce(&mut Served)) {
+        let cache = self.gateway.permits.of(cluster);
+        see(&mut cache.lock().unwrap_or_else(PoisonError::into_inner).served);
     }
 
     /// Something happened in the course of the request.

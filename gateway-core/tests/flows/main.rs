@@ -28,6 +28,7 @@ mod probes;
 mod recordings;
 mod regions;
 mod rollouts;
+mod scale;
 mod signals;
 mod silent_cells;
 mod streams;

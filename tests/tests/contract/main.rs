@@ -26,6 +26,7 @@ mod prefixes;
 mod recordings;
 mod rollouts;
 mod routing;
+mod scale;
 mod sdk;
 mod shared;
 mod signals;

@@ -56,11 +56,15 @@ pub enum AdminPath {
     Request,
     /// Where a request would go.
     Explain,
+    /// How many replicas all clusters should have.
+    Scales,
+    /// How many one of them should have.
+    Scale,
 }
 
 impl AdminPath {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Config,
         Self::Budgets,
         Self::Budget,
@@ -73,6 +77,8 @@ impl AdminPath {
         Self::Requests,
         Self::Request,
         Self::Explain,
+        Self::Scales,
+        Self::Scale,
     ];
 
     /// The path behind `BASE`, with a name in braces where one stands.
@@ -90,6 +96,8 @@ impl AdminPath {
             Self::Requests => "/requests",
             Self::Request => "/requests/{request}",
             Self::Explain => "/explain",
+            Self::Scales => "/scale",
+            Self::Scale => "/scale/{cluster}",
         }
     }
 
@@ -101,9 +109,14 @@ impl AdminPath {
             Self::Drain => "GET, HEAD, POST, DELETE",
             Self::Poll | Self::Explain => "POST",
             Self::Rollout => "GET, HEAD, PUT, POST",
-            Self::Budgets | Self::Clusters | Self::Cluster | Self::Rollouts | Self::Requests | Self::Request => {
-                "GET, HEAD"
-            }
+            Self::Budgets
+            | Self::Clusters
+            | Self::Cluster
+            | Self::Rollouts
+            | Self::Requests
+            | Self::Request
+            | Self::Scales
+            | Self::Scale => "GET, HEAD",
         }
     }
 
@@ -119,7 +132,9 @@ impl AdminPath {
             | Self::Rollout
             | Self::Requests
             | Self::Request
-            | Self::Explain => false,
+            | Self::Explain
+            | Self::Scales
+            | Self::Scale => false,
         }
     }
 

@@ -66,6 +66,7 @@ fn asked(permit: u64, policy: PolicyRef) -> Acquire {
         ttl: TTL,
         queueing: None,
         explains: false,
+        is_new: false,
     }
 }
 
@@ -86,6 +87,7 @@ fn knows_policy(reply: &CellReply) -> bool {
             | ClusterReply::Status(_)
             | ClusterReply::Queue(_)
             | ClusterReply::DrainSet(_)
+            | ClusterReply::Scale(_)
             | ClusterReply::PollTurn(_)
             | ClusterReply::PolicyUnknown,
         )
@@ -180,6 +182,8 @@ fn messages_of_version_3_are_read_and_written_as_they_were() {
     add("/0/cluster/acquire", "known_hot", 0.into());
     add("/0/cluster/acquire", "queueing", serde_json::Value::Null);
     add("/0/cluster/acquire", "explains", false.into());
+    add("/0/cluster/acquire", "is_new", false.into());
+    add("/1/cluster/extend", "served", serde_json::Value::Null);
     assert_eq!(written, before);
 }
 
@@ -214,6 +218,7 @@ fn one_log_may_hold_entries_of_both_versions() {
         },
         prefilled: Vec::new(),
         forgotten: Vec::new(),
+        served: Default::default(),
     };
     let held = vec![renewal];
     let commands = [
@@ -307,6 +312,7 @@ fn what_is_told_of_prompts_and_memories_is_read_in_any_order() {
             },
             prefilled,
             forgotten,
+            served: Default::default(),
         };
         let entry = Entry::new(at(1), vec![told.clone().into_command(), told.into_command()]);
         let bytes = encode_entry(&entry).expect("bytes");
@@ -371,7 +377,7 @@ fn a_digest_says_with_few_bytes_what_eight_replicas_take_many_for() {
         let entry = encode_entry(&Entry::new(at(1_800_000_000), commands));
         (entry.expect("an entry").len(), message)
     });
-    assert_eq!(sizes, [(217, 748), (67, 390)]);
+    assert_eq!(sizes, [(217, 763), (68, 405)]);
 }
 
 #[test]

@@ -162,6 +162,7 @@ impl ClusterCell {
     pub fn lasting(&self) -> Self {
         Self {
             drains: self.drains.uncounted(),
+            scaling: self.scaling.lasting(),
             ..Self::default()
         }
     }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::ClusterCell;
 use super::policies::KnownPolicy;
 use crate::cluster::breaker::Breaker;
+use crate::cluster::message::Evidence;
 use crate::cluster::permit::Capacity;
 use crate::ids::ReplicaName;
 use crate::time::Timestamp;
@@ -24,6 +25,10 @@ pub(super) struct SiteHealth {
     late: u32,
     /// Whether its engine was not there, as far as is known.
     is_gone: bool,
+    /// Whether it said since then that it loads.
+    is_loading: bool,
+    /// Whether it has ever served.
+    has_served: bool,
     /// When it came back, or was heard of for the first time.
     back_since: Option<Timestamp>,
 }
@@ -47,7 +52,27 @@ impl SiteHealth {
 
     /// Its engine was not there.
     pub fn on_gone(&mut self) {
-        self.is_gone = true;
+        (self.is_gone, self.is_loading) = (true, false);
+    }
+
+    /// Its engine was there, and said that it loads.
+    pub fn on_loading(&mut self) {
+        (self.is_gone, self.is_loading) = (true, true);
+    }
+
+    /// Whether its engine was not there, or not yet, as far as is known.
+    pub fn is_gone(self) -> bool {
+        self.is_gone
+    }
+
+    /// Whether its engine said that it loads, and nothing else since.
+    pub fn is_loading(self) -> bool {
+        self.is_loading
+    }
+
+    /// Whether it has served since the cell began.
+    pub fn has_served(self) -> bool {
+        self.has_served
     }
 
     /// It has served; whether its breaker was open before.
@@ -55,7 +80,7 @@ impl SiteHealth {
         if self.is_gone && was_out {
             self.on_new(now);
         }
-        self.is_gone = false;
+        (self.is_gone, self.is_loading, self.has_served) = (false, false, true);
     }
 
     /// There is nothing in its memory.
@@ -83,6 +108,16 @@ pub(super) struct Usable {
 }
 
 impl ClusterCell {
+    /// A replica was not there, as far as that is what is told.
+    pub(super) fn on_absent(&mut self, replica: &ReplicaName, evidence: &Evidence) {
+        let Some(site) = self.site_mut(replica) else { return };
+        match evidence {
+            Evidence::Unreachable => site.health.on_gone(),
+            Evidence::Loading => site.health.on_loading(),
+            Evidence::Missed(_) => {}
+        }
+    }
+
     /// Which replicas may be sent to now. Where all are out, and nobody probes one, the one may that is tried next anyway,
     /// once it has been left alone for a moment.
     pub(super) fn usable(&self, now: Timestamp, known: &KnownPolicy) -> Usable {

@@ -12,7 +12,7 @@ impl ClusterCell {
     pub(super) fn on_forgotten(&mut self, now: Timestamp, replica: &ReplicaName, evidence: &Evidence) {
         let Some(site) = self.sites.find(replica) else { return };
         match evidence {
-            Evidence::Unreachable => {
+            Evidence::Unreachable | Evidence::Loading => {
                 if let Some(memory) = self.sites.memory_mut(site) {
                     memory.forget_until(now);
                 }
@@ -104,6 +104,7 @@ mod tests {
                 breaker,
                 prefilled,
                 forgotten,
+                served: Default::default(),
             }));
         }
 
@@ -124,6 +125,7 @@ mod tests {
                 known_hot: HotDigest::default(),
                 queueing: None,
                 explains: false,
+                is_new: false,
                 ttl: Duration::from_secs(600),
             };
             let ClusterReply::Granted(grant) = self.apply(ClusterCommand::Acquire(acquire)) else {

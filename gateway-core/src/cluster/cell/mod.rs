@@ -17,6 +17,7 @@ mod prefills;
 mod queue;
 mod recent;
 mod replicas;
+mod scaling;
 mod shared;
 mod signals;
 mod site_set;
@@ -39,6 +40,7 @@ use self::policies::{KnownPolicy, Policies};
 use self::queue::WaitingQueue;
 use self::recent::RecentPrompts;
 use self::replicas::Replicas;
+use self::scaling::Scaling;
 use self::shared::SharedPrefixes;
 use self::signals::SignalTable;
 use self::sites::{Site, Sites};
@@ -51,6 +53,7 @@ use super::message::{
     Prefilled, Release, Releases, Renew, ReplicaStatus,
 };
 use super::permit::{Capacity, ClusterLoad, HeldPermit, Outcome, PermitId};
+use super::scaling::Work;
 use super::weighed::Weighed;
 use crate::ids::{ReplicaName, Tokens};
 use crate::time::Timestamp;
@@ -71,6 +74,8 @@ pub struct ClusterCell {
     drains: Drains,
     #[serde(default)]
     signals: SignalTable,
+    #[serde(default)]
+    scaling: Scaling,
 }
 
 impl ClusterCell {
@@ -98,15 +103,17 @@ impl ClusterCell {
                 breaker,
                 prefilled,
                 forgotten,
+                served,
             }) => {
+                if let Some(served) = served {
+                    self.scaling.on_served(now, &served);
+                }
                 for prefilled in &prefilled {
                     self.on_prefilled(now, prefilled, breaker);
                 }
                 for Forgotten { replica, evidence } in &forgotten {
                     self.on_forgotten(now, replica, evidence);
-                    if let (Evidence::Unreachable, Some(site)) = (evidence, self.site_mut(replica)) {
-                        site.health.on_gone();
-                    }
+                    self.on_absent(replica, evidence);
                 }
                 for release in &releases {
                     self.release(now, release, breaker);
@@ -116,6 +123,7 @@ impl ClusterCell {
             ClusterCommand::Status => ClusterReply::Status(self.status(now)),
             ClusterCommand::Queue => ClusterReply::Queue(self.queue.status(now)),
             ClusterCommand::Drain(set) => self.set_drain(now, set),
+            ClusterCommand::Scale(read) => ClusterReply::Scale(Box::new(self.scale(now, &read))),
             ClusterCommand::AskForTurn(ask) => {
                 let held = |replica: &ReplicaName| self.permits.held(replica);
                 ClusterReply::PollTurn(self.signals.take_turn(now, &ask, &self.sites, held))
@@ -157,6 +165,10 @@ impl ClusterCell {
             return self.refuse_evicted(now, &known);
         }
         let was_waiting = self.queue.get(acquire.permit).is_some();
+        if acquire.is_new && !was_waiting {
+            let uncached = self.uncached(now, &acquire, &known);
+            self.scaling.on_arrival(now, Work::of_one(uncached, acquire.kv_tokens));
+        }
         let turn = self.turn(now, &acquire, &known);
         let placed = match &turn {
             Some(turn) => {
@@ -252,6 +264,9 @@ impl ClusterCell {
         let known = self.bound(named);
         let policy = &*known.policy;
         self.renew(now, extend.held, extend.ttl);
+        if let Some(served) = &extend.served {
+            self.scaling.on_served(now, served);
+        }
         // Who goes on lending has had no failure there.
         if let Some(site) = self.site_mut(&extend.replica) {
             site.health.on_sign_of_life();

@@ -190,10 +190,15 @@ impl ClusterCell {
         known.sites.iter().map(of_site).collect()
     }
 
+    /// What runs at a replica beyond what this cell gave out.
+    pub(super) fn foreign_at(&self, now: Timestamp, replica: &ReplicaName, capacity: Capacity) -> Capacity {
+        let engine = self.signals.engines.get(replica);
+        engine.map_or(Capacity::default(), |engine| engine.foreign(now, capacity).load)
+    }
+
     /// Whether something runs at a replica beyond what this cell gave out.
     pub(super) fn has_foreign(&self, now: Timestamp, replica: &ReplicaName, capacity: Capacity) -> bool {
-        let engine = self.signals.engines.get(replica);
-        engine.is_some_and(|engine| engine.foreign(now, capacity).load.requests > 0)
+        self.foreign_at(now, replica, capacity).requests > 0
     }
 
     /// How the cell stands with what the policy's replicas say.

@@ -58,6 +58,7 @@ pub(super) fn acquire(permit: u64) -> Acquire {
         ttl: TTL,
         queueing: None,
         explains: false,
+        is_new: false,
     }
 }
 
@@ -76,6 +77,7 @@ pub(super) fn release(permit: u64, replica: Option<ReplicaName>, outcome: Outcom
         breaker: POLICY,
         prefilled: Vec::new(),
         forgotten: Vec::new(),
+        served: Default::default(),
     })
 }
 
@@ -180,6 +182,7 @@ fn a_probe_whose_room_went_back_is_awaited_until_it_is_known_how_it_ended() {
             breaker: POLICY,
             prefilled: Vec::new(),
             forgotten: Vec::new(),
+            served: Default::default(),
         })
     };
     let a = ReplicaName::from("http://a");
@@ -233,6 +236,7 @@ fn a_probe_closes_the_breaker_when_it_is_answered_and_keeps_its_room_to_its_end(
         breaker: POLICY,
         prefilled: Vec::new(),
         forgotten: Vec::new(),
+        served: Default::default(),
     };
     cell.apply(at(7), ClusterCommand::Release(answered));
     let ClusterReply::Granted(grant) = cell.apply(at(7), ClusterCommand::Acquire(next(4))) else {
@@ -309,6 +313,7 @@ fn prefilled(permit: u64, replica: &str, seconds: u64) -> ClusterCommand {
             took: seconds.is_multiple_of(2).then(|| Duration::from_secs(seconds)),
         }],
         forgotten: Vec::new(),
+        served: Default::default(),
     })
 }
 
@@ -446,6 +451,7 @@ fn nothing_is_lent_at_a_replica_that_has_failed_until_it_has_served() {
                 breaker: policy,
                 prefilled: Vec::new(),
                 forgotten: Vec::new(),
+                served: Default::default(),
             }),
         );
     };
@@ -481,6 +487,7 @@ fn a_part_that_is_given_back_is_free_and_a_late_renewal_does_not_take_it_again()
             breaker: POLICY,
             prefilled: Vec::new(),
             forgotten: Vec::new(),
+            served: Default::default(),
         }),
     );
     assert_eq!(running(&mut cell, at(0)), 1);
@@ -509,6 +516,7 @@ fn lending_goes_on_while_there_is_room() {
             held: vec![held],
             policy: policy(&["http://a", "http://b"], room),
             ttl: TTL,
+            served: None,
         };
         let ClusterReply::Extended(extended) = cell.apply(at(0), ClusterCommand::Extend(extend)) else {
             panic!("another reply")

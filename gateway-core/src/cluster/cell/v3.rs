@@ -13,6 +13,7 @@ use super::policies::Policies;
 use super::queue::WaitingQueue;
 use super::recent::RecentPrompts;
 use super::replicas::Replicas;
+use super::scaling::Scaling;
 use super::shared::SharedPrefixes;
 use super::signals::SignalTable;
 use super::sites::{Sites, is_default};
@@ -43,6 +44,8 @@ pub(crate) struct ClusterCellV3 {
     drains: Drains,
     #[serde(default, skip_serializing_if = "SignalTable::is_blank")]
     signals: SignalTable,
+    #[serde(default, skip_serializing_if = "Scaling::is_blank")]
+    scaling: Scaling,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -98,6 +101,7 @@ impl From<&ClusterCell> for ClusterCellV3 {
             in_force: cell.in_force,
             drains: cell.drains.clone(),
             signals: cell.signals.clone(),
+            scaling: cell.scaling.clone(),
         }
     }
 }
@@ -132,6 +136,7 @@ impl From<ClusterCellV3> for ClusterCell {
             in_force: cell.in_force,
             drains: cell.drains,
             signals: cell.signals,
+            scaling: cell.scaling,
         };
         if !read.policies.is_empty() {
             read.find_sites();

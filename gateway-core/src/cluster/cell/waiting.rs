@@ -241,7 +241,7 @@ impl ClusterCell {
     }
 
     /// What of the prompt has to be computed wherever it goes.
-    fn uncached(&self, now: Timestamp, acquire: &Acquire, known: &KnownPolicy) -> u64 {
+    pub(super) fn uncached(&self, now: Timestamp, acquire: &Acquire, known: &KnownPolicy) -> u64 {
         let warmest = self
             .warmth(now, acquire, known, None)
             .into_iter()

@@ -17,6 +17,7 @@ use super::hot::HotSet;
 use super::message::Release;
 use super::permit::{Capacity, HeldPermit, Outcome, PermitId};
 use super::policy::{ClusterPolicy, PolicyDigest, PolicyRef};
+use super::scaling::Served;
 use crate::ids::{ReplicaName, Tokens};
 use crate::time::Timestamp;
 
@@ -28,6 +29,8 @@ pub struct PermitCache {
     known_policy: Option<PolicyDigest>,
     /// The cluster's hot prefixes, as the cell told them last.
     hot: Arc<HotSet>,
+    /// What was seen here that the cell is to hear.
+    pub served: Served,
     /// When idle slots were last looked at.
     looked: Timestamp,
     /// Until when somebody looks after them.
@@ -75,6 +78,11 @@ impl PermitCache {
         let one = Capacity::of_one(kv_tokens);
         let is_here = |at_replica: &ReplicaPermits| at_replica.permits.iter().any(|cached| cached.has(now, one));
         headroom_percent <= MOST_HEADROOM && self.replicas.get(replica).is_some_and(is_here)
+    }
+
+    /// What was seen here since this was last asked, if anything: the cell is told.
+    pub fn take_served(&mut self) -> Option<Served> {
+        Some(std::mem::take(&mut self.served)).filter(|served| !served.is_empty())
     }
 
     /// How a command names a policy: by its digest where the cell has said that it knows it.

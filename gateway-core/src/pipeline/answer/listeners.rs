@@ -23,7 +23,7 @@ impl<P: Platform> Listeners<P> {
 
     /// An event of the answer says that, and reports that usage.
     pub fn on_deltas(&mut self, deltas: &[OutputDelta<'_>], usage: Option<Usage>) {
-        self.meter.on_deltas(deltas);
+        self.meter.on_event(deltas);
         self.meter.on_usage(usage);
     }
 

@@ -10,6 +10,7 @@ use crate::ids::{ClusterName, Tokens};
 use crate::observe::{Counting, Event};
 use crate::pipeline::intake::{Order, Target};
 use crate::platform::Platform;
+use crate::time::Timestamp;
 use crate::tokens::{Basis, Count, OutputCounter, Uncorrected};
 
 /// The meter of one answer.
@@ -28,6 +29,8 @@ pub(in crate::pipeline) struct UsageMeter<P: Platform> {
     reported: Option<Usage>,
     /// Whether more has been written since the engine reported.
     is_outgrown: bool,
+    /// When the model began to say something, where it does so piece by piece.
+    begun: Option<Timestamp>,
 }
 
 impl<P: Platform> UsageMeter<P> {
@@ -60,7 +63,16 @@ impl<P: Platform> UsageMeter<P> {
             factor,
             reported: None,
             is_outgrown: false,
+            begun: None,
         }
+    }
+
+    /// An event of the answer is here, in which the model says that.
+    pub fn on_event(&mut self, deltas: &[OutputDelta<'_>]) {
+        if self.begun.is_none() && !deltas.is_empty() {
+            self.begun = Some(self.order.exchange.platform.now());
+        }
+        self.on_deltas(deltas);
     }
 
     /// The model says something.
@@ -127,11 +139,20 @@ impl<P: Platform> UsageMeter<P> {
                 }
             }
         };
+        self.on_written(usage.completion_tokens);
         let (prompt, cached) = (Tokens(usage.prompt_tokens), usage.cached_tokens.map(Tokens));
         self.order.identity.on_computed(&self.order.exchange, prompt, cached);
         self.order
             .reservation
             .settle(&self.order.model.name, usage, self.count.answers);
+    }
+
+    /// The answer has ended that has written so many tokens: how fast that went tells how fast its cluster is.
+    fn on_written(&self, tokens: u64) {
+        let Some(begun) = self.begun else { return };
+        let exchange = &self.order.exchange;
+        let took = exchange.platform.now().since(begun);
+        exchange.on_served(&self.cluster, |served| served.ended.on_answer(tokens, took));
     }
 
     /// A report, with what it does not say as it was counted here.

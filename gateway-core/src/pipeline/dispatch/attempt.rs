@@ -170,6 +170,7 @@ fn wanted<P: Platform>(order: &Order<P>, target: &Target<'_>, prospect: &Prospec
         place: prospect.place,
         headroom_percent: config.headroom.percent(order.caller.priority),
         queueing: queueing(order, prospect, waits),
+        is_new: order.exchange.is_first_visit(&target.serving.cluster.name),
     }
 }
 

@@ -182,15 +182,21 @@ impl<P: Platform> ClusterClient<P> {
                 breaker,
                 prefilled,
                 forgotten: Vec::new(),
+                served: self.with(PermitCache::take_served),
             });
         }
     }
 
-    /// Tells the cell that nobody could connect to a replica, in the background.
-    pub fn on_unreachable(&self, replica: &ReplicaName) {
+    /// Tells the cell that nobody could connect to a replica, or that it loads, in the background.
+    pub fn on_absent(&self, replica: &ReplicaName, is_loading: bool) {
+        let evidence = if is_loading {
+            Evidence::Loading
+        } else {
+            Evidence::Unreachable
+        };
         let forgotten = Forgotten {
             replica: replica.clone(),
-            evidence: Evidence::Unreachable,
+            evidence,
         };
         self.tell(Releases::of_forgotten(forgotten, self.exchange.config.breaker));
     }
@@ -204,6 +210,7 @@ impl<P: Platform> ClusterClient<P> {
             replica: replica.clone(),
             policy: self.policy(),
             ttl: self.ttl(),
+            served: self.with(PermitCache::take_served),
         };
         self.exchange.platform.after_response(async move {
             // Without a reply what is lent ends soon, and requests ask the cell themselves.

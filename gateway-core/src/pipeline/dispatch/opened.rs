@@ -130,6 +130,9 @@ pub(super) fn on_answer<P: Platform>(order: &Order<P>, target: &Target<'_>, expe
     let exchange = &order.exchange;
     let (cluster, model) = (&target.serving.cluster.name, &target.model.name);
     let after = exchange.platform.now().since(exchange.arrived);
+    if order.request.stream {
+        exchange.on_served(cluster, |served| served.first_tokens.on(after));
+    }
     exchange.tell(&if order.request.stream {
         Event::FirstToken {
             cluster,

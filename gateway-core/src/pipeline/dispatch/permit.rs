@@ -9,7 +9,7 @@ use super::wait::ask_in_turn;
 use crate::cells::CellError;
 use crate::cluster::{
     Acquire, Acquired, Capacity, ChoiceReason, Dropped, Expectation, ExpectedPlace, Grant, HeldPermit, Outcome,
-    PermitCache, PermitId, Prefilled, PromptOutline, Queued, Queueing, Release, Renew, TELLS_FROM,
+    PermitCache, PermitId, Prefilled, PromptOutline, Queued, Queueing, Release, Renew, TELLS_FROM, Work,
 };
 use crate::config::Replica;
 use crate::ids::{ReplicaName, Tokens};
@@ -61,6 +61,8 @@ pub(in crate::pipeline) struct Wanted {
     pub headroom_percent: u8,
     /// How it waits where there is no room.
     pub queueing: Queueing,
+    /// Whether the cluster was not asked for the request before.
+    pub is_new: bool,
 }
 
 impl Wanted {
@@ -101,6 +103,7 @@ impl Wanted {
             ttl: client.ttl(),
             queueing: Some(self.queueing),
             explains: client.exchange.recorder.explains(),
+            is_new: self.is_new,
         }
     }
 }
@@ -141,6 +144,10 @@ impl<P: Platform> Permit<P> {
         let taken = client.with(take)?;
         if taken.is_to_extend {
             client.extend(replica);
+        }
+        if wanted.is_new {
+            let work = Work::of_one(wanted.uncached(&place).0, wanted.kv_tokens);
+            client.with(|cache| cache.served.arrived += work);
         }
         Some(Self {
             client: client.clone(),
@@ -288,9 +295,9 @@ impl<P: Platform> Permit<P> {
         }
     }
 
-    /// Nobody can connect to the replica.
-    pub fn on_unreachable(&self) {
-        self.client.on_unreachable(&self.replica().name);
+    /// Nobody can connect to the replica, or it loads.
+    pub fn on_absent(&self, is_loading: bool) {
+        self.client.on_absent(&self.replica().name, is_loading);
     }
 
     /// The stream that ran under it broke off.

@@ -33,11 +33,11 @@ pub(super) async fn expect_ready<P: Platform>(
         connect_timeout: exchange.config.timeouts.connect,
         hold_back: Duration::ZERO,
     });
-    let not_ready = |says: &str| AttemptError::Send(SendError::Connect(format!("its engine's /health {says}")));
+    let absent = |words: &str| AttemptError::Send(SendError::Connect(words.to_owned()));
     match exchange.within(ANSWERS_WITHIN, asking).await {
         None if is_last => Ok(()),
-        None => Err(not_ready("says nothing")),
-        Some(Ok(head)) if head.status() == StatusCode::SERVICE_UNAVAILABLE => Err(not_ready("says 503")),
+        None => Err(absent("its engine's /health says nothing")),
+        Some(Ok(head)) if head.status() == StatusCode::SERVICE_UNAVAILABLE => Err(absent(AttemptError::NOT_READY)),
         Some(Ok(_)) => Ok(()),
         Some(Err(error)) => Err(error.into()),
     }

@@ -63,10 +63,10 @@ impl<P: Platform> PermitSlot<P> {
         });
     }
 
-    /// Nobody can connect to the replica: its engine is gone, with all that it had in memory.
-    pub fn on_unreachable(&self) {
+    /// Nobody can connect to the replica, or it loads: its engine is gone, with all that it had in memory.
+    pub fn on_absent(&self, is_loading: bool) {
         if let Some(permit) = &*self.running.borrow() {
-            permit.on_unreachable();
+            permit.on_absent(is_loading);
         }
     }
 

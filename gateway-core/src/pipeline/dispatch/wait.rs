@@ -47,6 +47,7 @@ pub(super) async fn ask_in_turn<P: Platform>(
             queueing.may_be_held = true;
         }
         acquire.policy = client.policy();
+        acquire.is_new = false;
         let asked = wait.now();
         let waiting = Waiting::Turn { held: pause.held };
         match client.ask_under_policy(acquire.clone(), waiting).await {

@@ -217,7 +217,8 @@ impl<P: Platform> Walk<P> {
     /// told to their breakers. Gives who was asked, and the error, as they are now known to be.
     fn judge(&self, target: &Target<'_>, asked: Asked, error: AttemptError) -> (Asked, AttemptError) {
         if error.is_absence() {
-            self.permit.on_unreachable();
+            let is_loading = error.is_loading();
+            self.permit.on_absent(is_loading);
         }
         let verdict = self.progress.borrow_mut().blame.on_failure(&error);
         match verdict {

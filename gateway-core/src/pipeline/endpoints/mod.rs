@@ -12,6 +12,7 @@ pub(super) mod models;
 pub(super) mod probes;
 mod requests;
 mod rollouts;
+pub(super) mod scale;
 pub(super) mod signals;
 mod tokenize;
 

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use futures::future::{join_all, join5};
+use futures::future::{join, join_all, join3};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use serde_json::json;
 
-use super::{budgets, clusters, rollouts};
+use super::{budgets, clusters, rollouts, scale};
 use crate::api::Right;
 use crate::auth::authenticate_admin;
 use crate::config::Cluster;
@@ -123,17 +123,14 @@ async fn cell_figures<P: Platform>(exchange: &Exchange<P>) -> CellFigures {
     let queues = asked().map(async |cluster| Some((cluster.name.clone(), clusters::queue(exchange, cluster).await?)));
     let rollouts = config.models.values().filter(|model| model.rollout.is_some());
     let rollouts = rollouts.map(async |model| Some((model.name.clone(), rollouts::status(exchange, model).await?)));
-    let asked = join5(
-        join_all(clusters),
-        join_all(queues),
-        join_all(corrections),
-        join_all(budgets),
-        join_all(rollouts),
-    );
-    let (clusters, queues, corrections, budgets, rollouts) = asked.await;
+    let scales = asked().map(async |cluster| Some((cluster.name.clone(), scale::read(exchange, cluster).await?)));
+    let of_clusters = join3(join_all(clusters), join_all(queues), join_all(scales));
+    let of_others = join3(join_all(corrections), join_all(budgets), join_all(rollouts));
+    let ((clusters, queues, scales), (corrections, budgets, rollouts)) = join(of_clusters, of_others).await;
     CellFigures {
         clusters,
         queues: queues.into_iter().flatten().collect(),
+        scales: scales.into_iter().flatten().collect(),
         corrections: corrections.into_iter().flatten().collect(),
         budgets: budgets.into_iter().flatten().collect(),
         rollouts: rollouts.into_iter().flatten().collect(),

@@ -2,6 +2,7 @@
 //! gateway serves it: it is `docs/admin-api.json`.
 
 mod rollouts;
+mod scale;
 
 use serde_json::{Map, Value, json};
 
@@ -213,6 +214,8 @@ impl Described {
             (AdminPath::Rollouts, _) => rollouts::all(),
             (AdminPath::Rollout, method) => rollouts::one(method),
             (AdminPath::Requests | AdminPath::Request | AdminPath::Explain, _) => Self::of_explaining(path),
+            (AdminPath::Scales, _) => scale::of_all(),
+            (AdminPath::Scale, _) => scale::of_one(),
             (AdminPath::Cluster, _) => new("readCluster", "How a cluster stands.", cluster(), &[404]),
         }
     }

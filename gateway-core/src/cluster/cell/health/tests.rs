@@ -65,6 +65,7 @@ impl Cluster {
             ttl: Duration::from_secs(600),
             queueing: None,
             explains: false,
+            is_new: false,
         };
         let ClusterReply::Granted(Grant { replica, choice, .. }) = self.apply(ClusterCommand::Acquire(acquire)) else {
             return None;
@@ -78,6 +79,7 @@ impl Cluster {
             breaker: BREAKER,
             prefilled,
             forgotten,
+            served: Default::default(),
         };
         self.apply(ClusterCommand::Release(told));
     }

@@ -103,6 +103,7 @@ impl World {
                 },
                 prefilled: vec![prefilled],
                 forgotten: Vec::new(),
+                served: Default::default(),
             }));
         }
         self.now = moment;
@@ -127,6 +128,7 @@ impl World {
             ttl: Duration::from_secs(600),
             queueing: None,
             explains: false,
+            is_new: false,
         }
     }
 

@@ -19,6 +19,7 @@ use self::level::Level;
 pub(super) use self::pace::Pace;
 use self::shedding::Filling;
 use crate::cluster::permit::PermitId;
+use crate::cluster::scaling::Waiting;
 use crate::cluster::waiting::QueueStatus;
 use crate::ids::Tokens;
 use crate::time::Timestamp;
@@ -243,6 +244,18 @@ impl WaitingQueue {
             oldest: oldest.unwrap_or_default(),
             expected: self.pace.until(self.requests() + 1),
         }
+    }
+
+    /// What those that wait ask for.
+    pub fn demand(&self, now: Timestamp) -> Waiting {
+        let mut waiting = Waiting::default();
+        for entry in self.entries.values() {
+            waiting.requests = waiting.requests.saturating_add(1);
+            waiting.oldest = waiting.oldest.max(now.since(entry.since));
+            waiting.uncached_tokens += Tokens(entry.uncached);
+            waiting.tokens += entry.kv_tokens;
+        }
+        waiting
     }
 
     /// For how long somebody has waited since a turn came last; nothing where nobody waits.

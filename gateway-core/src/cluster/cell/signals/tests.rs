@@ -227,7 +227,8 @@ fn a_turn_lasts_until_it_is_told_or_its_time_is_over() {
         | ClusterReply::Status(_)
         | ClusterReply::Queue(_)
         | ClusterReply::PolicyUnknown
-        | ClusterReply::DrainSet(_)) => panic!("{other:?}"),
+        | ClusterReply::DrainSet(_)
+        | ClusterReply::Scale(_)) => panic!("{other:?}"),
     };
     let begun = at(10);
     assert_eq!(ask(&mut cell, begun), Some(1));

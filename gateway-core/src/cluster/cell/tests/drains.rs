@@ -90,6 +90,7 @@ fn nothing_is_lent_there_any_more_and_who_asks_to_go_on_gives_back() {
         held: Vec::new(),
         policy: roomy(0).policy,
         ttl: TTL,
+        served: None,
     };
     let lends = |cell: &mut ClusterCell| {
         let ClusterReply::Extended(extended) = cell.apply(at(1), ClusterCommand::Extend(extend())) else {
@@ -246,7 +247,7 @@ proptest! {
                 Step::Extend(permit) => {
                     let capacity = Capacity { requests: 16, kv_tokens: Tokens(2_000) };
                     let Some(replica) = cell.permits.replica(PermitId(permit)).cloned() else { continue };
-                    let extend = Extend { replica: replica.clone(), held: vec![], policy: policy(&NAMES, capacity), ttl: TTL };
+                    let extend = Extend { replica: replica.clone(), held: vec![], policy: policy(&NAMES, capacity), ttl: TTL, served: None };
                     if let ClusterReply::Extended(extended) = cell.apply(now, ClusterCommand::Extend(extend)) {
                         prop_assert!(!(extended.lends && draining.contains(replica.as_str())));
                     }

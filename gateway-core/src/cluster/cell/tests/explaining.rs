@@ -25,7 +25,8 @@ fn weighed(reply: ClusterReply) -> Weighed {
         | ClusterReply::Queue(_)
         | ClusterReply::PollTurn(_)
         | ClusterReply::PolicyUnknown
-        | ClusterReply::DrainSet(_)) => panic!("{other:?}"),
+        | ClusterReply::DrainSet(_)
+        | ClusterReply::Scale(_)) => panic!("{other:?}"),
     };
     *weighed.expect("it was asked for")
 }

@@ -132,6 +132,7 @@ impl Cluster {
                 may_be_held: false,
             }),
             explains: false,
+            is_new: false,
         }
     }
 
@@ -151,6 +152,7 @@ impl Cluster {
             | ClusterReply::Queue(_)
             | ClusterReply::DrainSet(_)
             | ClusterReply::PollTurn(_)
+            | ClusterReply::Scale(_)
             | ClusterReply::PolicyUnknown) => panic!("{other:?}"),
         }
     }
@@ -169,6 +171,7 @@ impl Cluster {
             },
             prefilled: Vec::new(),
             forgotten: Vec::new(),
+            served: Default::default(),
         };
         self.cell.apply(at(self.now), ClusterCommand::Release(releases));
     }
