@@ -185,6 +185,7 @@ fn cluster(
         engine,
         replicas,
         policy_digest: policy.digest(),
+        kv_block_tokens: *value(&written.kv_block_tokens)?,
         policy: Arc::new(policy),
         secret: value(&written.secret)?.as_deref().map(SecretName::from),
         prefill_tokens_per_s: tokens_per_s,

@@ -138,6 +138,8 @@ pub struct Cluster {
     pub policy: Arc<ClusterPolicy>,
     /// The policy's digest.
     pub policy_digest: PolicyDigest,
+    /// Tokens of a block of its replicas' kv_caches, of which a request takes whole ones; at least 1.
+    pub kv_block_tokens: u32,
     /// The secret that its replicas want as a bearer token.
     pub secret: Option<SecretName>,
     /// Uncached prompt tokens that one replica reads in a second; greater than 0.
@@ -148,6 +150,14 @@ pub struct Cluster {
     pub signals_path: Option<String>,
     /// How many of its replicas are advised to run.
     pub scaling: ScalingPolicy,
+}
+
+impl Cluster {
+    /// What so many tokens take of a replica's kv_cache.
+    pub fn in_blocks(&self, Tokens(tokens): Tokens) -> Tokens {
+        let block = u64::from(self.kv_block_tokens);
+        Tokens(tokens.div_ceil(block).saturating_mul(block))
+    }
 }
 
 /// One engine process.

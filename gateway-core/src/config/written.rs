@@ -116,6 +116,8 @@ section! {
         secret: Option<Secret>,
         /// Tokens that fit into one replica's kv_cache, as the engine logs at its start.
         kv_cache_tokens: Whole<Tokens, 1, 1_000_000_000_000>,
+        /// Tokens of a block of it, such as vLLM's `--block-size`: a request takes whole blocks.
+        kv_block_tokens: Limit<u32, 1, 1, 65_536>,
         /// Prompt tokens in no cache that one replica reads in a second.
         prefill_tokens_per_s: Decimal<1, 1_000_000_000>,
         /// Requests that one replica runs at once, such as vLLM's `--max-num-seqs`.

@@ -183,6 +183,10 @@ fn report(url: &str, measured: &Measured) -> String {
         Some(tokens) => format!("kv_cache_tokens = {tokens}  # As the engine tells.\n"),
         None => "#kv_cache_tokens = ?  # The engine does not tell; its log at the start may.\n".to_owned(),
     };
+    let kv_block = told.kv_block_tokens;
+    let kv_block = kv_block.map_or_else(String::new, |tokens| {
+        format!("kv_block_tokens = {tokens}  # Likewise.\n")
+    });
     let max_running = match told.max_running {
         Some(requests) => format!("max_running = {requests}  # As the engine tells.\n"),
         None => "#max_running = ?  # The engine does not tell: as it was started, such as vLLM's --max-num-seqs.\n"
@@ -193,7 +197,7 @@ fn report(url: &str, measured: &Measured) -> String {
         .map(|(batch, step)| format!("{:.1} ms with {batch}", step * 1_000.0))
         .collect();
     format!(
-        "# {url}, {model}: {requests} requests in {seconds:.0} s.\n{kv_cache}prefill_tokens_per_s = {speed:.0}  # Prompts \
+        "# {url}, {model}: {requests} requests in {seconds:.0} s.\n{kv_cache}{kv_block}prefill_tokens_per_s = {speed:.0}  # Prompts \
          of up to {longest} tokens; half of the measurements within {per_cent:.0}%{doubt}; {before:.0} ms before the \
          first token.\n{max_running}# A decode step takes {} running.\n",
         steps.join(", ")

@@ -164,7 +164,7 @@ fn wanted<P: Platform>(order: &Order<P>, target: &Target<'_>, prospect: &Prospec
     let config = &order.exchange.config;
     let output = target.count.expected_output(&order.request, config.estimates.output.0);
     Wanted {
-        kv_tokens: target.count.prompt + output,
+        kv_tokens: target.serving.cluster.in_blocks(target.count.prompt + output),
         affinity: prospect.affinity.map(|PrefixKey(key)| key),
         prompt: prospect.outline.clone(),
         place: prospect.place,
