@@ -166,6 +166,7 @@ impl Own {
         let records = self.cells.take_records();
         let records = records.map_err(|error| StoreError(error.to_string()))?;
         let kept = match (records.is_empty(), self.store.is_failing()) {
+            (true, false) if self.store.has_volatile() => self.store.sweep(wall()).map(drop),
             (true, false) => Ok(()),
             (true, true) => self.store.probe(wall()),
             (false, _) => {

@@ -32,6 +32,7 @@ pub struct Store {
     database: Reopened,
     /// Whether what was asked of it last failed.
     is_failing: AtomicBool,
+    has_volatile: AtomicBool,
 }
 
 /// Why the store could not be opened.
@@ -89,6 +90,7 @@ impl Store {
             Ok(database) => Self {
                 database,
                 is_failing: AtomicBool::new(false),
+                has_volatile: AtomicBool::new(false),
             },
             Err(DatabaseError::DatabaseAlreadyOpen) => return Err(StoreOpenError::InUse { path }),
             Err(error) => {
@@ -110,6 +112,11 @@ impl Store {
     /// Whether the last of all reads and writes failed: what follows may, too.
     pub fn is_failing(&self) -> bool {
         self.is_failing.load(Ordering::Relaxed)
+    }
+
+    /// Whether something was written that a crash would lose: the next write that is not, or a sweep, makes it safe.
+    pub fn has_volatile(&self) -> bool {
+        self.has_volatile.load(Ordering::Relaxed)
     }
 
     /// The values of `keys` in order, as of one moment; `None` for what is missing or expired `now`.
@@ -246,6 +253,10 @@ impl Store {
             Ok(done)
         });
         self.is_failing.store(done.is_err(), Ordering::Relaxed);
+        if done.is_ok() {
+            let is_volatile = matches!(durability, Durability::None);
+            self.has_volatile.store(is_volatile, Ordering::Relaxed);
+        }
         done.map_err(to_store_error)
     }
 

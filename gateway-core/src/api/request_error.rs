@@ -40,8 +40,8 @@ pub enum RequestError {
     /// The header that asks for an explanation says something else.
     #[error("`x-tidegate-explain` must be `1`, or left out")]
     WrongExplain,
-    /// A request that is to be tried is not written as it must be.
-    #[error("the request to explain is wrong: {}", Excerpt(detail))]
+    /// What is to be explained is not written as it must be.
+    #[error("what is to be explained is wrong: {}", Excerpt(detail))]
     WrongDryRun {
         /// In which way.
         detail: String,

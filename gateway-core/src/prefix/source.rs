@@ -109,7 +109,8 @@ impl<'a> Source<'a> {
             if length >= LEAST_ANCHOR {
                 deep.get_or_insert(ends.len());
             }
-            if role == Role::Assistant && index + 1 < self.texts.len() {
+            // What stands before the first words of a user is a greeting, and nobody has gone on from it.
+            if role == Role::Assistant && first_user.is_some() && index + 1 < self.texts.len() {
                 answered = length;
             }
             ends.push(length);

@@ -144,6 +144,25 @@ impl Weights {
         Ok(Self(weights))
     }
 
+    /// The same without one version, and without those that are none of `known`: as they stand to each other here, or else
+    /// there, or else alike. The same as here where nothing is left.
+    pub fn without(&self, version: &VersionName, known: &Self) -> Self {
+        let stays = |(other, _): &(&VersionName, u32)| *other != version && known.has(other);
+        let of = |weights: &Self| {
+            let stay = weights.iter().filter(stays);
+            Self::of_parts(stay.map(|(other, weight)| (other.clone(), u64::from(weight))))
+        };
+        let alike = || Self::of_parts(known.iter().filter(stays).map(|(other, _)| (other.clone(), 1)));
+        let rest = of(self).or_else(|| of(known)).or_else(alike);
+        let Some(Self(mut rest)) = rest else {
+            return self.clone();
+        };
+        for (other, _) in self.iter().chain(known.iter()).filter(|(other, _)| known.has(other)) {
+            rest.entry(other.clone()).or_default();
+        }
+        Self(rest)
+    }
+
     /// The version of a conversation with that key, among those that `may` serve it; `None` where none with a weight may.
     ///
     /// Weighted rendezvous hashing: each version draws a number from the key, and the least of their exponential variates
@@ -267,6 +286,21 @@ mod tests {
         assert!(matches!(with(&[(0, 1), (1, 1), (2, 1)]), Err(WeightsError::Sum { .. })));
         assert!(matches!(with(&[(7, 1)]), Err(WeightsError::UnknownVersion { .. })));
         assert!(matches!(with(&[(0, 10_001)]), Err(WeightsError::OutOfRange { .. })));
+    }
+
+    #[test]
+    fn what_is_taken_back_and_what_is_not_there_any_more_gets_nothing() {
+        let parts = |parts: &[(usize, u64)]| {
+            Weights::of_parts(parts.iter().map(|(index, part)| (name(*index), *part))).expect("some parts")
+        };
+        let before = parts(&[(0, 60), (1, 30), (2, 10)]);
+        assert_eq!(before.without(&name(2), &before), parts(&[(0, 60), (1, 30), (2, 0)]));
+        let without_0 = parts(&[(1, 0), (2, 1)]);
+        assert_eq!(before.without(&name(2), &without_0), parts(&[(1, 1), (2, 0)]));
+        let only_0 = parts(&[(0, 1), (2, 0)]);
+        let new = parts(&[(2, 1), (3, 0)]);
+        assert_eq!(only_0.without(&name(2), &new), parts(&[(2, 0), (3, 1)]));
+        assert_eq!(only_0.without(&name(0), &parts(&[(0, 1)])), only_0);
     }
 
     proptest! {

@@ -129,7 +129,7 @@ impl ClusterCell {
                 ClusterReply::PollTurn(self.signals.take_turn(now, &ask, &self.sites, held))
             }
             ClusterCommand::TellSignals(told) => {
-                self.signals.on_told(told, |replica| self.permits.held(replica));
+                self.on_signals(now, told);
                 ClusterReply::Done
             }
         };

@@ -11,7 +11,7 @@ use super::policies::KnownPolicy;
 use super::prefills::SentPrompt;
 use super::shared::HotHere;
 use super::site_set::SiteSet;
-use super::sites::duration;
+use super::sites::{Site, duration};
 use crate::cluster::choice::{
     Basis, Candidate, Choice, ChoiceReason, CostParts, Hindrance, PassedOver, Placement, Standing, Warmth, choose,
     first_weighed, weights,
@@ -91,13 +91,13 @@ impl ClusterCell {
         let candidate = |(index, replica): (usize, &ReplicaName), counts_foreign: bool| {
             let site = known.sites.get(index).and_then(|place| self.sites.get(*place));
             let (held, configured) = (held[index], policy.prefill.tokens_per_s);
-            let queued = site.map_or(Duration::ZERO, |site| site.queued(now, configured));
+            let [queued, told] = [Site::queued, Site::queued_of_told]
+                .map(|of| site.map_or(Duration::ZERO, |site| of(site, now, configured)));
             let tokens_per_s = site.map_or(configured, |site| site.tokens_per_s(configured));
             // What it has in memory would take as long elsewhere.
             let most_queued = policy.prefill.most_queued + duration(warmth[index].tokens.0, tokens_per_s);
             let Foreign { load, waits } = foreign.get(index).copied().unwrap_or_default();
             let room = self.room(now, known, index).open_to(acquire.headroom_percent);
-            let beside = Standing::within(room, held + load, acquire.kv_tokens);
             let standing = match self.out_for(acquire, replica, usable.each[index]) {
                 Some(hindrance) => Standing::Passed(hindrance),
                 None => Standing::within(room, held, acquire.kv_tokens),
@@ -105,10 +105,10 @@ impl ClusterCell {
             let standing = match standing {
                 // What is tried although all are out is no room.
                 Standing::Free(_) if closed(index) && usable.is_degraded => Standing::Passed(Hindrance::Open),
+                Standing::Free(_) if told > most_queued => Standing::Passed(Hindrance::Behind),
                 Standing::Free(_) if closed(index) => Standing::Passed(Hindrance::OthersFirst),
-                Standing::Free(_) if queued > most_queued => Standing::Passed(Hindrance::Behind),
                 Standing::Free(_) if counts_foreign && waits => Standing::Passed(Hindrance::WaitsInside),
-                Standing::Free(_) if counts_foreign => beside,
+                Standing::Free(_) if counts_foreign => Standing::within(room, held + load, acquire.kv_tokens),
                 // It answers later for it all the same.
                 Standing::Free(_) => Standing::Free(held + load),
                 passed @ Standing::Passed(_) => passed,

@@ -32,6 +32,9 @@ pub(super) struct Prefill {
     tokens: u64,
     /// That, and what was queued before it when it was sent.
     pub work: u64,
+    /// When it was sent.
+    #[serde(default)]
+    sent: Timestamp,
     /// When it is not waited for any longer.
     leaves: Timestamp,
     /// What names all of its prompt.
@@ -95,6 +98,7 @@ impl PrefillQueue {
             permit: sent.permit,
             tokens,
             work,
+            sent: now,
             leaves: now,
             prompt: sent.key,
         };
@@ -123,21 +127,36 @@ impl PrefillQueue {
         if self.prefills.is_empty() || now < self.sweep_at {
             return;
         }
+        self.keep(now, |prefill| now < prefill.leaves);
+    }
+
+    /// What was sent before that moment is computed.
+    pub fn forget_before(&mut self, now: Timestamp, before: Timestamp) {
+        self.keep(now, |prefill| prefill.sent >= before);
+    }
+
+    fn keep(&mut self, now: Timestamp, stays: impl Fn(&Prefill) -> bool) {
         let first = self.prefills.front().map(|prefill| prefill.permit);
-        self.prefills.retain(|prefill| now < prefill.leaves);
+        self.prefills.retain(stays);
         if self.prefills.is_empty() {
             *self = Self::default();
             return;
         }
         self.tokens = self.prefills.iter().map(|prefill| prefill.tokens).sum();
-        self.sweep_at = self
-            .prefills
-            .iter()
-            .map(|prefill| prefill.leaves)
-            .min()
-            .unwrap_or(Timestamp::NEVER);
+        let leaves = self.prefills.iter().map(|prefill| prefill.leaves);
+        self.sweep_at = leaves.min().unwrap_or(Timestamp::NEVER);
         if self.prefills.front().map(|prefill| prefill.permit) != first {
             self.first_since = now;
+        }
+    }
+
+    /// The same of those alone whose holders say when they are done.
+    pub fn told_left(&self, now: Timestamp, tokens_per_s: u32) -> u64 {
+        let told = self.prefills.iter().filter(|prefill| prefill.is_told());
+        let tokens: u64 = told.map(|prefill| prefill.tokens).sum();
+        match self.prefills.front() {
+            Some(first) if first.is_told() => tokens - (self.tokens - self.left(now, tokens_per_s)),
+            Some(_) | None => tokens,
         }
     }
 

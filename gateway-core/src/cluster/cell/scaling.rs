@@ -28,6 +28,8 @@ pub(in crate::cluster) struct Scaling {
     cold_starts: ColdStarts,
     /// Those that were there when the advice was asked for last; `None` where it has not been.
     present: Option<BTreeSet<ReplicaName>>,
+    /// When a place was asked for last, and there was none.
+    asked: Timestamp,
 }
 
 /// How long replicas take to come, from the advice of them to their first sign.
@@ -49,6 +51,11 @@ impl Scaling {
     /// A request comes that the cluster has not been asked for before.
     pub fn on_arrival(&mut self, now: Timestamp, work: Work) {
         self.arrivals.on(now, work);
+    }
+
+    /// A place is asked for, and there is none.
+    pub fn on_asked(&mut self, now: Timestamp) {
+        self.asked = now;
     }
 
     /// A gateway tells what it has seen.
@@ -187,13 +194,14 @@ impl ClusterCell {
         let arrival = state.arrivals.rates(Duration::ZERO);
         let share = |of: f64, each: f64| {
             let room = each * f64::from(replicas.serving + replicas.draining);
-            if of > 0.0 { (of / room).min(1.0) } else { 0.0 }
+            if room > 0.0 { (of / room).min(1.0) } else { 0.0 }
         };
         Figures {
             replicas,
             ttft_p95: ttft.quantile(0.95),
             ttft_streams: ttft.len(),
             waiting: self.queue.demand(now),
+            is_asked_for: state.asked > Timestamp::default() && now.since(state.asked) <= ASKED_LATELY,
             running: held.requests,
             running_tokens: held.kv_tokens,
             batch_fullness: share(held.requests.into(), policy.capacity.requests.into()),
@@ -296,6 +304,9 @@ const SHORTEST_START_MS: u64 = 1_000;
 const LONGEST_START_MS: u64 = 3_600_000;
 /// So many replicas are awaited at once.
 const MOST_AWAITED: usize = 256;
+
+/// Who is held for replicas asks again within seconds, and whoever was refused comes back.
+const ASKED_LATELY: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@
 //! the most that was held there since the turn before this one began.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -176,6 +177,19 @@ impl Engine {
 }
 
 impl ClusterCell {
+    /// Engines have said something. One that has nothing to do has computed all that had reached it.
+    pub(super) fn on_signals(&mut self, now: Timestamp, told: TellSignals) {
+        if told.turn == self.signals.turn {
+            let before = self.signals.begun - REACHES_WITHIN;
+            for (replica, figures) in &told.read {
+                if figures.running == 0 && figures.waiting == 0 {
+                    self.sites.on_idle(now, replica, before);
+                }
+            }
+        }
+        self.signals.on_told(told, |replica| self.permits.held(replica));
+    }
+
     /// What runs beyond what this cell gave out at each of the policy's replicas; empty where nothing does.
     pub(super) fn foreign(&self, now: Timestamp, known: &KnownPolicy) -> Vec<Foreign> {
         let capacity = known.policy.capacity;
@@ -212,6 +226,9 @@ impl ClusterCell {
     }
 }
 
+/// From its permit to its engine a request takes so long at most, nearly always: as long as that is asked whether it is ready,
+/// and a moment.
+const REACHES_WITHIN: Duration = Duration::from_secs(3);
 /// Where no engine has said anything, the next turn comes after so many times as long.
 const SELDOM: u32 = 10;
 

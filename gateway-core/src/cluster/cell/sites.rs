@@ -136,6 +136,15 @@ impl Sites {
         Some((prefill.prompt, place))
     }
 
+    /// A replica's engine has nothing to do any more of what was sent there before that moment. Prompts of a gateway that was
+    /// killed are found out so.
+    pub fn on_idle(&mut self, now: Timestamp, replica: &ReplicaName, before: Timestamp) {
+        let site = self.find(replica).and_then(|site| self.sites.get_mut(site));
+        if let Some(site) = site {
+            site.queue.forget_before(now, before);
+        }
+    }
+
     /// A permit has ended.
     pub fn on_ended(&mut self, now: Timestamp, replica: &ReplicaName, permit: PermitId) {
         let site = self.find(replica).and_then(|site| self.sites.get_mut(site));
@@ -199,6 +208,12 @@ impl Site {
     /// What is queued there and not computed yet, in uncached prompt tokens.
     pub fn queued_tokens(&self, now: Timestamp, configured: u32) -> Tokens {
         Tokens(self.queue.left(now, self.tokens_per_s(configured)))
+    }
+
+    /// How long prompts keep it whose holders say when they are computed. Of shorter ones nobody learns how fast it is.
+    pub fn queued_of_told(&self, now: Timestamp, configured: u32) -> Duration {
+        let tokens_per_s = self.tokens_per_s(configured);
+        duration(self.queue.told_left(now, tokens_per_s), tokens_per_s)
     }
 
     /// How long what is queued keeps it.

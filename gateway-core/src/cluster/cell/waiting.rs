@@ -17,6 +17,7 @@ use crate::cluster::choice::{PassedOver, Standing};
 use crate::cluster::message::{Acquire, ClusterReply, Refusal};
 use crate::cluster::permit::{Capacity, PermitId};
 use crate::cluster::policy::PrefillPolicy;
+use crate::cluster::prompt::TELLS_FROM;
 use crate::cluster::waiting::{Dropped, Queued};
 use crate::cluster::weighed::Weighed;
 use crate::ids::Tokens;
@@ -76,6 +77,7 @@ impl ClusterCell {
             uncached: self.uncached(now, acquire, known),
             kv_tokens: acquire.kv_tokens,
             headroom_percent: acquire.headroom_percent,
+            tried: acquire.tried.clone(),
         };
         self.queue.put(now, acquire.permit, comer);
     }
@@ -94,7 +96,8 @@ impl ClusterCell {
             let Some(entry) = self.queue.get(permit).filter(|entry| !entry.is_late(now)) else {
                 continue;
             };
-            if let Some(index) = left.roomiest(Some((entry.kv_tokens, headroom_percent))) {
+            let may_go = |index: usize| !entry.tried.contains(&known.policy.replicas[index]);
+            if let Some(index) = left.roomiest(may_go, Some((entry.kv_tokens, headroom_percent))) {
                 turns.push(Turn {
                     permit: Some(permit),
                     closed: left.each.iter().map(|replica| replica.is_closed).collect(),
@@ -102,8 +105,10 @@ impl ClusterCell {
                 });
                 let replica = &mut left.each[index];
                 replica.held = replica.held + Capacity::of_one(entry.kv_tokens);
-                replica.queued += duration(entry.uncached, replica.tokens_per_s);
-            } else if let Some(index) = left.roomiest(None) {
+                if Tokens(entry.uncached) >= TELLS_FROM {
+                    replica.queued += duration(entry.uncached, replica.tokens_per_s);
+                }
+            } else if let Some(index) = left.roomiest(may_go, None) {
                 left.each[index].is_closed = true;
             }
         }
@@ -124,7 +129,7 @@ impl ClusterCell {
             ReplicaLeft {
                 room: self.room(now, known, index),
                 held,
-                queued: site.map_or(Duration::ZERO, |site| site.queued(now, configured)),
+                queued: site.map_or(Duration::ZERO, |site| site.queued_of_told(now, configured)),
                 tokens_per_s: site.map_or(configured, |site| site.tokens_per_s(configured)),
                 is_closed: !is_usable,
             }
@@ -147,6 +152,7 @@ impl ClusterCell {
             was_waiting,
         }: Unplaced,
     ) -> ClusterReply {
+        self.scaling.on_asked(now);
         let recovery = self.recovery(now, known, &acquire.tried);
         // Where all that it may go to have failed, room is of no use before one of them is tried.
         let not_before = recovery.filter(|_| passed_over.full == 0);
@@ -282,8 +288,9 @@ impl RoomLeft {
         !replica.is_closed && replica.queued <= self.most_queued
     }
 
-    /// Which of those that are open holds least; where something is to fit with that headroom, of those that it fits.
-    fn roomiest(&self, fits: Option<(Tokens, u8)>) -> Option<usize> {
+    /// Which of those that are open, and that it `may_go` to, holds least; where something is to fit with that headroom, of
+    /// those that it fits.
+    fn roomiest(&self, may_go: impl Fn(usize) -> bool, fits: Option<(Tokens, u8)>) -> Option<usize> {
         let does_fit = |replica: &ReplicaLeft| {
             fits.is_none_or(|(kv_tokens, headroom_percent)| {
                 let room = replica.room.open_to(headroom_percent);
@@ -291,7 +298,7 @@ impl RoomLeft {
             })
         };
         let open = self.each.iter().enumerate();
-        let open = open.filter(|(_, replica)| self.is_open(replica) && does_fit(replica));
+        let open = open.filter(|(index, replica)| self.is_open(replica) && may_go(*index) && does_fit(replica));
         let least = open.min_by_key(|(_, replica)| (replica.held.kv_tokens, replica.held.requests));
         least.map(|(index, _)| index)
     }

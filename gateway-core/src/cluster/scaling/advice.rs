@@ -109,6 +109,9 @@ fn needed(figures: &Figures, capacity: Capacity, policy: &ScalingPolicy, reasons
             figures.waiting.oldest.as_secs_f64()
         ));
         needed = needed.max(1);
+    } else if needed == 0 && figures.replicas.serving == 0 && figures.is_asked_for {
+        reasons.push("Somebody has asked within the last minute, and none serves.".to_owned());
+        needed = 1;
     }
     let late = figures.ttft_p95.filter(|_| figures.ttft_streams >= FEWEST_STREAMS);
     if let (Some(ttft), Some(most)) = (late, policy.ttft)

@@ -39,6 +39,9 @@ pub struct Figures {
     pub ttft_streams: u64,
     /// What waits.
     pub waiting: Waiting,
+    /// Whether somebody has asked for a place within the last minute.
+    #[serde(default)]
+    pub is_asked_for: bool,
     /// Requests in flight, also those of others, as far as engines tell.
     pub running: u32,
     /// Their prompts and expected answers, in tokens.

@@ -69,7 +69,7 @@ where
         (AdminPath::Rollouts, _) => rollouts::list(exchange).await,
         (AdminPath::Rollout, _) => rollouts::change(operator, &first, head, body).await,
         (AdminPath::Poll, _) => signals::poll(exchange, &first).await,
-        (AdminPath::Requests, _) => Ok(requests::list(exchange, head)),
+        (AdminPath::Requests, _) => requests::list(exchange, head),
         (AdminPath::Request, _) => requests::one(exchange, &first).await,
         (AdminPath::Explain, _) => {
             let asked = receive(exchange, &head.headers, body).await?;

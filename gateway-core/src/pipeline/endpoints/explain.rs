@@ -15,7 +15,7 @@ use crate::api::{Endpoint, RequestError, Route};
 use crate::auth::Caller;
 use crate::budget::BudgetStatus;
 use crate::config::{Budget, Config, Priority};
-use crate::explain::BudgetSaid;
+use crate::explain::{BudgetSaid, Outcome};
 use crate::geo::Location;
 use crate::pipeline::body::Body;
 use crate::pipeline::context::Exchange;
@@ -51,7 +51,12 @@ pub(in crate::pipeline) async fn explain<P: Platform>(
     let budgets = budgets.await;
     let planned = plan(&exchange, counted, wishes)?;
     let order = order_to_try(&exchange, planned);
-    let outcome = foretell(&order).await;
+    let foretold = foretell(&order).await;
+    let refusing = budgets.iter().find(|said| said.admits == Some(false));
+    let outcome = refusing.map_or(foretold, |said| Outcome::Refused {
+        error: "rate_limit_exceeded",
+        why: format!("budget {} has no room for it", said.budget),
+    });
     let text = exchange.recorder.with(|record| {
         record.budgets = budgets;
         record.outcome = Some(outcome);
@@ -104,7 +109,11 @@ impl Tried {
         Ok(Self {
             caller,
             endpoint,
-            location: written.location.as_deref().map(Location::parse),
+            location: written
+                .location
+                .as_deref()
+                .map(|place| location(config, place))
+                .transpose()?,
             headers: headers(&written.headers)?,
             body: Bytes::copy_from_slice(written.body.get().as_bytes()),
         })
@@ -115,6 +124,16 @@ fn wrong(detail: &str) -> RequestError {
     RequestError::WrongDryRun {
         detail: detail.to_owned(),
     }
+}
+
+/// A region's name, as an edge location's code is one, or coordinates.
+fn location(config: &Config, place: &str) -> Result<Location, RequestError> {
+    let location = Location::parse(place);
+    let mut regions = config.regions.keys();
+    let is_region = regions.any(|name| name.as_str().eq_ignore_ascii_case(&location.code));
+    (location.coordinates.is_some() || is_region)
+        .then_some(location)
+        .ok_or_else(|| wrong("`location` must be the name of a region, or LATITUDE,LONGITUDE in degrees"))
 }
 
 fn priority(asked: Option<&str>) -> Result<Priority, RequestError> {

@@ -17,12 +17,15 @@ use crate::platform::Platform;
 
 /// `GET /admin/v1/requests`: those that this process, isolate or instance has answered last, in a line each, the newest first.
 /// `?status=`, `?tenant=` and `?cluster=` leave out others.
-pub(super) fn list<P: Platform>(exchange: &Exchange<P>, head: &Parts) -> Response<Body> {
-    let filter = filter(head.uri.query().unwrap_or_default());
+///
+/// # Errors
+/// When `status` is none.
+pub(super) fn list<P: Platform>(exchange: &Exchange<P>, head: &Parts) -> Result<Response<Body>, Failure> {
+    let filter = filter(head.uri.query().unwrap_or_default())?;
     let records = exchange.gateway.records.with(|records| records.list(&filter));
     let lines = records.iter().map(|record| json!(record.get().line()));
     let body = json!({"requests": lines.collect::<Vec<_>>()});
-    response::json(Bytes::from(body.to_string()))
+    Ok(response::json(Bytes::from(body.to_string())))
 }
 
 /// `GET /admin/v1/requests/REQUEST`: the record of one.
@@ -42,18 +45,24 @@ pub(super) async fn one<P: Platform>(exchange: &Exchange<P>, asked: &str) -> Res
 }
 
 /// What a query says; what it says otherwise is passed over.
-fn filter(query: &str) -> Filter {
+fn filter(query: &str) -> Result<Filter, RequestError> {
     let value = |name: &str| {
         let mut parameters = query.split('&').filter_map(|parameter| parameter.split_once('='));
         let (_, value) = parameters.find(|(found, _)| *found == name)?;
         Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
     };
-    Filter {
-        // What is no status is that of no request.
-        status: value("status").map(|status| status.parse().unwrap_or_default()),
+    let status = |status: String| {
+        let status: Option<u16> = status.parse().ok();
+        let is_one = |status: &u16| (100..1_000).contains(status);
+        status.filter(is_one).ok_or_else(|| RequestError::WrongDryRun {
+            detail: "`status` must be a number of three digits, such as 503".to_owned(),
+        })
+    };
+    Ok(Filter {
+        status: value("status").map(status).transpose()?,
         tenant: value("tenant"),
         cluster: value("cluster"),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -69,8 +78,10 @@ mod tests {
             tenant: text("acme"),
             cluster: text("fra-large"),
         };
-        assert_eq!(found, wanted);
-        assert_eq!(filter(""), Filter::default());
-        assert_eq!(filter("status=bad").status, Some(0));
+        assert_eq!(found, Ok(wanted));
+        assert_eq!(filter(""), Ok(Filter::default()));
+        for wrong in ["status=bad", "status=50", "status="] {
+            assert!(filter(wrong).is_err(), "{wrong}");
+        }
     }
 }

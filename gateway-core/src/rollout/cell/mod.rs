@@ -133,7 +133,7 @@ impl RolloutCell {
         let of_others = self.evidence.iter().filter(|(other, _)| **other != version);
         of_others.for_each(|(_, evidence)| others.add(evidence));
         if let Some(worse) = judge(&own, &others, &policy) {
-            return Some(self.take_back(now, ChangeKind::RolledBack, Some(worse.to_string())));
+            return Some(self.take_back(now, &policy, ChangeKind::RolledBack, Some(worse.to_string())));
         }
         let is_baked = policy.step_after.is_some_and(|after| now.since(last.since) >= after);
         let is_known = own.requests.min(others.requests) >= policy.min_requests;
@@ -161,7 +161,7 @@ impl RolloutCell {
             RolloutAction::Resume => self.pause(now, false, reason)?,
             RolloutAction::Abort => {
                 self.running.as_ref().ok_or(OrderRefused::NotRunning)?;
-                self.take_back(now, ChangeKind::Aborted, reason);
+                self.take_back(now, &policy, ChangeKind::Aborted, reason);
             }
         }
         let status = self.status(now, &policy);
@@ -249,12 +249,13 @@ impl RolloutCell {
     }
 
     /// The weights are at once what they were before the rollout, which is over, and nothing that began in between stays.
-    fn take_back(&mut self, now: Timestamp, how: ChangeKind, reason: Option<String>) -> Change {
+    /// Versions that have left the configuration meanwhile get none, nor does the one that is taken back.
+    fn take_back(&mut self, now: Timestamp, policy: &RolloutPolicy, how: ChangeKind, reason: Option<String>) -> Change {
         if let Some(run) = &self.running {
             let revision = self.revision() + 1;
             self.past = vec![Past {
                 revision,
-                weights: run.before.clone(),
+                weights: run.before.without(&run.version, &policy.weights),
                 since: now,
             }];
             self.evidence.clear();

@@ -12,6 +12,7 @@ use crate::cluster::message::{ClusterCommand, ClusterReply, Grant, Prefilled, Re
 use crate::cluster::permit::{Outcome, PermitId};
 use crate::cluster::policy::{ClusterPolicy, PrefillPolicy};
 use crate::cluster::prompt::{Boundary, PromptOutline, TELLS_FROM, WarmAt};
+use crate::cluster::signals::{AskForTurn, EngineFigures, PollTurn, TellSignals};
 use crate::cluster::stateless::expected_place;
 use crate::ids::PrefixKey;
 
@@ -505,4 +506,49 @@ fn a_replica_that_is_behind_with_prompts_gets_none_but_those_that_would_take_as_
     assert_eq!(sent.reason, ChoiceReason::Warm);
     world.wait(1_100);
     assert!(!is_refused(&mut world, 6, &prompt(&[(6, 100)])));
+}
+
+#[test]
+fn prompts_of_a_gateway_that_is_gone_are_forgotten_where_the_engine_has_nothing_to_do() {
+    let mut world = World::new(&[10_000], 100);
+    world.policy.prefill.most_queued = Duration::from_secs(2);
+    let small = prompt(&[(9, 100)]);
+    let dead = world.acquire(1, prompt(&[(1, 100_000)]));
+    world.apply(ClusterCommand::Acquire(dead));
+    let say = |world: &mut World| {
+        let ask = AskForTurn {
+            every: Duration::from_secs(1),
+            lasts: Duration::from_secs(1),
+        };
+        let ClusterReply::PollTurn(PollTurn { turn: Some(turn), .. }) = world.apply(ClusterCommand::AskForTurn(ask))
+        else {
+            panic!("it is nobody's turn")
+        };
+        let idle = (world.policy.replicas[0].clone(), EngineFigures::default());
+        world.apply(ClusterCommand::TellSignals(TellSignals {
+            turn,
+            ttl: Duration::from_secs(3),
+            read: vec![idle],
+        }));
+    };
+    let is_granted = |world: &mut World| {
+        let acquire = world.acquire(2, small.clone());
+        matches!(world.apply(ClusterCommand::Acquire(acquire)), ClusterReply::Granted(_))
+    };
+    world.now += 1_000 * MILLISECOND;
+    say(&mut world);
+    assert!(!is_granted(&mut world), "it may be on its way still");
+    world.now += 3_000 * MILLISECOND;
+    say(&mut world);
+    assert!(is_granted(&mut world));
+}
+
+#[test]
+fn short_prompts_of_which_nobody_tells_leave_a_replica_open_however_slow_it_is_said_to_be() {
+    let mut world = World::new(&[27_000], 100);
+    world.policy.prefill.most_queued = Duration::from_secs(2);
+    world.policy.prefill.tokens_per_s = 100;
+    for name in 1..50 {
+        world.send(name, &prompt(&[(name, 300)]));
+    }
 }

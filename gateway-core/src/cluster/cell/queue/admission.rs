@@ -24,10 +24,10 @@ impl WaitingQueue {
             requests: self.requests().saturating_sub(1),
             bytes: self.bytes - entry.bytes,
         };
-        // One that would be shed may still come in the place of one like it.
+        // One that would be shed may still come in the place of one that matters less, or is like it.
         let mut takes_a_place = is_shed(before, bounds, priority, permit);
         while takes_a_place || !self.filling().is_within(bounds) {
-            let lesser = (!takes_a_place).then(|| self.last_of_lesser(priority)).flatten();
+            let lesser = self.last_of_lesser(priority);
             let Some(evicted) = lesser.or_else(|| self.last_of_largest(permit, bounds)) else {
                 self.leave(permit);
                 return Err(Dropped::QueueFull);

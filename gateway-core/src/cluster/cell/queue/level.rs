@@ -14,8 +14,18 @@ pub(super) struct Level {
     credits: BTreeMap<u64, u64>,
     /// Whose request went last.
     last: u64,
-    /// How many requests of higher priority went since one of this one did, while some waited here.
-    pub behind: u32,
+    /// Which requests of higher priority went since one of this one did, while some waited here.
+    #[serde(default)]
+    pub passed: Passed,
+}
+
+/// Requests that went before those of a lower priority.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Passed {
+    /// How many.
+    pub requests: u32,
+    /// The least share of the room that any of them might not use, in percent; `None` of none.
+    pub headroom_percent: Option<u8>,
 }
 
 impl Level {
@@ -34,6 +44,15 @@ impl Level {
             *credit = credit.saturating_sub(cost);
         }
         self.last = tenant;
+    }
+
+    /// A request of a higher priority goes.
+    pub fn on_passed(&mut self, headroom_percent: u8) {
+        let least = self.passed.headroom_percent.unwrap_or(u8::MAX);
+        self.passed = Passed {
+            requests: self.passed.requests.saturating_add(1),
+            headroom_percent: Some(least.min(headroom_percent)),
+        };
     }
 
     /// A tenant waits no longer, and loses what it has not used. Whether nobody does.

@@ -15,13 +15,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use self::level::Level;
+use self::level::{Level, Passed};
 pub(super) use self::pace::Pace;
 use self::shedding::Filling;
 use crate::cluster::permit::PermitId;
 use crate::cluster::scaling::Waiting;
 use crate::cluster::waiting::QueueStatus;
-use crate::ids::Tokens;
+use crate::ids::{ReplicaName, Tokens};
 use crate::time::Timestamp;
 
 /// Those that wait at one cluster.
@@ -53,6 +53,9 @@ pub(super) struct Entry {
     pub bytes: u64,
     /// The share of the room that it may not use, in percent.
     pub headroom_percent: u8,
+    /// Where it has failed already: room there is of no use to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<ReplicaName>,
     /// When it began to wait.
     pub since: Timestamp,
     pub deadline: Timestamp,
@@ -82,7 +85,7 @@ impl Entry {
 }
 
 /// What is known of a request that comes to wait, or asks again.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Comer {
     pub tenant: u64,
     pub session: u64,
@@ -91,6 +94,7 @@ pub(super) struct Comer {
     pub kv_tokens: Tokens,
     pub bytes: u64,
     pub headroom_percent: u8,
+    pub tried: Vec<ReplicaName>,
     pub waited: Duration,
     pub patience: Duration,
 }
@@ -127,6 +131,7 @@ impl WaitingQueue {
                 kv_tokens: comer.kv_tokens,
                 bytes,
                 headroom_percent: comer.headroom_percent,
+                tried: Vec::new(),
                 since: now - comer.waited,
                 deadline: now + comer.patience,
                 heard: now,
@@ -138,6 +143,7 @@ impl WaitingQueue {
         (entry.heard, entry.deadline) = (now, entry.deadline.min(now + comer.patience));
         entry.due = Timestamp::NEVER;
         (entry.uncached, entry.kv_tokens) = (comer.uncached, comer.kv_tokens);
+        entry.tried = comer.tried;
         let expires = entry.expires();
         self.sweep_at = if is_first { expires } else { self.sweep_at.min(expires) };
     }
@@ -178,11 +184,12 @@ impl WaitingQueue {
     pub fn go(&mut self, now: Timestamp, permit: PermitId) {
         let Some(entry) = self.entries.get(&permit) else { return };
         let (tenant, session, priority, cost) = (entry.tenant, entry.session, entry.priority, entry.cost());
+        let headroom = entry.headroom_percent;
         for (level, at) in &mut self.levels {
             if *level > priority {
-                at.behind = at.behind.saturating_add(1);
+                at.on_passed(headroom);
             } else if *level == priority {
-                at.behind = 0;
+                at.passed = Passed::default();
                 at.on_gone(tenant, cost);
             }
         }

@@ -31,13 +31,16 @@ impl WaitingQueue {
     /// The order in which turns come, as far as it is asked for. With each, the headroom that binds it.
     pub fn order(&self) -> Vec<(PermitId, u8)> {
         let mut order = Vec::new();
-        let least_headroom = self.entries.values().map(|entry| entry.headroom_percent).min();
         for (priority, level) in self.levels.iter().rev() {
-            if level.behind >= SHARE_OF_LOWER
+            if level.passed.requests >= SHARE_OF_LOWER
                 && let Some(first) = self.of_level(*priority, level, 1).first()
             {
-                // It goes in the place of one of those that came before it for so long.
-                order.push((*first, least_headroom.unwrap_or_default()));
+                // It goes in the place of one of those that came before it for so long, with the room that was theirs.
+                let own = self.entries[first].headroom_percent;
+                order.push((
+                    *first,
+                    level.passed.headroom_percent.map_or(own, |theirs| theirs.min(own)),
+                ));
             }
         }
         for (priority, level) in &self.levels {

@@ -125,3 +125,60 @@ fn who_has_waited_in_vain_is_told_to_come_again_in_as_long() {
         "nothing has become free"
     );
 }
+
+#[test]
+fn who_matters_more_comes_in_the_place_of_one_that_matters_less_however_full_it_is() {
+    let mut cluster = Cluster::new(1, 1);
+    cluster.bounds.requests = 20;
+    assert_eq!(cluster.say(ask(0)), Said::Granted);
+    let low = (1..=100).filter(|permit| cluster.say(of(permit * 0x9e37_79b9, 1, LOW)) == Said::Queued);
+    let low = low.count();
+    assert!((10..=16).contains(&low), "{low}");
+    for permit in 1_000..1_017 {
+        assert_eq!(cluster.say(of(permit, 2, NORMAL)), Said::Queued, "{permit}");
+    }
+    assert_eq!(cluster.status().by_priority[1], 17);
+    assert!(cluster.status().requests <= 20);
+}
+
+#[test]
+fn a_low_priority_has_the_room_of_those_that_went_before_it_for_so_long() {
+    let mut cluster = Cluster::new(1, 4);
+    // A quarter of the room is for others.
+    let low = Ask {
+        priority: LOW,
+        headroom_percent: 25,
+        ..ask(1)
+    };
+    for permit in 10..13 {
+        assert_eq!(cluster.say(ask(permit)), Said::Granted);
+    }
+    assert_eq!(cluster.say(low), Said::Queued);
+    for permit in 13..21 {
+        assert_eq!(cluster.say(ask(permit)), Said::Granted, "it is not for the low one");
+        assert_eq!(cluster.say(low), Said::Queued);
+        cluster.release(permit - 3);
+    }
+    assert_eq!(cluster.say(low), Said::Granted);
+}
+
+#[test]
+fn room_at_a_replica_where_one_has_failed_is_for_others() {
+    let mut cluster = Cluster::new(2, 1);
+    let first = cluster.reply(ask(1));
+    let ClusterReply::Granted(Grant { replica, .. }) = first else {
+        panic!("{first:?}")
+    };
+    assert_eq!(cluster.say(ask(2)), Said::Granted);
+    cluster.release(1);
+    let again = |cluster: &mut Cluster| {
+        let mut acquire = cluster.acquire(ask(3));
+        acquire.tried = vec![replica.clone()];
+        cluster.cell.apply(at(cluster.now), ClusterCommand::Acquire(acquire))
+    };
+    assert!(matches!(again(&mut cluster), ClusterReply::Queued(_)));
+    assert_eq!(cluster.turns(), Vec::<u64>::new(), "the room is of no use to it");
+    assert_eq!(cluster.say(ask(4)), Said::Granted);
+    cluster.release(2);
+    assert!(matches!(again(&mut cluster), ClusterReply::Granted(_)));
+}
