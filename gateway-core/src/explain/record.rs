@@ -148,7 +148,11 @@ impl DecisionRecord {
         self.place().map(|(cluster, _)| cluster)
     }
 
+    /// Where it was answered, or tried last; nowhere where the canned answer was given.
     fn place(&self) -> Option<(&ClusterName, Option<&ReplicaName>)> {
+        if self.steps.iter().any(|step| step.what == What::Canned) {
+            return None;
+        }
         self.steps.iter().rev().find_map(|step| match &step.what {
             What::Permitted { cluster, replica, .. } => Some((cluster, Some(replica))),
             What::Region { cluster, .. } => Some((cluster, None)),
@@ -192,7 +196,7 @@ impl DecisionRecord {
             match what {
                 What::Permitted { reason, .. } => line.reason = *reason,
                 What::Waited { ms, .. } => line.waited_ms.0 += ms.0,
-                What::Failed(_) => line.failed_attempts += 1,
+                What::Failed(failed) => line.failed_attempts += usize::from(failed.replica.is_some()),
                 What::FirstToken { .. } | What::WholeAnswer { .. } => line.first_token_ms = Some(*at_ms),
                 What::Reserved { .. }
                 | What::BudgetRefused { .. }

@@ -4,12 +4,13 @@ use super::attempt_error::AttemptError;
 use crate::platform::SendError;
 use crate::rollout::FaultKind;
 
-/// How the version has failed the request; `None` where the failure says nothing of it: the request is wrong, there is no
-/// room, or what stands between is out. `has_begun`: an answer had, and broke off.
+/// How the version has failed the request; `None` where the failure says nothing of it: there is no room, engines of every
+/// version fail at the request, or what stands between is out. `has_begun`: an answer had, and broke off.
 pub fn version_fault(error: &AttemptError, has_begun: bool) -> Option<FaultKind> {
     let fault = match error {
         AttemptError::NoRoom { passed_over, .. } => {
-            let is_out = passed_over.full == 0 && passed_over.open + passed_over.tried > 0;
+            // What has been tried has failed in its own way before.
+            let is_out = passed_over.full == 0 && passed_over.open > 0;
             return is_out.then_some(FaultKind::Out);
         }
         // It has no time, which is no fault, unless it is not there at all.
@@ -18,12 +19,11 @@ pub fn version_fault(error: &AttemptError, has_begun: bool) -> Option<FaultKind>
         | AttemptError::Unfit
         | AttemptError::Cell(_)
         | AttemptError::Deadline
-        | AttemptError::Rejected { .. }
-        | AttemptError::NotServed { .. }
         | AttemptError::Blamed { .. }
         | AttemptError::TooLarge { .. }
         | AttemptError::Hop(_)
         | AttemptError::Stopping => return None,
+        AttemptError::Rejected { .. } | AttemptError::NotServed { .. } => FaultKind::Refused,
         AttemptError::Garbage(_) => FaultKind::Malformed,
         AttemptError::Send(SendError::Connect(_) | SendError::Broken(_) | SendError::Lost(_))
         | AttemptError::FirstByteTimeout
@@ -89,6 +89,11 @@ mod tests {
             version_fault(&Garbage::NotJson.into(), true),
             Some(FaultKind::Malformed)
         );
+        let rejected = AttemptError::Rejected {
+            status: 422,
+            body: bytes::Bytes::new(),
+        };
+        assert_eq!(version_fault(&rejected, false), Some(FaultKind::Refused));
         assert_eq!(version_fault(&no_room(0, 2), false), Some(FaultKind::Out));
         assert_eq!(version_fault(&no_room(1, 2), false), None);
         assert_eq!(

@@ -30,6 +30,9 @@ pub enum FaultKind {
     Malformed,
     /// Its answer breaks off.
     Broken,
+    /// It says that the request is wrong, or not for it. Clients' mistakes are as many at each version, by the hash of their
+    /// conversations; what one alone does not take is its own doing.
+    Refused,
 }
 
 impl FaultKind {
@@ -40,6 +43,7 @@ impl FaultKind {
             Self::Out => "out",
             Self::Malformed => "malformed",
             Self::Broken => "broken",
+            Self::Refused => "refused",
         }
     }
 }

@@ -268,6 +268,36 @@ fn a_version_that_fails_is_taken_back_and_nobody_notices() {
     }
 }
 
+/// Clients' mistakes are as many at each version: one that refuses more does not take what the other does.
+#[test]
+fn a_version_that_refuses_what_the_other_takes_is_taken_back() {
+    let refuses = |request: &Request<Bytes>| {
+        let is_wrong = String::from_utf8_lossy(request.body()).contains("mistake");
+        if is_wrong || host(request).starts_with("far") {
+            let told = r#"{"error":{"message":"no such template","code":422}}"#.to_owned();
+            Reaction::Answer(422, "application/json", vec![Piece::Text(told)])
+        } else {
+            served(request)
+        }
+    };
+    let mut world = World::new(&versioned(&config()), refuses);
+    set(&mut world, 50);
+    for index in 0..40 {
+        assert_eq!(world.post(CHAT, &turn(&format!("mistake {index}"), 1)).status(), 422);
+        world.pass(Duration::from_millis(500));
+    }
+    for index in 0..150 {
+        world.post(CHAT, &turn(&format!("right {index}"), 1));
+        world.pass(Duration::from_millis(500));
+    }
+    let status = status(&mut world);
+    assert_eq!(
+        (weight(&status), &status["ended"]["how"]),
+        (&json!(0), &json!("rolled_back")),
+        "{status}"
+    );
+}
+
 /// Two replicas of a version that fail alike show that the request is at fault, or the version: the other one tells.
 #[test]
 fn a_version_at_which_all_replicas_fail_alike_is_told_from_a_request_at_fault() {

@@ -18,9 +18,9 @@ pub fn table(answer: &Value) -> String {
                 table,
                 "  {:<26} {:>6}% {:>10} {:>8}  {}",
                 text(&version["version"]),
-                version["weight"],
-                version["requests"],
-                version["failed"],
+                version["weight"].to_string(),
+                version["requests"].to_string(),
+                version["failed"].to_string(),
                 first_tokens(version)
             );
         }
@@ -133,6 +133,9 @@ mod tests {
         let all = json!({"rollouts": [rollout(Value::Null, Value::Null)], "unreachable": ["small"]});
         let table = table(&all);
         let line = table.lines().find(|line| line.contains("v1")).expect("a line");
+        let header = table.lines().next().expect("a header");
+        let ends = |line: &str, word: &str| line.find(word).map(|at| at + word.len());
+        assert_eq!(ends(header, "REQUESTS"), ends(line, "190"), "{table}");
         assert_eq!(
             line.split_whitespace().collect::<Vec<_>>(),
             ["v1", "95%", "190", "2", "120", "ms"]
