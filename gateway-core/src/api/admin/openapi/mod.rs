@@ -142,7 +142,7 @@ impl Described {
                 "The latest requests that this process, isolate or instance has answered, the newest first; ?status=, \
                  ?tenant= and ?cluster= leave out others.",
                 object(&[("requests", list(open_object()))]),
-                &[],
+                &[422],
             );
         }
         if path == AdminPath::Request {
