@@ -11,6 +11,7 @@ mod counting_metrics;
 mod event;
 mod ignored_signal;
 mod metrics;
+mod particulars;
 mod prefix_metrics;
 mod prefixing;
 mod queue_metrics;
