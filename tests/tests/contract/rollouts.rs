@@ -1,11 +1,14 @@
 //! Versions of a model: which one serves, that a conversation stays on its own while weights move, and that one which fails
 //! is taken back.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tidegate_tests::gateway::{self, FRANKFURT, NativeOptions, Role, Setup};
 use tidegate_tests::http::{Request, Response};
 use tidegate_tests::runtime::Runtime;
 use tidegate_tests::scripted::Script;
+use tidegate_tests::wait::wait_until;
 use tidegate_tests::world::{World, key};
 
 use crate::support::{chunk, eventually, post_chat};
@@ -119,7 +122,8 @@ fn a_version_that_fails_is_taken_back_and_its_clients_are_served() {
     );
     eventually("the weights are in force", || status(&world)["in_force_in_s"] == 0.0);
     let (mut number, mut instead) = (0, 0);
-    eventually("it is taken back", || {
+    // Some fifty requests of each version have to be known of, one after the other.
+    wait_until("it is taken back", Duration::from_secs(60), || {
         for _ in 0..5 {
             let version = turn(&world, &format!("failing-{number}"), 1);
             number += 1;
