@@ -46,7 +46,7 @@ impl Ended {
         });
     }
 
-    /// More have ended. What ended long ago counts ever less: half as much after each [`FORGETS_AFTER`] answers.
+    /// More have ended. What ended long ago counts ever less: half as much after each `FORGETS_AFTER` answers.
     pub fn add(&mut self, more: Self) {
         self.answers = self.answers.saturating_add(more.answers);
         self.output_tokens = self.output_tokens.saturating_add(more.output_tokens);
