@@ -1,6 +1,7 @@
 //! Versions of a model: which one serves, that a conversation stays on its own while weights move, and that one which fails
 //! is taken back.
 
+use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -122,15 +123,21 @@ fn a_version_that_fails_is_taken_back_and_its_clients_are_served() {
     );
     eventually("the weights are in force", || status(&world)["in_force_in_s"] == 0.0);
     let (mut number, mut instead) = (0, 0);
-    // Some fifty requests of each version have to be known of, one after the other.
-    wait_until("it is taken back", Duration::from_secs(60), || {
-        for _ in 0..5 {
-            let version = turn(&world, &format!("failing-{number}"), 1);
-            number += 1;
-            assert!(version.starts_with("v1"), "{version}");
-            instead += usize::from(version == "v1;instead_of=v2");
-        }
-        status(&world)["ended"]["how"] == "rolled_back"
+    // Some fifty requests of each version have to be known of.
+    wait_until("it is taken back", Duration::from_secs(120), || {
+        let world = &world;
+        let versions: Vec<String> = thread::scope(|scope| {
+            let ask = |name: String| scope.spawn(move || turn(world, &name, 1));
+            let asked: Vec<_> = (0..8).map(|more| ask(format!("failing-{}", number + more))).collect();
+            asked
+                .into_iter()
+                .map(|asked| asked.join().expect("an answer"))
+                .collect()
+        });
+        number += versions.len();
+        assert!(versions.iter().all(|version| version.starts_with("v1")), "{versions:?}");
+        instead += versions.iter().filter(|version| *version == "v1;instead_of=v2").count();
+        status(world)["ended"]["how"] == "rolled_back"
     });
     assert!(instead > 0);
     let taken_back = status(&world);
