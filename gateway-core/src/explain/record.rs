@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::millis::Millis;
 use super::outcome::Outcome;
-use super::step::{Step, What};
+use super::step::{Step, What, is_zero};
 use crate::ids::{ClusterName, ModelName, ReplicaName, RequestId, TenantName, Tokens};
 use crate::time::Timestamp;
 
@@ -153,24 +153,14 @@ impl DecisionRecord {
         if self.steps.iter().any(|step| step.what == What::Canned) {
             return None;
         }
-        self.steps.iter().rev().find_map(|step| match &step.what {
-            What::Permitted { cluster, replica, .. } => Some((cluster, Some(replica))),
-            What::Region { cluster, .. } => Some((cluster, None)),
-            What::Reserved { .. }
-            | What::BudgetRefused { .. }
-            | What::Ranked(_)
-            | What::Version { .. }
-            | What::FellBack { .. }
-            | What::Weighed(_)
-            | What::Queued { .. }
-            | What::Waited { .. }
-            | What::Failed(_)
-            | What::FirstToken { .. }
-            | What::WholeAnswer { .. }
-            | What::Found { .. }
-            | What::BrokeOff(_)
-            | What::Used { .. }
-            | What::Canned => None,
+        self.steps.iter().rev().find_map(|step| {
+            if let What::Permitted { cluster, replica, .. } = &step.what {
+                Some((cluster, Some(replica)))
+            } else if let What::Region { cluster, .. } = &step.what {
+                Some((cluster, None))
+            } else {
+                None
+            }
         })
     }
 
@@ -217,34 +207,21 @@ impl DecisionRecord {
 
     /// About how much memory it takes, in bytes.
     pub fn weight(&self) -> usize {
-        let of_step = |step: &Step| match &step.what {
-            What::Ranked(ranked) => ranked.clusters.len() * CLUSTER_BYTES,
-            What::Weighed(weighed) => weighed.replicas.len() * REPLICA_BYTES,
-            // What is read of a header takes about three times what it was as text.
-            What::Region { record: Some(_), .. } => 3 * super::cut::HEADER_BYTES,
-            What::Region { record: None, .. }
-            | What::Reserved { .. }
-            | What::BudgetRefused { .. }
-            | What::Version { .. }
-            | What::FellBack { .. }
-            | What::Permitted { .. }
-            | What::Queued { .. }
-            | What::Waited { .. }
-            | What::Failed(_)
-            | What::FirstToken { .. }
-            | What::WholeAnswer { .. }
-            | What::Found { .. }
-            | What::BrokeOff(_)
-            | What::Used { .. }
-            | What::Canned => 0,
+        let of_step = |step: &Step| {
+            if let What::Ranked(ranked) = &step.what {
+                ranked.clusters.len() * CLUSTER_BYTES
+            } else if let What::Weighed(weighed) = &step.what {
+                weighed.replicas.len() * REPLICA_BYTES
+            } else if let What::Region { record: Some(_), .. } = &step.what {
+                // What is read of a header takes about three times what it was as text.
+                3 * super::cut::HEADER_BYTES
+            } else {
+                0
+            }
         };
         let steps: usize = self.steps.iter().map(of_step).sum();
         size_of::<Self>() + self.request.len() + self.steps.capacity() * size_of::<Step>() + steps
     }
-}
-
-fn is_zero(count: &usize) -> bool {
-    *count == 0
 }
 
 /// What a ranked cluster takes in memory.

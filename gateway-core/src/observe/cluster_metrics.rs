@@ -6,8 +6,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::by_labels::ByLabels;
+use super::labels::{ClusterLabels, ReplicaLabels};
 use crate::cluster::{Outcome, ReplicaStatus};
-use crate::ids::{ClusterName, ReplicaName};
+use crate::ids::ClusterName;
 
 /// The part of the metrics that is about clusters.
 #[derive(Debug, Default)]
@@ -31,17 +32,6 @@ struct TakenLabels {
 struct ReleaseLabels {
     cluster: ClusterName,
     outcome: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
-struct ClusterLabels {
-    cluster: ClusterName,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
-struct ReplicaLabels {
-    cluster: ClusterName,
-    replica: ReplicaName,
 }
 
 impl ClusterMetrics {

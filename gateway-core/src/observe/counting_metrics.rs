@@ -9,7 +9,8 @@ use prometheus_client::registry::Registry;
 
 use super::by_labels::ByLabels;
 use super::counting::Counting;
-use super::metrics::{ModelLabels, ServedLabels, TokenLabels, on_tokens};
+use super::labels::{ModelLabels, ServedLabels};
+use super::metrics::{TokenLabels, on_tokens};
 use crate::api::Usage;
 use crate::ids::ModelName;
 use crate::tokens::Correction;

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
@@ -18,6 +18,7 @@ use super::by_labels::ByLabels;
 use super::cluster_metrics::ClusterMetrics;
 use super::counting_metrics::CountingMetrics;
 use super::event::{Event, StoreAccess};
+use super::labels::{ModelLabels, ServedLabels};
 use super::prefix_metrics::PrefixMetrics;
 use super::queue_metrics::QueueMetrics;
 use super::rollout_metrics::RolloutMetrics;
@@ -26,7 +27,7 @@ use super::signal_metrics::SignalMetrics;
 use crate::api::Usage;
 use crate::budget::BudgetStatus;
 use crate::cluster::{QueueStatus, ReplicaStatus, Scale};
-use crate::ids::{BudgetId, BudgetName, ClusterName, ModelName, ReplicaName, TenantName, VersionName};
+use crate::ids::{BudgetId, ClusterName, ModelName};
 use crate::ladder::AttemptError;
 use crate::rollout::RolloutStatus;
 use crate::tokens::Correction;
@@ -118,29 +119,6 @@ pub(super) struct TokenLabels {
     pub model: ModelName,
     pub kind: &'static str,
 }
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
-pub(super) struct ModelLabels {
-    pub model: ModelName,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
-pub(super) struct ServedLabels {
-    pub cluster: ClusterName,
-    pub model: ModelName,
-}
-
-macro_rules! label {
-    ($($name:ty),*) => {
-        $(impl EncodeLabelValue for $name {
-            fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> std::fmt::Result {
-                EncodeLabelValue::encode(&self.as_str(), encoder)
-            }
-        })*
-    };
-}
-
-label!(BudgetName, ClusterName, ModelName, ReplicaName, TenantName, VersionName);
 
 impl Default for Metrics {
     fn default() -> Self {
@@ -380,15 +358,6 @@ pub(super) fn on_tokens(family: &ByLabels<TokenLabels>, model: &ModelName, usage
 
 fn on_duration(family: &ByLabels<ServedLabels, Histogram>, labels: &ServedLabels, duration: Duration) {
     family.with(labels, |histogram| histogram.observe(duration.as_secs_f64()));
-}
-
-impl ServedLabels {
-    pub fn new(cluster: &ClusterName, model: &ModelName) -> Self {
-        Self {
-            cluster: cluster.clone(),
-            model: model.clone(),
-        }
-    }
 }
 
 impl FailureLabels {

@@ -10,6 +10,7 @@ mod counting;
 mod counting_metrics;
 mod event;
 mod ignored_signal;
+mod labels;
 mod metrics;
 mod particulars;
 mod prefix_metrics;

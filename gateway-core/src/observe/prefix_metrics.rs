@@ -4,8 +4,8 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::registry::Registry;
 
 use super::by_labels::ByLabels;
+use super::labels::ReplicaLabels;
 use super::prefixing::Prefixing;
-use crate::ids::{ClusterName, ReplicaName};
 
 /// The part of the metrics that is about prefixes.
 #[derive(Debug, Default)]
@@ -13,20 +13,14 @@ pub(super) struct PrefixMetrics {
     lookups: ByLabels<OutcomeLabels>,
     waits: ByLabels<OutcomeLabels>,
     writes: ByLabels<OutcomeLabels>,
-    prompt: ByLabels<PlaceLabels>,
-    hit: ByLabels<PlaceLabels>,
-    expected: ByLabels<PlaceLabels>,
+    prompt: ByLabels<ReplicaLabels>,
+    hit: ByLabels<ReplicaLabels>,
+    expected: ByLabels<ReplicaLabels>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 struct OutcomeLabels {
     outcome: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
-struct PlaceLabels {
-    cluster: ClusterName,
-    replica: ReplicaName,
 }
 
 impl PrefixMetrics {
@@ -85,7 +79,7 @@ impl PrefixMetrics {
                 cached,
             } => {
                 let (cluster, replica) = ((*cluster).clone(), (*replica).clone());
-                let labels = PlaceLabels { cluster, replica };
+                let labels = ReplicaLabels { cluster, replica };
                 self.prompt.add(&labels, prompt.0);
                 self.hit.add(&labels, cached.0);
                 self.expected.add(&labels, expected.0);

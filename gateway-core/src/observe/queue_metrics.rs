@@ -10,6 +10,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::by_labels::ByLabels;
+use super::labels::ClusterLabels;
 use crate::cluster::QueueStatus;
 use crate::ids::ClusterName;
 
@@ -26,11 +27,6 @@ pub(super) struct QueueMetrics {
 struct WaitLabels {
     cluster: ClusterName,
     ended: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
-struct ClusterLabels {
-    cluster: ClusterName,
 }
 
 impl Default for QueueMetrics {

@@ -8,6 +8,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::by_labels::ByLabels;
+use super::labels::ModelLabels;
 use super::rolling_out::{RollingOut, outcome};
 use crate::ids::{ModelName, VersionName};
 use crate::rollout::{RolloutStatus, Weights};
@@ -40,11 +41,6 @@ struct OutcomeLabels {
 struct ChangeLabels {
     model: ModelName,
     change: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
-struct ModelLabels {
-    model: ModelName,
 }
 
 impl RolloutMetrics {

@@ -7,6 +7,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::labels::ClusterLabels;
 use crate::cluster::{Figures, Scale};
 use crate::ids::ClusterName;
 
@@ -22,11 +23,6 @@ pub(super) struct ScaleMetrics {
     batch: Family<ClusterLabels, Gauge<f64, AtomicU64>>,
     kv_cache: Family<ClusterLabels, Gauge<f64, AtomicU64>>,
     cold_start: Family<ClusterLabels, Gauge<f64, AtomicU64>>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
-struct ClusterLabels {
-    cluster: ClusterName,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]

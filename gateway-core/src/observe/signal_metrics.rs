@@ -9,8 +9,9 @@ use prometheus_client::registry::Registry;
 
 use super::by_labels::ByLabels;
 use super::ignored_signal::IgnoredSignal;
+use super::labels::ReplicaLabels;
 use crate::cluster::{KvUsed, ReplicaStatus, Signal};
-use crate::ids::{ClusterName, ReplicaName};
+use crate::ids::ClusterName;
 
 /// The part of the metrics that is about signals.
 #[derive(Debug, Default)]
@@ -26,12 +27,6 @@ pub(super) struct SignalMetrics {
 struct IgnoredLabels {
     cluster: ClusterName,
     reason: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
-struct ReplicaLabels {
-    cluster: ClusterName,
-    replica: ReplicaName,
 }
 
 impl SignalMetrics {
