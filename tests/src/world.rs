@@ -101,6 +101,20 @@ impl World {
         }
     }
 
+    /// Has another gateway take the place of this world's, which has ended, in the same folder: `start` starts it under `name`.
+    pub fn start_again(&mut self, name: &str, template: &str, start: impl FnOnce(Setup) -> Server) {
+        let folder = self.gateway.log.parent().expect("a folder").to_owned();
+        self.gateway = start(Setup {
+            name,
+            folder: &folder,
+            config: &self.config(template),
+            place: FRANKFURT,
+            role: Role::All,
+            secrets: &[],
+            redis: None,
+        });
+    }
+
     /// The same for a world that many tests share: where it does not start, none of them can run, and the reason is
     /// told once instead of by each.
     pub fn start_or_exit(name: &str, template: &str, place: Place, secrets: &[(&str, &str)]) -> Self {
@@ -166,6 +180,14 @@ impl World {
         let response = self.send(&Request::get("/metrics").key(&key("admin")));
         assert_eq!(response.status, 200, "{}", response.text());
         response.text().to_owned()
+    }
+
+    /// The figure of that name in the gateway's metrics, of which one label reads so, such as `cluster="eu"`.
+    pub fn figure(&self, name: &str, label: &str) -> Option<f64> {
+        let (metrics, begins) = (self.metrics(), format!("{name}{{"));
+        let mut lines = metrics.lines();
+        let line = lines.find(|line| line.starts_with(&begins) && line.contains(label))?;
+        line.rsplit(' ').next()?.parse().ok()
     }
 }
 

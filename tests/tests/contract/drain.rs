@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidegate_tests::gateway::{self, FRANKFURT, NativeOptions, Role, Setup};
+use tidegate_tests::gateway::{self, FRANKFURT, NativeOptions, Role};
 use tidegate_tests::http::{Request, Response};
 use tidegate_tests::process::Server;
 use tidegate_tests::runtime::Runtime;
@@ -120,21 +120,12 @@ fn a_drain_outlives_the_gateway() {
     }
     let options = NativeOptions::default();
     let mut world = World::start_by("drain-killed", TEMPLATE, |setup| gateway::start_native(setup, &options));
-    let config = world.config(TEMPLATE);
-    let folder = world.gateway.log.parent().expect("a folder").to_owned();
     let path = path(&world, 0);
     assert_eq!(admin(&world, "POST", &path).status, 200);
     world.gateway.kill();
-    let setup = Setup {
-        name: "gateway-again",
-        folder: &folder,
-        config: &config,
-        place: FRANKFURT,
-        role: Role::All,
-        secrets: &[],
-        redis: None,
-    };
-    world.gateway = gateway::start_native(setup, &options);
+    world.start_again("gateway-again", TEMPLATE, |setup| {
+        gateway::start_native(setup, &options)
+    });
     let kept = || admin(&world, "GET", &path).json()["drain"].clone();
     assert_eq!(
         kept()["deadline_in_s"].as_f64().map(|left| left > 890.0),

@@ -26,15 +26,6 @@ fn served() -> Script {
     Script::stream().then(chunk("served")).then(DONE)
 }
 
-/// What the cells say of a cluster, or of a replica, under that name.
-fn figure(name: &str, label: &str) -> Option<f64> {
-    let metrics = HEALTH.metrics();
-    let found = metrics
-        .lines()
-        .find(|line| line.starts_with(&format!("{name}{{")) && line.contains(label));
-    found?.rsplit(' ').next()?.parse().ok()
-}
-
 #[test]
 fn a_cluster_all_of_whose_replicas_are_out_says_so_and_serves_as_soon_as_one_does() {
     let engines = ["ill-1", "ill-2"].map(|name| HEALTH.scripted(name));
@@ -42,7 +33,7 @@ fn a_cluster_all_of_whose_replicas_are_out_says_so_and_serves_as_soon_as_one_doe
     engines
         .iter()
         .for_each(|engine| engine.on("ill asks", breaks_off.clone()));
-    let is_degraded = || figure("tidegate_cluster_degraded", "cluster=\"ill\"") == Some(1.0);
+    let is_degraded = || HEALTH.figure("tidegate_cluster_degraded", "cluster=\"ill\"") == Some(1.0);
     eventually("all of them are out", || {
         let refused = ask("ill", "ill asks");
         assert!([502, 503].contains(&refused.status), "{}", refused.text());
@@ -88,7 +79,7 @@ fn a_replica_of_which_nothing_is_heard_gets_nothing_more() {
     let stuck = stuck.expect("one");
     let replica = format!("replica=\"{}\"", engines[stuck].url());
     eventually("it is taken for wedged", || {
-        figure("tidegate_cluster_available", &replica) == Some(0.0)
+        HEALTH.figure("tidegate_cluster_available", &replica) == Some(0.0)
     });
     // Its place is free from here on.
     drop(held);

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidegate_tests::gateway::{self, FRANKFURT, NativeOptions, Role, Setup};
+use tidegate_tests::gateway::{self, FRANKFURT, NativeOptions};
 use tidegate_tests::http::{Request, Response};
 use tidegate_tests::runtime::Runtime;
 use tidegate_tests::scripted::Script;
@@ -204,21 +204,12 @@ fn weights_outlive_the_gateway() {
     let mut world = World::start_by("rollouts-killed", TEMPLATE, |setup| {
         gateway::start_native(setup, &options)
     });
-    let config = world.config(TEMPLATE);
-    let folder = world.gateway.log.parent().expect("a folder").to_owned();
     let begun = admin(&world, "POST", PATH, &json!({"action": "start", "version": "v2"}));
     assert_eq!(begun.status, 200, "{}", begun.text());
     world.gateway.kill();
-    let setup = Setup {
-        name: "gateway-again",
-        folder: &folder,
-        config: &config,
-        place: FRANKFURT,
-        role: Role::All,
-        secrets: &[],
-        redis: None,
-    };
-    world.gateway = gateway::start_native(setup, &options);
+    world.start_again("gateway-again", TEMPLATE, |setup| {
+        gateway::start_native(setup, &options)
+    });
     let kept = status(&world);
     assert_eq!(
         (weight(&kept), &kept["rollout"]["version"]),

@@ -22,12 +22,7 @@ fn ask(model: &str, text: &str) -> Response {
 
 /// The figure of a replica under that name, as the cells know it.
 fn figure(name: &str, replica: &str) -> Option<f64> {
-    let metrics = SIGNALS.metrics();
-    let of_replica = format!("replica=\"{replica}\"");
-    let found = metrics
-        .lines()
-        .find(|line| line.starts_with(&format!("{name}{{")) && line.contains(&of_replica));
-    found?.rsplit(' ').next()?.parse().ok()
+    SIGNALS.figure(name, &format!("replica=\"{replica}\""))
 }
 
 #[test]

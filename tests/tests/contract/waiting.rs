@@ -32,10 +32,8 @@ fn hold(model: &str, text: &str, millis: u64) -> Exchange {
 
 /// How many wait at a cluster, as its cell knows.
 fn waiting(cluster: &str) -> u64 {
-    let line = format!("tidegate_queue_requests{{cluster=\"{cluster}\"}} ");
-    let metrics = WAITING.metrics();
-    let found = metrics.lines().find_map(|found| found.strip_prefix(&line));
-    found.and_then(|value| value.parse().ok()).unwrap_or(0)
+    let found = WAITING.figure("tidegate_queue_requests", &format!("cluster=\"{cluster}\""));
+    found.map_or(0, |requests| requests as u64)
 }
 
 #[test]

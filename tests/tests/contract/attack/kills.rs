@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
-use tidegate_tests::gateway::{self, FRANKFURT, NativeOptions, Role, Setup};
+use tidegate_tests::gateway::{self, NativeOptions};
 use tidegate_tests::http::Request;
 use tidegate_tests::http::raw::answers;
 use tidegate_tests::process::Server;
@@ -24,8 +24,6 @@ fn a_gateway_that_is_killed_again_and_again_forgets_no_use_and_no_limit() {
     }
     let options = NativeOptions::default();
     let mut world = World::start_by("kills", CONFIG, |setup| gateway::start_native(setup, &options));
-    let config = world.config(CONFIG);
-    let folder = world.gateway.log.parent().expect("a folder").to_owned();
     for round in 1..=KILLS {
         let limits = json!({"tokens_per_minute": 1_000_000 + round});
         let put = Request::new("PUT", LIMITS).key(&key("admin")).body(limits.to_string());
@@ -33,16 +31,7 @@ fn a_gateway_that_is_killed_again_and_again_forgets_no_use_and_no_limit() {
         assert_eq!(put.status, 200, "{}", put.text());
         let on_disk = killed_under_load(&world);
         let name = format!("gateway-{round}");
-        let setup = Setup {
-            name: &name,
-            folder: &folder,
-            config: &config,
-            place: FRANKFURT,
-            role: Role::All,
-            secrets: &[],
-            redis: None,
-        };
-        world.gateway = gateway::start_native(setup, &options);
+        world.start_again(&name, CONFIG, |setup| gateway::start_native(setup, &options));
         let kept = world.send(&Request::get(LIMITS).key(&key("admin"))).json();
         assert_eq!(kept["limits"]["tokens_per_minute"], 1_000_000 + round, "{kept}");
         assert!(used(&world) >= on_disk, "{} of {on_disk}", used(&world));
