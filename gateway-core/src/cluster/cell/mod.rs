@@ -81,8 +81,8 @@ pub struct ClusterCell {
 impl ClusterCell {
     /// Runs one command. What is only to be tried is run on a copy: it goes as it would go, and changes nothing here.
     pub fn apply(&mut self, now: Timestamp, command: ClusterCommand) -> ClusterReply {
-        if let ClusterCommand::DryRun(DryRun(acquire)) = command {
-            return self.clone().run(now, ClusterCommand::Acquire(acquire));
+        if matches!(command, ClusterCommand::DryRun(_)) {
+            return self.clone().run(now, command);
         }
         self.run(now, command)
     }
@@ -91,8 +91,7 @@ impl ClusterCell {
         self.sweep(now);
         self.drains.on_asked(now);
         let reply = match command {
-            ClusterCommand::Acquire(acquire) => self.acquire(now, acquire),
-            ClusterCommand::DryRun(DryRun(acquire)) => self.clone().acquire(now, acquire),
+            ClusterCommand::Acquire(acquire) | ClusterCommand::DryRun(DryRun(acquire)) => self.acquire(now, acquire),
             ClusterCommand::Extend(extend) => self.extend(now, extend),
             ClusterCommand::Renew(Renew { held, ttl }) => {
                 self.renew(now, held, ttl);
@@ -165,10 +164,6 @@ impl ClusterCell {
             return self.refuse_evicted(now, &known);
         }
         let was_waiting = self.queue.get(acquire.permit).is_some();
-        if acquire.is_new && !was_waiting {
-            let uncached = self.uncached(now, &acquire, &known);
-            self.scaling.on_arrival(now, Work::of_one(uncached, acquire.kv_tokens));
-        }
         let turn = self.turn(now, &acquire, &known);
         let placed = match &turn {
             Some(turn) => {
@@ -178,7 +173,14 @@ impl ClusterCell {
             }
             None => self.place(now, &acquire, &known, |_| true),
         };
-        let Placed { choice, weighed } = placed;
+        let Placed {
+            choice,
+            uncached,
+            weighed,
+        } = placed;
+        if acquire.is_new && !was_waiting {
+            self.scaling.on_arrival(now, Work::of_one(uncached, acquire.kv_tokens));
+        }
         match choice {
             Ok(choice) => self.grant((now, &acquire), &known, &choice, weighed),
             Err(passed_over) => {

@@ -29,6 +29,8 @@ use crate::time::Timestamp;
 pub(super) struct Placed {
     /// Where it goes, or why it cannot go anywhere.
     pub choice: Result<Choice, PassedOver>,
+    /// What of the prompt has to be computed wherever it goes, in tokens.
+    pub uncached: u64,
     /// What was weighed, where that was asked for.
     pub weighed: Option<Box<Weighed>>,
 }
@@ -124,16 +126,11 @@ impl ClusterCell {
         let place = |counts_foreign| {
             let replicas = policy.replicas.iter().enumerate();
             let candidates: Vec<_> = replicas.map(|replica| candidate(replica, counts_foreign)).collect();
-            let placement = Placement {
-                weights: weights.as_deref(),
-                tokens: prompt_tokens(acquire),
-                max_running: policy.capacity.requests,
-                warm_penalty: policy.prefill.warm_penalty,
-                spread: self.spread(acquire, known, &candidates),
-            };
+            let placement = self.placement(acquire, known, weights.as_deref(), &candidates);
             let weigh = || Box::new(self.weigh((now, acquire, known), &placement, &candidates, &foreign));
             Placed {
                 choice: choose(&placement, &candidates),
+                uncached: uncached_anywhere(acquire, &warmth),
                 weighed: acquire.explains.then(weigh),
             }
         };
@@ -145,6 +142,22 @@ impl ClusterCell {
             choice.reason = ChoiceReason::Degraded;
         }
         placed
+    }
+
+    fn placement<'w>(
+        &self,
+        acquire: &Acquire,
+        known: &KnownPolicy,
+        weights: Option<&'w [u64]>,
+        candidates: &[Candidate],
+    ) -> Placement<'w> {
+        Placement {
+            weights,
+            tokens: prompt_tokens(acquire),
+            max_running: known.policy.capacity.requests,
+            warm_penalty: known.policy.prefill.warm_penalty,
+            spread: self.spread(acquire, known, candidates),
+        }
     }
 
     /// What was weighed, for who asks why.
@@ -346,8 +359,15 @@ impl ClusterCell {
     }
 }
 
+/// What of the prompt has to be computed wherever it goes, in tokens, where replicas have that much of it.
+pub(super) fn uncached_anywhere(acquire: &Acquire, warmth: &[Warmth]) -> u64 {
+    let warmest = warmth.iter().map(|warmth| warmth.tokens).max();
+    let warm = warmest.unwrap_or_default().max(acquire.prompt.presumed);
+    prompt_tokens(acquire).0.saturating_sub(warm.0)
+}
+
 /// The prompt's tokens. Who does not tell them has told how much kv_cache the request takes.
-pub(super) fn prompt_tokens(acquire: &Acquire) -> Tokens {
+fn prompt_tokens(acquire: &Acquire) -> Tokens {
     match acquire.prompt.tokens {
         Tokens(0) => acquire.kv_tokens,
         tokens => tokens,

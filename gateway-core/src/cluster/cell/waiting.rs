@@ -10,6 +10,7 @@
 use std::time::Duration;
 
 use super::ClusterCell;
+use super::placing::uncached_anywhere;
 use super::policies::KnownPolicy;
 use super::queue::Comer;
 use super::sites::duration;
@@ -247,15 +248,8 @@ impl ClusterCell {
     }
 
     /// What of the prompt has to be computed wherever it goes.
-    pub(super) fn uncached(&self, now: Timestamp, acquire: &Acquire, known: &KnownPolicy) -> u64 {
-        let warmest = self
-            .warmth(now, acquire, known, None)
-            .into_iter()
-            .map(|warmth| warmth.tokens)
-            .max();
-        let warm = warmest.unwrap_or_default().max(acquire.prompt.presumed);
-        let Tokens(tokens) = super::placing::prompt_tokens(acquire);
-        tokens.saturating_sub(warm.0)
+    fn uncached(&self, now: Timestamp, acquire: &Acquire, known: &KnownPolicy) -> u64 {
+        uncached_anywhere(acquire, &self.warmth(now, acquire, known, None))
     }
 }
 
