@@ -272,7 +272,8 @@ fn price(cluster: &Cluster, routing: &Routing) -> Duration {
     Duration::try_from_secs_f64(cluster.price * routing.price_weight.as_secs_f64()).unwrap_or(Duration::MAX)
 }
 
-/// What the cluster told last, and how old that is; a figure that is too old counts as none. One whose region hop is left alone has no room.
+/// What the cluster told last, and how old that is; a figure that is too old counts as none. One whose region hop is left alone
+/// has no room.
 fn recent_load<P: Platform>(exchange: &Exchange<P>, cluster: &Cluster) -> Option<(ClusterLoad, Duration)> {
     let now = exchange.platform.now();
     let rests = || {

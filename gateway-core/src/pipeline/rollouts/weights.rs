@@ -15,8 +15,8 @@ use crate::time::Timestamp;
 
 impl<P: Platform> Exchange<P> {
     /// The weights of a model's versions. A request that comes after a rest waits for its cell: a moment where anything is
-    /// known, and as long as it may for cells where nothing is, but for what is left to clusters'. What is known goes on while that is silent, and without it
-    /// the configuration's weights hold.
+    /// known, and as long as it may for cells where nothing is, but for what is left to clusters'. What is known goes on while
+    /// that is silent, and without it the configuration's weights hold.
     pub async fn weights(&self, model: &Model, policy: &RolloutPolicy) -> Arc<KnownWeights> {
         let now = self.platform.now();
         let (known, look) = self.gateway.rollouts.with(&model.name, |known| known.look(now));
