@@ -82,6 +82,16 @@ impl Run {
         self.judge(status, Vec::new())
     }
 
+    /// Runs it with its output on the terminal. Gives what it wrote to standard output, too, and how it went.
+    pub fn shown_and_kept(mut self) -> Result<(String, Result<(), TaskError>), TaskError> {
+        self.command.stdout(Stdio::piped());
+        let mut process = self.start()?;
+        let stdout = process.child.stdout.take().map(pass_on);
+        let status = self.finish(process)?;
+        let output = stdout.and_then(|thread| thread.join().ok()).unwrap_or_default();
+        Ok((output, self.judge(status, Vec::new())))
+    }
+
     /// Runs it without a word, and returns what it wrote to standard output. A failure shows its last lines.
     pub fn quiet(mut self) -> Result<String, TaskError> {
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -168,6 +178,20 @@ impl Run {
             .map(OsStr::to_string_lossy);
         words.collect::<Vec<_>>().join(" ")
     }
+}
+
+/// Reads a pipe to its end, and writes each line to standard output as it comes.
+fn pass_on(pipe: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut all = String::new();
+        for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line);
+            println!("{line}");
+            all.push_str(&line);
+            all.push('\n');
+        }
+        all
+    })
 }
 
 /// Reads a pipe to its end; the last lines of both pipes also go, in order of arrival, into `tail`.

@@ -10,6 +10,7 @@ use crate::{processes, terminal};
 pub struct Steps {
     fail_fast: bool,
     done: Vec<Done>,
+    remarks: Vec<String>,
 }
 
 /// What a step left for those after it.
@@ -32,7 +33,13 @@ impl Steps {
         Self {
             fail_fast,
             done: Vec::new(),
+            remarks: Vec::new(),
         }
+    }
+
+    /// Has that said behind how the steps went.
+    pub fn remark(&mut self, remark: String) {
+        self.remarks.push(remark);
     }
 
     /// Runs one step.
@@ -69,6 +76,9 @@ impl Steps {
                 Some(_) => "FAILED",
             };
             println!("{step:<32} {:>6.0} s  {word}", took.as_secs_f64());
+        }
+        for remark in &self.remarks {
+            println!("\n{remark}");
         }
         let failed: Vec<&Done> = self.done.iter().filter(|done| done.error.is_some()).collect();
         for Done { step, error, .. } in &failed {

@@ -79,16 +79,27 @@ fn admin(request: Request) -> Response {
 fn waiting_exactly_as_long_as_told_works() {
     on("waiting", 900, 100);
     let body = ask("waiting", 900, 100);
+    let mut sent = Instant::now();
     assert_eq!(send("waiting", &body).status, 200);
-    for _ in 0..2 {
+    let mut waits = 0;
+    while waits < 2 {
+        let again = Instant::now();
         let refused = send("waiting", &body);
+        if refused.status == 200 {
+            // A busy machine took a second for the answer before: the budget was whole again.
+            assert!(sent.elapsed() >= Duration::from_secs(1), "{:?}", sent.elapsed());
+            sent = again;
+            continue;
+        }
         assert_limited(&refused, "rate_limit_exceeded");
         let wait = figure(&refused, "retry-after-ms");
         assert!((1..=1_000).contains(&wait), "{wait}");
         assert_eq!(figure(&refused, "retry-after"), wait.div_ceil(1_000));
         thread::sleep(Duration::from_millis(wait));
+        sent = Instant::now();
         let served = send("waiting", &body);
         assert_eq!(served.status, 200, "{}", served.text());
+        waits += 1;
     }
 }
 
