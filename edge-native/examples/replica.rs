@@ -29,6 +29,8 @@ struct Bench {
     cell: ClusterCell,
     policy: PolicyRef,
     permit: u64,
+    /// What was told last of hot prefixes.
+    known_hot: HotDigest,
 }
 
 impl Bench {
@@ -40,13 +42,18 @@ impl Bench {
                 requests: 256,
                 kv_tokens: Tokens(10_000_000),
             },
-            prefill: PrefillPolicy::default(),
+            // Nobody tells that prompts are computed: they are waited for as long as they are expected to take.
+            prefill: PrefillPolicy {
+                most_queued: Duration::from_hours(1),
+                ..PrefillPolicy::default()
+            },
             health: HealthPolicy::default(),
         };
         let mut bench = Self {
             cell: ClusterCell::default(),
             policy: PolicyRef::Digest(policy.digest()),
             permit: 0,
+            known_hot: HotDigest::default(),
         };
         let whole = Acquire {
             policy: policy.into(),
@@ -91,7 +98,12 @@ impl Bench {
         let asked = Instant::now();
         let reply = self.apply(acquire);
         let took = asked.elapsed();
-        assert!(matches!(reply, ClusterReply::Granted(_)), "{reply:?}");
+        let ClusterReply::Granted(grant) = reply else {
+            panic!("{reply:?}");
+        };
+        if let Some(hot) = grant.hot {
+            self.known_hot = hot.digest;
+        }
         if let Some(ended) = self.permit.checked_sub(RUNNING) {
             self.end(ended);
         }
@@ -137,7 +149,7 @@ impl Bench {
                 boundaries,
                 ..PromptOutline::of_tokens(Tokens(BOUNDARIES * 256))
             },
-            known_hot: HotDigest::default(),
+            known_hot: self.known_hot,
             ttl: Duration::from_secs(30),
             queueing: None,
             explains: false,

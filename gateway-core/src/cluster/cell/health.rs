@@ -122,6 +122,12 @@ impl ClusterCell {
     /// once it has been left alone for a moment.
     pub(super) fn usable(&self, now: Timestamp, known: &KnownPolicy) -> Usable {
         let replicas = &known.policy.replicas;
+        if self.replicas.are_all_well() && self.drains.is_empty() {
+            return Usable {
+                each: vec![true; replicas.len()],
+                is_degraded: false,
+            };
+        }
         let mut each: Vec<bool> = replicas.iter().map(|name| self.takes(now, name)).collect();
         let is_degraded = self.all_out(now, known);
         if is_degraded {

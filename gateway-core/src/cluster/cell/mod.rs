@@ -14,6 +14,7 @@ mod permits;
 mod placing;
 mod policies;
 mod prefills;
+mod prefix_map;
 mod queue;
 mod recent;
 mod replicas;

@@ -348,10 +348,8 @@ impl ClusterCell {
             let sites = warm.iter().filter_map(|site| self.sites.get(site));
             sites.map(|site| site.name().clone()).collect()
         };
-        let prefixes = self
-            .shared
-            .hot()
-            .map(|(key, warm)| HotPrefix { key, warm: names(warm) });
+        let hot = self.shared.hot().into_iter();
+        let prefixes = hot.map(|(key, warm)| HotPrefix { key, warm: names(warm) });
         Some(HotSet {
             digest,
             prefixes: prefixes.collect(),

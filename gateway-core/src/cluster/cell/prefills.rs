@@ -18,6 +18,9 @@ pub(super) struct PrefillQueue {
     prefills: VecDeque<Prefill>,
     /// The sum over all.
     tokens: u64,
+    /// The sum over those whose holders say when they are done.
+    #[serde(default)]
+    told: u64,
     /// Since when the first one is computed.
     first_since: Timestamp,
     /// None leaves by itself before this moment.
@@ -64,6 +67,11 @@ impl Prefill {
         self.tokens >= TELLS_FROM.0
     }
 
+    /// Its tokens, where its holder says when it is done.
+    fn told(&self) -> u64 {
+        if self.is_told() { self.tokens } else { 0 }
+    }
+
     /// How long after its time it is still waited for, where it should take so long in all.
     fn patience(&self, takes: Duration) -> Duration {
         if self.is_told() {
@@ -105,6 +113,7 @@ impl PrefillQueue {
         let takes = duration(work, tokens_per_s);
         prefill.leaves = now + takes + prefill.patience(takes);
         self.sweep_at = self.sweep_at.min(prefill.leaves);
+        self.told += prefill.told();
         self.prefills.push_back(prefill);
     }
 
@@ -113,6 +122,8 @@ impl PrefillQueue {
         let place = self.prefills.iter().position(|prefill| prefill.permit == permit)?;
         let removed = self.prefills.remove(place)?;
         self.tokens -= removed.tokens;
+        // A record of a version before has no sum.
+        self.told = self.told.saturating_sub(removed.told());
         if self.prefills.is_empty() {
             *self = Self::default();
         } else if place == 0 {
@@ -143,6 +154,7 @@ impl PrefillQueue {
             return;
         }
         self.tokens = self.prefills.iter().map(|prefill| prefill.tokens).sum();
+        self.told = self.prefills.iter().map(Prefill::told).sum();
         let leaves = self.prefills.iter().map(|prefill| prefill.leaves);
         self.sweep_at = leaves.min().unwrap_or(Timestamp::NEVER);
         if self.prefills.front().map(|prefill| prefill.permit) != first {
@@ -152,20 +164,20 @@ impl PrefillQueue {
 
     /// The same of those alone whose holders say when they are done.
     pub fn told_left(&self, now: Timestamp, tokens_per_s: u32) -> u64 {
-        let told = self.prefills.iter().filter(|prefill| prefill.is_told());
-        let tokens: u64 = told.map(|prefill| prefill.tokens).sum();
         match self.prefills.front() {
-            Some(first) if first.is_told() => tokens - (self.tokens - self.left(now, tokens_per_s)),
-            Some(_) | None => tokens,
+            Some(first) if first.is_told() => {
+                let computed = self.tokens - self.left(now, tokens_per_s);
+                self.told.saturating_sub(computed)
+            }
+            Some(_) | None => self.told,
         }
     }
 
     /// Tokens that are still to be computed: of the first prompt some are, as long as nothing is heard of it.
     pub fn left(&self, now: Timestamp, tokens_per_s: u32) -> u64 {
         let Some(first) = self.prefills.front() else { return 0 };
-        let micros = now.since(self.first_since).as_micros();
+        let micros = u64::try_from(now.since(self.first_since).as_micros()).unwrap_or(u64::MAX);
         let computed = micros.saturating_mul(tokens_per_s.into()) / 1_000_000;
-        let computed = u64::try_from(computed).unwrap_or(u64::MAX);
         let most = if first.is_told() {
             first.tokens - first.tokens / OVERDUE_SHARE
         } else {
@@ -180,12 +192,13 @@ impl PrefillQueue {
     /// What is broken.
     pub fn check_invariants(&self) -> Result<(), String> {
         let sum: u64 = self.prefills.iter().map(|prefill| prefill.tokens).sum();
+        let told: u64 = self.prefills.iter().map(Prefill::told).sum();
         let is_any_empty = self.prefills.iter().any(|prefill| prefill.tokens == 0);
         let is_late = self.prefills.iter().any(|prefill| prefill.leaves < self.sweep_at);
-        if sum != self.tokens || is_any_empty || is_late {
+        if (sum, told) != (self.tokens, self.told) || is_any_empty || is_late {
             return Err(format!(
-                "a queue of {sum} tokens counts {}, or is swept too late",
-                self.tokens
+                "a queue of {sum} tokens, of which {told} are told, counts {} and {}, or is swept too late",
+                self.tokens, self.told
             ));
         }
         Ok(())

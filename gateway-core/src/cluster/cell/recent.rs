@@ -2,10 +2,9 @@
 //! has too, and a few before that at growing distances, by which a prompt finds most of what it shares with another, such as
 //! a document that both ask about. Bounded; what was used least recently goes.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
+use super::prefix_map::PrefixMap;
 use super::turnover::Mark;
 use crate::cluster::prompt::Boundary;
 use crate::ids::{PrefixKey, Tokens};
@@ -15,7 +14,7 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(in crate::cluster) struct RecentPrompts {
-    prefixes: BTreeMap<PrefixKey, Recent>,
+    prefixes: PrefixMap<Recent>,
     /// How many prompts have been sent.
     turn: u64,
 }

@@ -34,6 +34,11 @@ impl Replicas {
         !self.breakers.contains_key(replica)
     }
 
+    /// Whether that holds for all of them.
+    pub fn are_all_well(&self) -> bool {
+        self.breakers.is_empty()
+    }
+
     /// How long until a request may be sent there, as far as that is known.
     pub fn recovery(&self, now: Timestamp, replica: &ReplicaName) -> Option<Duration> {
         self.breaker(replica).recovery(now)

@@ -4,12 +4,12 @@
 //! Source: Metwally, Agrawal and El Abbadi, "Efficient computation of frequent and top-k elements in data streams", 2005.
 //! Counts are halved now and then, so that they tell of recent requests.
 
-use std::collections::BTreeMap;
 use std::hash::Hasher;
 
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
 
+use super::prefix_map::PrefixMap;
 use super::site_set::SiteSet;
 use crate::cluster::hot::HotDigest;
 use crate::cluster::prompt::Boundary;
@@ -19,7 +19,7 @@ use crate::ids::{PrefixKey, Tokens};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(in crate::cluster) struct SharedPrefixes {
-    prefixes: BTreeMap<PrefixKey, Shared>,
+    prefixes: PrefixMap<Shared>,
     /// Requests with a prefix, halved as counts are,
     requests: u64,
     /// and what they take in all, in tokens of kv_cache.
@@ -114,10 +114,12 @@ impl SharedPrefixes {
         self.hot
     }
 
-    /// The hot prefixes and where each is warm.
-    pub fn hot(&self) -> impl Iterator<Item = (PrefixKey, SiteSet)> {
+    /// The hot prefixes and where each is warm, in the order of their keys.
+    pub fn hot(&self) -> Vec<(PrefixKey, SiteSet)> {
         let hot = self.prefixes.iter().filter(|(_, shared)| shared.is_hot);
-        hot.map(|(key, shared)| (*key, shared.warm()))
+        let mut hot: Vec<_> = hot.map(|(key, shared)| (*key, shared.warm())).collect();
+        hot.sort_unstable_by_key(|(key, _)| *key);
+        hot
     }
 
     /// A prompt is sent to that site, one of so many, and takes so many tokens there with its answer. Its prefixes count
@@ -221,19 +223,17 @@ impl SharedPrefixes {
     }
 
     fn digest(&self) -> HotDigest {
+        let hot = self.hot();
+        if hot.is_empty() {
+            return HotDigest::default();
+        }
         let mut hasher = SipHasher13::new_with_keys(self.names, 0);
-        let mut is_any = false;
-        for (key, warm) in self.hot() {
-            is_any = true;
+        for (key, warm) in hot {
             hasher.write_u64(key.0);
             warm.iter().for_each(|site| hasher.write_u64(site as u64));
             hasher.write_u8(0);
         }
-        if is_any {
-            HotDigest(hasher.finish().max(1))
-        } else {
-            HotDigest::default()
-        }
+        HotDigest(hasher.finish().max(1))
     }
 
     /// Nothing is in memory at that site any more.
@@ -328,7 +328,7 @@ mod tests {
     }
 
     fn hot(shared: &SharedPrefixes) -> Vec<u64> {
-        shared.hot().map(|(key, _)| key.0).collect()
+        shared.hot().into_iter().map(|(key, _)| key.0).collect()
     }
 
     #[test]
