@@ -22,6 +22,10 @@ pub struct Load {
     pub key: String,
     /// Whether to ask for streams.
     pub stream: bool,
+    /// Which model.
+    pub model: String,
+    /// A path to get, in place of chat completions.
+    pub get: Option<String>,
     /// Connections.
     pub connections: u32,
     /// Requests per second over all connections; none for as many as are answered.
@@ -124,12 +128,20 @@ impl Connection {
     }
 }
 
-/// A chat completion of about 600 bytes, as an SDK sends it.
+/// The `GET` of a path, or a chat completion of about 600 bytes, as an SDK sends it.
 fn request(load: &Load) -> Vec<u8> {
+    if let Some(path) = &load.get {
+        return format!(
+            "GET {path} HTTP/1.1\r\nhost: {}\r\nuser-agent: tidegate-load\r\n\r\n",
+            load.to
+        )
+        .into_bytes();
+    }
     let stream = if load.stream { "\"stream\":true," } else { "" };
     let body = format!(
-        "{{\"model\":\"bench\",{stream}\"temperature\":0.7,\"max_tokens\":256,\"messages\":[{{\"role\":\"system\",\
-         \"content\":\"{SYSTEM}\"}},{{\"role\":\"user\",\"content\":\"Why is the sea salty?\"}}]}}"
+        "{{\"model\":\"{}\",{stream}\"temperature\":0.7,\"max_tokens\":256,\"messages\":[{{\"role\":\"system\",\
+         \"content\":\"{SYSTEM}\"}},{{\"role\":\"user\",\"content\":\"Why is the sea salty?\"}}]}}",
+        load.model
     );
     format!(
         "POST /v1/chat/completions HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-type: \

@@ -55,6 +55,12 @@ struct RunOptions {
     /// Asks for a stream.
     #[arg(long)]
     stream: bool,
+    /// The model.
+    #[arg(long, default_value = "bench")]
+    model: String,
+    /// Gets this path, in place of sending chat completions.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["stream", "model"])]
+    get: Option<String>,
     /// Connections, each with one request at a time; at most 256.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=256))]
     connections: u32,
@@ -135,6 +141,8 @@ async fn run(options: RunOptions) -> std::io::Result<()> {
         to,
         key,
         stream,
+        model,
+        get,
         connections,
         rate,
         ms,
@@ -143,6 +151,8 @@ async fn run(options: RunOptions) -> std::io::Result<()> {
         to,
         key,
         stream,
+        model,
+        get,
         connections,
         rate,
         time: Duration::from_millis(ms),

@@ -80,13 +80,14 @@ pub fn bare(bench: &Bench, name: &str, bare: &Bare, relays: Relays) -> Result<Ch
     let command = match bare {
         Bare::Worker { folder } => {
             let bindings = bench.folder.join("bare-wrangler.toml");
-            workspace::write(&bindings, "compatibility_date = \"2026-04-01\"\n")?;
+            workspace::write(&bindings, BARE_BINDINGS)?;
             let mut command = Command::new("node");
             command
                 .arg(workspace::root().join("tests/miniflare/harness.mjs"))
                 .arg("--direct");
             command.arg("--script").arg(folder).arg("--wrangler").arg(bindings);
             command.args(["--var", &format!("UPSTREAM={upstream}")]);
+            command.args(["--kv", &format!("answer={}", bench.answer()?)]);
             if gathers {
                 command.args(["--var", "GATHER=1"]);
             }
@@ -108,3 +109,7 @@ pub fn bare(bench: &Bench, name: &str, bare: &Bare, relays: Relays) -> Result<Ch
     };
     Child::start(name, &bench.meter.server(&command), &bench.folder)
 }
+
+/// What bare Workers have: a store, of which one reads.
+const BARE_BINDINGS: &str =
+    "compatibility_date = \"2026-04-01\"\n\n[[kv_namespaces]]\nbinding = \"STORE\"\nid = \"store\"\n";

@@ -54,6 +54,10 @@ pub enum Mode {
     Requests,
     /// Streamed ones.
     Streams,
+    /// Whole answers that have been given before.
+    Cached,
+    /// A file of the size of a whole answer.
+    File,
 }
 
 /// Two medians.
@@ -227,6 +231,8 @@ impl Meter {
         match load.mode {
             Mode::Requests => {}
             Mode::Streams => drop(command.arg("--stream")),
+            Mode::Cached => drop(command.args(["--model", "cached"])),
+            Mode::File => drop(command.args(["--get", FILE])),
         }
         if let Some(rate) = load.rate {
             command.args(["--rate", &rate.to_string()]);
@@ -291,6 +297,8 @@ pub fn median(values: impl Iterator<Item = f64>) -> f64 {
     sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
 
+/// The path of what bare servers have ready.
+pub const FILE: &str = "/answer.json";
 /// Connections that load a server fully.
 const CONNECTIONS: u32 = 32;
 

@@ -17,7 +17,7 @@ mod table;
 mod tokens;
 mod usage;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::build::{self, Profile, Purpose};
 use crate::cli::{BenchOf, BenchOptions};
@@ -27,7 +27,7 @@ use crate::error::TaskError;
 use crate::packages::{self, selected};
 use crate::runtime::Runtime;
 use crate::setup::{node_modules, tested_tables, wasm_toolchain};
-use crate::{spin, terminal, workspace};
+use crate::{http, spin, terminal, workspace};
 
 pub use routing::{Contender, Workload};
 
@@ -111,9 +111,18 @@ impl Bench {
         })
     }
 
+    /// An answer of the upstream's, whole.
+    fn answer(&self) -> Result<String, TaskError> {
+        let url = &self.upstream.url;
+        let answer = http::post(url, "/v1/chat/completions", "{}");
+        answer
+            .map(|answer| answer.body)
+            .map_err(TaskError::file(Path::new(url)))
+    }
+
     fn cloudflare(&self) -> Result<Vec<Row>, TaskError> {
-        let [tidegate, passing, gathering, javascript, reading] =
-            terminal::step("build and start five Workers", || self.workers())?;
+        let [tidegate, passing, gathering, javascript, reading, constant] =
+            terminal::step("build and start six Workers", || self.workers())?;
         let ours = Server::new("tidegate", &tidegate, &self.key.key);
         let rust = Server::new("bare Worker", &passing, "none");
         let gathering = Server::new("bare Worker", &gathering, "none");
@@ -142,12 +151,16 @@ impl Bench {
         ] {
             rows.push(self.share(what, base, asked, Target::None)?);
         }
+        let constant = Server::new("JS with KV", &constant, "none").asked(Mode::File);
+        let most_time = 1.5;
+        let target = Target::AtLeast(1.0 / most_time);
+        rows.push(self.share("workerd, cached/s", constant, ours.asked(Mode::Cached), target)?);
         Ok(rows)
     }
 
     /// The gateway; a bare Worker that passes everything through, and one that gathers whole answers; two in JavaScript, of
-    /// which the second reads what passes.
-    fn workers(&self) -> Result<[Child; 5], TaskError> {
+    /// which the second reads what passes; one that answers with what it reads in the store.
+    fn workers(&self) -> Result<[Child; 6], TaskError> {
         node_modules(&workspace::root().join("tests/miniflare"))?;
         let tidegate = gateway(self, &build_of(Runtime::Cloudflare, self)?, Threads::Default)?;
         let script = |folder: &str| Bare::Worker {
@@ -162,6 +175,7 @@ impl Bench {
             bare(self, "gathering-worker", &rust, Relays::Whole)?,
             bare(self, "bare-js", &script("cloudflare-js"), Relays::Pieces)?,
             bare(self, "reading-js", &script("cloudflare-js-reading"), Relays::Pieces)?,
+            bare(self, "constant-js", &script("cloudflare-js-constant"), Relays::Pieces)?,
         ])
     }
 

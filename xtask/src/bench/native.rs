@@ -43,6 +43,12 @@ fn at_full_load(bench: &Bench) -> Result<Vec<Row>, TaskError> {
             Mode::Streams,
             target,
         )?,
+        compare(
+            "native, cached/s",
+            plain.asked(Mode::File),
+            Mode::Cached,
+            Target::AtLeast(0.50),
+        )?,
     ])
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::Bench;
+use super::measure::FILE;
 use crate::command::Run;
 use crate::dev::{Child, free_address};
 use crate::error::TaskError;
@@ -26,7 +27,10 @@ impl Nginx {
         let [buffered, streaming] = [free_address()?, free_address()?];
         let folder = workspace::made(bench.folder.join("nginx"))?;
         let file = folder.join("nginx.conf");
-        let servers = server(&buffered, "on") + &server(&streaming, "off");
+        let file_served = folder.join("static");
+        workspace::write(&workspace::made(file_served.clone())?.join(&FILE[1..]), bench.answer()?)?;
+        let files = format!("location = {FILE} {{ root {}; }}", file_served.display());
+        let servers = server(&buffered, "on", &files) + &server(&streaming, "off", "");
         workspace::write(
             &file,
             config(&folder, std::slice::from_ref(&bench.upstream.url), &servers),
@@ -50,7 +54,7 @@ pub fn before(upstreams: &[String], folder: &Path) -> Result<Child, TaskError> {
     let address = free_address()?;
     let own = workspace::made(folder.join("nginx"))?;
     let file = own.join("nginx.conf");
-    workspace::write(&file, config(&own, upstreams, &server(&address, "off")))?;
+    workspace::write(&file, config(&own, upstreams, &server(&address, "off", "")))?;
     let url = format!("http://{address}");
     Child::start_at("nginx", &command(program, &own, &file), folder, &url, || {
         http::get(&url, "/health").is_ok()
@@ -71,10 +75,10 @@ fn command(program: &str, folder: &Path, file: &Path) -> Command {
     command
 }
 
-/// A server that passes all on.
-fn server(listen: &str, buffering: &str) -> String {
+/// A server that passes all on but for what further locations say.
+fn server(listen: &str, buffering: &str, further: &str) -> String {
     format!(
-        "server {{ listen {listen}; keepalive_requests 10000000; location / {{ proxy_pass http://engine; \
+        "server {{ listen {listen}; keepalive_requests 10000000; {further} location / {{ proxy_pass http://engine; \
          proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_buffering {buffering}; }} }}\n"
     )
 }
