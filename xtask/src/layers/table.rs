@@ -12,7 +12,7 @@ const GATEWAY_CORE: Area = Area {
     source: "gateway-core/src",
     module: &[],
     layers: &[
-        &["excerpt", "geo", "ids", "parts", "sleeps", "time"],
+        &["excerpt", "geo", "ids", "language", "parts", "sleeps", "time"],
         &["budget", "cluster", "hop", "pace", "rollout", "timeline"],
         &["config", "route"],
         &["api", "signals"],

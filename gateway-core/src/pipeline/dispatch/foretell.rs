@@ -7,9 +7,10 @@ use super::attempt::{Prepared, prepare};
 use super::judge::known;
 use super::walk::descent;
 use crate::cluster::{Acquired, ChoiceReason, DryRun, Expectation, ExpectedPlace, Grant, PermitId, Queued};
+use crate::config::CannedReason;
 use crate::explain::{Millis, Outcome, words};
 use crate::ids::ReplicaName;
-use crate::ladder::{AttemptError, Step, WaitsFor, more_telling};
+use crate::ladder::{AttemptError, Descent, Step, WaitsFor, canned_reason, more_telling};
 use crate::observe::Event;
 use crate::pipeline::context::Waiting;
 use crate::pipeline::dispatch::{ClusterClient, Wanted};
@@ -25,10 +26,11 @@ pub(in crate::pipeline) async fn foretell<P: Platform>(order: &Order<P>) -> Outc
     let mut descent = descent(order);
     let mut seen = BTreeSet::new();
     let mut failure = None;
+    let mut reason = None;
     let outcome = loop {
         let (tier, cluster, waits) = match descent.step() {
             Step::Attempt { tier, cluster, waits } => (tier, cluster, waits),
-            Step::Canned => break Outcome::Canned,
+            Step::Canned => break canned(order, reason, &descent).unwrap_or_else(|| refused(failure.as_ref())),
             Step::GiveUp => break refused(failure.as_ref()),
         };
         seen.insert((tier, cluster));
@@ -47,6 +49,7 @@ pub(in crate::pipeline) async fn foretell<P: Platform>(order: &Order<P>) -> Outc
             None => AttemptError::Unfit,
         };
         descent.after(&error);
+        reason = canned_reason(reason, &error);
         failure = Some(more_telling(failure.take(), error));
     };
     look_at_others(order, seen).await;
@@ -166,6 +169,16 @@ fn served<P: Platform>(
         why: choice.map_or_else(String::new, words),
         first_token_ms: first_token.map(Millis),
     }
+}
+
+/// The canned answer, where there is one for the order.
+fn canned<P: Platform>(order: &Order<P>, reason: Option<CannedReason>, descent: &Descent) -> Option<Outcome> {
+    let reason = reason.unwrap_or(order.plan.reason_without_attempts());
+    let unanswered = order.unanswered(reason, descent.recovery());
+    order.plan.canned.as_ref()?.find(&order.exchange, unanswered)?.ok()?;
+    Some(Outcome::Canned {
+        reason: reason.as_str(),
+    })
 }
 
 fn refused(error: Option<&AttemptError>) -> Outcome {
