@@ -48,8 +48,13 @@ impl Canning<'_> {
     pub(super) fn level(&self) -> Level {
         match self {
             Self::PassedOver { .. } => Level::Debug,
+            Self::Given { reason, .. } | Self::Withheld { reason, .. } => match reason {
+                CannedReason::Overload => Level::Warn,
+                // Somebody wants it so.
+                CannedReason::Maintenance | CannedReason::BlockedRegion | CannedReason::Budget => Level::Debug,
+            },
             Self::Applied { .. } => Level::Info,
-            Self::Given { .. } | Self::Withheld { .. } | Self::Refused { .. } => Level::Warn,
+            Self::Refused { .. } => Level::Warn,
         }
     }
 

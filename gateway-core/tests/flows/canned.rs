@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tidegate_core::Body;
 use tidegate_core::observe::{Level, Sink};
 
-use crate::admin::{ask, assert_conforms};
+use crate::admin::{ask, assert_conforms_to};
 use crate::budgets::limited;
 use crate::world::{Piece, Reaction, World};
 use crate::{CHAT, chat, config, done, event, header, sse};
@@ -146,6 +146,9 @@ fn a_model_out_of_service_is_not_asked_and_a_lower_tier_answers() {
         .map(|step| &step["model"])
         .collect();
     assert_eq!(passed, ["big", "small"]);
+    let of_small = json!({"tenant": "acme", "body": of_small}).to_string();
+    let (_, explained) = ask(&mut world, "admin-key", ("POST", "/admin/v1/explain"), &of_small);
+    assert_eq!(explained["outcome"]["error"], "maintenance");
 }
 
 #[test]
@@ -337,7 +340,7 @@ fn an_operator_s_document_is_in_force_everywhere_until_it_is_taken_back() {
         (json!("of the configuration"), json!("of the configuration"))
     );
     let (status, answer) = put(&mut world, DOCUMENT);
-    assert_conforms(CANNED, &answer);
+    assert_conforms_to("put", CANNED, &answer);
     assert_eq!((status, &answer["texts"]), (200, &json!(1)));
     assert_eq!(here(&mut world), "of the store", "at once where it was put");
     world.pass(Duration::from_secs(30));
@@ -348,7 +351,7 @@ fn an_operator_s_document_is_in_force_everywhere_until_it_is_taken_back() {
         "elsewhere within refresh.config_ms"
     );
     let (status, answer) = ask(&mut world, "admin-key", ("DELETE", CANNED), "");
-    assert_conforms(CANNED, &answer);
+    assert_conforms_to("delete", CANNED, &answer);
     assert_eq!(
         (status, &answer["version"], &answer["texts"]),
         (200, &Value::Null, &json!(1))

@@ -14,6 +14,7 @@ use crate::ladder::{AttemptError, Descent, Step, WaitsFor, canned_reason, more_t
 use crate::observe::Event;
 use crate::pipeline::context::Waiting;
 use crate::pipeline::dispatch::{ClusterClient, Wanted};
+use crate::pipeline::failure::Failure;
 use crate::pipeline::intake::{Order, Target};
 use crate::platform::Platform;
 
@@ -21,7 +22,7 @@ use crate::platform::Platform;
 /// so that they can be compared. What is found out on the way is told as what happens to others is.
 pub(in crate::pipeline) async fn foretell<P: Platform>(order: &Order<P>) -> Outcome {
     if let Some(error) = known(order) {
-        return refused(Some(&error));
+        return refused(order, Some(&error));
     }
     let mut descent = descent(order);
     let mut seen = BTreeSet::new();
@@ -30,8 +31,8 @@ pub(in crate::pipeline) async fn foretell<P: Platform>(order: &Order<P>) -> Outc
     let outcome = loop {
         let (tier, cluster, waits) = match descent.step() {
             Step::Attempt { tier, cluster, waits } => (tier, cluster, waits),
-            Step::Canned => break canned(order, reason, &descent).unwrap_or_else(|| refused(failure.as_ref())),
-            Step::GiveUp => break refused(failure.as_ref()),
+            Step::Canned => break canned(order, reason, &descent).unwrap_or_else(|| refused(order, failure.as_ref())),
+            Step::GiveUp => break refused(order, failure.as_ref()),
         };
         seen.insert((tier, cluster));
         let error = match order.target(tier, cluster).await {
@@ -181,17 +182,13 @@ fn canned<P: Platform>(order: &Order<P>, reason: Option<CannedReason>, descent: 
     })
 }
 
-fn refused(error: Option<&AttemptError>) -> Outcome {
-    error.map_or_else(
-        || Outcome::Refused {
-            error: "no_room",
-            why: "no cluster of the ladder may be asked".to_owned(),
-        },
-        |error| Outcome::Refused {
-            error: error.label(),
-            why: error.to_string(),
-        },
-    )
+fn refused<P: Platform>(order: &Order<P>, error: Option<&AttemptError>) -> Outcome {
+    let (error, why) = match error {
+        Some(error) => (error.label(), error.to_string()),
+        None if order.plan.is_in_maintenance => ("maintenance", Failure::Maintenance.to_string()),
+        None => ("no_room", "no cluster of the ladder may be asked".to_owned()),
+    };
+    Outcome::Refused { error, why }
 }
 
 /// So many clusters are looked at beside those that the order would come to: each is a question to its cell.

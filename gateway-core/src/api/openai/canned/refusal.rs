@@ -43,6 +43,10 @@ impl Builder<'_> {
     fn build(self, schema: Schema<'_>, says: Says, effort: &mut Effort) -> Option<Value> {
         effort.within(|effort| {
             let schema = schema.resolved()?;
+            // Nothing says less.
+            if says == Says::Nothing && schema.holds(&Value::Null, effort) {
+                return Some(Value::Null);
+            }
             for choice in schema.choices() {
                 let built = self.build(choice, says, effort);
                 if let Some(built) = built.filter(|built| schema.holds(built, effort)) {
@@ -100,7 +104,7 @@ impl Builder<'_> {
         Some(object.into())
     }
 
-    /// Null, something empty, the only value that is allowed, or a word that says itself that there is no answer.
+    /// Something empty, the only value that is allowed, or a word that says itself that there is no answer.
     fn saying_nothing(self, schema: Schema<'_>, effort: &mut Effort) -> Option<Value> {
         match schema.allowed() {
             Some([only]) => return Some(only.clone()),
@@ -108,9 +112,7 @@ impl Builder<'_> {
             None => {}
         }
         let kinds = schema.kinds();
-        if kinds.has(Kinds::NULL) {
-            Some(Value::Null)
-        } else if kinds.has(Kinds::STRING) {
+        if kinds.has(Kinds::STRING) {
             Some("".into())
         } else if kinds.has(Kinds::ARRAY) {
             Some(Vec::<Value>::new().into())

@@ -15,7 +15,7 @@ pub(super) struct Schema<'s> {
 pub(super) struct Kinds(u8);
 
 impl Kinds {
-    pub const NULL: Self = Self(1);
+    const NULL: Self = Self(1);
     pub const STRING: Self = Self(2);
     pub const ARRAY: Self = Self(4);
     pub const OBJECT: Self = Self(8);
