@@ -48,7 +48,7 @@ const PIPELINE: Area = Area {
         &["state"],
         &["context"],
         // What a request holds, and what goes on behind requests' backs.
-        &["leases", "maintain", "records", "rollouts", "warmth"],
+        &["canned", "leases", "maintain", "records", "rollouts", "warmth"],
         // The stages of a request.
         &["intake"],
         &["answer"],

@@ -53,7 +53,7 @@ where
 
 /// `DELETE /admin/v1/canned`: the configuration's texts are in force again.
 pub(super) async fn remove<P: Platform>(operator: Operator<'_, P>) -> Result<Response<Body>, Failure> {
-    publish(&operator, Bytes::new(), NONE).await?;
+    publish(&operator, Bytes::from_static(BLANK), NONE).await?;
     let texts = operator.exchange.config.canned.len();
     Ok(response::json(
         json!({"version": null, "texts": texts}).to_string().into(),
@@ -71,4 +71,6 @@ async fn publish<P: Platform>(operator: &Operator<'_, P>, text: Bytes, version: 
 
 /// What is told as the version where there is no document.
 const NONE: &str = "none";
+/// What stands in the store in place of a document: stores delete nothing, and some take what is empty for what is not there.
+const BLANK: &[u8] = b"\n";
 const OF_CONFIG: &str = "# The store holds no texts: these are the configuration's.\n";
