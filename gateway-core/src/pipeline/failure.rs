@@ -132,7 +132,7 @@ fn of_request(error: &RequestError, message: String) -> ApiError {
         RequestError::NoAdminKey => invalid(StatusCode::UNAUTHORIZED).code("admin_key_missing"),
         RequestError::UnknownAdminKey => new(StatusCode::FORBIDDEN, ErrorKind::Permission).code("admin_key_unknown"),
         RequestError::WrongExplain => wrong("invalid_header"),
-        RequestError::WrongDryRun { .. } => unprocessable("invalid_explain"),
+        RequestError::WrongQuestion { .. } => unprocessable("invalid_explain"),
         RequestError::UnknownTenant { .. } => absent("tenant_not_found"),
         RequestError::UnknownRequest { .. } => absent("request_not_found"),
         RequestError::ReservedHeader { .. } => wrong("reserved_header"),
