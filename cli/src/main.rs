@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{calibrate, check, drain, engine, explain, keys, rollout, schema, serve, status, tokens};
+use commands::{calibrate, canned, check, drain, engine, explain, keys, rollout, schema, serve, status, tokens};
 use mimalloc::MiMalloc;
 
 /// A request makes some seventy small allocations, all freed on the same thread: with this allocator it takes about a
@@ -40,6 +40,9 @@ enum Command {
     /// Have a version of a model's clusters take over from the others, and tell how far that is.
     #[command(subcommand)]
     Rollout(rollout::Command),
+    /// Read or replace the texts that are answered where no model does.
+    #[command(subcommand)]
+    Canned(canned::Command),
     /// Tell why a request went where it went, or where one would go.
     Explain(explain::Args),
     /// Measure what a replica can do, and print lines for gateway.toml.
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Command::Drain(args) => drain::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Rollout(command) => rollout::run(&command),
+        Command::Canned(command) => canned::run(&command),
         Command::Explain(args) => explain::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Keys(command) => keys::run(&command),

@@ -5,6 +5,7 @@
 mod excerpt;
 pub mod geo;
 pub mod ids;
+pub mod language;
 mod parts;
 pub mod sleeps;
 pub mod time;

@@ -1,6 +1,7 @@
 //! The subcommands.
 
 pub mod calibrate;
+pub mod canned;
 pub mod check;
 pub mod drain;
 pub mod engine;

@@ -47,6 +47,15 @@ impl Operator {
     /// # Errors
     /// When it does not answer, or refuses.
     pub async fn ask_with(&self, method: Method, path: &str, body: Option<String>) -> Result<Value, Failure> {
+        let text = self.ask_text(method, path, body).await?;
+        Ok(serde_json::from_str(&text).unwrap_or_default())
+    }
+
+    /// The same, with an answer as it comes.
+    ///
+    /// # Errors
+    /// When it does not answer, or refuses.
+    pub async fn ask_text(&self, method: Method, path: &str, body: Option<String>) -> Result<String, Failure> {
         let path = format!("/admin/v1{path}");
         let asking = async {
             let answer = self.0.send_text(method, &path, body).await?;
@@ -54,12 +63,13 @@ impl Operator {
         };
         let answer = timeout(WITHIN, asking).await;
         let (status, text) = answer.map_err(|_| Failure::failed(format!("{} does not answer", self.0.url)))??;
-        let json: Value = serde_json::from_str(&text).unwrap_or_default();
         if status.is_success() {
-            return Ok(json);
+            return Ok(text);
         }
+        let json: Value = serde_json::from_str(&text).unwrap_or_default();
         let words = json["error"]["message"].as_str().unwrap_or(&text);
-        let message = format!("{}: {status}: {}", self.0.url, server::short(words));
+        let words: Vec<_> = words.lines().take(MOST_LINES).map(server::short).collect();
+        let message = format!("{}: {status}: {}", self.0.url, words.join("\n"));
         Err(refused(status, message))
     }
 }
@@ -104,5 +114,7 @@ pub fn encoded(name: &str) -> String {
     path
 }
 
+/// Of what is wrong with a document.
+const MOST_LINES: usize = 50;
 /// For cells that are far away and slow.
 const WITHIN: Duration = Duration::from_secs(10);

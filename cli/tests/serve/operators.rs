@@ -148,3 +148,26 @@ steps = [50, 100]
         "{table}"
     );
 }
+
+#[test]
+fn canned_texts_are_read_put_and_taken_back() {
+    let bench = Bench::new("canned");
+    let gateway = Gateway::start(&bench, &[]);
+    let file = bench.config().with_file_name("canned.toml");
+    let path = file.to_str().expect("UTF-8");
+    let ask = |arguments: &[&str]| ask(&gateway, &gateway.admin_key, arguments);
+    let (code, before) = ask(&["canned", "get"]);
+    assert_eq!(code, Some(0));
+    assert!(before.contains("[canned]"), "{before}");
+    for (text, expected) in [
+        ("[[canned.texts]]\ntext = \"later\"\n", 0),
+        ("[[canned.texts]]\ntext = 7\n", 2),
+    ] {
+        fs::write(&file, text).expect("written");
+        assert_eq!(ask(&["canned", "set", path]).0, Some(expected), "{text}");
+    }
+    assert_eq!(ask(&["canned", "get"]).1, "[[canned.texts]]\ntext = \"later\"\n");
+    assert_eq!(ask(&["canned", "unset"]).0, Some(0));
+    assert_eq!(ask(&["canned", "get"]).1, before);
+    assert_eq!(ask(&["canned", "set", "nowhere.toml"]).0, Some(2));
+}

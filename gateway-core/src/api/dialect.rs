@@ -5,14 +5,13 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use super::answer::{AnswerTooLarge, EventOutcome, NoAnswer, RewrittenAnswer, Usage};
+use super::canned::{CannedAnswer, NoCannedAnswer};
 use super::endpoint::{Dialect, Endpoint};
 use super::error::ApiError;
 use super::openai;
 use super::request::Generation;
 use super::request_error::RequestError;
 use super::sse::SseEvent;
-use crate::ids::RequestId;
-use crate::time::Timestamp;
 
 impl Dialect {
     /// Reads the body of a request to `endpoint`, whose arrays and objects nest at most `nesting` levels deep.
@@ -54,11 +53,13 @@ impl Dialect {
         })
     }
 
-    /// `text` as the answer to `request`: one body, or the events of a whole stream. `None` where no text can stand for
-    /// what was asked for.
-    pub fn canned(text: &str, request: &Generation, id: &RequestId, now: Timestamp) -> Option<Bytes> {
+    /// The canned answer to `request`: one body, or the events of a whole stream.
+    ///
+    /// # Errors
+    /// When no text can stand for what is asked for.
+    pub fn canned(answer: CannedAnswer<'_>, request: &Generation) -> Result<Bytes, NoCannedAnswer> {
         match request.endpoint.dialect() {
-            Self::OpenAi => openai::canned(text, request, id, now),
+            Self::OpenAi => openai::canned(answer, request),
         }
     }
 

@@ -34,6 +34,8 @@ pub const X_CLUSTER: HeaderName = HeaderName::from_static("x-tidegate-cluster");
 pub const X_MODEL: HeaderName = HeaderName::from_static("x-tidegate-model");
 /// Which tier of the ladder served.
 pub const X_TIER: HeaderName = HeaderName::from_static("x-tidegate-tier");
+/// Why no engine answers, where a canned answer is given.
+pub const X_CANNED: HeaderName = HeaderName::from_static("x-tidegate-canned");
 /// How many tokens the prompt is.
 pub const X_PROMPT_TOKENS: HeaderName = HeaderName::from_static("x-tidegate-prompt-tokens");
 /// Which version of the model served, where it has several; with `;instead_of=` the request's own, where that could not.
@@ -65,7 +67,7 @@ pub const EXPOSED: HeaderValue = HeaderValue::from_static(
     "x-request-id, retry-after, retry-after-ms, x-should-retry, server-timing, x-ratelimit-limit-requests, \
      x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, \
      x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, x-tidegate-cache, x-tidegate-cluster, x-tidegate-replica, \
-     x-tidegate-model, x-tidegate-version, x-tidegate-tier, x-tidegate-prompt-tokens, x-tidegate-cached-tokens, x-tidegate-max-tokens, \
+     x-tidegate-model, x-tidegate-version, x-tidegate-tier, x-tidegate-canned, x-tidegate-prompt-tokens, x-tidegate-cached-tokens, x-tidegate-max-tokens, \
      x-tidegate-dropped, x-tidegate-config, x-tidegate-explain",
 );
 
@@ -91,6 +93,7 @@ mod tests {
             X_MODEL,
             X_VERSION,
             X_TIER,
+            X_CANNED,
             X_PROMPT_TOKENS,
             X_CACHED_TOKENS,
             X_MAX_TOKENS,

@@ -40,9 +40,9 @@ pub enum RequestError {
     /// The header that asks for an explanation says something else.
     #[error("`x-tidegate-explain` must be `1`, or left out")]
     WrongExplain,
-    /// What is to be explained is not written as it must be.
-    #[error("what is to be explained is wrong: {}", Excerpt(detail))]
-    WrongDryRun {
+    /// What is asked about requests, answered ones or one to try, is not written as it must be.
+    #[error("what is asked about requests is wrong: {}", Excerpt(detail))]
+    WrongQuestion {
         /// In which way.
         detail: String,
     },

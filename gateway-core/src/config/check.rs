@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::canned;
 use super::digest::KeyDigest;
 use super::error::Problem;
 use super::models;
@@ -32,6 +33,8 @@ pub(super) fn check(root: &Root, tables: Option<&[&str]>, version: String, repor
         keys: keys(entries(&admin.keys), &mut digests, report),
         read_keys: keys(entries(&admin.read_keys), &mut digests, report),
     });
+    let canned = value(&root.canned);
+    let canned = canned.map(|canned| canned::check(canned, &names.models, &tenant_names(root, report), report));
     settings::check_order(root, report);
     settings::check_hops(root, report);
     Some(Config {
@@ -40,6 +43,7 @@ pub(super) fn check(root: &Root, tables: Option<&[&str]>, version: String, repor
         clusters,
         models,
         aliases: models::aliases(root),
+        canned: Arc::new(canned?),
         tenants,
         admin: admin?,
         sizes: settings::sizes(root)?,
@@ -63,6 +67,14 @@ pub(super) fn check(root: &Root, tables: Option<&[&str]>, version: String, repor
         media: settings::media(root)?,
         refresh: settings::refresh(root)?,
     })
+}
+
+fn tenant_names<'w>(root: &'w Root, report: &Report) -> Names<'w> {
+    let mut names = Names::of("tenant").complete_if(root.tenants.is_some());
+    for tenant in entries(&root.tenants) {
+        names.add_shared(tenant.value.name.as_ref(), report);
+    }
+    names
 }
 
 /// All names that something may refer to.

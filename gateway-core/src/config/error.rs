@@ -57,8 +57,10 @@ const MOST_ERRORS: usize = 1_000;
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("gateway.toml:{line}: {}: {problem}; {expected}", Excerpt(key))]
+#[error("{document}:{line}: {}: {problem}; {expected}", Excerpt(key))]
 pub struct ConfigError {
+    /// What the text is called.
+    pub document: &'static str,
     /// The key, such as `clusters[1].replicas[0]`; entries count from 0.
     pub key: String,
     /// Its line, counted from 1.

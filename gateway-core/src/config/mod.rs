@@ -3,6 +3,7 @@
 //! all of its errors at once; one that is no TOML gives those of its syntax only.
 
 mod bundle;
+mod canned;
 mod check;
 mod digest;
 mod engine;
@@ -31,11 +32,13 @@ mod written;
 mod tests;
 
 pub use bundle::BundleError;
+pub use canned::{CannedAnswers, CannedFor, CannedReason, Template, Values};
 pub use digest::{DigestError, KeyDigest};
 pub use engine::EngineKind;
 pub use error::{ConfigError, ConfigErrors, Problem};
 pub use hop::HopAddress;
 pub use media::{MediaOrigin, MediaUrls};
+pub use models::CANNED_TIER;
 #[cfg(any(test, feature = "schema"))]
 pub use schema::json_schema;
 pub use settings::{
@@ -44,8 +47,8 @@ pub use settings::{
 };
 pub use url::{UrlError, url_at};
 pub use validated::{
-    Admin, Budget, CannedTier, Cluster, Config, Ladder, Model, PartTokens, Priority, Region, Replica, Serving, Tenant,
-    TenantKey, Tier,
+    Admin, Budget, Cluster, Config, Ladder, Model, PartTokens, Priority, Region, Replica, Serving, Tenant, TenantKey,
+    Tier,
 };
 
 use sha2::{Digest, Sha256};
@@ -81,7 +84,7 @@ impl Config {
 }
 
 /// What tells a text from others: the first 16 hexadecimal digits of its SHA-256.
-fn version(text: &str) -> String {
+pub fn version(text: &str) -> String {
     Sha256::digest(text)
         .iter()
         .take(8)

@@ -10,7 +10,7 @@ use super::read::{entries, value};
 use super::report::{At, Report};
 use super::rollouts::{self, Rollouts};
 use super::suggest::one_of;
-use super::validated::{CannedTier, Cluster, Ladder, Model, PartTokens, Serving, Tier};
+use super::validated::{Cluster, Ladder, Model, PartTokens, Serving, Tier};
 use super::written::{self, Root};
 use crate::ids::{ClusterName, ModelName, TableName};
 use crate::rollout::RolloutPolicy;
@@ -47,7 +47,7 @@ fn written_aliases(root: &Root) -> impl Iterator<Item = (&At<String>, &str)> {
 }
 
 fn refuse_reserved(name: &At<String>, report: &mut Report) {
-    if name.value == CANNED {
+    if name.value == CANNED_TIER {
         let problem = Problem::ReservedName {
             name: name.value.clone(),
         };
@@ -60,7 +60,7 @@ fn refuse_reserved(name: &At<String>, report: &mut Report) {
 }
 
 /// What clients call the canned tier.
-const CANNED: &str = "canned";
+pub const CANNED_TIER: &str = "canned";
 
 /// The models, each with its ladder.
 pub(super) fn check(
@@ -180,9 +180,7 @@ fn tiers(written: &[At<written::Tier>], own: Option<&str>, models: &Names<'_>, r
             report.add(at.place, Problem::AfterCanned, "expected the canned tier last");
         }
         tiers.extend(match &at.value {
-            written::Tier::Canned(canned) => {
-                value(&canned.canned).map(|text| Tier::Canned(CannedTier { text: text.clone() }))
-            }
+            written::Tier::Canned(tier) => value(&tier.canned).cloned().map(Tier::Canned),
             written::Tier::Model(asked) => lower_model(&at.with(asked.clone()), own, models, &mut once, report),
         });
     }

@@ -29,6 +29,8 @@ impl<T> At<T> {
 
 /// What is found wrong while reading and checking one text.
 pub(super) struct Report {
+    /// What the text is called.
+    document: &'static str,
     /// Offsets at which lines begin.
     lines: Vec<usize>,
     spots: Vec<Spot>,
@@ -50,8 +52,13 @@ enum Step {
 }
 
 impl Report {
-    /// The empty report on a text.
+    /// The empty report on a configuration's text.
     pub fn new(text: &str) -> Self {
+        Self::of_document("gateway.toml", text)
+    }
+
+    /// The empty report on a text of that name.
+    pub fn of_document(document: &'static str, text: &str) -> Self {
         let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let whole_text = Spot {
             within: Place::TEXT,
@@ -59,6 +66,7 @@ impl Report {
             line: 1,
         };
         Self {
+            document,
             lines: newlines.map(|(offset, _)| offset).collect(),
             spots: vec![whole_text],
             errors: ConfigErrors::default(),
@@ -130,6 +138,7 @@ impl Report {
     #[inline(never)]
     pub fn add(&mut self, place: Place, problem: Problem, expected: impl Into<String>) {
         self.errors.add(ConfigError {
+            document: self.document,
             key: self.spell(place),
             line: self.line(place),
             problem,
@@ -140,6 +149,7 @@ impl Report {
     /// Adds that there is no such key as the one written at an offset.
     pub fn unknown_key(&mut self, within: Place, key: &str, offset: usize, expected: String) {
         self.errors.add(ConfigError {
+            document: self.document,
             key: self.spell_key(within, key),
             line: self.line_at(offset),
             problem: Problem::UnknownKey,
@@ -152,6 +162,7 @@ impl Report {
         let message = error.message();
         let (problem, expected) = message.split_once(", expected ").unwrap_or((message, "valid TOML"));
         self.errors.add(ConfigError {
+            document: self.document,
             key: "(syntax)".to_owned(),
             line: self.line_at(error.span().map_or(0, |span| span.start)),
             problem: Problem::Syntax(problem.to_owned()),
@@ -162,6 +173,7 @@ impl Report {
     /// Adds that the text is too long to be read.
     pub fn too_long(&mut self, bytes: usize, most: usize) {
         self.errors.add(ConfigError {
+            document: self.document,
             key: "(text)".to_owned(),
             line: 1,
             problem: Problem::TooLong { bytes },

@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::canned::{CannedReason, Language, Reason, TemplateText};
 use super::engine::EngineKind;
 use super::hop::Hop;
 use super::kinds::{Decimal, Flag, Limit, List, Whole};
@@ -13,7 +14,8 @@ use super::read::Kind;
 use super::report::{Place, Report};
 use super::texts::{Digest, Engine, ModelId, Pattern, Priority, ReplicaUrl, Text};
 use super::validated;
-use super::written::{Canned, Key as TenantKey, KeyWithPriority, Root, Tier};
+use super::written::{CannedTier, Key as TenantKey, KeyWithPriority, Root, Tier};
+use crate::language::LanguageTag;
 
 /// The schema as it stands in `gateway.schema.json`: draft 7, which editors' TOML extensions understand.
 pub fn json_schema() -> String {
@@ -112,6 +114,24 @@ impl<const MAX: usize> Describe for Text<MAX> {
     }
 }
 
+impl<const MAX: usize> Describe for TemplateText<MAX> {
+    fn schema() -> Value {
+        Text::<MAX>::schema()
+    }
+}
+
+impl Describe for Language {
+    fn schema() -> Value {
+        json!({ "type": "string", "pattern": "^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$", "maxLength": LanguageTag::MAX })
+    }
+}
+
+impl Describe for Reason {
+    fn schema() -> Value {
+        json!({ "type": "string", "enum": CannedReason::ALL.map(CannedReason::as_str) })
+    }
+}
+
 impl Describe for ReplicaUrl {
     fn schema() -> Value {
         json!({ "type": "string", "pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s/?#@][^\s?#@]*$" })
@@ -162,6 +182,6 @@ impl Describe for TenantKey {
 
 impl Describe for Tier {
     fn schema() -> Value {
-        json!({ "anyOf": [ModelId::schema(), Canned::schema()] })
+        json!({ "anyOf": [ModelId::schema(), CannedTier::schema()] })
     }
 }

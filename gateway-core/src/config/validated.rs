@@ -7,6 +7,7 @@ use http::Uri;
 use serde::{Deserialize, Serialize};
 
 use super::bundle;
+use super::canned::{CannedAnswers, Template};
 use super::digest::KeyDigest;
 use super::engine::EngineKind;
 use super::hop::HopAddress;
@@ -39,6 +40,8 @@ pub struct Config {
     pub models: BTreeMap<ModelName, Arc<Model>>,
     /// Other names that clients may ask for a model by.
     pub aliases: BTreeMap<String, ModelName>,
+    /// What is answered where no model does, unless the store has other texts.
+    pub canned: Arc<CannedAnswers>,
     /// Tenants, in the order written.
     pub tenants: Vec<Arc<Tenant>>,
     /// Who may read metrics and change the configuration.
@@ -222,20 +225,23 @@ pub struct Ladder {
     pub tiers: Vec<Tier>,
 }
 
+impl Ladder {
+    /// The text at its bottom, where it has one.
+    pub fn canned(&self) -> Option<&Template> {
+        self.tiers.iter().find_map(|tier| match tier {
+            Tier::Canned(text) => Some(text),
+            Tier::Model(_) => None,
+        })
+    }
+}
+
 /// One rung of a ladder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Tier {
     /// A model by name; it exists in [`Config::models`].
     Model(ModelName),
-    /// A fixed answer.
-    Canned(CannedTier),
-}
-
-/// A fixed answer for when nothing else can answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CannedTier {
-    /// What it says; not empty.
-    pub text: String,
+    /// A text for when nothing else can answer.
+    Canned(Template),
 }
 
 /// Who sends requests.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::canned::{Canned, TemplateText};
 use super::digest::KeyDigest;
 use super::hop::Hop;
 use super::kinds::{Decimal, Flag, Limit, List, Whole};
@@ -32,6 +33,8 @@ section! {
         /// How versions of a model's clusters take over from each other, one `[[rollouts]]` table for each model for which
         /// the defaults do not do.
         rollouts: List<Rollout, 0>,
+        /// What is answered where no model does. Each key has a default.
+        canned: Canned,
         /// Who sends requests, one `[[tenants]]` table each.
         tenants: List<Tenant, 1>,
         /// Operators' own access.
@@ -245,8 +248,8 @@ section! {
 pub(super) enum Tier {
     /// A model by name or alias.
     Model(String),
-    /// A fixed answer.
-    Canned(Canned),
+    /// A text.
+    Canned(CannedTier),
 }
 
 impl Kind for Tier {
@@ -264,15 +267,15 @@ impl Kind for Tier {
         if keys.is_none() {
             node.wrong_type(&Self::expected(), report);
         }
-        keys.map(|keys| Self::Canned(Canned::of(&keys, report)))
+        keys.map(|keys| Self::Canned(CannedTier::of(&keys, report)))
     }
 }
 
 section! {
-    /// A fixed answer for when nothing else can answer.
-    Canned {
-        /// What it says.
-        canned: Text<8_192>,
+    /// A text for when nothing else can answer.
+    CannedTier {
+        /// What it says, where no `[[canned.texts]]` table fits. `{{model}}` and other variables stand for what they say.
+        canned: TemplateText<8_192>,
     }
 }
 

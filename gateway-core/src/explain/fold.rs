@@ -9,7 +9,7 @@ use super::millis::Millis;
 use super::record::DecisionRecord;
 use super::step::{Ranked, Step, What};
 use super::weighed::WeighedHere;
-use crate::observe::{Budgeting, Counting, Event, Prefixing, RollingOut, Weighing};
+use crate::observe::{Budgeting, Canning, Counting, Event, Prefixing, RollingOut, Weighing};
 
 impl DecisionRecord {
     /// Something happened, so long after the request's arrival.
@@ -77,7 +77,7 @@ impl DecisionRecord {
             } => What::first_token(cluster, model, *expected),
             Event::WholeAnswer { cluster, model, .. } => What::whole_answer(cluster, model),
             Event::Used { usage, .. } => What::used(*usage),
-            Event::Canned { .. } => What::Canned,
+            Event::Canned(canning) => return of_canning(canning),
             Event::Budget(budgeting) => return of_budget(budgeting),
             Event::Prefix(prefixing) => return of_prefix(prefixing),
             Event::Rollout(rolling_out) => return of_rollout(rolling_out),
@@ -142,6 +142,20 @@ fn of_budget(budgeting: &Budgeting<'_>) -> Option<What> {
             error: error.to_string(),
         }),
         Budgeting::Settled { .. } | Budgeting::Unreachable { .. } => None,
+    }
+}
+
+fn of_canning(canning: &Canning<'_>) -> Option<What> {
+    match *canning {
+        Canning::Given { reason, .. } => Some(What::Canned {
+            reason: reason.as_str(),
+        }),
+        Canning::Withheld { reason, why, .. } => Some(What::CannedWithheld {
+            reason: reason.as_str(),
+            why: why.to_string(),
+        }),
+        Canning::PassedOver { model } => Some(What::Maintenance { model: model.clone() }),
+        Canning::Applied { .. } | Canning::Refused { .. } => None,
     }
 }
 

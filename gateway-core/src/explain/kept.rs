@@ -190,7 +190,7 @@ mod tests {
         let small = kept[0].get().weight();
         let step = Step {
             at_ms: Duration::ZERO.into(),
-            what: What::Canned,
+            what: What::Canned { reason: "overload" },
         };
         kept[2].get().steps = vec![step; 40];
         let large = kept[2].get().weight();

@@ -40,7 +40,7 @@ pub enum Outcome {
         hop: String,
     },
     /// It would get the canned answer.
-    Canned,
+    Canned { reason: &'static str },
     /// Nothing would answer it; the last error in one word, and in words.
     Refused { error: &'static str, why: String },
 }

@@ -150,7 +150,7 @@ impl DecisionRecord {
 
     /// Where it was answered, or tried last; nowhere where the canned answer was given.
     fn place(&self) -> Option<(&ClusterName, Option<&ReplicaName>)> {
-        if self.steps.iter().any(|step| step.what == What::Canned) {
+        if self.steps.iter().any(|step| matches!(step.what, What::Canned { .. })) {
             return None;
         }
         self.steps.iter().rev().find_map(|step| {
@@ -199,7 +199,9 @@ impl DecisionRecord {
                 | What::Found { .. }
                 | What::BrokeOff(_)
                 | What::Used { .. }
-                | What::Canned => {}
+                | What::Canned { .. }
+                | What::CannedWithheld { .. }
+                | What::Maintenance { .. } => {}
             }
         }
         line

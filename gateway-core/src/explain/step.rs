@@ -94,7 +94,11 @@ pub enum What {
     /// The engine has told what the answer took.
     Used { prompt: u64, completion: u64 },
     /// The canned answer was given.
-    Canned,
+    Canned { reason: &'static str },
+    /// It was not, since no text is what is asked for.
+    CannedWithheld { reason: &'static str, why: String },
+    /// A tier was passed over, since its model is kept out of service.
+    Maintenance { model: ModelName },
 }
 
 /// A tier's clusters, in the order in which they are tried.

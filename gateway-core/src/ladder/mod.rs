@@ -4,6 +4,7 @@
 mod attempt_error;
 mod blame;
 mod blamed_requests;
+mod canned_reason;
 mod descent;
 mod hop_error;
 mod telling;
@@ -12,6 +13,7 @@ mod version_fault;
 pub use attempt_error::{AttemptError, Fault, Garbage, Remedy};
 pub use blame::{Blame, Verdict};
 pub use blamed_requests::{BlamedRequests, RequestDigest};
+pub use canned_reason::canned_reason;
 pub use descent::{Descent, Step, WaitsFor};
 pub use hop_error::HopError;
 pub use telling::more_telling;

@@ -6,6 +6,7 @@ use http::StatusCode;
 
 use super::admin_change::AdminChange;
 use super::budgeting::Budgeting;
+use super::canning::Canning;
 use super::counting::Counting;
 use super::ignored_signal::IgnoredSignal;
 use super::prefixing::Prefixing;
@@ -149,11 +150,8 @@ pub enum Event<'a> {
         /// How its request ended.
         outcome: Outcome,
     },
-    /// A canned answer was given.
-    Canned {
-        /// The model that was asked for.
-        model: &'a ModelName,
-    },
+    /// Something about canned answers.
+    Canned(Canning<'a>),
     /// An operator has changed something.
     AdminChange(AdminChange<'a>),
     /// A newer configuration is in force.
@@ -221,6 +219,7 @@ impl Event<'_> {
             Self::Budget(budgeting) => budgeting.level(),
             Self::Prefix(prefixing) => prefixing.level(),
             Self::Rollout(rolling_out) => rolling_out.level(),
+            Self::Canned(canning) => canning.level(),
             Self::Responded { .. }
             | Self::BodyRefused { .. }
             | Self::FirstToken { .. }
@@ -244,7 +243,6 @@ impl Event<'_> {
             | Self::AttemptFailed { .. }
             | Self::OrderRefused { .. }
             | Self::StreamFailed { .. }
-            | Self::Canned { .. }
             | Self::ConfigRefused { .. }
             | Self::StoreFailing { .. } => Level::Warn,
         }
@@ -272,7 +270,7 @@ impl Event<'_> {
             Self::Waited { .. } => "waited",
             Self::Permitted { .. } => "permitted",
             Self::Released { .. } => "released",
-            Self::Canned { .. } => "canned answer",
+            Self::Canned(canning) => canning.name(),
             Self::AdminChange(_) => "changed by an operator",
             Self::ConfigApplied { .. } => "configuration applied",
             Self::ConfigRefused { .. } => "configuration in the store refused, the one before stays",

@@ -15,10 +15,11 @@ use prometheus_client::registry::Registry;
 use super::admin_change::AdminChange;
 use super::budget_metrics::BudgetMetrics;
 use super::by_labels::ByLabels;
+use super::canned_metrics::CannedMetrics;
 use super::cluster_metrics::ClusterMetrics;
 use super::counting_metrics::CountingMetrics;
 use super::event::{Event, StoreAccess};
-use super::labels::{ModelLabels, ServedLabels};
+use super::labels::ServedLabels;
 use super::prefix_metrics::PrefixMetrics;
 use super::queue_metrics::QueueMetrics;
 use super::rollout_metrics::RolloutMetrics;
@@ -70,7 +71,7 @@ pub struct Metrics {
     bodies_bytes: Gauge,
     bodies_refused: ByLabels<BoundLabels>,
     orders_refused: ByLabels<ReasonLabels>,
-    canned: ByLabels<ModelLabels>,
+    canned: CannedMetrics,
     admin_changes: ByLabels<WhatLabels>,
     first_token: ByLabels<ServedLabels, Histogram>,
     first_token_expected: ByLabels<ServedLabels, Histogram>,
@@ -147,7 +148,7 @@ impl Metrics {
             bodies_bytes: Gauge::default(),
             bodies_refused: ByLabels::default(),
             orders_refused: ByLabels::default(),
-            canned: ByLabels::default(),
+            canned: CannedMetrics::default(),
             admin_changes: ByLabels::default(),
             first_token: ByLabels::new(|| Histogram::new(FIRST_TOKEN_BUCKETS_S)),
             first_token_expected: ByLabels::new(|| Histogram::new(FIRST_TOKEN_BUCKETS_S)),
@@ -198,7 +199,7 @@ impl Metrics {
             "Orders of gateways at the edge that this region hop did not take, by why",
             self.orders_refused.family(),
         );
-        r.register("canned", "Canned answers by the model asked for", self.canned.family());
+        self.canned.register(r);
         r.register(
             "admin_changes",
             "Changes that operators made here, by what they changed",
@@ -282,10 +283,7 @@ impl Metrics {
             Event::Rollout(rolling_out) => self.rollouts.on(rolling_out),
             Event::OrderRefused { reason } => self.orders_refused.add(&ReasonLabels { reason }, 1),
             Event::BodyRefused { bound } => self.bodies_refused.add(&BoundLabels { bound }, 1),
-            Event::Canned { model } => {
-                let model = (*model).clone();
-                self.canned.add(&ModelLabels { model }, 1);
-            }
+            Event::Canned(canning) => self.canned.on(canning),
             Event::AdminChange(AdminChange { what, .. }) => self.admin_changes.add(&WhatLabels { what }, 1),
             Event::ConfigApplied { .. } => {
                 self.config_refused.set(0);

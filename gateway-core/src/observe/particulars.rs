@@ -66,7 +66,7 @@ impl Event<'_> {
                 expected,
             } => write_permit(f, (cluster, replica), *is_kept, (*choice, *expected)),
             Self::Released { cluster, outcome } => write!(f, " cluster={cluster} outcome={outcome:?}"),
-            Self::Canned { model } => write!(f, " model={model}"),
+            Self::Canned(canning) => canning.write_particulars(f),
             Self::AdminChange(change) => change.write_particulars(f),
             Self::ConfigApplied { version } => write!(f, " version={version}"),
             Self::ConfigRefused { errors } => write!(f, ":\n{errors}"),

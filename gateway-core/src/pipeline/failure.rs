@@ -61,6 +61,12 @@ pub enum Failure {
     /// The configuration that an operator sent is wrong.
     #[error("{0}")]
     Config(String),
+    /// The canned texts that an operator sent are wrong.
+    #[error("{0}")]
+    Canned(String),
+    /// Operators keep the model out of service, and nothing else on the ladder answered.
+    #[error("the model is out of service for maintenance")]
+    Maintenance,
     /// The store did not take what an operator sent.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -91,6 +97,11 @@ impl From<Failure> for ApiError {
             Failure::BrokenOff(error) => of_attempt(error, message),
             Failure::Config(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorKind::InvalidRequest, message)
                 .code("invalid_configuration"),
+            Failure::Canned(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorKind::InvalidRequest, message)
+                .code("invalid_canned_texts"),
+            Failure::Maintenance => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Server, message).code("maintenance")
+            }
             Failure::Cell { .. } | Failure::RolloutCell { .. } => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Server, message).code("cell_unreachable")
             }
@@ -121,7 +132,7 @@ fn of_request(error: &RequestError, message: String) -> ApiError {
         RequestError::NoAdminKey => invalid(StatusCode::UNAUTHORIZED).code("admin_key_missing"),
         RequestError::UnknownAdminKey => new(StatusCode::FORBIDDEN, ErrorKind::Permission).code("admin_key_unknown"),
         RequestError::WrongExplain => wrong("invalid_header"),
-        RequestError::WrongDryRun { .. } => unprocessable("invalid_explain"),
+        RequestError::WrongQuestion { .. } => unprocessable("invalid_explain"),
         RequestError::UnknownTenant { .. } => absent("tenant_not_found"),
         RequestError::UnknownRequest { .. } => absent("request_not_found"),
         RequestError::ReservedHeader { .. } => wrong("reserved_header"),

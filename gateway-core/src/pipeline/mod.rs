@@ -9,6 +9,7 @@
 //! - `dispatch/`: the walk down the ladder, and each attempt at a replica.
 //! - `answer/`: what an engine sends, read, rewritten and metered.
 //! - `intake/`: what a request is, takes and may spend, until it can be dispatched.
+//! - `canned.rs`: the texts that may stand for an answer that no engine gives.
 //! - `leases/`: what a request holds of its tenant's budgets.
 //! - `rollouts/`: which weights the versions of a model have, and what a request meets at its version.
 //! - `maintain/`: what goes on behind requests' backs.
@@ -23,6 +24,7 @@
 mod answer;
 mod body;
 mod body_memory;
+mod canned;
 mod cell_time;
 mod collect;
 mod context;

@@ -6,6 +6,7 @@ mod admin;
 mod assembly;
 mod blame;
 mod budgets;
+mod canned;
 mod charging;
 mod clocks;
 mod config;

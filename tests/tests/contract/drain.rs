@@ -11,17 +11,15 @@ use tidegate_tests::runtime::Runtime;
 use tidegate_tests::scripted::Script;
 use tidegate_tests::world::{World, key};
 
-use crate::support::{chat_stream, chunk, eventually, post_chat};
+use crate::support::{DONE, chat_stream, chunk, eventually, post_chat, served};
 
 const TEMPLATE: &str = include_str!("../../worlds/drain.toml");
-const DONE: &str = "data: [DONE]\n\n";
 const NAMES: [&str; 2] = ["one", "two"];
 
 fn start(name: &str) -> World {
     let world = World::start_or_exit(name, TEMPLATE, FRANKFURT, &[]);
     for engine in NAMES {
-        let served = Script::stream().then(chunk("served")).then(DONE);
-        world.scripted(engine).on("drain new", served);
+        world.scripted(engine).on("drain new", served());
     }
     world
 }
@@ -135,8 +133,7 @@ fn a_drain_outlives_the_gateway() {
     );
     eventually("who ran there would have told by now", || kept()["done"] == true);
     for engine in NAMES {
-        let served = Script::stream().then(chunk("served")).then(DONE);
-        world.scripted(engine).on("drain new", served);
+        world.scripted(engine).on("drain new", served());
     }
     (0..20).for_each(|number| new_request(&world.gateway, number));
     assert_eq!(seen(&world, 0, "drain new"), 0);

@@ -6,8 +6,8 @@ use tidegate_tests::engine::Fault;
 use tidegate_tests::scripted::Script;
 
 use crate::support::{
-    Expected, SHARED, ask, ask_stream, assert_error, assert_error_object, chat, chat_stream, chunk, invalid_request,
-    scripted, with,
+    DONE, Expected, SHARED, ask, ask_stream, assert_error, assert_error_object, chat, chat_stream, chunk,
+    invalid_request, scripted, with,
 };
 
 /// The engine's words about what a client got wrong. TGI's begin so.
@@ -84,7 +84,6 @@ const ENGINES_FAULTS: [(&str, &str); 8] = [
 
 /// A chunk that only says whose turn it is.
 const ROLE: &str = "data: {\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]}\n\n";
-const DONE: &str = "data: [DONE]\n\n";
 
 /// What the client is told of an engine's error.
 const BAD_GATEWAY: Expected = Expected {

@@ -8,14 +8,13 @@ use tidegate_tests::http::{Request, Response};
 use tidegate_tests::scripted::Script;
 use tidegate_tests::world::{World, key};
 
-use crate::support::{chat, chat_stream, chunk, eventually, post_chat};
+use crate::support::{DONE, chat, chat_stream, eventually, post_chat, served};
 
 static EXPLAIN: LazyLock<World> = LazyLock::new(|| {
     let world = World::start_or_exit("explain", CONFIG, FRANKFURT, &[]);
     for engine in ["one", "two"] {
-        let served = Script::stream().then(chunk("served")).then(DONE);
         for marker in ["explain good", SECRETLY, DRY] {
-            world.scripted(engine).on(marker, served.clone());
+            world.scripted(engine).on(marker, served());
         }
         world.scripted(engine).on("explain bad", Script::raw(OVERLOADED));
     }
@@ -203,4 +202,3 @@ const OVERLOADED: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: appl
 /// What no engine is to see before its time, or ever.
 const SECRETLY: &str = "explain secretly";
 const DRY: &str = "explain dry";
-const DONE: &str = "data: [DONE]\n\n";

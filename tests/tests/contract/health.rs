@@ -10,20 +10,14 @@ use tidegate_tests::http::{Request, Response, connect};
 use tidegate_tests::scripted::Script;
 use tidegate_tests::world::World;
 
-use crate::support::{chat_stream, chunk, eventually, post_chat};
+use crate::support::{chat_stream, eventually, post_chat, served};
 
 /// The world of worlds/health.toml.
 static HEALTH: LazyLock<World> =
     LazyLock::new(|| World::start_or_exit("health", include_str!("../../worlds/health.toml"), FRANKFURT, &[]));
 
-const DONE: &str = "data: [DONE]\n\n";
-
 fn ask(model: &str, text: &str) -> Response {
     HEALTH.send(&post_chat(chat_stream(model, text).to_string()))
-}
-
-fn served() -> Script {
-    Script::stream().then(chunk("served")).then(DONE)
 }
 
 #[test]

@@ -146,7 +146,10 @@ fn a_committed_stream_falls_down_to_the_canned_response() {
     }
     let (_, stream) = ask_stream(&chat_stream("tide-large", "committed, then nothing"));
     let label = stream.comments.iter().find(|comment| comment.starts_with("tidegate "));
-    assert_eq!(label.map(String::as_str), Some("tidegate cache=bypass tier=canned"));
+    assert_eq!(
+        label.map(String::as_str),
+        Some("tidegate cache=bypass tier=canned canned=overload")
+    );
     assert_eq!((stream.text().as_str(), stream.done), (CANNED, true));
 }
 

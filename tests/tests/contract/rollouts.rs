@@ -12,10 +12,9 @@ use tidegate_tests::scripted::Script;
 use tidegate_tests::wait::wait_until;
 use tidegate_tests::world::{World, key};
 
-use crate::support::{chunk, eventually, post_chat};
+use crate::support::{DONE, eventually, post_chat, served};
 
 const TEMPLATE: &str = include_str!("../../worlds/rollouts.toml");
-const DONE: &str = "data: [DONE]\n\n";
 const PATH: &str = "/admin/v1/rollouts/org%2Ftide";
 
 fn start(name: &str, new: &Script) -> World {
@@ -23,10 +22,6 @@ fn start(name: &str, new: &Script) -> World {
     world.scripted("old").on("conversation", served());
     world.scripted("new").on("conversation", new.clone());
     world
-}
-
-fn served() -> Script {
-    Script::stream().then(chunk("served")).then(DONE)
 }
 
 fn admin(world: &World, method: &str, path: &str, body: &Value) -> Response {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tidegate_tests::gateway::{FRANKFURT, WASHINGTON};
 use tidegate_tests::http::{Exchange, Request, Response};
-use tidegate_tests::scripted::Scripted;
+use tidegate_tests::scripted::{Script, Scripted};
 use tidegate_tests::sse::Stream;
 use tidegate_tests::wait::wait_until;
 use tidegate_tests::world::{World, key};
@@ -95,6 +95,14 @@ pub fn chunk(text: &str) -> String {
     format!(
         "data: {{\"id\":\"x\",\"model\":\"m\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n"
     )
+}
+
+/// The event that ends a stream as it should.
+pub const DONE: &str = "data: [DONE]\n\n";
+
+/// A stream of one word, which ends as it should.
+pub fn served() -> Script {
+    Script::stream().then(chunk("served")).then(DONE)
 }
 
 /// What an error must say.

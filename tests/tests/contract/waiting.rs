@@ -9,13 +9,11 @@ use tidegate_tests::runtime::Runtime;
 use tidegate_tests::scripted::Script;
 use tidegate_tests::world::World;
 
-use crate::support::{chat_stream, chunk, eventually, post_chat};
+use crate::support::{DONE, chat_stream, chunk, eventually, post_chat, served};
 
 /// The world of worlds/waiting.toml.
 static WAITING: LazyLock<World> =
     LazyLock::new(|| World::start_or_exit("waiting", include_str!("../../worlds/waiting.toml"), FRANKFURT, &[]));
-
-const DONE: &str = "data: [DONE]\n\n";
 
 fn open(model: &str, text: &str) -> Exchange {
     post_chat(chat_stream(model, text).to_string()).open(WAITING.gateway.address())
@@ -56,7 +54,7 @@ fn a_request_waits_for_room_and_has_the_place_as_soon_as_it_is_free() {
 fn turn(name: &str) -> Duration {
     let engine = WAITING.scripted("turns");
     let (holds, waits) = (format!("{name} holds"), format!("{name} waits"));
-    engine.on(&waits, Script::stream().then(chunk("served")).then(DONE));
+    engine.on(&waits, served());
     let held = hold("turns", &holds, 700);
     // It is opened early, while it waits.
     let mut waiter = open("turns", &waits);
@@ -77,9 +75,7 @@ fn turn(name: &str) -> Duration {
 #[test]
 fn as_many_wait_as_may_and_the_next_is_told_so() {
     let held = hold("bounded", "bounded holds", 3_000);
-    WAITING
-        .scripted("bounded")
-        .on("bounded waits", Script::stream().then(chunk("served")).then(DONE));
+    WAITING.scripted("bounded").on("bounded waits", served());
     let waiters = [open("bounded", "bounded waits 1"), open("bounded", "bounded waits 2")];
     eventually("two wait", || waiting("bounded") == 2);
     let refused = post_chat(chat_stream("bounded", "bounded waits 3").to_string()).send(WAITING.gateway.address());
@@ -135,7 +131,7 @@ fn whose_turn_does_not_come_is_told_so() {
 fn who_meets_a_replica_that_is_gone_waits_for_the_other() {
     let engine = WAITING.scripted("gone");
     let held = hold("gone", "gone holds", 1_500);
-    engine.on("gone waits", Script::stream().then(chunk("served")).then(DONE));
+    engine.on("gone waits", served());
     let waiters = [open("gone", "gone waits 1"), open("gone", "gone waits 2")];
     for waiter in waiters {
         let answer = waiter.finish();
@@ -163,7 +159,7 @@ fn a_request_is_held_until_its_only_engine_has_loaded() {
     std::thread::sleep(Duration::from_millis(6_500));
     let asked = engine.seen("loading waits").len();
     assert!((1..=8).contains(&asked), "asked {asked} times");
-    engine.on("loading waits", Script::stream().then(chunk("served")).then(DONE));
+    engine.on("loading waits", served());
     let answer = waiter.finish();
     let text = answer.text();
     assert!(text.contains("served") && text.ends_with(DONE), "{text}");
@@ -180,7 +176,7 @@ fn an_engine_that_failed_gets_no_request_before_it_says_that_it_is_ready() {
     eventually("it is asked whether it is ready", || !engine.seen(READY).is_empty());
     std::thread::sleep(Duration::from_millis(2_500));
     assert_eq!(engine.seen("unready asks").len(), 3, "and gets nothing before it is");
-    engine.on("unready asks", Script::stream().then(chunk("served")).then(DONE));
+    engine.on("unready asks", served());
     engine.on(READY, Script::answer("text/plain", ""));
     let answer = waiter.finish();
     let text = answer.text();

@@ -12,7 +12,7 @@ const GATEWAY_CORE: Area = Area {
     source: "gateway-core/src",
     module: &[],
     layers: &[
-        &["excerpt", "geo", "ids", "parts", "sleeps", "time"],
+        &["excerpt", "geo", "ids", "language", "parts", "sleeps", "time"],
         &["budget", "cluster", "hop", "pace", "rollout", "timeline"],
         &["config", "route"],
         &["api", "signals"],
@@ -48,7 +48,7 @@ const PIPELINE: Area = Area {
         &["state"],
         &["context"],
         // What a request holds, and what goes on behind requests' backs.
-        &["leases", "maintain", "records", "rollouts", "warmth"],
+        &["canned", "leases", "maintain", "records", "rollouts", "warmth"],
         // The stages of a request.
         &["intake"],
         &["answer"],

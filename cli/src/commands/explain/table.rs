@@ -100,7 +100,9 @@ fn told(step: &Value) -> String {
             text(&step["version"])
         ),
         "fell_back" => format!("{at}is answered by version {} instead\n", text(&step["served"])),
-        "canned" => format!("{at}the canned answer is given\n"),
+        "canned" => format!("{at}the canned answer is given, for {}\n", text(&step["reason"])),
+        "canned_withheld" => format!("{at}no canned answer is given: {}\n", text(&step["why"])),
+        "maintenance" => format!("{at}{} is out of service for maintenance\n", text(&step["model"])),
         other => format!("{at}{other}\n"),
     }
 }
@@ -296,7 +298,7 @@ fn ending(record: &Value) -> String {
             text(&outcome["hop"]),
             place()
         ),
-        "canned" => "WOULD GET  the canned answer\n".to_owned(),
+        "canned" => format!("WOULD GET  the canned answer, for {}\n", text(&outcome["reason"])),
         "refused" => format!("WOULD FAIL {}: {}\n", text(&outcome["error"]), text(&outcome["why"])),
         _ => answered(record),
     }

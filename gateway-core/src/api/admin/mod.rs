@@ -34,6 +34,8 @@ pub enum Right {
 pub enum AdminPath {
     /// The configuration in force.
     Config,
+    /// The texts that stand for answers.
+    Canned,
     /// All budgets.
     Budgets,
     /// One budget.
@@ -64,8 +66,9 @@ pub enum AdminPath {
 
 impl AdminPath {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Config,
+        Self::Canned,
         Self::Budgets,
         Self::Budget,
         Self::Clusters,
@@ -85,6 +88,7 @@ impl AdminPath {
     pub fn template(self) -> &'static str {
         match self {
             Self::Config => "/config",
+            Self::Canned => "/canned",
             Self::Budgets => "/budgets",
             Self::Budget => "/budgets/{tenant}/{name}",
             Self::Clusters => "/clusters",
@@ -105,7 +109,7 @@ impl AdminPath {
     pub fn methods(self) -> &'static str {
         match self {
             Self::Config => "GET, HEAD, PUT",
-            Self::Budget => "GET, HEAD, PUT, DELETE",
+            Self::Budget | Self::Canned => "GET, HEAD, PUT, DELETE",
             Self::Drain => "GET, HEAD, POST, DELETE",
             Self::Poll | Self::Explain => "POST",
             Self::Rollout => "GET, HEAD, PUT, POST",
@@ -124,7 +128,8 @@ impl AdminPath {
     fn is_unversioned(self) -> bool {
         match self {
             Self::Config | Self::Budgets | Self::Budget => true,
-            Self::Clusters
+            Self::Canned
+            | Self::Clusters
             | Self::Cluster
             | Self::Drain
             | Self::Poll

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
+use bytes::Bytes;
 use futures::future::{Either, select};
 use http::{HeaderMap, Response};
 
@@ -11,10 +12,11 @@ use super::passage::Passage;
 use super::stream::ClientStream;
 use super::tell_edge::tell_edge;
 use super::upkeep::Upkeep;
+use crate::config::CannedReason;
 use crate::ladder::AttemptError;
 use crate::pipeline::body::Body;
 use crate::pipeline::context::Paused;
-use crate::pipeline::dispatch::{Answered, UpstreamAnswer, Walk};
+use crate::pipeline::dispatch::{Answered, ServedBy, UpstreamAnswer, Walk};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::intake::{Order, Sender};
 use crate::pipeline::response::{event_stream, json, json_stream};
@@ -50,6 +52,17 @@ pub(in crate::pipeline) async fn begin<P: Platform>(order: Order<P>) -> Result<R
             return Ok(event_stream(ClientStream::early(upkeep, descending).into_body()));
         }
     }
+}
+
+/// The response to a request that has come to no order, and is answered by a text for that reason all the same.
+pub(in crate::pipeline) fn respond_canned(is_stream: bool, answer: Bytes, reason: CannedReason) -> Response<Body> {
+    let mut response = if is_stream {
+        event_stream(Body::Full(answer))
+    } else {
+        json(answer)
+    };
+    ServedBy::Canned(reason).label(response.headers_mut());
+    response
 }
 
 /// The response with which an answer begins.

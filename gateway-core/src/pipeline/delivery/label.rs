@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::api::comment;
 use crate::api::headers::{
-    X_CACHE, X_CACHED_TOKENS, X_CLUSTER, X_MAX_TOKENS, X_MODEL, X_PROMPT_TOKENS, X_REPLICA, X_TIER, X_VERSION,
+    X_CACHE, X_CACHED_TOKENS, X_CANNED, X_CLUSTER, X_MAX_TOKENS, X_MODEL, X_PROMPT_TOKENS, X_REPLICA, X_TIER, X_VERSION,
 };
 use crate::ids::Tokens;
 use crate::pipeline::dispatch::ServedBy;
@@ -42,14 +42,16 @@ impl ServedBy {
                     headers.insert(X_MAX_TOKENS, HeaderValue::from(*most));
                 }
             }
-            Self::Canned => {
+            Self::Canned(reason) => {
                 headers.insert(X_TIER, HeaderValue::from_static("canned"));
+                headers.insert(X_CANNED, HeaderValue::from_static(reason.as_str()));
             }
         }
     }
 
     /// Says so in a comment: `: tidegate cache=bypass cluster=… model=… tier=… prompt_tokens=… replica=…
-    /// cached_tokens=…`, ` version=…` where the model has several, and ` max_tokens=…` where budgets bound the answer.
+    /// cached_tokens=…`, ` version=…` where the model has several, and ` max_tokens=…` where budgets bound the answer; of a
+    /// canned answer `tier=canned canned=REASON`.
     pub fn comment(&self) -> Bytes {
         match self {
             Self::Engine {
@@ -74,7 +76,7 @@ impl ServedBy {
                     "tidegate cache=bypass cluster={cluster} model={model} tier={tier} prompt_tokens={prompt}{estimated}{version}{place}{most}"
                 ))
             }
-            Self::Canned => comment("tidegate cache=bypass tier=canned"),
+            Self::Canned(reason) => comment(&format!("tidegate cache=bypass tier=canned canned={}", reason.as_str())),
         }
     }
 }

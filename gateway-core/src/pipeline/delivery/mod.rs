@@ -7,4 +7,4 @@ mod stream;
 mod tell_edge;
 mod upkeep;
 
-pub(super) use begin::begin;
+pub(super) use begin::{begin, respond_canned};

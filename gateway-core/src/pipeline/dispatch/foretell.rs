@@ -7,12 +7,14 @@ use super::attempt::{Prepared, prepare};
 use super::judge::known;
 use super::walk::descent;
 use crate::cluster::{Acquired, ChoiceReason, DryRun, Expectation, ExpectedPlace, Grant, PermitId, Queued};
+use crate::config::CannedReason;
 use crate::explain::{Millis, Outcome, words};
 use crate::ids::ReplicaName;
-use crate::ladder::{AttemptError, Step, WaitsFor, more_telling};
+use crate::ladder::{AttemptError, Descent, Step, WaitsFor, canned_reason, more_telling};
 use crate::observe::Event;
 use crate::pipeline::context::Waiting;
 use crate::pipeline::dispatch::{ClusterClient, Wanted};
+use crate::pipeline::failure::Failure;
 use crate::pipeline::intake::{Order, Target};
 use crate::platform::Platform;
 
@@ -20,16 +22,17 @@ use crate::platform::Platform;
 /// so that they can be compared. What is found out on the way is told as what happens to others is.
 pub(in crate::pipeline) async fn foretell<P: Platform>(order: &Order<P>) -> Outcome {
     if let Some(error) = known(order) {
-        return refused(Some(&error));
+        return refused(order, Some(&error));
     }
     let mut descent = descent(order);
     let mut seen = BTreeSet::new();
     let mut failure = None;
+    let mut reason = None;
     let outcome = loop {
         let (tier, cluster, waits) = match descent.step() {
             Step::Attempt { tier, cluster, waits } => (tier, cluster, waits),
-            Step::Canned => break Outcome::Canned,
-            Step::GiveUp => break refused(failure.as_ref()),
+            Step::Canned => break canned(order, reason, &descent).unwrap_or_else(|| refused(order, failure.as_ref())),
+            Step::GiveUp => break refused(order, failure.as_ref()),
         };
         seen.insert((tier, cluster));
         let error = match order.target(tier, cluster).await {
@@ -47,6 +50,7 @@ pub(in crate::pipeline) async fn foretell<P: Platform>(order: &Order<P>) -> Outc
             None => AttemptError::Unfit,
         };
         descent.after(&error);
+        reason = canned_reason(reason, &error);
         failure = Some(more_telling(failure.take(), error));
     };
     look_at_others(order, seen).await;
@@ -168,17 +172,23 @@ fn served<P: Platform>(
     }
 }
 
-fn refused(error: Option<&AttemptError>) -> Outcome {
-    error.map_or_else(
-        || Outcome::Refused {
-            error: "no_room",
-            why: "no cluster of the ladder may be asked".to_owned(),
-        },
-        |error| Outcome::Refused {
-            error: error.label(),
-            why: error.to_string(),
-        },
-    )
+/// The canned answer, where there is one for the order.
+fn canned<P: Platform>(order: &Order<P>, reason: Option<CannedReason>, descent: &Descent) -> Option<Outcome> {
+    let reason = reason.unwrap_or(order.plan.reason_without_attempts());
+    let unanswered = order.unanswered(reason, descent.recovery());
+    order.plan.canned.as_ref()?.find(&order.exchange, unanswered)?.ok()?;
+    Some(Outcome::Canned {
+        reason: reason.as_str(),
+    })
+}
+
+fn refused<P: Platform>(order: &Order<P>, error: Option<&AttemptError>) -> Outcome {
+    let (error, why) = match error {
+        Some(error) => (error.label(), error.to_string()),
+        None if order.plan.is_in_maintenance => ("maintenance", Failure::Maintenance.to_string()),
+        None => ("no_room", "no cluster of the ladder may be asked".to_owned()),
+    };
+    Outcome::Refused { error, why }
 }
 
 /// So many clusters are looked at beside those that the order would come to: each is a question to its cell.

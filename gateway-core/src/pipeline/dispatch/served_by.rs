@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::config::CannedReason;
 use crate::ids::{ClusterName, ModelName, Tokens, VersionName};
 use crate::pipeline::warmth::Visit;
 
@@ -22,7 +23,8 @@ pub(in crate::pipeline) enum ServedBy {
         /// Where in the cluster, and how warm its prompt is there.
         visit: Option<Visit>,
     },
-    Canned,
+    /// A text does, for that reason.
+    Canned(CannedReason),
 }
 
 /// The version that serves a request.

@@ -14,10 +14,10 @@ use super::opened::UpstreamAnswer;
 use super::region::attempt_by_region;
 use super::served_by::ServedVersion;
 use super::{PermitSlot, ServedBy};
-use crate::api::Dialect;
 use crate::cluster::{Outcome, PassedOver};
+use crate::config::CannedReason;
 use crate::ids::ReplicaName;
-use crate::ladder::{AttemptError, Blame, Descent, Step, Verdict, WaitsFor, more_telling};
+use crate::ladder::{AttemptError, Blame, Descent, Step, Verdict, WaitsFor, canned_reason, more_telling};
 use crate::observe::Event;
 use crate::pipeline::context::Paused;
 use crate::pipeline::failure::Failure;
@@ -43,6 +43,8 @@ struct Progress {
     failure: Option<AttemptError>,
     /// Whose doing that is.
     blame: Blame,
+    /// The same, as a canned answer tells it.
+    reason: Option<CannedReason>,
 }
 
 /// An answer that has begun, and who gives it.
@@ -63,6 +65,7 @@ impl<P: Platform> Walk<P> {
                 tried: Vec::new(),
                 failure: None,
                 blame: Blame::default(),
+                reason: None,
             }),
         }
     }
@@ -290,24 +293,20 @@ impl<P: Platform> Walk<P> {
         if is_elsewhere || next.is_held() {
             progress.tried.clear();
         }
+        progress.reason = canned_reason(progress.reason, &error);
         progress.failure = Some(more_telling(progress.failure.take(), error));
         next
     }
 
     fn give_canned(&self) -> Option<Answered<P>> {
-        let Order {
-            exchange,
-            model,
-            request,
-            plan,
-            ..
-        } = &*self.order;
-        let text = plan.canned.as_deref()?;
-        let body = Dialect::canned(text, request, &exchange.id, exchange.platform.wall())?;
-        exchange.tell(&Event::Canned { model: &model.name });
-        self.order.reservation.settle_canned();
+        let order = &self.order;
+        let progress = self.progress.borrow();
+        let reason = progress.reason.unwrap_or(order.plan.reason_without_attempts());
+        let unanswered = order.unanswered(reason, progress.descent.recovery());
+        let body = order.plan.canned.as_ref()?.give(&order.exchange, unanswered)?;
+        order.reservation.settle_canned();
         Some(Answered {
-            served_by: ServedBy::Canned,
+            served_by: ServedBy::Canned(reason),
             answer: UpstreamAnswer::Whole(body),
         })
     }
@@ -315,6 +314,9 @@ impl<P: Platform> Walk<P> {
     fn exhausted(&self) -> Failure {
         let progress = self.progress.borrow();
         let failure = progress.failure.clone();
+        if failure.is_none() && self.order.plan.is_in_maintenance {
+            return Failure::Maintenance;
+        }
         // No attempt was made: there is no cluster to ask.
         let none = AttemptError::NoRoom {
             recovery: None,

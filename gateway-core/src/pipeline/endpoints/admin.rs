@@ -5,12 +5,12 @@ use std::fmt::Display;
 
 use bytes::Bytes;
 use futures::Stream;
-use http::Response;
 use http::request::Parts;
+use http::{Method, Response};
 use percent_encoding::percent_decode_str;
 
 use super::explain::explain;
-use super::{budgets, clusters, config, drains, requests, rollouts, scale, signals};
+use super::{budgets, canned, clusters, config, drains, requests, rollouts, scale, signals};
 use crate::api::{AdminPath, AdminRoute, Right};
 use crate::auth::{AdminKeyId, authenticate_admin};
 use crate::observe::{AdminChange, Event};
@@ -61,6 +61,9 @@ where
     match (route.about, route.right) {
         (AdminPath::Config, Right::Read) => Ok(config::read(exchange)),
         (AdminPath::Config, Right::Write) => config::write(operator, head, body).await,
+        (AdminPath::Canned, Right::Read) => Ok(canned::read(exchange)),
+        (AdminPath::Canned, Right::Write) if head.method == Method::DELETE => canned::remove(operator).await,
+        (AdminPath::Canned, Right::Write) => canned::write(operator, head, body).await,
         (AdminPath::Budgets, _) => budgets::list(exchange).await,
         (AdminPath::Budget, _) => budgets::change(operator, &format!("{first}/{second}"), head, body).await,
         (AdminPath::Clusters, _) => clusters::list(exchange).await,

@@ -121,7 +121,7 @@ impl Tried {
 }
 
 fn wrong(detail: &str) -> RequestError {
-    RequestError::WrongDryRun {
+    RequestError::WrongQuestion {
         detail: detail.to_owned(),
     }
 }

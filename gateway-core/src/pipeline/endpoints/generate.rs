@@ -1,5 +1,5 @@
 //! A request to generate, from its head to the beginning of its answer. Each stage consumes what the stage before it
-//! made, so that none can be left out or moved.
+//! made, so that none can be left out or moved. What it is refused for on its way may be told by a text (`instead.rs`).
 
 use std::fmt::Display;
 use std::rc::Rc;
@@ -9,6 +9,7 @@ use futures::Stream;
 use http::Response;
 use http::request::Parts;
 
+use super::instead::{Arriving, Asked, instead};
 use crate::api::Endpoint;
 use crate::auth::authenticate;
 use crate::pipeline::body::Body;
@@ -17,7 +18,7 @@ use crate::pipeline::delivery::begin;
 use crate::pipeline::entrance::Entrance;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::intake::{
-    Received, check_headers, count, decode, enter, enter_of_model, identify, note_asked, plan, receive_of, reserve,
+    Order, check_headers, count, decode, enter, enter_of_model, identify, note_asked, plan, reserve,
 };
 use crate::pipeline::recorder::Purpose;
 use crate::pipeline::records;
@@ -39,19 +40,50 @@ where
     let wishes = check_headers(&exchange.config, Entrance::of(head), &head.headers)?;
     let purpose = if wishes.explains { Purpose::Tell } else { Purpose::Keep };
     records::begin(exchange, endpoint.label(), &caller, purpose);
-    let mut reservation = enter(exchange, &caller, &head.headers).await?;
+    let asked = Asked {
+        endpoint,
+        caller: &caller,
+        headers: &head.headers,
+        wishes,
+    };
+    let mut arriving = Arriving::new(body);
+    match order(exchange, asked, &mut arriving).await {
+        Ok(order) => {
+            // From here on its tokens bound what it holds.
+            drop(arriving);
+            begin(order).await
+        }
+        Err(failure) => instead(exchange, asked, arriving, failure).await,
+    }
+}
+
+/// The order that the request comes to.
+async fn order<P, B, E>(
+    exchange: &Rc<Exchange<P>>,
+    asked: Asked<'_>,
+    arriving: &mut Arriving<B>,
+) -> Result<Order<P>, Failure>
+where
+    P: Platform,
+    B: Stream<Item = Result<Bytes, E>> + Unpin,
+    E: Display,
+{
+    let Asked {
+        endpoint,
+        caller,
+        headers,
+        wishes,
+    } = asked;
+    let mut reservation = enter(exchange, caller, headers).await?;
     let on_body = |body: &[u8]| reservation.on_body(body.len());
-    let Received { body, share } = receive_of(exchange, &caller.tenant.name, &head.headers, body, on_body).await?;
+    let body = arriving.receive(exchange, asked, on_body).await?;
     reservation.on_body(body.len());
-    let decoded = decode(exchange, endpoint, caller, body)?;
+    let decoded = decode(exchange, endpoint, caller.clone(), body)?;
     note_asked(exchange, &decoded);
     let (tenant, model) = (&decoded.caller.tenant, &decoded.model.name);
-    enter_of_model(&mut reservation, tenant, model, &head.headers).await?;
+    enter_of_model(&mut reservation, tenant, model, headers).await?;
     let identified = identify(exchange, decoded, wishes).await;
     let counted = count(exchange, identified).await?;
     let planned = plan(exchange, counted, wishes)?;
-    let order = reserve(exchange, planned, reservation).await?;
-    // From here on its tokens bound what it holds.
-    drop(share);
-    begin(order).await
+    Ok(reserve(exchange, planned, reservation).await?)
 }

@@ -2,12 +2,14 @@
 
 pub(super) mod admin;
 pub(super) mod budgets;
+mod canned;
 mod carry_out;
 mod clusters;
 mod config;
 mod drains;
 mod explain;
 mod generate;
+mod instead;
 pub(super) mod models;
 pub(super) mod probes;
 mod requests;

@@ -40,6 +40,7 @@ pub(in crate::pipeline) fn readiness<P: Platform>(exchange: &Exchange<P>) -> Res
         "role": gateway.role().as_str(),
         "config": exchange.config.version,
         "config_refused": gateway.active_config.is_refusing(),
+        "canned_refused": gateway.canned.is_refusing(),
         "degraded": degraded(exchange),
         "store_failing": gateway.store.failing().map(StoreAccess::label),
         "signals_stale": stale_signals(exchange),

@@ -54,7 +54,7 @@ fn filter(query: &str) -> Result<Filter, RequestError> {
     let status = |status: String| {
         let status: Option<u16> = status.parse().ok();
         let is_one = |status: &u16| (100..1_000).contains(status);
-        status.filter(is_one).ok_or_else(|| RequestError::WrongDryRun {
+        status.filter(is_one).ok_or_else(|| RequestError::WrongQuestion {
             detail: "`status` must be a number of three digits, such as 503".to_owned(),
         })
     };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{ACCEPT_LANGUAGE, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 
 use crate::api::headers::{LOWEST_TIER, OWN_PREFIX, X_ADMIN_KEY, X_EXPLAIN};
@@ -30,6 +30,8 @@ pub(in crate::pipeline) struct Wishes<'h> {
     pub lowest_tier: Option<&'h str>,
     /// The client's name for the conversation.
     pub session: Option<&'h [u8]>,
+    /// What the client says that it reads.
+    pub languages: Option<&'h HeaderValue>,
     /// Whether an operator wants to know why the request goes where it goes.
     pub explains: bool,
 }
@@ -70,6 +72,7 @@ pub(in crate::pipeline) fn check_headers<'h>(
     Ok(Wishes {
         lowest_tier: headers.get(LOWEST_TIER).map(|tier| tier.to_str().unwrap_or_default()),
         session: session.into_iter().find(|session| !session.is_empty()),
+        languages: headers.get(ACCEPT_LANGUAGE),
         explains: wants_explanation(&config.admin, headers)?,
     })
 }

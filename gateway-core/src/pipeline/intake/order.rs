@@ -2,16 +2,18 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::count::Counts;
 use super::plan::{Plan, Target};
 use crate::api::{Generation, OutputLimit};
 use crate::auth::Caller;
 use crate::cluster::HotDigest;
-use crate::config::Model;
+use crate::config::{CannedReason, Model};
 use crate::ids::{Tokens, VersionName};
 use crate::ladder::AttemptError;
 use crate::observe::{Event, RollingOut};
+use crate::pipeline::canned::Unanswered;
 use crate::pipeline::context::Exchange;
 use crate::pipeline::leases::Reservation;
 use crate::pipeline::rollouts::Trials;
@@ -115,6 +117,17 @@ impl<P: Platform> Order<P> {
             self.exchange.tell(&Event::Rollout(fell_back));
         }
         Some(version.clone())
+    }
+
+    /// The order as one that no engine answers.
+    pub fn unanswered(&self, reason: CannedReason, recovery: Option<Duration>) -> Unanswered<'_> {
+        Unanswered {
+            tenant: &self.caller.tenant,
+            model: &self.model,
+            request: &self.request,
+            reason,
+            recovery,
+        }
     }
 
     /// What bounds its answers, besides its client, at a model for which it has that count.

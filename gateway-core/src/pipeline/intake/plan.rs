@@ -8,9 +8,10 @@ use super::allot::allot;
 use super::{Order, Sender};
 use crate::api::RequestError;
 use crate::cluster::ClusterLoad;
-use crate::config::{Cluster, Config, Model, Routing, Serving, Tenant, Tier};
+use crate::config::{CANNED_TIER, CannedAnswers, CannedReason, Cluster, Config, Model, Routing, Serving, Tenant, Tier};
 use crate::ids::{ClusterName, Tokens};
-use crate::observe::Event;
+use crate::observe::{Canning, Event};
+use crate::pipeline::canned::CannedTier;
 use crate::pipeline::context::Exchange;
 use crate::pipeline::intake::{Counted, Decoded, Wishes};
 use crate::platform::Platform;
@@ -29,8 +30,10 @@ pub(in crate::pipeline) struct Planned {
 pub(in crate::pipeline) struct Plan {
     /// Tiers that engines serve.
     tiers: Vec<PlannedTier>,
-    /// The text of the canned tier, where one stands below them.
-    pub canned: Option<String>,
+    /// The texts that may answer below them, where there are any.
+    pub canned: Option<CannedTier>,
+    /// Whether a tier is passed over since operators keep its model out of service.
+    pub is_in_maintenance: bool,
 }
 
 /// One tier that engines serve.
@@ -81,18 +84,19 @@ pub(in crate::pipeline) fn plan<P: Platform>(
     counted: Counted,
     wishes: Wishes<'_>,
 ) -> Result<Planned, RequestError> {
-    let model = &counted.decoded.model;
+    let config = &exchange.config;
+    let Decoded { model, caller, .. } = &counted.decoded;
+    let texts = exchange.gateway.canned.current(config);
+    let has_canned = model.ladder.canned().is_some() || texts.may_answer(config, model, &caller.tenant.name);
+    let (tiers, may_be_canned) = allowed_tiers(config, (model, has_canned), wishes.lowest_tier)?;
     let mut planned_tiers = Vec::new();
-    let mut canned = None;
-    for tier in allowed_tiers(&exchange.config, model, wishes.lowest_tier)? {
+    for tier in tiers {
         match tier {
             Tier::Model(name) => {
-                let Some(model) = exchange.config.models.get(name) else {
-                    continue;
-                };
-                planned_tiers.push(plan_tier(&counted.decoded.caller.tenant, Arc::clone(model)));
+                let model = config.models.get(name).map(Arc::clone);
+                planned_tiers.extend(model.map(|model| plan_tier(&caller.tenant, model)));
             }
-            Tier::Canned(tier) => canned = Some(tier.text.clone()),
+            Tier::Canned(_) => {}
         }
     }
     if planned_tiers.iter().all(|tier| tier.allowed.is_empty()) {
@@ -100,9 +104,11 @@ pub(in crate::pipeline) fn plan<P: Platform>(
             model: model.name.to_string(),
         });
     }
+    let is_in_maintenance = pass_over_maintained(exchange, &texts, &mut planned_tiers);
     let plan = Plan {
         tiers: planned_tiers,
-        canned,
+        canned: may_be_canned.then(|| CannedTier::new(texts, wishes.languages)),
+        is_in_maintenance,
     };
     Ok(Planned { counted, plan })
 }
@@ -120,26 +126,52 @@ pub(in crate::pipeline) fn plan_order(counted: Counted, cluster: &ClusterName) -
     let plan = Plan {
         tiers: vec![tier],
         canned: None,
+        is_in_maintenance: false,
     };
     Some(Planned { counted, plan })
 }
 
-fn allowed_tiers<'a>(config: &'a Config, model: &'a Model, lowest: Option<&str>) -> Result<&'a [Tier], RequestError> {
+/// Empties the tiers whose models operators keep out of service, and says whether there are any.
+fn pass_over_maintained<P: Platform>(exchange: &Exchange<P>, texts: &CannedAnswers, tiers: &mut [PlannedTier]) -> bool {
+    let mut is_any = false;
+    for tier in tiers {
+        if texts.is_in_maintenance(&exchange.config, &tier.model) {
+            let model = &tier.model.name;
+            exchange.tell(&Event::Canned(Canning::PassedOver { model }));
+            tier.allowed.clear();
+            is_any = true;
+        }
+    }
+    is_any
+}
+
+/// The tiers of the model down to the lowest one that the client takes, and whether a text is one of them.
+fn allowed_tiers<'a>(
+    config: &'a Config,
+    (model, has_canned): (&'a Model, bool),
+    lowest: Option<&str>,
+) -> Result<(&'a [Tier], bool), RequestError> {
     let tiers = &model.ladder.tiers;
-    let Some(lowest) = lowest else { return Ok(tiers) };
+    let Some(lowest) = lowest.filter(|lowest| *lowest != CANNED_TIER || !has_canned) else {
+        return Ok((tiers, has_canned));
+    };
     let asked_for = config.model(lowest).map_or(lowest, |model| model.name.as_str());
-    match tiers.iter().position(|tier| tier_name(tier) == asked_for) {
-        Some(index) => Ok(&tiers[..=index]),
+    let names = || tiers.iter().filter_map(tier_name);
+    match names().position(|name| name == asked_for) {
+        Some(index) => Ok((&tiers[..=index], false)),
         None => Err(RequestError::UnknownTier {
-            tiers: tiers.iter().map(tier_name).collect::<Vec<_>>().join(", "),
+            tiers: names()
+                .chain(has_canned.then_some(CANNED_TIER))
+                .collect::<Vec<_>>()
+                .join(", "),
         }),
     }
 }
 
-fn tier_name(tier: &Tier) -> &str {
+fn tier_name(tier: &Tier) -> Option<&str> {
     match tier {
-        Tier::Model(name) => name.as_str(),
-        Tier::Canned(_) => "canned",
+        Tier::Model(name) => Some(name.as_str()),
+        Tier::Canned(_) => None,
     }
 }
 
@@ -152,6 +184,15 @@ impl PlannedTier {
 }
 
 impl Plan {
+    /// Why nothing answers where nobody could even be asked.
+    pub fn reason_without_attempts(&self) -> CannedReason {
+        if self.is_in_maintenance {
+            CannedReason::Maintenance
+        } else {
+            CannedReason::Overload
+        }
+    }
+
     /// How many clusters may serve each tier.
     pub fn clusters(&self) -> Vec<usize> {
         self.tiers.iter().map(|tier| tier.allowed.len()).collect()

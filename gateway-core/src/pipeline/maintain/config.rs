@@ -1,10 +1,11 @@
-//! Looking for a newer configuration in the store, and putting one there.
+//! Looking for a newer configuration in the store, and for canned texts beside it, and putting one there.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::canned::{self, offer_canned};
 use crate::config::Config;
 use crate::observe::{Event, StoreAccess};
 use crate::pipeline::context::within;
@@ -44,23 +45,37 @@ pub(in crate::pipeline) async fn current_config<P: Platform>(
 
 /// Looks at the store now.
 pub(in crate::pipeline) async fn refresh_config<P: Platform>(gateway: &Gateway, platform: &P) {
-    let published = gateway.active_config.published();
+    let published = || (gateway.active_config.published(), gateway.canned.published());
+    let (config_before, canned_before) = published();
     let read = read_store(platform).await;
     let now = platform.now();
-    // What was read before an operator put another one there is older than that.
-    if let Ok(Some(text)) = &read
-        && gateway.active_config.published() == published
-    {
-        offer(gateway, now, text.clone());
+    if let Ok([config, canned]) = &read {
+        // What was read before an operator put another one there is older than that.
+        let (config_now, canned_now) = published();
+        if let Some(text) = config.as_ref().filter(|_| config_now == config_before) {
+            offer(gateway, now, text.clone());
+        }
+        if let Some(text) = canned.as_ref().filter(|_| canned_now == canned_before) {
+            offer_canned(gateway, now, text.clone());
+        }
     }
     gateway.active_config.on_looked(now, read.is_ok());
     gateway.on_store(now, StoreAccess::Read, read.map(drop));
 }
 
-/// What the store holds, if anything.
-async fn read_store<P: Platform>(platform: &P) -> Result<Option<Bytes>, StoreError> {
-    match within(platform, LONGEST_LOOK, platform.store_read(&[STORE_KEY])).await {
-        Some(read) => Ok(read?.into_iter().next().flatten()),
+/// What the store holds, if anything: a configuration, and canned texts.
+async fn read_store<P: Platform>(platform: &P) -> Result<[Option<Bytes>; 2], StoreError> {
+    match within(
+        platform,
+        LONGEST_LOOK,
+        platform.store_read(&[STORE_KEY, canned::STORE_KEY]),
+    )
+    .await
+    {
+        Some(read) => {
+            let mut found = read?.into_iter();
+            Ok([(); 2].map(|()| found.next().flatten()))
+        }
         None => Err(StoreError("no answer in time".to_owned())),
     }
 }

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use bytes::Bytes;
 
 use super::{
-    ActiveConfig, Blamed, Estimates, LeaseCaches, PermitCaches, Polls, Rollouts, Shared, Shutdown, StoreHealth,
+    ActiveCanned, ActiveConfig, Blamed, Estimates, LeaseCaches, PermitCaches, Polls, Rollouts, Shared, Shutdown,
+    StoreHealth,
 };
 use crate::budget::LeaseAccount;
 use crate::cells::SilentCells;
@@ -28,6 +29,7 @@ use crate::tokens::Tables;
 #[derive(Debug)]
 pub struct Gateway {
     pub(in crate::pipeline) active_config: ActiveConfig,
+    pub(in crate::pipeline) canned: ActiveCanned,
     pub(in crate::pipeline) tables: Tables,
     pub(in crate::pipeline) estimates: Estimates,
     pub(in crate::pipeline) leases: LeaseCaches,
@@ -80,6 +82,7 @@ impl Gateway {
     pub fn with_config(config: Arc<Config>, text: Bytes, tables: Tables) -> Arc<Self> {
         Arc::new(Self {
             active_config: ActiveConfig::new(config, text),
+            canned: ActiveCanned::default(),
             tables,
             estimates: Estimates::default(),
             leases: LeaseCaches::default(),

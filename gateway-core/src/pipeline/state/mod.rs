@@ -1,5 +1,6 @@
 //! What a process, isolate or instance keeps between requests: data only, never I/O.
 
+mod active_canned;
 mod active_config;
 mod blamed;
 mod estimates;
@@ -13,6 +14,7 @@ mod shared;
 mod shutdown;
 mod store_health;
 
+pub(super) use active_canned::ActiveCanned;
 pub(super) use active_config::ActiveConfig;
 pub(super) use blamed::Blamed;
 pub(super) use estimates::Estimates;

@@ -118,6 +118,43 @@ impl Described {
         }
     }
 
+    fn of_canned(method: &str) -> Self {
+        let stands = object(&[
+            (
+                "version",
+                said(maybe("string"), "Of the document; null where there is none."),
+            ),
+            ("texts", said(count(), "How many texts are in force.")),
+        ]);
+        match method {
+            "PUT" => Self {
+                body: Some((TOML, text(), true)),
+                ..Self::new(
+                    "writeCannedTexts",
+                    "Puts texts in force that stand for answers, in place of those of the configuration: a [canned] table as \
+                     gateway.toml has it.",
+                    stands,
+                    &[413, 422],
+                )
+            },
+            "DELETE" => Self::new(
+                "resetCannedTexts",
+                "Puts the configuration's texts in force again.",
+                stands,
+                &[],
+            ),
+            _ => Self {
+                answer: (TOML, text()),
+                ..Self::new(
+                    "readCannedTexts",
+                    "The texts in force: the document as it was put, or one that says what the configuration does.",
+                    Value::Null,
+                    &[],
+                )
+            },
+        }
+    }
+
     fn of_poll() -> Self {
         Self::new(
             "pollCluster",
@@ -181,6 +218,7 @@ impl Described {
                 answer: (TOML, json!({"type": "string"})),
                 ..new("readConfig", "The configuration in force, as text.", Value::Null, &[])
             },
+            (AdminPath::Canned, method) => Self::of_canned(method),
             (AdminPath::Budgets, _) => new(
                 "listBudgets",
                 "How all budgets stand; those whose cells do not answer are named apart.",

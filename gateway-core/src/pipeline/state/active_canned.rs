@@ -1,0 +1,86 @@
+//! The canned texts in force: the configuration's, until the store holds a document that is sound.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bytes::Bytes;
+
+use crate::config::{CannedAnswers, Config, ConfigErrors, version};
+
+/// The document of the store, where there is one.
+#[derive(Debug, Default)]
+pub(in crate::pipeline) struct ActiveCanned(RwLock<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// What the document says; `None` where the configuration's texts are in force.
+    answers: Option<Arc<CannedAnswers>>,
+    /// The document; blank where there is none.
+    text: Bytes,
+    /// What the store held when it was refused, so that it is refused, and told, only once.
+    refused: Option<Bytes>,
+    /// How many documents operators have put into the store through this process.
+    published: u64,
+}
+
+impl ActiveCanned {
+    /// The texts in force, where that is the configuration.
+    pub fn current(&self, config: &Config) -> Arc<CannedAnswers> {
+        self.read(|state| Arc::clone(state.answers.as_ref().unwrap_or(&config.canned)))
+    }
+
+    /// The document in force, with its version, where there is one.
+    pub fn document(&self) -> Option<(Bytes, String)> {
+        self.read(|state| {
+            state.answers.as_ref()?;
+            Some((state.text.clone(), version(&String::from_utf8_lossy(&state.text))))
+        })
+    }
+
+    /// Whether the store holds a document that was refused.
+    pub fn is_refusing(&self) -> bool {
+        self.read(|state| state.refused.is_some())
+    }
+
+    /// An operator has put a document into the store.
+    pub fn on_published(&self) {
+        self.write(|state| state.published += 1);
+    }
+
+    /// How often that has happened: what was read of the store before the last time is out of date.
+    pub fn published(&self) -> u64 {
+        self.read(|state| state.published)
+    }
+
+    /// Puts a document in force, if it is news and sound; a blank one says that there is none. The version of what is in
+    /// force then, or what is wrong with it. `None` where it is no news.
+    pub fn offer(&self, text: Bytes) -> Option<Result<Option<String>, ConfigErrors>> {
+        if self.read(|state| state.text == text && state.refused.is_none() || state.refused.as_ref() == Some(&text)) {
+            return None;
+        }
+        let written = String::from_utf8_lossy(&text);
+        let is_blank = written.trim().is_empty();
+        match (!is_blank).then(|| CannedAnswers::parse(&written, None)).transpose() {
+            Ok(answers) => {
+                let version = answers.is_some().then(|| version(&written));
+                self.write(|state| {
+                    state.answers = answers.map(Arc::new);
+                    state.text = text.clone();
+                    state.refused = None;
+                });
+                Some(Ok(version))
+            }
+            Err(errors) => {
+                self.write(|state| state.refused = Some(text.clone()));
+                Some(Err(errors))
+            }
+        }
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
+        read(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write<T>(&self, write: impl FnOnce(&mut State) -> T) -> T {
+        write(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
+    }
+}
