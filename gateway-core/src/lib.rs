@@ -11,6 +11,7 @@ pub mod time;
 
 pub mod budget;
 pub mod cluster;
+pub mod detect;
 pub mod hop;
 pub mod pace;
 pub mod rollout;

@@ -13,7 +13,7 @@ const GATEWAY_CORE: Area = Area {
     module: &[],
     layers: &[
         &["excerpt", "geo", "ids", "parts", "sleeps", "time"],
-        &["budget", "cluster", "hop", "pace", "rollout", "timeline"],
+        &["budget", "cluster", "detect", "hop", "pace", "rollout", "timeline"],
         &["config", "route"],
         &["api", "signals"],
         &["auth", "prefix", "tokens"],
