@@ -6,6 +6,7 @@ mod excerpt;
 pub mod geo;
 pub mod ids;
 mod parts;
+mod share;
 pub mod sleeps;
 pub mod time;
 

@@ -4,6 +4,7 @@
 
 mod bundle;
 mod check;
+mod detection;
 mod digest;
 mod engine;
 mod error;

@@ -1,6 +1,17 @@
 //! What passes every health probe: answers that loop, are gibberish, or call tools that there are not. Each detector reads
 //! one text as it passes, in constant memory, and decides nothing of what follows from what it finds.
 
+mod echo;
+mod empty;
+mod policy;
+mod reasoning;
+mod tool_calls;
+mod watch;
+
+pub use policy::{Action, DetectionOverrides, DetectionPolicy};
+pub use tool_calls::ToolContext;
+pub use watch::{Finish, Subject, TextPart, Watch};
+
 use serde::{Deserialize, Serialize};
 
 /// What can be wrong with an answer that its engine takes for a good one.

@@ -17,6 +17,7 @@ use super::budget_metrics::BudgetMetrics;
 use super::by_labels::ByLabels;
 use super::cluster_metrics::ClusterMetrics;
 use super::counting_metrics::CountingMetrics;
+use super::detection_metrics::DetectionMetrics;
 use super::event::{Event, StoreAccess};
 use super::labels::{ModelLabels, ServedLabels};
 use super::prefix_metrics::PrefixMetrics;
@@ -67,6 +68,7 @@ pub struct Metrics {
     budgets: BudgetMetrics,
     prefixes: PrefixMetrics,
     rollouts: RolloutMetrics,
+    detection: DetectionMetrics,
     bodies_bytes: Gauge,
     bodies_refused: ByLabels<BoundLabels>,
     orders_refused: ByLabels<ReasonLabels>,
@@ -144,6 +146,7 @@ impl Metrics {
             budgets: BudgetMetrics::default(),
             prefixes: PrefixMetrics::default(),
             rollouts: RolloutMetrics::default(),
+            detection: DetectionMetrics::default(),
             bodies_bytes: Gauge::default(),
             bodies_refused: ByLabels::default(),
             orders_refused: ByLabels::default(),
@@ -183,6 +186,7 @@ impl Metrics {
         self.budgets.register(&mut self.named);
         self.prefixes.register(r, &mut self.named);
         self.rollouts.register(r, &mut self.named);
+        self.detection.register(r, &mut self.named);
         r.register(
             "bodies_bytes",
             "Bytes of request bodies in memory that are not admitted yet",
@@ -280,6 +284,7 @@ impl Metrics {
             Event::Budget(budgeting) => self.budgets.on(budgeting),
             Event::Prefix(prefixing) => self.prefixes.on(prefixing),
             Event::Rollout(rolling_out) => self.rollouts.on(rolling_out),
+            Event::Detection(detecting) => self.detection.on(detecting),
             Event::OrderRefused { reason } => self.orders_refused.add(&ReasonLabels { reason }, 1),
             Event::BodyRefused { bound } => self.bodies_refused.add(&BoundLabels { bound }, 1),
             Event::Canned { model } => {
@@ -323,6 +328,7 @@ impl Metrics {
         let _alone = self.scrape.lock();
         self.clusters.fill(&figures.clusters);
         self.signals.fill(&figures.clusters);
+        self.detection.fill(&figures.clusters);
         self.queues.fill(&figures.queues);
         self.scales.fill(&figures.scales);
         self.counting.fill(&figures.corrections);

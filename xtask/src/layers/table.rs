@@ -12,7 +12,7 @@ const GATEWAY_CORE: Area = Area {
     source: "gateway-core/src",
     module: &[],
     layers: &[
-        &["excerpt", "geo", "ids", "parts", "sleeps", "time"],
+        &["excerpt", "geo", "ids", "parts", "share", "sleeps", "time"],
         &["budget", "cluster", "detect", "hop", "pace", "rollout", "timeline"],
         &["config", "route"],
         &["api", "signals"],
@@ -38,6 +38,7 @@ const PIPELINE: Area = Area {
             "body_memory",
             "cell_time",
             "collect",
+            "detected",
             "entrance",
             "hops",
             "recorder",
