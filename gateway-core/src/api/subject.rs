@@ -129,7 +129,11 @@ mod tests {
         let is_free = |subject: Subject| subject.may_be_empty;
         assert!(!is_free(chat(USER)));
         assert!(is_free(chat(&format!("{USER},{ASSISTANT}"))));
-        for (more, expected) in [(r#","stop":["\n"]"#, true), (r#","stop":null"#, false), (r#","max_tokens":0"#, true)] {
+        for (more, expected) in [
+            (r#","stop":["\n"]"#, true),
+            (r#","stop":null"#, false),
+            (r#","max_tokens":0"#, true),
+        ] {
             let body = format!(r#"{{"model":"m","messages":[{USER}]{more}}}"#);
             assert_eq!(is_free(subject(Endpoint::Chat, &body)), expected, "{more}");
         }
@@ -146,7 +150,10 @@ mod tests {
         assert_eq!(of("", 2).tools.last_messages, None);
         let with = of(r#","functions":[{"name":"f"}]"#, 2);
         assert_eq!(text(with.tools.last_messages), format!("{USER} ,\n{USER}"));
-        assert_eq!((text(with.tools.functions).as_str(), with.room_tokens), (r#"[{"name":"f"}]"#, 7));
+        assert_eq!(
+            (text(with.tools.functions).as_str(), with.room_tokens),
+            (r#"[{"name":"f"}]"#, 7)
+        );
         let many = of(r#","tools":[{"type":"function","function":{"name":"f"}}]"#, 40);
         assert_eq!(text(many.tools.last_messages).matches("user").count(), MOST_MESSAGES);
     }

@@ -29,7 +29,7 @@ section! {
         reasoning: Option<Act>,
         /// How much of what an answer may take its reasoning may, in percent, and 8,192 tokens at least; 90 when left out.
         reasoning_percent: Option<Whole<u8, 1, 100>>,
-        /// Tokens that reasoning may take however much the answer may; no such bound when left out.
+        /// Tokens that reasoning may take however much the answer may; 1,000,000,000 when left out, which is no bound.
         reasoning_tokens: Option<Whole<u64, 1, 1_000_000_000>>,
     }
 }

@@ -160,7 +160,9 @@ mod tests {
 
     /// Instructions of so many characters.
     fn instructions(characters: usize) -> String {
-        let text: String = (0..characters).map(|count| format!("{count}. \"Säge\"\n世\u{1f30a} ")).collect();
+        let text: String = (0..characters)
+            .map(|count| format!("{count}. \"Säge\"\n世\u{1f30a} "))
+            .collect();
         text.chars().take(characters).collect()
     }
 

@@ -25,8 +25,8 @@ pub struct DetectionPolicy {
     pub actions: [Action; Detector::ALL.len()],
     /// How much of what an answer may take its reasoning may, in percent; 1 to 100.
     pub reasoning_percent: u8,
-    /// The same in tokens, whatever the answer may take; `None` where only the share counts.
-    pub reasoning_tokens: Option<u64>,
+    /// The same in tokens, whatever the answer may take.
+    pub reasoning_tokens: u64,
 }
 
 /// What is said otherwise of one model or one tenant.
@@ -60,7 +60,7 @@ impl Default for DetectionPolicy {
         Self {
             actions: [Action::Flag; Detector::ALL.len()],
             reasoning_percent: 90,
-            reasoning_tokens: None,
+            reasoning_tokens: MOST_TOKENS,
         }
     }
 }
@@ -70,7 +70,7 @@ impl DetectionPolicy {
     pub const NOTHING: Self = Self {
         actions: [Action::Off; Detector::ALL.len()],
         reasoning_percent: 100,
-        reasoning_tokens: None,
+        reasoning_tokens: MOST_TOKENS,
     };
 
     /// What follows from what that detector finds.
@@ -93,7 +93,7 @@ impl DetectionPolicy {
         Self {
             actions,
             reasoning_percent: overrides.reasoning_percent.unwrap_or(self.reasoning_percent),
-            reasoning_tokens: overrides.reasoning_tokens.or(self.reasoning_tokens),
+            reasoning_tokens: overrides.reasoning_tokens.unwrap_or(self.reasoning_tokens),
         }
     }
 
@@ -106,6 +106,9 @@ impl DetectionPolicy {
         }
     }
 }
+
+/// No model's context has more tokens, so that only the share counts.
+const MOST_TOKENS: u64 = 1_000_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -126,7 +129,7 @@ mod tests {
         overrides.actions[Detector::Echo as usize] = Some(Action::Off);
         overrides.reasoning_tokens = Some(9);
         let policy = DetectionPolicy::default().with(&overrides);
-        assert_eq!((policy.looks_for(Detector::Echo), policy.reasoning_tokens), (false, Some(9)));
+        assert_eq!((policy.looks_for(Detector::Echo), policy.reasoning_tokens), (false, 9));
         assert_eq!(policy.action(Detector::Empty), Action::Flag);
         assert_eq!(policy.with(&DetectionOverrides::default()), policy);
     }

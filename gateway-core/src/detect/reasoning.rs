@@ -18,7 +18,7 @@ impl Reasoning {
     pub fn new(policy: &DetectionPolicy, room_tokens: u64) -> Self {
         let share = room_tokens.saturating_mul(policy.reasoning_percent.into()) / 100;
         let most = share.max(LEAST_TOKENS);
-        let most = policy.reasoning_tokens.map_or(most, |tokens| tokens.min(most));
+        let most = most.min(policy.reasoning_tokens);
         Self {
             bytes: 0,
             most_bytes: most.saturating_mul(BYTES_PER_TOKEN),
@@ -63,7 +63,7 @@ mod tests {
 
     fn policy(reasoning_tokens: Option<u64>) -> DetectionPolicy {
         DetectionPolicy {
-            reasoning_tokens,
+            reasoning_tokens: reasoning_tokens.unwrap_or(u64::MAX),
             ..DetectionPolicy::default()
         }
     }

@@ -114,7 +114,10 @@ impl Watch {
     /// The call of that index goes on with that of its arguments.
     pub fn on_call_arguments(&mut self, index: u64, text: &str) {
         self.on_other();
-        let found = self.tool_calls.as_mut().and_then(|calls| calls.on_arguments(index, text));
+        let found = self
+            .tool_calls
+            .as_mut()
+            .and_then(|calls| calls.on_arguments(index, text));
         self.found.extend(found);
         self.on_any_text(TextPart::Arguments, text);
     }
@@ -162,7 +165,9 @@ impl Watch {
 
 impl Texts {
     fn new(policy: &DetectionPolicy) -> Option<Self> {
-        let is_any = [Detector::Repetition, Detector::Gibberish].into_iter().any(|detector| policy.looks_for(detector));
+        let is_any = [Detector::Repetition, Detector::Gibberish]
+            .into_iter()
+            .any(|detector| policy.looks_for(detector));
         is_any.then_some(Self {
             part: TextPart::Content,
         })

@@ -55,7 +55,11 @@ impl Detecting<'_> {
                 }
                 let (detector, action) = (finding.detector.name(), action.name());
                 write!(f, " model={model} detector={detector} action={action}")?;
-                write!(f, " score={:.2} at_bytes={}: {}", finding.score, finding.at_bytes, finding.reason)
+                write!(
+                    f,
+                    " score={:.2} at_bytes={}: {}",
+                    finding.score, finding.at_bytes, finding.reason
+                )
             }
         }
     }

@@ -80,7 +80,9 @@ impl DetectionMetrics {
         }
         let figure = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         for (cluster, replicas) in clusters {
-            let watched = replicas.iter().filter_map(|status| Some((&status.replica, status.watched?)));
+            let watched = replicas
+                .iter()
+                .filter_map(|status| Some((&status.replica, status.watched?)));
             for (replica, watched) in watched {
                 let labels = ReplicaLabels {
                     cluster: cluster.clone(),

@@ -21,7 +21,9 @@ impl Detected {
 
     /// Their names, as labels have them; `None` where there is none.
     pub fn names(&self) -> Option<String> {
-        let found = Detector::ALL.into_iter().filter(|detector| self.0.get() & 1 << *detector as u8 != 0);
+        let found = Detector::ALL
+            .into_iter()
+            .filter(|detector| self.0.get() & 1 << *detector as u8 != 0);
         let names: Vec<_> = found.map(Detector::name).collect();
         (!names.is_empty()).then(|| names.join(","))
     }

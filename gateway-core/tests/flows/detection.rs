@@ -5,6 +5,7 @@ use http::{Request, Response};
 use serde_json::Value;
 use tidegate_core::Body;
 
+use crate::hops::config_of_two_hops;
 use crate::world::{Piece, Reaction, World};
 use crate::{CHAT, chat, config, done, event, header, host, sse, usage};
 
@@ -36,7 +37,13 @@ fn good(text: &'static str) -> Reaction {
 }
 
 fn near(answer: fn() -> Reaction) -> impl Fn(&Request<Bytes>) -> Reaction {
-    move |request| if host(request).starts_with("near") { answer() } else { good("far") }
+    move |request| {
+        if host(request).starts_with("near") {
+            answer()
+        } else {
+            good("far")
+        }
+    }
 }
 
 fn answer(world: &mut World, response: Response<Body>) -> Value {
@@ -49,18 +56,31 @@ fn content(answer: &Value) -> &str {
 
 fn asked(world: &World) -> Vec<String> {
     let sent = world.sent().into_iter();
-    sent.map(|(url, _)| url.trim_start_matches("http://").split('/').next().unwrap_or_default().to_owned()).collect()
+    sent.map(|(url, _)| {
+        url.trim_start_matches("http://")
+            .split('/')
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    })
+    .collect()
 }
 
 #[test]
 fn what_is_flagged_passes_and_is_told_in_a_header_or_behind_the_end() {
     let mut world = World::new(&config(), |_| nothing());
     let response = world.post(CHAT, &chat("big", false));
-    assert_eq!((response.status().as_u16(), header(&response, "x-tidegate-detected")), (200, "empty"));
+    assert_eq!(
+        (response.status().as_u16(), header(&response, "x-tidegate-detected")),
+        (200, "empty")
+    );
     let response = world.post(CHAT, &chat("big", true));
     assert_eq!(header(&response, "x-tidegate-detected"), "");
     let stream = world.rest(response.into_body());
-    assert!(stream.ends_with("data: [DONE]\n\n: tidegate detected=empty\n\n"), "{stream}");
+    assert!(
+        stream.ends_with("data: [DONE]\n\n: tidegate detected=empty\n\n"),
+        "{stream}"
+    );
     let metrics = world.metrics();
     let counted = "tidegate_detected_total{cluster=\"near\",model=\"big\",detector=\"empty\",action=\"flag\"} 2";
     assert!(metrics.contains(counted), "{metrics}");
@@ -70,7 +90,10 @@ fn what_is_flagged_passes_and_is_told_in_a_header_or_behind_the_end() {
 fn what_nobody_looks_for_is_not_found() {
     let mut world = World::new(&with("empty = \"off\""), |_| nothing());
     let response = world.post(CHAT, &chat("big", false));
-    assert_eq!((response.status().as_u16(), header(&response, "x-tidegate-detected")), (200, ""));
+    assert_eq!(
+        (response.status().as_u16(), header(&response, "x-tidegate-detected")),
+        (200, "")
+    );
 }
 
 #[test]
@@ -81,14 +104,29 @@ fn an_answer_is_cut_as_if_the_model_had_ended_it() {
     let stream = world.rest(response.into_body());
     let events: Vec<_> = stream.split("\n\n").collect();
     let count = events.len();
-    assert!(events[count - 5].contains(r#""delta":{},"logprobs":null,"finish_reason":"stop""#), "{stream}");
-    assert!(events[count - 4].contains(r#""choices":[],"usage":{"completion_tokens":"#), "{stream}");
-    assert_eq!(&events[count - 3..], ["data: [DONE]", ": tidegate detected=tool_calls", ""]);
-    assert!(!stream.contains("and on"), "what comes behind it is not for the client: {stream}");
+    assert!(
+        events[count - 5].contains(r#""delta":{},"logprobs":null,"finish_reason":"stop""#),
+        "{stream}"
+    );
+    assert!(
+        events[count - 4].contains(r#""choices":[],"usage":{"completion_tokens":"#),
+        "{stream}"
+    );
+    assert_eq!(
+        &events[count - 3..],
+        ["data: [DONE]", ": tidegate detected=tool_calls", ""]
+    );
+    assert!(
+        !stream.contains("and on"),
+        "what comes behind it is not for the client: {stream}"
+    );
     let response = world.post(CHAT, &chat("big", false));
     assert_eq!(header(&response, "x-tidegate-detected"), "tool_calls");
     let whole = answer(&mut world, response);
-    assert_eq!((content(&whole), &whole["choices"][0]["finish_reason"]), ("hi", &Value::from("stop")));
+    assert_eq!(
+        (content(&whole), &whole["choices"][0]["finish_reason"]),
+        ("hi", &Value::from("stop"))
+    );
     assert_eq!(world.in_flight("near"), 0);
 }
 
@@ -101,11 +139,18 @@ fn where_nothing_has_gone_out_another_replica_answers_and_after_two_another_tier
     });
     for stream in [false, true] {
         let response = world.post(CHAT, &chat("big", stream));
-        assert_eq!((response.status().as_u16(), header(&response, "x-tidegate-detected")), (200, ""));
+        assert_eq!(
+            (response.status().as_u16(), header(&response, "x-tidegate-detected")),
+            (200, "")
+        );
         let body = world.rest(response.into_body());
         assert!(body.contains("other") && !body.contains("detected"), "{body}");
     }
-    for (answer_of, stream) in [(nothing as fn() -> Reaction, true), (|| stray_call(None), true), (|| stray_call(Some("hi")), false)] {
+    for (answer_of, stream) in [
+        (nothing as fn() -> Reaction, true),
+        (|| stray_call(None), true),
+        (|| stray_call(Some("hi")), false),
+    ] {
         let mut world = World::new(&failing, near(answer_of));
         let response = world.post(CHAT, &chat("big", stream));
         assert_eq!(header(&response, "x-tidegate-tier"), "1", "{stream}");
@@ -114,7 +159,10 @@ fn where_nothing_has_gone_out_another_replica_answers_and_after_two_another_tier
         assert_eq!(asked[2], "far-a", "{asked:?}");
         assert!(asked[..2].iter().all(|host| host.starts_with("near")), "{asked:?}");
         assert!(world.metrics().contains("error=\"semantic\"} 2"));
-        assert!(world.replicas("near").iter().all(|replica| replica.available), "engines are well");
+        assert!(
+            world.replicas("near").iter().all(|replica| replica.available),
+            "engines are well"
+        );
     }
 }
 
@@ -135,13 +183,25 @@ fn where_the_client_has_a_part_the_stream_ends_with_an_error() {
 #[test]
 fn models_and_tenants_may_want_something_else() {
     let config = config()
-        .replace("name = \"big\"\n", "name = \"big\"\ndetection = { empty = \"fail_over\" }\n")
-        .replace("name = \"europeans\"\n", "name = \"europeans\"\ndetection = { empty = \"off\" }\n");
+        .replace(
+            "name = \"big\"\n",
+            "name = \"big\"\ndetection = { empty = \"fail_over\" }\n",
+        )
+        .replace(
+            "name = \"europeans\"\n",
+            "name = \"europeans\"\ndetection = { empty = \"off\" }\n",
+        );
     let mut world = World::new(&config, near(nothing));
     let response = world.post(CHAT, &chat("big", false));
     assert_eq!(header(&response, "x-tidegate-tier"), "1");
     let response = world.post_as("eu-key", CHAT, &chat("big", false));
-    assert_eq!((header(&response, "x-tidegate-tier"), header(&response, "x-tidegate-detected")), ("0", ""));
+    assert_eq!(
+        (
+            header(&response, "x-tidegate-tier"),
+            header(&response, "x-tidegate-detected")
+        ),
+        ("0", "")
+    );
 }
 
 #[test]
@@ -157,9 +217,69 @@ fn a_replica_that_fails_far_more_often_than_its_peers_is_left_alone() {
         asked_ill += usize::from(header(&response, "x-tidegate-detected") == "empty");
     }
     let replicas = world.replicas("near");
-    let ill = replicas.iter().find(|status| status.replica.as_str() == "http://near-a").expect("it is known");
+    let ill = replicas
+        .iter()
+        .find(|status| status.replica.as_str() == "http://near-a")
+        .expect("it is known");
     assert!(!ill.available, "{replicas:?}");
-    assert!(ill.watched.is_some_and(|watched| watched.left_alone_for.is_some()), "{ill:?}");
+    assert!(
+        ill.watched.is_some_and(|watched| watched.left_alone_for.is_some()),
+        "{ill:?}"
+    );
     assert!((5..200).contains(&asked_ill), "{asked_ill}");
-    assert!(replicas.iter().filter(|status| status.replica.as_str() != "http://near-a").all(|status| status.available));
+    assert!(
+        replicas
+            .iter()
+            .filter(|status| status.replica.as_str() != "http://near-a")
+            .all(|status| status.available)
+    );
+}
+
+#[test]
+fn a_region_hop_tells_its_cell_and_the_edge_acts() {
+    let config = config_of_two_hops() + "\n[detection]\nempty = \"fail_over\"\n";
+    for stream in [false, true] {
+        let (mut world, _) = World::of_two_hops(&config, near(nothing));
+        let response = world.post(CHAT, &chat("big", stream));
+        assert_eq!(header(&response, "x-tidegate-cluster"), "far", "{stream}");
+        let body = world.rest(response.into_body());
+        assert!(body.contains("far") && !body.contains("detected"), "{body}");
+        world.pass(std::time::Duration::from_secs(5));
+        let replicas = world.replicas("near");
+        let faulty: u64 = replicas.iter().filter_map(|status| Some(status.watched?.faulty)).sum();
+        assert_eq!(faulty, 1, "{replicas:?}");
+    }
+}
+
+#[test]
+fn a_version_whose_answers_are_of_no_use_has_failed() {
+    let serving = |cluster: &str| format!("{{ cluster = \"{cluster}\", served_name = \"org/big\"");
+    let config =
+        [("near", "v1"), ("far", "v2")]
+            .iter()
+            .fold(with("empty = \"fail_over\""), |config, (cluster, version)| {
+                let with_version = format!("{}, version = \"{version}\"", serving(cluster));
+                config.replacen(&serving(cluster), &with_version, 1)
+            });
+    let mut world = World::new(&config, near(nothing));
+    let response = world.post(CHAT, &chat("big", false));
+    assert_eq!(response.status(), 200);
+    let metrics = world.metrics();
+    let counted = "tidegate_version_requests_total{model=\"big\",version=\"v1\",outcome=\"semantic\"} 1";
+    assert!(metrics.contains(counted), "{metrics}");
+}
+
+#[test]
+fn a_record_tells_what_was_found_and_nothing_of_what_was_said() {
+    let mut world = World::new(&config(), |_| stray_call(Some("a secret")));
+    let headers = [("x-tidegate-explain", "1"), ("x-tidegate-admin-key", "admin-key")];
+    let posting = world.posting(CHAT, &headers, &chat("big", true));
+    let response = world.run(posting);
+    let stream = world.rest(response.into_body());
+    let (_, record) = stream.split_once(": tidegate-explain ").expect("it is told");
+    assert!(
+        record.contains(r#""step":"detected""#) && record.contains(r#""detector":"tool_calls""#),
+        "{record}"
+    );
+    assert!(!record.contains("secret") && !record.contains("moon"), "{record}");
 }

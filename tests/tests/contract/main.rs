@@ -9,6 +9,7 @@ mod browsers;
 mod budgets;
 mod clients_leave;
 mod config;
+mod detection;
 mod drain;
 mod encodings;
 mod engine_errors;

@@ -20,15 +20,16 @@ impl Frame {
         let fields = Fields::parse(chunk).ok()?;
         let members = MEMBERS.iter().filter_map(|name| Some((name, fields.given(name)?)));
         let members = members.map(|(name, json)| format!("\"{name}\":{json},")).collect();
-        Some(Self {
-            members,
-            is_completion,
-        })
+        Some(Self { members, is_completion })
     }
 
     /// Writes that the model has ended that answer.
     pub fn write_stop(&self, choice: u64, out: &mut Vec<u8>) {
-        let said = if self.is_completion { r#""text":"""# } else { r#""delta":{}"# };
+        let said = if self.is_completion {
+            r#""text":"""#
+        } else {
+            r#""delta":{}"#
+        };
         let choice = format!(r#"{{"index":{choice},{said},"logprobs":null,"finish_reason":"stop"}}"#);
         data_event(&format!(r#"{{{}"choices":[{choice}]}}"#, self.members), out);
     }

@@ -51,7 +51,10 @@ impl ToolContext {
             let functions: Vec<Function<'_>> = read(self.functions.as_deref())?;
             let declared = tools.len() + functions.len();
             // One of a kind that is to come may have any name.
-            if tools.iter().any(|tool| tool.function.is_none() && tool.custom.is_none()) {
+            if tools
+                .iter()
+                .any(|tool| tool.function.is_none() && tool.custom.is_none())
+            {
                 return None;
             }
             let is_custom = |tool: &Tool<'_>| tool.custom.as_ref().is_some_and(|tool| tool.name == name);
@@ -105,13 +108,24 @@ mod tests {
         assert!(matches!(of("b"), Declared::Freely));
         assert!(matches!(of("c"), Declared::With { parameters: None }));
         assert!(matches!(of("A"), Declared::Not { declared: 3 }));
-        assert!(matches!(ToolContext::default().declared("a"), Declared::Not { declared: 0 }));
+        assert!(matches!(
+            ToolContext::default().declared("a"),
+            Declared::Not { declared: 0 }
+        ));
     }
 
     #[test]
     fn of_what_is_not_understood_nothing_is_said() {
-        for tools in ["{}", "[7]", r#"[{"type":"function","function":{}}]"#, r#"[{"type":"moonphase"}]"#] {
-            assert!(matches!(context(tools, "[]").declared("a"), Declared::Unknown), "{tools}");
+        for tools in [
+            "{}",
+            "[7]",
+            r#"[{"type":"function","function":{}}]"#,
+            r#"[{"type":"moonphase"}]"#,
+        ] {
+            assert!(
+                matches!(context(tools, "[]").declared("a"), Declared::Unknown),
+                "{tools}"
+            );
         }
         let large = format!("[{}]", " ".repeat(MOST_DECLARED));
         let context = ToolContext {

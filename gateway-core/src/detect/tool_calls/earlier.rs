@@ -72,7 +72,12 @@ fn calls<'a>(messages: &'a [Message<'a>]) -> Vec<Earlier<'a>> {
     for message in &messages[first..] {
         let made = message.tool_calls.iter().flatten();
         calls.extend(made.map(|call| Earlier::new(call.id.as_deref(), call.function.as_ref())));
-        calls.extend(message.function_call.iter().map(|function| Earlier::new(None, Some(function))));
+        calls.extend(
+            message
+                .function_call
+                .iter()
+                .map(|function| Earlier::new(None, Some(function))),
+        );
         let answers = |call: &&mut Earlier<'_>| match message.role.as_ref() {
             "tool" => call.id.is_some() && call.id == message.tool_call_id,
             "function" => call.result.is_none(),
@@ -135,7 +140,11 @@ mod tests {
         between[1] = turn(1, r#"{"city":"Lviv"}"#, "rain");
         assert_eq!(count(&between), 1);
         let user = r#"{"role":"user","content":"again"}"#.to_owned();
-        assert_eq!(count(&[same.clone(), vec![user]].concat()), 0, "somebody wants it again");
+        assert_eq!(
+            count(&[same.clone(), vec![user]].concat()),
+            0,
+            "somebody wants it again"
+        );
     }
 
     #[test]

@@ -25,8 +25,8 @@ enum Expects {
     CommaOrEnd,
     /// The rest of a string, which is a key or a value.
     Text(TextPart, IsKey),
-    /// The rest of `true`, `false` or `null`.
-    Word(&'static [u8]),
+    /// The rest of `true`, `false` or `null`, which begins with that letter and of which so many have come.
+    Word(u8, u8),
     Number(NumberPart),
     /// Nothing: the value is whole.
     Nothing,
@@ -70,11 +70,20 @@ impl Default for JsonCheck {
 impl JsonCheck {
     /// More of the text is here. Gives whether it may become JSON still.
     pub fn push(&mut self, text: &str) -> bool {
-        for byte in text.bytes() {
-            if self.expects == Expects::Never {
-                break;
-            }
-            self.on_byte(byte);
+        let mut rest = text.as_bytes();
+        while let Some((byte, behind)) = rest.split_first() {
+            rest = match self.expects {
+                Expects::Never => return false,
+                // Most of most arguments is this.
+                Expects::Text(TextPart::Plain, _) if is_plain(*byte) => {
+                    let plain = behind.iter().position(|byte| !is_plain(*byte));
+                    &behind[plain.unwrap_or(behind.len())..]
+                }
+                _ => {
+                    self.on_byte(*byte);
+                    behind
+                }
+            };
         }
         self.expects != Expects::Never
     }
@@ -91,7 +100,7 @@ impl JsonCheck {
             | Expects::Colon
             | Expects::CommaOrEnd
             | Expects::Text(..)
-            | Expects::Word(_)
+            | Expects::Word(..)
             | Expects::Never => false,
         }
     }
@@ -113,11 +122,7 @@ impl JsonCheck {
         }
         self.expects = match self.expects {
             Expects::Text(part, is_key) => self.in_text(part, is_key, byte),
-            Expects::Word(rest) => match rest.split_first() {
-                Some((next, [])) if *next == byte => self.behind_value(),
-                Some((next, rest)) if *next == byte => Expects::Word(rest),
-                Some(_) | None => Expects::Never,
-            },
+            Expects::Word(first, came) => self.in_word(first, came, byte),
             Expects::Number(part) => match part.next(byte) {
                 Some(part) => Expects::Number(part),
                 None if part.may_end() => {
@@ -143,13 +148,25 @@ impl JsonCheck {
             b'"' => Expects::Text(TextPart::Plain, false),
             b'{' => self.open(true),
             b'[' => self.open(false),
-            b't' => Expects::Word(b"rue"),
-            b'f' => Expects::Word(b"alse"),
-            b'n' => Expects::Word(b"ull"),
+            b't' | b'f' | b'n' => Expects::Word(byte, 1),
             b'-' => Expects::Number(NumberPart::Minus),
             b'0' => Expects::Number(NumberPart::Zero),
             b'1'..=b'9' => Expects::Number(NumberPart::Whole),
             _ => Expects::Never,
+        }
+    }
+
+    fn in_word(&self, first: u8, came: u8, byte: u8) -> Expects {
+        let word: &[u8] = match first {
+            b't' => b"true",
+            b'f' => b"false",
+            _ => b"null",
+        };
+        let at = usize::from(came);
+        match word.get(at) {
+            Some(next) if *next == byte && at + 1 == word.len() => self.behind_value(),
+            Some(next) if *next == byte => Expects::Word(first, came + 1),
+            Some(_) | None => Expects::Never,
         }
     }
 
@@ -159,7 +176,11 @@ impl JsonCheck {
         }
         self.depth += 1;
         self.is_object = self.is_object << 1 | u128::from(is_object);
-        if is_object { Expects::KeyOrEnd } else { Expects::ValueOrEnd }
+        if is_object {
+            Expects::KeyOrEnd
+        } else {
+            Expects::ValueOrEnd
+        }
     }
 
     fn close(&mut self) -> Expects {
@@ -169,7 +190,11 @@ impl JsonCheck {
     }
 
     fn behind_value(&self) -> Expects {
-        if self.depth == 0 { Expects::Nothing } else { Expects::CommaOrEnd }
+        if self.depth == 0 {
+            Expects::Nothing
+        } else {
+            Expects::CommaOrEnd
+        }
     }
 
     fn after_value(&mut self, byte: u8) -> Expects {
@@ -198,6 +223,11 @@ impl JsonCheck {
         };
         Expects::Text(part, is_key)
     }
+}
+
+/// Whether a byte stands for itself within a string.
+fn is_plain(byte: u8) -> bool {
+    byte >= 0x20 && byte != b'"' && byte != b'\\'
 }
 
 impl NumberPart {

@@ -34,6 +34,8 @@ pub struct ToolContext {
 pub(super) struct ToolCalls {
     context: ToolContext,
     open: Option<Call>,
+    /// How many have begun.
+    begun: usize,
     /// The last call that has ended, by its hash, and how often it came in a row.
     last: (u64, u32),
     bytes: u64,
@@ -62,6 +64,7 @@ impl ToolCalls {
         Self {
             context,
             open: None,
+            begun: 0,
             last: (0, 0),
             bytes: 0,
             is_over: false,
@@ -123,6 +126,8 @@ impl ToolCalls {
             return None;
         }
         let found = self.close();
+        self.begun += 1;
+        self.is_over |= self.begun > MOST_CALLS;
         self.open = (!self.is_over).then(|| Call::new(index));
         found
     }
@@ -182,7 +187,10 @@ impl Call {
 
     fn on_arguments(&mut self, text: &str) {
         self.hash.write(text.as_bytes());
-        let kept = self.arguments.as_mut().filter(|kept| kept.len() + text.len() <= MOST_ARGUMENTS);
+        let kept = self
+            .arguments
+            .as_mut()
+            .filter(|kept| kept.len() + text.len() <= MOST_ARGUMENTS);
         match kept {
             Some(kept) => {
                 kept.reserve_exact(text.len());
@@ -223,6 +231,8 @@ fn undeclared(declared: usize) -> String {
 const MOST_NAME: usize = 128;
 /// Longer arguments of a call are held against no schema, in bytes: whether they are JSON is known however long they are.
 const MOST_ARGUMENTS: usize = 1_024;
+/// More calls of one answer are not looked at: for each the request's tools are read anew.
+const MOST_CALLS: usize = 16;
 /// So many calls in a row that are the same, and had the same result, are enough: one more leads nowhere.
 const MOST_REPEATS: u32 = 3;
 

@@ -33,7 +33,7 @@ mod checked {
         }
         let schema: Value = serde_json::from_str(schema.get()).ok()?;
         let arguments: Value = serde_json::from_str(arguments).ok()?;
-        let steps = Size { root: &schema }.steps(&schema, &mut Vec::new())?;
+        let steps = Size::of(&schema)?.steps;
         if steps.saturating_mul(values(&arguments)) > MOST_STEPS {
             return None;
         }
@@ -51,53 +51,78 @@ mod checked {
 
     /// One of the words that a reason may have: what else stands in a schema is the client's.
     fn keyword(word: &str) -> &'static str {
-        KEYWORDS.iter().find(|known| **known == word).copied().unwrap_or("other")
+        KEYWORDS
+            .iter()
+            .find(|known| **known == word)
+            .copied()
+            .unwrap_or("other")
     }
 
     /// How large a schema is where all that it refers to stands in place of the references.
     struct Size<'s> {
         root: &'s Value,
+        /// The references that are being followed.
+        within: Vec<&'s str>,
+        /// How many values it has.
+        steps: usize,
+        patterns: usize,
+        /// How deep in it, references followed.
+        depth: usize,
     }
 
     impl<'s> Size<'s> {
-        /// Every value in it counts as a step. `None` where it leads elsewhere or in circles, or takes too many. `within` are
-        /// the references that are being followed.
-        fn steps(&self, value: &'s Value, within: &mut Vec<&'s str>) -> Option<usize> {
-            let mut steps = 1_usize;
-            let mut add = |more: Option<usize>| -> Option<()> {
-                steps = steps.saturating_add(more?);
-                (steps <= MOST_STEPS).then_some(())
+        /// `None` where it leads elsewhere or in circles, or takes too much.
+        fn of(schema: &'s Value) -> Option<Self> {
+            let mut size = Self {
+                root: schema,
+                within: Vec::new(),
+                steps: 0,
+                patterns: 0,
+                depth: 0,
             };
-            match value {
-                Value::Object(members) => {
-                    for (name, member) in members {
-                        let more = match (name.as_str(), member) {
-                            ("$ref", Value::String(reference)) => self.behind(reference, within),
-                            ("$id" | "id" | "$anchor" | "$dynamicRef" | "$dynamicAnchor" | "$recursiveRef", Value::String(_)) => None,
-                            _ => self.steps(member, within),
-                        };
-                        add(more)?;
-                    }
-                }
-                Value::Array(items) => {
-                    for item in items {
-                        add(self.steps(item, within))?;
-                    }
-                }
-                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-            }
-            Some(steps)
+            size.add(schema)?;
+            Some(size)
         }
 
-        fn behind(&self, reference: &'s str, within: &mut Vec<&'s str>) -> Option<usize> {
-            if within.contains(&reference) {
+        fn add(&mut self, value: &'s Value) -> Option<()> {
+            self.steps += 1;
+            self.depth += 1;
+            if self.steps > MOST_STEPS || self.patterns > MOST_PATTERNS || self.depth > MOST_DEPTH {
+                return None;
+            }
+            match value {
+                Value::Object(members) => members
+                    .iter()
+                    .try_for_each(|(name, member)| self.add_member(name, member)),
+                Value::Array(items) => items.iter().try_for_each(|item| self.add(item)),
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Some(()),
+            }?;
+            self.depth -= 1;
+            Some(())
+        }
+
+        fn add_member(&mut self, name: &str, member: &'s Value) -> Option<()> {
+            match (name, member) {
+                ("$ref", Value::String(reference)) => return self.add_behind(reference),
+                ("$id" | "id" | "$anchor" | "$dynamicRef" | "$dynamicAnchor" | "$recursiveRef", Value::String(_)) => {
+                    return None;
+                }
+                ("pattern", Value::String(_)) => self.patterns += 1,
+                ("patternProperties", Value::Object(patterns)) => self.patterns += patterns.len(),
+                _ => {}
+            }
+            self.add(member)
+        }
+
+        fn add_behind(&mut self, reference: &'s str) -> Option<()> {
+            if self.within.contains(&reference) {
                 return None;
             }
             let target = self.root.pointer(reference.strip_prefix('#')?)?;
-            within.push(reference);
-            let steps = self.steps(target, within);
-            within.pop();
-            steps
+            self.within.push(reference);
+            self.add(target)?;
+            self.within.pop();
+            Some(())
         }
     }
 
@@ -114,6 +139,10 @@ mod checked {
     const MOST_SCHEMA: usize = 64 << 10;
     /// No more values of a schema, references followed, times values of arguments: some milliseconds.
     const MOST_STEPS: usize = 200_000;
+    /// Deeper schemas are not looked at, references followed: whoever validates goes as deep on its stack.
+    const MOST_DEPTH: usize = 128;
+    /// Schemas with more patterns are not looked at: each takes some milliseconds to be read.
+    const MOST_PATTERNS: usize = 8;
     /// What a pattern may take, in bytes; one that takes more makes its schema one of which nothing is said.
     const MOST_PATTERN: usize = 256 << 10;
     const KEYWORDS: [&str; 29] = [
@@ -180,10 +209,18 @@ mod checked {
         fn of_schemas_that_lead_elsewhere_or_in_circles_nothing_is_said() {
             let doubling: String = (0..40).fold(String::new(), |defs, level| {
                 let next = level + 1;
-                format!(r##"{defs}"d{level}":{{"allOf":[{{"$ref":"#/$defs/d{next}"}},{{"$ref":"#/$defs/d{next}"}}]}},"##)
+                format!(
+                    r##"{defs}"d{level}":{{"allOf":[{{"$ref":"#/$defs/d{next}"}},{{"$ref":"#/$defs/d{next}"}}]}},"##
+                )
             });
             let doubling = format!(r##"{{"$ref":"#/$defs/d0","$defs":{{{doubling}"d40":{{}}}}}}"##);
+            let chain: String = (0..200).fold(String::new(), |defs, level| {
+                let next = level + 1;
+                format!(r##"{defs}"d{level}":{{"not":{{"$ref":"#/$defs/d{next}"}}}},"##)
+            });
+            let chain = format!(r##"{{"$ref":"#/$defs/d0","$defs":{{{chain}"d200":{{}}}}}}"##);
             for schema in [
+                &chain,
                 r#"{"$ref":"https://example.com/schema.json"}"#,
                 r#"{"$id":"https://example.com/a","type":"string"}"#,
                 r##"{"$ref":"#"}"##,
@@ -199,6 +236,10 @@ mod checked {
             ] {
                 assert_eq!(of(schema, "{}"), None, "{schema}");
             }
+            let pattern = r#"{"pattern":"a"}"#;
+            let patterned = |count: usize| format!(r#"{{"allOf":[{}]}}"#, vec![pattern; count].join(","));
+            assert_eq!(of(&patterned(MOST_PATTERNS), "{}"), Some(None));
+            assert_eq!(of(&patterned(MOST_PATTERNS + 1), "{}"), None);
             let large = format!(r#"{{"const":"{}"}}"#, "a".repeat(MOST_SCHEMA));
             assert_eq!(of(&large, "{}"), None);
         }

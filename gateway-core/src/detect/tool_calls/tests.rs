@@ -83,12 +83,33 @@ fn of_calls_that_do_not_come_one_after_another_nothing_more_is_said() {
 }
 
 #[test]
+fn of_very_many_calls_the_first_are_looked_at() {
+    for (good, is_found) in [(MOST_CALLS - 1, true), (MOST_CALLS, false)] {
+        let mut calls = calls();
+        for index in 0..good {
+            calls.on_name(index as u64, "shell");
+            calls.on_arguments(index as u64, &index.to_string());
+        }
+        let found = calls.on_name(good as u64, "moonphase");
+        assert_eq!(found, None);
+        assert_eq!(calls.on_arguments(good as u64, "{}").is_some(), is_found, "{good}");
+    }
+}
+
+#[test]
 fn the_same_call_over_and_over_is_found_in_one_answer_and_across_turns() {
     let mut one = calls();
     let found: Vec<_> = (0..6)
-        .map(|index| one.on_name(index, "weather").or_else(|| one.on_arguments(index, r#"{"city":"Kyiv"}"#)))
+        .map(|index| {
+            one.on_name(index, "weather")
+                .or_else(|| one.on_arguments(index, r#"{"city":"Kyiv"}"#))
+        })
         .collect();
-    assert_eq!(found.iter().position(Option::is_some), Some(4), "when the fourth has ended");
+    assert_eq!(
+        found.iter().position(Option::is_some),
+        Some(4),
+        "when the fourth has ended"
+    );
     let turn = r#"{"role":"assistant","tool_calls":[{"id":"a","function":{"name":"weather","arguments":"{\"city\": \"Kyiv\"}"}}]},
         {"role":"tool","tool_call_id":"a","content":"rain"}"#;
     for (turns, is_found) in [(2, false), (3, true)] {

@@ -117,7 +117,10 @@ impl<P: Platform> Detection<P> {
             finding,
             action,
         }));
-        exchange.detected.add(finding.detector);
+        match self.order.sender {
+            Sender::Client => exchange.detected.add(finding.detector),
+            Sender::Edge { .. } => {}
+        }
         match action {
             Action::Off | Action::Flag => None,
             Action::Cut => Some(Ruling::Cut),
@@ -144,7 +147,10 @@ impl<P: Platform> Detection<P> {
     fn request_digest(&self) -> u64 {
         let Order { caller, request, .. } = &*self.order;
         let mut hasher = SipHasher13::new();
-        hash_parts(&mut hasher, [caller.tenant.name.as_str().as_bytes(), request.body().as_ref()]);
+        hash_parts(
+            &mut hasher,
+            [caller.tenant.name.as_str().as_bytes(), request.body().as_ref()],
+        );
         hasher.finish()
     }
 }

@@ -123,7 +123,8 @@ impl<P: Platform> UsageMeter<P> {
             cached_tokens: None,
             completion_tokens: self.completion().0,
         };
-        self.reported.map_or(counted, |reported| self.completed(reported, false))
+        self.reported
+            .map_or(counted, |reported| self.completed(reported, false))
     }
 
     /// Settles by what the answer took, which has ended, and is whole or was cut off. What the engine reports of a whole one
