@@ -7,11 +7,13 @@ pub mod geo;
 pub mod ids;
 pub mod language;
 mod parts;
+mod share;
 pub mod sleeps;
 pub mod time;
 
 pub mod budget;
 pub mod cluster;
+pub mod detect;
 pub mod hop;
 pub mod pace;
 pub mod rollout;

@@ -36,6 +36,8 @@ pub enum Fault {
     Malformed(u32),
     /// Ends answers for this reason.
     FinishReason(&'static str),
+    /// Calls a tool that the request does not declare.
+    UndeclaredTool,
     /// Runs out of memory.
     OutOfMemory,
     /// Takes so many milliseconds for each token.
@@ -138,6 +140,7 @@ impl Fault {
             Self::StreamError(after) => json!({"kind": "stream_error", "after": after}),
             Self::Malformed(after) => json!({"kind": "malformed", "after": after}),
             Self::FinishReason(reason) => json!({"kind": "finish_reason", "reason": reason}),
+            Self::UndeclaredTool => json!({"kind": "undeclared_tool"}),
             Self::OutOfMemory => json!({"kind": "out_of_memory"}),
             Self::Slow(factor) => json!({"kind": "slow", "factor": factor}),
             Self::UnusualFraming(split) => json!({

@@ -85,8 +85,9 @@ pub fn cloudflare(wasm: &WasmToolchain, purpose: Purpose, tables: &Path) -> Resu
         Purpose::Deployment => workspace::deployed("cloudflare")?,
         Purpose::Conformance => workspace::work_folder("conformance/cloudflare")?,
     };
-    compile("tidegate-cloudflare", wasm, features(purpose), Some(tables))?;
-    worker("edge-cloudflare", &out, wasm, features(purpose), Some(tables))?;
+    let features = worker_features(purpose);
+    compile("tidegate-cloudflare", wasm, features, Some(tables))?;
+    worker("edge-cloudflare", &out, wasm, features, Some(tables))?;
     carried::into_worker(tables, &out)?;
     Ok(out)
 }
@@ -119,6 +120,16 @@ fn features(purpose: Purpose) -> &'static [&'static str] {
     match purpose {
         Purpose::Deployment => &[],
         Purpose::Conformance => &["conformance"],
+    }
+}
+
+/// Those of the Worker, which holds calls of tools against their schemas where `TIDEGATE_SCHEMAS` says so.
+fn worker_features(purpose: Purpose) -> &'static [&'static str] {
+    let has_schemas = std::env::var_os(SCHEMAS).is_some();
+    match (purpose, has_schemas) {
+        (_, false) => features(purpose),
+        (Purpose::Deployment, true) => &["schemas"],
+        (Purpose::Conformance, true) => &["conformance", "schemas"],
     }
 }
 
@@ -189,5 +200,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), TaskError> {
     std::fs::copy(from, to).map(drop).map_err(TaskError::file(from))
 }
 
+/// Set, to whatever, for a Worker that holds calls of tools against their schemas.
+const SCHEMAS: &str = "TIDEGATE_SCHEMAS";
 /// Names the configuration that a build bundles.
 pub const CONFIG: &str = "TIDEGATE_CONFIG";

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use super::engine_error::EngineError;
-use super::output_delta::OutputDelta;
+use super::output_delta::{Ended, OutputDelta};
 
 /// Tokens that an engine reports to have read and written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct RewrittenAnswer<'a> {
     pub usage: Option<Usage>,
     /// What the model says in it.
     pub deltas: Vec<OutputDelta<'a>>,
+    /// Which of the answers have ended in it.
+    pub ended: Vec<Ended>,
 }
 
 /// What one event of a stream told.
@@ -37,6 +39,8 @@ pub struct EventOutcome<'a> {
     pub usage: Option<Usage>,
     /// What the model says in it.
     pub deltas: Deltas<'a>,
+    /// Which of the answers end with it.
+    pub ended: Vec<Ended>,
     /// Whether the answer has begun: with it or before, something was said other than whose turn it is.
     pub has_begun: bool,
     /// Whether it is the stream's proper end.
@@ -91,6 +95,7 @@ impl EventOutcome<'_> {
     pub(super) const END: Self = Self {
         usage: None,
         deltas: Deltas::Many(Vec::new()),
+        ended: Vec::new(),
         has_begun: true,
         is_end: true,
     };

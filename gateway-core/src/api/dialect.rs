@@ -129,6 +129,21 @@ impl AnswerRewriter {
         }
     }
 
+    /// Adds the end of the stream here, as if the model had ended every answer that is open; with `usage`, where the client
+    /// wants one.
+    pub fn cut(&mut self, usage: Usage, out: &mut Vec<u8>) {
+        match &mut self.0 {
+            Family::OpenAi(rewriter) => rewriter.cut(usage, out),
+        }
+    }
+
+    /// Whether all answers of the stream are complete by what it says.
+    pub fn is_complete(&self) -> bool {
+        match &self.0 {
+            Family::OpenAi(rewriter) => rewriter.is_complete(),
+        }
+    }
+
     /// Adds what is held back: nothing more comes.
     pub fn flush(&mut self, out: &mut Vec<u8>) {
         match &mut self.0 {

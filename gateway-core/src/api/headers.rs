@@ -56,6 +56,8 @@ pub const X_TOLD: HeaderName = HeaderName::from_static("x-tidegate-told");
 pub const X_HOP: HeaderName = HeaderName::from_static("x-tidegate-hop");
 /// Why a request did not wait for room, or no longer.
 pub const X_DROPPED: HeaderName = HeaderName::from_static("x-tidegate-dropped");
+/// What detectors have found in an answer, by their names.
+pub const X_DETECTED: HeaderName = HeaderName::from_static("x-tidegate-detected");
 /// The version of the configuration.
 pub const X_CONFIG: HeaderName = HeaderName::from_static("x-tidegate-config");
 /// `1` in a request: the response is to tell why it went where it went, and does so in the same header, in JSON.
@@ -68,7 +70,7 @@ pub const EXPOSED: HeaderValue = HeaderValue::from_static(
      x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, \
      x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, x-tidegate-cache, x-tidegate-cluster, x-tidegate-replica, \
      x-tidegate-model, x-tidegate-version, x-tidegate-tier, x-tidegate-canned, x-tidegate-prompt-tokens, x-tidegate-cached-tokens, x-tidegate-max-tokens, \
-     x-tidegate-dropped, x-tidegate-config, x-tidegate-explain",
+     x-tidegate-detected, x-tidegate-dropped, x-tidegate-config, x-tidegate-explain",
 );
 
 #[cfg(test)]
@@ -97,6 +99,7 @@ mod tests {
             X_PROMPT_TOKENS,
             X_CACHED_TOKENS,
             X_MAX_TOKENS,
+            X_DETECTED,
             X_DROPPED,
             X_CONFIG,
             X_EXPLAIN,

@@ -24,6 +24,7 @@ mod request;
 mod request_error;
 mod sse;
 mod steering;
+mod subject;
 mod tokenize;
 
 #[cfg(any(test, feature = "schema"))]
@@ -39,7 +40,7 @@ pub use engine_error::EngineError;
 pub use error::{ApiError, ErrorKind};
 pub use models::{model_item, model_list};
 pub use output_bound::OutputLimit;
-pub use output_delta::{OutputChannel, OutputDelta, Part};
+pub use output_delta::{CallPart, Ended, OutputChannel, OutputDelta, Part};
 pub use prompt::{Conversation, Ending, Input, PromptSource, UnreadablePrompt};
 pub use request::{AskedAs, Generation, Role, WholeReason};
 pub use request_error::{PromptLength, RequestError};

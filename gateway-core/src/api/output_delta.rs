@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::json_cursor::string;
+use crate::detect::Finish;
 
 /// Text that belongs together: tokens reach over pieces of one channel, never from one to another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,6 +24,32 @@ pub enum Part {
     Reasoning,
     /// Calls of tools: names and arguments of functions.
     ToolCall,
+    /// Why it does not answer.
+    Refusal,
+}
+
+/// What a text is in a call of a tool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallPart {
+    /// A piece of the tool's name.
+    Name {
+        /// Which of the answer's calls.
+        index: u64,
+    },
+    /// A piece of its arguments.
+    Arguments {
+        /// Which of the answer's calls.
+        index: u64,
+    },
+}
+
+/// One of the answers that were asked for has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Which.
+    pub choice: u64,
+    /// Why.
+    pub finish: Finish,
 }
 
 /// A text that is new in an answer.
@@ -30,6 +57,8 @@ pub enum Part {
 pub struct OutputDelta<'a> {
     /// What it belongs to.
     pub channel: OutputChannel,
+    /// Of which part of which call, where it is of one.
+    pub call: Option<CallPart>,
     /// It, as a JSON string, which is read by those who want it only.
     pub json: &'a str,
 }

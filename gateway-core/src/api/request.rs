@@ -47,6 +47,8 @@ pub struct Generation {
     pub(super) body: Bytes,
     /// Where in the body the parameters stand that make the prompt.
     pub(super) spans: FieldSpans,
+    /// The same of those that are about the answer.
+    pub(super) answer_spans: FieldSpans,
     /// Where in the body the model's name stands.
     pub(super) model_span: Range<usize>,
     /// Every bound on output tokens that the client names: engines differ in which of them counts.

@@ -14,6 +14,7 @@ use super::prompt::{Boundary, PromptOutline};
 use super::scaling::{ReadScale, Scale, Served};
 use super::signals::{AskForTurn, PollTurn, Signal, TellSignals};
 use super::waiting::{Dropped, QueueStatus, Queued, Queueing};
+use super::watched::WatchedStatus;
 use super::weighed::Weighed;
 use super::wire::{AcquireWire, ExtendWire};
 use crate::ids::{ReplicaName, Tokens};
@@ -451,6 +452,9 @@ pub struct ReplicaStatus {
     /// What its engine has said last; `None` where it has said nothing, and from a cell of a version that does not tell.
     #[serde(default)]
     pub signal: Option<Signal>,
+    /// What detectors found in its answers; `None` where none were watched, and from a cell of a version that does not tell.
+    #[serde(default)]
+    pub watched: Option<WatchedStatus>,
 }
 
 impl ReplicaStatus {
@@ -465,6 +469,7 @@ impl ReplicaStatus {
             breaker_passes_in: None,
             drain: None,
             signal: None,
+            watched: None,
         }
     }
 }

@@ -18,6 +18,7 @@ mod signals;
 mod stateless;
 mod v3;
 mod waiting;
+mod watched;
 mod weighed;
 mod wire;
 
@@ -44,4 +45,5 @@ pub use signals::{AskForTurn, EngineFigures, KvUsed, PollTurn, Signal, SignalSta
 pub use stateless::{ExpectedPlace, expected_place, stateless_choice};
 pub(crate) use v3::ClusterCommandV3;
 pub use waiting::{Dropped, QueueBounds, QueueStatus, Queued, Queueing, ReadQueue};
+pub use watched::{WatchedAnswers, WatchedStatus};
 pub use weighed::{Weighed, WeighedReplica};

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::canned;
+use super::detection;
 use super::digest::KeyDigest;
 use super::error::Problem;
 use super::models;
@@ -66,6 +67,7 @@ pub(super) fn check(root: &Root, tables: Option<&[&str]>, version: String, repor
         hops: settings::hops(root)?,
         media: settings::media(root)?,
         refresh: settings::refresh(root)?,
+        detection: detection::policy(root)?,
     })
 }
 

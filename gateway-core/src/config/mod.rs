@@ -5,6 +5,7 @@
 mod bundle;
 mod canned;
 mod check;
+mod detection;
 mod digest;
 mod engine;
 mod error;

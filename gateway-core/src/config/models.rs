@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::check::KnownNames;
+use super::detection;
 use super::error::Problem;
 use super::names::{Names, Once};
 use super::read::{entries, value};
@@ -122,6 +123,7 @@ fn model(
         serving,
         rollout: rollout.map(Arc::new),
         ladder: Ladder { tiers },
+        detection: detection::overrides(&written.detection)?,
     })
 }
 

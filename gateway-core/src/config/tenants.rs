@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::check::{KnownNames, only_here};
+use super::detection;
 use super::engine::EngineKind;
 use super::error::Problem;
 use super::names::{Names, Once};
@@ -46,6 +47,7 @@ pub(super) fn check(
                     .flatten()
                     .unwrap_or_else(|| name.clone()),
                 budgets,
+                detection: detection::overrides(&written.detection).unwrap_or_default(),
             }));
         }
     }

@@ -19,6 +19,7 @@ use super::settings::{
 use crate::budget::{BudgetLimits, Rate};
 use crate::cluster::BreakerPolicy;
 use crate::cluster::{ClusterPolicy, PolicyDigest, ScalingPolicy};
+use crate::detect::{DetectionOverrides, DetectionPolicy};
 use crate::geo::Coordinates;
 use crate::ids::{
     BudgetId, ClusterName, Jurisdiction, ModelName, RegionName, ReplicaName, SecretName, TableName, TenantName, Tokens,
@@ -86,6 +87,8 @@ pub struct Config {
     pub media: MediaUrls,
     /// How often what is stored is read anew.
     pub refresh: Refresh,
+    /// What is looked for in answers; [`Config::detection`](Self::detection) has it of a model and a tenant.
+    pub detection: DetectionPolicy,
 }
 
 impl Config {
@@ -194,6 +197,8 @@ pub struct Model {
     pub rollout: Option<Arc<RolloutPolicy>>,
     /// What answers, in order, when a tier cannot. Its first tier is this model itself.
     pub ladder: Ladder,
+    /// What is looked for in its answers otherwise than in others'.
+    pub detection: DetectionOverrides,
 }
 
 /// How many tokens one part of a prompt that is not text is counted as.
@@ -261,6 +266,8 @@ pub struct Tenant {
     pub cache_salt: String,
     /// What it may use.
     pub budgets: Vec<Arc<Budget>>,
+    /// What is looked for in answers to it otherwise than to others.
+    pub detection: DetectionOverrides,
 }
 
 /// An API key.

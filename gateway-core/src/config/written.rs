@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::canned::{Canned, TemplateText};
+use super::detection::Detection;
 use super::digest::KeyDigest;
 use super::hop::Hop;
 use super::kinds::{Decimal, Flag, Limit, List, Whole};
@@ -81,6 +82,8 @@ section! {
         media: Media,
         /// How often what is stored is read anew.
         refresh: Refresh,
+        /// What is looked for in answers, and what follows where it is found.
+        detection: Detection,
     }
 }
 
@@ -184,6 +187,8 @@ section! {
         created: Limit<u64, 0, 0, 253_402_300_799>,
         /// The clusters that serve it, each once.
         serving: List<Serving, 1>,
+        /// What is looked for in its answers, where that is not what `[detection]` says.
+        detection: Detection,
     }
 }
 
@@ -303,6 +308,8 @@ section! {
         /// What it may use, one `[[tenants.budgets]]` table for each limit on all models or a group of them. A request is
         /// admitted when every budget that covers its model has room for it. Without any, it may use what there is.
         budgets: List<Budget, 0>,
+        /// What is looked for in answers to it, where that is not what `[detection]` or the model says.
+        detection: Detection,
     }
 }
 

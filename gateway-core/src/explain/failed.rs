@@ -65,6 +65,7 @@ impl Failed {
             | AttemptError::Status { status, .. } => failed.status = Some(*status),
             AttemptError::Cell(error) => failed.detail = Some(short(&error.to_string())),
             AttemptError::Send(error) => failed.detail = Some(short(&error.to_string())),
+            AttemptError::Semantic { detector, again: _ } => failed.detail = Some(detector.name().to_owned()),
             AttemptError::Unfit
             | AttemptError::FirstByteTimeout
             | AttemptError::BetweenBytesTimeout

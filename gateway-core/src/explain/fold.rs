@@ -9,7 +9,7 @@ use super::millis::Millis;
 use super::record::DecisionRecord;
 use super::step::{Ranked, Step, What};
 use super::weighed::WeighedHere;
-use crate::observe::{Budgeting, Canning, Counting, Event, Prefixing, RollingOut, Weighing};
+use crate::observe::{Budgeting, Canning, Counting, Detecting, Event, Prefixing, RollingOut, Weighing};
 
 impl DecisionRecord {
     /// Something happened, so long after the request's arrival.
@@ -81,6 +81,7 @@ impl DecisionRecord {
             Event::Budget(budgeting) => return of_budget(budgeting),
             Event::Prefix(prefixing) => return of_prefix(prefixing),
             Event::Rollout(rolling_out) => return of_rollout(rolling_out),
+            Event::Detection(detecting) => of_detection(detecting),
             Event::Responded { .. }
             | Event::Counting(_)
             | Event::BodyRefused { .. }
@@ -172,6 +173,25 @@ fn of_rollout(rolling_out: &RollingOut<'_>) -> Option<What> {
             served: served.clone(),
         }),
         RollingOut::Met { .. } | RollingOut::Changed { .. } | RollingOut::Unreachable { .. } => None,
+    }
+}
+
+fn of_detection(detecting: &Detecting<'_>) -> What {
+    match *detecting {
+        Detecting::Found {
+            cluster,
+            replica,
+            model: _,
+            finding,
+            action,
+        } => What::Detected {
+            cluster: cluster.clone(),
+            replica: replica.cloned(),
+            detector: finding.detector.name(),
+            action: action.name(),
+            at_bytes: finding.at_bytes,
+            reason: finding.reason.clone(),
+        },
     }
 }
 

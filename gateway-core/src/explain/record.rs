@@ -198,6 +198,7 @@ impl DecisionRecord {
                 | What::Region { .. }
                 | What::Found { .. }
                 | What::BrokeOff(_)
+                | What::Detected { .. }
                 | What::Used { .. }
                 | What::Canned { .. }
                 | What::CannedWithheld { .. }

@@ -91,6 +91,15 @@ pub enum What {
     Found { expected: Tokens, cached: Tokens },
     /// A stream broke off.
     BrokeOff(Failed),
+    /// A detector has found something in the answer.
+    Detected {
+        cluster: ClusterName,
+        replica: Option<ReplicaName>,
+        detector: &'static str,
+        action: &'static str,
+        at_bytes: u64,
+        reason: String,
+    },
     /// The engine has told what the answer took.
     Used { prompt: u64, completion: u64 },
     /// The canned answer was given.

@@ -10,6 +10,7 @@ use super::hop_error::HopError;
 use crate::api::{EngineError, NoAnswer};
 use crate::cells::CellError;
 use crate::cluster::{Dropped, PassedOver, Refusal};
+use crate::detect::Detector;
 use crate::platform::SendError;
 
 /// Whose fault an error is.
@@ -121,6 +122,14 @@ pub enum AttemptError {
     /// What the engine sent is no answer.
     #[error("the engine's answer is not understood")]
     Garbage(#[from] Garbage),
+    /// The engine takes its answer for a good one, and a detector does not.
+    #[error("the model's answer is of no use: {} was found in it", detector.name())]
+    Semantic {
+        /// Which one.
+        detector: Detector,
+        /// Whether another attempt at the same tier came to the same before.
+        again: bool,
+    },
     /// The region hop of the cluster did nothing with the order.
     #[error("the cluster's region could not be reached")]
     Hop(#[from] HopError),
@@ -190,7 +199,8 @@ impl AttemptError {
             | Self::Deadline
             | Self::Status { .. }
             | Self::InBand(_)
-            | Self::Garbage(_) => Fault::Upstream,
+            | Self::Garbage(_)
+            | Self::Semantic { .. } => Fault::Upstream,
         }
     }
 
@@ -203,7 +213,8 @@ impl AttemptError {
             | Self::TooLarge { .. }
             | Self::Stopping => Remedy::Never,
             Self::Deadline | Self::Send(SendError::Local(_)) => Remedy::Canned,
-            Self::Unfit => Remedy::AnotherTier,
+            // Two in a row are the model's doing rather than a replica's.
+            Self::Unfit | Self::Semantic { again: true, .. } => Remedy::AnotherTier,
             Self::NoRoom { .. } | Self::Cell(_) | Self::Hop(_) | Self::Send(SendError::NoSecret(_)) => {
                 Remedy::AnotherCluster
             }
@@ -217,7 +228,8 @@ impl AttemptError {
             | Self::BetweenBytesTimeout
             | Self::Status { .. }
             | Self::InBand(_)
-            | Self::Garbage(_) => Remedy::AnotherReplica,
+            | Self::Garbage(_)
+            | Self::Semantic { again: false, .. } => Remedy::AnotherReplica,
         }
     }
 
@@ -246,6 +258,7 @@ impl AttemptError {
             | Self::TooLarge { .. }
             | Self::InBand(_)
             | Self::Garbage(_)
+            | Self::Semantic { .. }
             | Self::Stopping => None,
         }
     }
@@ -268,6 +281,7 @@ impl AttemptError {
             | Self::Blamed { .. }
             | Self::TooLarge { .. }
             | Self::Garbage(_)
+            | Self::Semantic { .. }
             | Self::Hop(_)
             | Self::Stopping => None,
         };
@@ -316,6 +330,7 @@ impl AttemptError {
             Self::Status { .. } => "status",
             Self::InBand(_) => "in_band",
             Self::Garbage(_) => "garbage",
+            Self::Semantic { .. } => "semantic",
             Self::Hop(error) => error.label(),
             Self::Stopping => "stopping",
         }

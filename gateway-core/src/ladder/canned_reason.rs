@@ -22,6 +22,7 @@ pub fn canned_reason(before: Option<CannedReason>, error: &AttemptError) -> Opti
         | AttemptError::Status { .. }
         | AttemptError::InBand(_)
         | AttemptError::Garbage(_)
+        | AttemptError::Semantic { .. }
         | AttemptError::Hop(_) => Some(CannedReason::Overload),
         // No text stands for these: they end the walk.
         AttemptError::Rejected { .. }

@@ -24,7 +24,8 @@ fn rank(error: &AttemptError) -> u8 {
         | AttemptError::Status { .. }
         | AttemptError::InBand(_)
         | AttemptError::Hop(_)
-        | AttemptError::Garbage(_) => 1,
+        | AttemptError::Garbage(_)
+        | AttemptError::Semantic { .. } => 1,
         // These end the walk.
         AttemptError::Rejected { .. }
         | AttemptError::NotServed { .. }

@@ -25,6 +25,7 @@ pub fn version_fault(error: &AttemptError, has_begun: bool) -> Option<FaultKind>
         | AttemptError::Stopping => return None,
         AttemptError::Rejected { .. } | AttemptError::NotServed { .. } => FaultKind::Refused,
         AttemptError::Garbage(_) => FaultKind::Malformed,
+        AttemptError::Semantic { .. } => FaultKind::Semantic,
         AttemptError::Send(SendError::Connect(_) | SendError::Broken(_) | SendError::Lost(_))
         | AttemptError::FirstByteTimeout
         | AttemptError::BetweenBytesTimeout

@@ -8,6 +8,7 @@ use super::admin_change::AdminChange;
 use super::budgeting::Budgeting;
 use super::canning::Canning;
 use super::counting::Counting;
+use super::detecting::Detecting;
 use super::ignored_signal::IgnoredSignal;
 use super::prefixing::Prefixing;
 use super::rolling_out::RollingOut;
@@ -71,6 +72,8 @@ pub enum Event<'a> {
     Prefix(Prefixing<'a>),
     /// Something about versions of a model and its rollout.
     Rollout(RollingOut<'a>),
+    /// Something about detectors.
+    Detection(Detecting<'a>),
     /// A request was refused because bodies take all the memory that they may.
     BodyRefused {
         /// Whose: `tenant` or `process`.
@@ -220,6 +223,7 @@ impl Event<'_> {
             Self::Prefix(prefixing) => prefixing.level(),
             Self::Rollout(rolling_out) => rolling_out.level(),
             Self::Canned(canning) => canning.level(),
+            Self::Detection(detecting) => detecting.level(),
             Self::Responded { .. }
             | Self::BodyRefused { .. }
             | Self::FirstToken { .. }
@@ -259,6 +263,7 @@ impl Event<'_> {
             Self::Budget(budgeting) => budgeting.name(),
             Self::Prefix(prefixing) => prefixing.name(),
             Self::Rollout(rolling_out) => rolling_out.name(),
+            Self::Detection(detecting) => detecting.name(),
             Self::BodyRefused { .. } => "no memory for body",
             Self::OrderRefused { .. } => "order refused",
             Self::Used { .. } => "used",

@@ -18,6 +18,7 @@ use super::by_labels::ByLabels;
 use super::canned_metrics::CannedMetrics;
 use super::cluster_metrics::ClusterMetrics;
 use super::counting_metrics::CountingMetrics;
+use super::detection_metrics::DetectionMetrics;
 use super::event::{Event, StoreAccess};
 use super::labels::ServedLabels;
 use super::prefix_metrics::PrefixMetrics;
@@ -68,6 +69,7 @@ pub struct Metrics {
     budgets: BudgetMetrics,
     prefixes: PrefixMetrics,
     rollouts: RolloutMetrics,
+    detection: DetectionMetrics,
     bodies_bytes: Gauge,
     bodies_refused: ByLabels<BoundLabels>,
     orders_refused: ByLabels<ReasonLabels>,
@@ -145,6 +147,7 @@ impl Metrics {
             budgets: BudgetMetrics::default(),
             prefixes: PrefixMetrics::default(),
             rollouts: RolloutMetrics::default(),
+            detection: DetectionMetrics::default(),
             bodies_bytes: Gauge::default(),
             bodies_refused: ByLabels::default(),
             orders_refused: ByLabels::default(),
@@ -184,6 +187,7 @@ impl Metrics {
         self.budgets.register(&mut self.named);
         self.prefixes.register(r, &mut self.named);
         self.rollouts.register(r, &mut self.named);
+        self.detection.register(r, &mut self.named);
         r.register(
             "bodies_bytes",
             "Bytes of request bodies in memory that are not admitted yet",
@@ -281,6 +285,7 @@ impl Metrics {
             Event::Budget(budgeting) => self.budgets.on(budgeting),
             Event::Prefix(prefixing) => self.prefixes.on(prefixing),
             Event::Rollout(rolling_out) => self.rollouts.on(rolling_out),
+            Event::Detection(detecting) => self.detection.on(detecting),
             Event::OrderRefused { reason } => self.orders_refused.add(&ReasonLabels { reason }, 1),
             Event::BodyRefused { bound } => self.bodies_refused.add(&BoundLabels { bound }, 1),
             Event::Canned(canning) => self.canned.on(canning),
@@ -321,6 +326,7 @@ impl Metrics {
         let _alone = self.scrape.lock();
         self.clusters.fill(&figures.clusters);
         self.signals.fill(&figures.clusters);
+        self.detection.fill(&figures.clusters);
         self.queues.fill(&figures.queues);
         self.scales.fill(&figures.scales);
         self.counting.fill(&figures.corrections);

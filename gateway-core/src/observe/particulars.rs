@@ -35,6 +35,7 @@ impl Event<'_> {
             Self::Budget(budgeting) => budgeting.write_particulars(f),
             Self::Prefix(prefixing) => prefixing.write_particulars(f),
             Self::Rollout(rolling_out) => rolling_out.write_particulars(f),
+            Self::Detection(detecting) => detecting.write_particulars(f),
             Self::BodyRefused { bound } => write!(f, " bound={bound}"),
             Self::OrderRefused { reason } => write!(f, " reason={reason}"),
             Self::Used { model, usage } => write_usage(f, model, usage),

@@ -18,6 +18,7 @@ use crate::hop::Role;
 use crate::ids::{ClusterName, PrefixKey, RequestId};
 use crate::observe::Event;
 use crate::pipeline::cell_time::CellTime;
+use crate::pipeline::detected::Detected;
 use crate::pipeline::recorder::Recorder;
 use crate::pipeline::state::Gateway;
 use crate::platform::Platform;
@@ -44,6 +45,8 @@ pub(super) struct Exchange<P> {
     pub waited: Cell<Duration>,
     /// Why it goes where it goes, as far as that is written down.
     pub recorder: Recorder,
+    /// What detectors have found in the answer that the client gets.
+    pub detected: Detected,
     /// Which clusters have been asked for a place.
     visited: RefCell<Vec<ClusterName>>,
     location: Location,
@@ -105,6 +108,7 @@ impl<P: Platform> Exchange<P> {
             attempts: Cell::new(0),
             waited: Cell::default(),
             recorder: Recorder::default(),
+            detected: Detected::default(),
             visited: RefCell::default(),
             location,
         })

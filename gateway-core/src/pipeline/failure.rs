@@ -231,6 +231,7 @@ fn of_attempt(error: AttemptError, message: String) -> ApiError {
         ) => new(StatusCode::BAD_GATEWAY, "upstream_unreachable"),
         AttemptError::Status { .. } | AttemptError::InBand(_) => new(StatusCode::BAD_GATEWAY, "upstream_error"),
         AttemptError::Garbage(_) => new(StatusCode::BAD_GATEWAY, "upstream_garbage"),
+        AttemptError::Semantic { .. } => new(StatusCode::BAD_GATEWAY, "model_output_invalid"),
         AttemptError::TooLarge { .. } => hopeless(StatusCode::BAD_REQUEST, "answer_too_large", error.to_string()),
         AttemptError::Rejected { status, body } => ApiError::rejected(status, body),
         AttemptError::NotServed { status, ref words } => {

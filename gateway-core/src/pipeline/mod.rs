@@ -30,6 +30,7 @@ mod collect;
 mod context;
 mod cors;
 mod delivery;
+mod detected;
 mod dispatch;
 mod endpoints;
 mod entrance;

@@ -33,6 +33,8 @@ pub enum FaultKind {
     /// It says that the request is wrong, or not for it. Clients' mistakes are as many at each version, by the hash of their
     /// conversations; what one alone does not take is its own doing.
     Refused,
+    /// A detector takes its answer for one of no use.
+    Semantic,
 }
 
 impl FaultKind {
@@ -44,6 +46,7 @@ impl FaultKind {
             Self::Malformed => "malformed",
             Self::Broken => "broken",
             Self::Refused => "refused",
+            Self::Semantic => "semantic",
         }
     }
 }

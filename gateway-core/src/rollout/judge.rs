@@ -2,12 +2,8 @@
 //! looked at: a version that is no worse than its margins is taken for worse with a probability of [`ALPHA`] at most in
 //! all looks together, however many there are.
 //!
-//! The test. Of `n` requests `k` failed. A failure rate `p` is ruled out where `(n + 1) · C(n, k) · pᵏ · (1 - p)ⁿ⁻ᵏ ≤ α`:
-//! what stands on the left is one over the likelihood ratio of a uniform mixture of all rates to `p`, which is a martingale
-//! under `p`, so that it ever falls to `α` with that probability at most (Ville's inequality). Source: Robbins,
-//! "Statistical methods related to the law of the iterated logarithm", 1970. All rates that are not ruled out are a
-//! confidence sequence. A version fails more often than the others by the margin where the least rate that it may have is
-//! more than the largest that the others may have and the margin. No approximation is in it that needs large counts.
+//! The test is that of `share.rs`. A version fails more often than the others by the margin where the least rate that it may
+//! have is more than the largest that the others may have and the margin.
 //!
 //! Times to the first token are compared by the same means: whether a quantile lies above a bound is a question of how many
 //! times do. Two quantiles are, each in each class of prompts.
@@ -17,6 +13,7 @@ use std::time::Duration;
 
 use super::evidence::{Evidence, PromptClass, TimeToFirst};
 use super::policy::RolloutPolicy;
+use crate::share::Share;
 
 /// With this probability at most a step is taken back although the version is within its margins: a half for failures, a
 /// half for times to the first token.
@@ -86,7 +83,7 @@ pub fn judge(version: &Evidence, others: &Evidence, policy: &RolloutPolicy) -> O
 
 fn by_errors(version: &Evidence, others: &Evidence, policy: &RolloutPolicy) -> Option<Worse> {
     let margin = f64::from(policy.worse_errors) / 1e4;
-    let (own, other) = (Share::failed(version), Share::failed(others));
+    let (own, other) = (failed(version), failed(others));
     // Each of the two bounds may err by a half.
     let bound = other.largest(ALPHA / 4.0) + margin;
     (bound < 1.0 && own.is_surely_more(bound, ALPHA / 4.0)).then_some(Worse::Errors {
@@ -94,6 +91,14 @@ fn by_errors(version: &Evidence, others: &Evidence, policy: &RolloutPolicy) -> O
         others: (other.hits, other.trials),
         margin: margin * 100.0,
     })
+}
+
+/// How many requests a version has failed.
+fn failed(evidence: &Evidence) -> Share {
+    Share {
+        hits: evidence.failed(),
+        trials: evidence.requests,
+    }
 }
 
 fn by_first_tokens(version: &Evidence, others: &Evidence, policy: &RolloutPolicy) -> Option<Worse> {
@@ -136,74 +141,6 @@ fn surely_within((trials, by): &FirstTokens, share: f64, alpha: f64) -> Option<T
     let trials = *trials;
     let is_more = |hits: u64| Share { hits, trials }.is_surely_more(share, alpha);
     by.iter().find(|(_, hits)| is_more(*hits)).map(|(time, _)| *time)
-}
-
-/// So many of so many.
-#[derive(Clone, Copy, Debug)]
-struct Share {
-    hits: u64,
-    trials: u64,
-}
-
-impl Share {
-    fn failed(evidence: &Evidence) -> Self {
-        Self {
-            hits: evidence.failed(),
-            trials: evidence.requests,
-        }
-    }
-
-    fn observed(self) -> f64 {
-        self.hits as f64 / self.trials.max(1) as f64
-    }
-
-    /// Whether a true share of `p` is ruled out.
-    fn rules_out(self, p: f64, alpha: f64) -> bool {
-        let (n, k) = (self.trials as f64, self.hits as f64);
-        let term = |count: f64, share: f64| if count == 0.0 { 0.0 } else { count * share.ln() };
-        let ln_mass = ln_factorial(n) - ln_factorial(k) - ln_factorial(n - k) + term(k, p) + term(n - k, 1.0 - p);
-        (n + 1.0).ln() + ln_mass <= alpha.ln()
-    }
-
-    fn is_surely_more(self, p: f64, alpha: f64) -> bool {
-        self.observed() > p && self.rules_out(p, alpha)
-    }
-
-    fn is_surely_less(self, p: f64, alpha: f64) -> bool {
-        self.observed() < p && self.rules_out(p, alpha)
-    }
-
-    /// The largest share that is not ruled out; 1 where nothing is known.
-    fn largest(self, alpha: f64) -> f64 {
-        let (mut known, mut ruled_out) = (self.observed(), 1.0);
-        if self.trials == 0 || !self.rules_out(ruled_out, alpha) {
-            return 1.0;
-        }
-        for _ in 0..BISECTIONS {
-            let middle = f64::midpoint(known, ruled_out);
-            if self.rules_out(middle, alpha) {
-                ruled_out = middle;
-            } else {
-                known = middle;
-            }
-        }
-        ruled_out
-    }
-}
-
-/// To a billionth.
-const BISECTIONS: u32 = 30;
-
-/// The logarithm of a factorial, by Stirling's series; its error is less than a part in a billion from 10 on, and for less
-/// it goes by way of those.
-fn ln_factorial(n: f64) -> f64 {
-    let (mut x, mut below) = (n + 1.0, 0.0);
-    while x < 10.0 {
-        below += x.ln();
-        x += 1.0;
-    }
-    let series = (1.0 / 12.0 - (1.0 / 360.0 - 1.0 / (1_260.0 * x * x)) / (x * x)) / x;
-    (x - 0.5) * x.ln() - x + 0.5 * std::f64::consts::TAU.ln() + series - below
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod charging;
 mod clocks;
 mod config;
 mod connections;
+mod detection;
 mod drains;
 mod engine_errors;
 mod entering;

@@ -15,6 +15,7 @@ const FAULTS = {
   errorInStream: "node meets an error within the stream",
   busyOnce: "node meets a busy engine once",
   unavailable: "node meets an engine that is down",
+  strayCall: "node meets a call of no tool",
 };
 
 const messages = (text) => [
@@ -153,6 +154,21 @@ const checks = {
     const asked = { model: MODEL, messages: messages(FAULTS.busyOnce), max_tokens: 4 };
     const answer = await client.chat.completions.create(asked);
     assert.ok(answer.choices[0].message.content);
+  },
+
+  async anAnswerThatIsOfNoUseIsRaised(client) {
+    const asked = { model: MODEL, messages: messages(FAULTS.strayCall), max_tokens: 40 };
+    const streamed = async () => collect(await client.chat.completions.create({ ...asked, stream: true }));
+    await assert.rejects(streamed, (error) => {
+      assert.ok(error instanceof OpenAI.APIError, error);
+      assert.equal(error.code, "model_output_invalid");
+      return true;
+    });
+    await assert.rejects(client.chat.completions.create(asked, { maxRetries: 0 }), (error) => {
+      assert.ok(error instanceof OpenAI.InternalServerError, error);
+      assert.equal(error.code, "model_output_invalid");
+      return true;
+    });
   },
 
   async anEngineThatIsDownIsAServerError(client) {

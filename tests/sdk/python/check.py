@@ -15,6 +15,7 @@ FAULTS = {
     "error_in_stream": "python meets an error within the stream",
     "busy_once": "python meets a busy engine once",
     "unavailable": "python meets an engine that is down",
+    "stray_call": "python meets a call of no tool",
 }
 
 
@@ -135,6 +136,15 @@ def check_an_error_within_a_stream_is_raised(client):
     stream = client.chat.completions.create(model=MODEL, messages=messages(FAULTS["error_in_stream"]), stream=True)
     raised = expect(openai.APIError, lambda: list(stream))
     assert raised.message, raised
+
+
+def check_an_answer_that_is_of_no_use_is_raised(client):
+    asked = {"model": MODEL, "messages": messages(FAULTS["stray_call"]), "max_tokens": 40}
+    raised = expect(openai.APIError, lambda: list(client.chat.completions.create(**asked, stream=True)))
+    assert raised.code == "model_output_invalid", raised
+    once = client.with_options(max_retries=0)
+    raised = expect(openai.InternalServerError, lambda: once.chat.completions.create(**asked))
+    assert raised.code == "model_output_invalid" and raised.status_code == 502, raised
 
 
 def check_retry_after_a_busy_engine(client):

@@ -10,6 +10,7 @@ mod budgets;
 mod canned;
 mod clients_leave;
 mod config;
+mod detection;
 mod drain;
 mod encodings;
 mod engine_errors;

@@ -36,6 +36,7 @@ fn set_faults(sdk: &str) {
     );
     engine.fault_times(&format!("{sdk} meets a busy engine once"), Fault::Status(503), 1);
     engine.fault(&format!("{sdk} meets an engine that is down"), Fault::Status(500));
+    engine.fault(&format!("{sdk} meets a call of no tool"), Fault::UndeclaredTool);
 }
 
 /// Runs a program that uses an SDK with that key against the gateway of that world.

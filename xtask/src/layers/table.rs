@@ -12,8 +12,8 @@ const GATEWAY_CORE: Area = Area {
     source: "gateway-core/src",
     module: &[],
     layers: &[
-        &["excerpt", "geo", "ids", "language", "parts", "sleeps", "time"],
-        &["budget", "cluster", "hop", "pace", "rollout", "timeline"],
+        &["excerpt", "geo", "ids", "language", "parts", "share", "sleeps", "time"],
+        &["budget", "cluster", "detect", "hop", "pace", "rollout", "timeline"],
         &["config", "route"],
         &["api", "signals"],
         &["auth", "prefix", "tokens"],
@@ -38,6 +38,7 @@ const PIPELINE: Area = Area {
             "body_memory",
             "cell_time",
             "collect",
+            "detected",
             "entrance",
             "hops",
             "recorder",

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::api::output_delta::{OutputChannel, OutputDelta, Part};
+use crate::api::output_delta::{CallPart, OutputChannel, OutputDelta, Part};
 
 /// What one choice says.
 #[derive(Debug)]
@@ -33,21 +33,34 @@ impl<'a> ChoiceOutput<'a> {
     /// All texts in it that are not empty.
     pub fn deltas(&self) -> Vec<OutputDelta<'a>> {
         let mut deltas = Vec::new();
-        let mut add = |part, value: Option<&'a RawValue>| {
+        let mut add = |part, call, value: Option<&'a RawValue>| {
             let json = value
                 .map(RawValue::get)
                 .filter(|json| is_string(json) && *json != "\"\"");
-            deltas.extend(json.map(|json| self.delta(part, json)));
+            deltas.extend(json.map(|json| self.delta(part, call, json)));
         };
-        add(Part::Content, self.text);
+        add(Part::Content, None, self.text);
         let Some(message) = &self.message else { return deltas };
-        add(Part::Reasoning, message.reasoning_content.or(message.reasoning));
-        add(Part::Content, message.content);
+        add(Part::Reasoning, None, message.reasoning_content.or(message.reasoning));
+        add(Part::Content, None, message.content);
+        add(Part::Refusal, None, message.refusal);
+        let mut add_call = |index, name, arguments| {
+            add(Part::ToolCall, Some(CallPart::Name { index }), name);
+            add(Part::ToolCall, Some(CallPart::Arguments { index }), arguments);
+        };
         let calls = message.tool_calls.map(RawValue::get).unwrap_or_default();
-        for call in serde_json::from_str::<Vec<Call<'_>>>(calls).unwrap_or_default() {
-            let Some(function) = call.function else { continue };
-            add(Part::ToolCall, function.name);
-            add(Part::ToolCall, function.arguments);
+        let calls = serde_json::from_str::<Vec<Call<'_>>>(calls).unwrap_or_default();
+        for (place, call) in (0..).zip(calls) {
+            let index = call.index.and_then(|index| index.get().parse().ok()).unwrap_or(place);
+            if let Some(function) = call.function {
+                add_call(index, function.name, function.arguments);
+            } else if let Some(custom) = call.custom {
+                add_call(index, custom.name, custom.input);
+            }
+        }
+        let call = message.function_call.map(RawValue::get).unwrap_or_default();
+        if let Ok(function) = serde_json::from_str::<Function<'_>>(call) {
+            add_call(0, function.name, function.arguments);
         }
         deltas
     }
@@ -60,20 +73,22 @@ impl<'a> ChoiceOutput<'a> {
             (Part::Content, message.content),
             (Part::Reasoning, message.reasoning_content),
             (Part::Reasoning, message.reasoning),
+            (Part::Refusal, message.refusal),
         ];
         let mut texts = texts.into_iter().filter_map(|(part, value)| Some((part, value?.get())));
-        match (texts.next(), texts.next(), message.tool_calls) {
-            (Some((part, json)), None, None) if is_string(json) => Some(self.delta(part, json)),
+        let has_calls = message.tool_calls.is_some() || message.function_call.is_some();
+        match (texts.next(), texts.next(), has_calls) {
+            (Some((part, json)), None, false) if is_string(json) => Some(self.delta(part, None, json)),
             _ => None,
         }
     }
 
-    fn delta(&self, part: Part, json: &'a str) -> OutputDelta<'a> {
+    fn delta(&self, part: Part, call: Option<CallPart>, json: &'a str) -> OutputDelta<'a> {
         let channel = OutputChannel {
             choice: self.index,
             part,
         };
-        OutputDelta { channel, json }
+        OutputDelta { channel, call, json }
     }
 }
 
@@ -91,13 +106,32 @@ struct Message<'a> {
     #[serde(borrow, default)]
     reasoning: Option<&'a RawValue>,
     #[serde(borrow, default)]
+    refusal: Option<&'a RawValue>,
+    #[serde(borrow, default)]
     tool_calls: Option<&'a RawValue>,
+    /// What calls were before there could be several.
+    #[serde(borrow, default)]
+    function_call: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct Call<'a> {
+    /// Which of several, in a chunk.
+    #[serde(borrow, default)]
+    index: Option<&'a RawValue>,
     #[serde(borrow, default)]
     function: Option<Function<'a>>,
+    /// A call of a tool that takes any text.
+    #[serde(borrow, default)]
+    custom: Option<Custom<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Custom<'a> {
+    #[serde(borrow, default)]
+    name: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    input: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]

@@ -1,5 +1,7 @@
 //! Why a choice ends: which reasons are none yet, which say that the engine gave up, and what clients see of the others.
 
+use crate::detect;
+
 /// What a reason to finish says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Finish {
@@ -36,6 +38,17 @@ pub(super) fn known_reason(json: &str) -> Option<&'static str> {
     }
 }
 
+/// Why a choice has ended whose `finish_reason` is `json`; `None` where it has not.
+pub(super) fn why(json: &str) -> Option<detect::Finish> {
+    match known_reason(json).unwrap_or(json).trim_matches('"') {
+        "null" => None,
+        "length" => Some(detect::Finish::Length),
+        "content_filter" => Some(detect::Finish::Filtered),
+        "tool_calls" | "function_call" => Some(detect::Finish::ToolCalls),
+        _ => Some(detect::Finish::Stop),
+    }
+}
+
 /// The choices of a stream that have said anything, and which of them are complete.
 #[derive(Clone, Debug, Default)]
 pub(super) struct StreamedChoices(Vec<(u64, Finish)>);
@@ -49,6 +62,12 @@ impl StreamedChoices {
             None if self.0.len() < MOST_CHOICES => self.0.push((index, finish)),
             Some(_) | None => {}
         }
+    }
+
+    /// Those that are not complete.
+    pub fn open(&self) -> impl Iterator<Item = u64> {
+        let open = self.0.iter().filter(|(_, finish)| *finish != Finish::Complete);
+        open.map(|(index, _)| *index)
     }
 
     /// Whether there is nothing more to come.
@@ -77,7 +96,10 @@ mod tests {
             ("\"tool_use\"", Finish::Complete, Some("\"tool_calls\"")),
         ] {
             assert_eq!((Finish::of(reason), known_reason(reason)), (finish, seen), "{reason}");
+            assert_eq!(why(reason).is_some(), finish == Finish::Complete, "{reason}");
         }
+        assert_eq!(why("\"max_tokens\""), Some(detect::Finish::Length));
+        assert_eq!(why("\"tool_use\""), Some(detect::Finish::ToolCalls));
         assert_eq!(Finish::of("\"abort\""), Finish::GaveUp);
         assert_eq!(Finish::of("\"error\""), Finish::GaveUp);
     }

@@ -5,6 +5,7 @@ mod affixes;
 mod assemble;
 mod canned;
 mod choice_output;
+mod cut;
 mod error_body;
 mod finish_reason;
 mod key;

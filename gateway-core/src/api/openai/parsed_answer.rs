@@ -4,11 +4,12 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::choice_output::ChoiceOutput;
-use super::finish_reason::Finish;
+use super::finish_reason::{Finish, why};
 use super::usage::read_usage;
 use crate::api::answer::{NoAnswer, Usage};
 use crate::api::engine_error::EngineError;
 use crate::api::json_fields::Fields;
+use crate::api::output_delta::Ended;
 
 /// An answer, as far as it is read.
 #[derive(Deserialize)]
@@ -96,6 +97,21 @@ impl<'a> ParsedAnswer<'a> {
     /// The answers, or their pieces.
     pub fn choices(&self) -> &[Choice<'a>] {
         self.choices.as_deref().unwrap_or_default()
+    }
+
+    /// Which of them end with it.
+    pub fn ended(&self) -> Vec<Ended> {
+        let ended = |choice: &Choice<'_>| {
+            let finish = why(choice.finish_reason?.get())?;
+            let choice = choice.index();
+            Some(Ended { choice, finish })
+        };
+        self.choices().iter().filter_map(ended).collect()
+    }
+
+    /// Whether it is of a completion, and not of a chat.
+    pub fn is_completion(&self) -> bool {
+        self.choices().iter().any(|choice| choice.text.is_some())
     }
 
     fn is_error(&self) -> bool {

@@ -16,6 +16,7 @@ use crate::api::output_bound::{BoundValue, WrittenBound};
 use crate::api::prompt::PROMPT_PARAMS;
 use crate::api::request::{AskedAs, Generation, Message, Role};
 use crate::api::request_error::RequestError;
+use crate::api::subject::ANSWER_PARAMS;
 
 /// Reads the body of a request to `endpoint`, whose arrays and objects nest at most `nesting` levels deep.
 ///
@@ -50,6 +51,7 @@ pub fn decode(endpoint: Endpoint, body: Bytes, nesting: usize) -> Result<Generat
         AskedAs::Whole(_) => {}
     }
     let spans = fields.spans(text, PROMPT_PARAMS);
+    let answer_spans = fields.spans(text, ANSWER_PARAMS);
     let cache_salt = cache_salt(text, &params)?;
     let model_span = fields.get("model").map(|json| span_within(text, json));
     Ok(Generation {
@@ -68,6 +70,7 @@ pub fn decode(endpoint: Endpoint, body: Bytes, nesting: usize) -> Result<Generat
         steering: steering(&fields),
         cache_salt,
         spans,
+        answer_spans,
         model_span: model_span.unwrap_or_default(),
         edits,
         body,

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
+use super::cut::Frame;
 use super::finish_reason::{Finish, StreamedChoices, known_reason};
 use super::parsed_answer::{Choice, ParsedAnswer};
 use super::stream_end::{is_end, write_end};
@@ -28,6 +29,8 @@ pub struct Rewriter {
     /// Something was said other than whose turn it is.
     has_begun: bool,
     choices: StreamedChoices,
+    /// What all chunks of a stream have in common.
+    frame: Option<Frame>,
     /// The chunk that completes a choice, edited, while the fingerprint that belongs into it may still come with a usage
     /// that nobody asked for.
     held: Option<String>,
@@ -42,6 +45,7 @@ impl Rewriter {
             last: None,
             has_begun: false,
             choices: StreamedChoices::default(),
+            frame: None,
             held: None,
         }
     }
@@ -66,6 +70,7 @@ impl Rewriter {
                 .iter()
                 .flat_map(|choice| choice.output().deltas())
                 .collect(),
+            ended: parsed.ended(),
         })
     }
 
@@ -88,6 +93,7 @@ impl Rewriter {
             return Ok(EventOutcome {
                 usage: chunk.usage(),
                 deltas: Deltas::One(chunk.delta()),
+                ended: Vec::new(),
                 has_begun: true,
                 is_end: false,
             });
@@ -117,6 +123,24 @@ impl Rewriter {
         self.release(None, out);
     }
 
+    /// Writes the end of a stream here, as if the model had ended every answer that is open; with `usage`, where the client
+    /// wants one.
+    pub fn cut(&mut self, usage: Usage, out: &mut Vec<u8>) {
+        self.release(None, out);
+        if let Some(frame) = &self.frame {
+            self.choices.open().for_each(|choice| frame.write_stop(choice, out));
+            if self.keep_usage {
+                frame.write_usage(usage, out);
+            }
+        }
+        write_end(out);
+    }
+
+    /// Whether nothing more comes but the usage and the end.
+    pub fn is_complete(&self) -> bool {
+        self.choices.are_complete()
+    }
+
     fn rewrite_chunk<'a>(&mut self, text: &'a str, out: &mut Vec<u8>) -> Result<EventOutcome<'a>, NoAnswer> {
         let parsed = ParsedAnswer::of(text);
         self.release(parsed.as_ref().ok(), out);
@@ -134,6 +158,7 @@ impl Rewriter {
         Ok(EventOutcome {
             usage,
             deltas: Deltas::Many(deltas),
+            ended: parsed.ended(),
             has_begun: self.has_begun,
             is_end: false,
         })
@@ -151,6 +176,9 @@ impl Rewriter {
         let (deltas, single) = said(parsed.choices());
         let template = single.and_then(|single| ChunkTemplate::new(&edits, single, usage));
         let edited = one_line(text, &edits);
+        if self.frame.is_none() {
+            self.frame = Frame::of(&edited, parsed.is_completion());
+        }
         let is_last = parsed
             .choices()
             .iter()

@@ -32,7 +32,11 @@ impl ChunkTemplate {
     /// Of the chunk that `edits` are for and that carried `usage`. Its `text` is all that it says, and no edit touches it.
     /// `None` where the chunk has line ends, as it cannot go out as it stands then.
     pub fn new(edits: &Edits<'_>, text: OutputDelta<'_>, usage: Option<Usage>) -> Option<Self> {
-        let OutputDelta { channel, json: text } = text;
+        let OutputDelta {
+            channel,
+            json: text,
+            call: _,
+        } = text;
         let (before, behind) = edits.unedited_around(text);
         let came = Affixes {
             before: before.to_owned(),
@@ -66,6 +70,7 @@ impl<'c> TemplatedChunk<'_, 'c> {
     pub fn delta(&self) -> OutputDelta<'c> {
         OutputDelta {
             channel: self.template.channel,
+            call: None,
             json: self.text,
         }
     }

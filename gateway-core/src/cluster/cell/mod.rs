@@ -27,6 +27,7 @@ mod speed;
 mod turnover;
 mod v3;
 mod waiting;
+mod watched;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -47,6 +48,7 @@ use self::signals::SignalTable;
 use self::sites::{Site, Sites};
 pub(crate) use self::v3::ClusterCellV3;
 use self::waiting::Unplaced;
+use self::watched::Watched;
 use super::breaker::BreakerPolicy;
 use super::choice::Choice;
 use super::message::{
@@ -54,7 +56,7 @@ use super::message::{
     Prefilled, Release, Releases, Renew, ReplicaStatus,
 };
 use super::permit::{Capacity, ClusterLoad, HeldPermit, Outcome, PermitId};
-use super::scaling::Work;
+use super::scaling::{Served, Work};
 use super::weighed::Weighed;
 use crate::ids::{ReplicaName, Tokens};
 use crate::time::Timestamp;
@@ -77,6 +79,8 @@ pub struct ClusterCell {
     signals: SignalTable,
     #[serde(default)]
     scaling: Scaling,
+    #[serde(default)]
+    watched: Watched,
 }
 
 impl ClusterCell {
@@ -106,7 +110,7 @@ impl ClusterCell {
                 served,
             }) => {
                 if let Some(served) = served {
-                    self.scaling.on_served(now, &served);
+                    self.on_served(now, &served);
                 }
                 for prefilled in &prefilled {
                     self.on_prefilled(now, prefilled, breaker);
@@ -268,7 +272,7 @@ impl ClusterCell {
         let policy = &*known.policy;
         self.renew(now, extend.held, extend.ttl);
         if let Some(served) = &extend.served {
-            self.scaling.on_served(now, served);
+            self.on_served(now, served);
         }
         // Who goes on lending has had no failure there.
         if let Some(site) = self.site_mut(&extend.replica) {
@@ -350,6 +354,12 @@ impl ClusterCell {
         }
     }
 
+    /// A gateway tells what else it has seen.
+    fn on_served(&mut self, now: Timestamp, served: &Served) {
+        self.scaling.on_served(now, served);
+        self.on_watched(now, &served.watched);
+    }
+
     fn site_mut(&mut self, replica: &ReplicaName) -> Option<&mut Site> {
         self.sites.get_mut(self.sites.find(replica)?)
     }
@@ -405,10 +415,10 @@ impl ClusterCell {
         load
     }
 
-    /// Every replica that holds anything, is known to have failed, or drains.
+    /// Every replica that holds anything, is known to have failed or to have given faulty answers, or drains.
     fn known_replicas(&self) -> BTreeSet<&ReplicaName> {
         let known = self.permits.replicas().chain(self.replicas.names());
-        known.chain(self.drains.names()).collect()
+        known.chain(self.drains.names()).chain(self.watched.names()).collect()
     }
 
     fn status(&self, now: Timestamp) -> Vec<ReplicaStatus> {
@@ -429,6 +439,7 @@ impl ClusterCell {
             breaker_passes_in: self.replicas.recovery(now, replica),
             drain: self.drain_status(now, replica),
             signal: self.signals.signal(now, replica),
+            watched: self.watched.status(now, replica),
         }
     }
 }

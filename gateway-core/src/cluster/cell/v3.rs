@@ -17,6 +17,7 @@ use super::scaling::Scaling;
 use super::shared::SharedPrefixes;
 use super::signals::SignalTable;
 use super::sites::{Sites, is_default};
+use super::watched::Watched;
 use crate::cluster::breaker::Breaker;
 use crate::cluster::permit::{Capacity, PermitId};
 use crate::ids::{ReplicaName, Tokens};
@@ -46,6 +47,8 @@ pub(crate) struct ClusterCellV3 {
     signals: SignalTable,
     #[serde(default, skip_serializing_if = "Scaling::is_blank")]
     scaling: Scaling,
+    #[serde(default, skip_serializing_if = "Watched::is_blank")]
+    watched: Watched,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -102,6 +105,7 @@ impl From<&ClusterCell> for ClusterCellV3 {
             drains: cell.drains.clone(),
             signals: cell.signals.clone(),
             scaling: cell.scaling.clone(),
+            watched: cell.watched.clone(),
         }
     }
 }
@@ -137,6 +141,7 @@ impl From<ClusterCellV3> for ClusterCell {
             drains: cell.drains,
             signals: cell.signals,
             scaling: cell.scaling,
+            watched: cell.watched,
         };
         if !read.policies.is_empty() {
             read.find_sites();

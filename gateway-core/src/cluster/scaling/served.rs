@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::arrivals::Work;
 use super::sketch::LatencySketch;
+use crate::cluster::watched::WatchedAnswers;
 
 /// What a gateway tells a cluster's cell behind requests' backs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +17,9 @@ pub struct Served {
     pub first_tokens: LatencySketch,
     /// Answers that have ended.
     pub ended: Ended,
+    /// What detectors found in answers.
+    #[serde(default)]
+    pub watched: WatchedAnswers,
 }
 
 /// Answers that have ended, by what they took.

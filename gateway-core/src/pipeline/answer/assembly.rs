@@ -51,7 +51,7 @@ pub(in crate::pipeline) async fn assembled<P: Platform>(
     assembly.is_over = !matches!(ended, Err(AttemptError::TooLarge { .. }));
     ended?;
     let answer = assembler.finish().ok_or(Garbage::Empty)?;
-    assembly.chunks.listeners().on_end(true);
+    assembly.chunks.listeners().on_end(assembly.chunks.is_whole());
     Ok(answer)
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures::StreamExt;
 
-use super::Listeners;
+use super::{Listeners, Ruling};
 use crate::api::{AnswerRewriter, Decoder, EventTooLarge, NoAnswer, SseEvent};
 use crate::ladder::{AttemptError, Garbage};
 use crate::pipeline::context::Exchange;
@@ -35,6 +35,8 @@ struct Read<P: Platform> {
     has_begun: bool,
     /// What ended the stream, after the chunks before it have been handed out.
     end: Option<Result<(), AttemptError>>,
+    /// Whether that was a detector, before the engine came to its own end.
+    is_cut: bool,
 }
 
 impl<P: Platform> Chunks<P> {
@@ -50,6 +52,7 @@ impl<P: Platform> Chunks<P> {
                 chunks: 0,
                 has_begun: false,
                 end: None,
+                is_cut: false,
             },
             last_event: exchange.platform.now(),
             begun: None,
@@ -73,6 +76,10 @@ impl<P: Platform> Chunks<P> {
                 held.extend_from_slice(&self.next().await?);
             }
             begun = held.into();
+        }
+        // Nothing has gone out: another replica may do better.
+        if let Some(Err(error @ AttemptError::Semantic { .. })) = &self.read.end {
+            return Err(error.clone());
         }
         self.begun = Some(begun);
         if self.read.chunks == 0 {
@@ -119,6 +126,11 @@ impl<P: Platform> Chunks<P> {
         let mut out = Vec::new();
         self.read.rewriter.flush(&mut out);
         out
+    }
+
+    /// Whether the stream has come to its engine's own end, of which it tells all there is to tell.
+    pub fn is_whole(&self) -> bool {
+        self.is_done() && !self.read.is_cut
     }
 
     /// Whether the stream has come to its proper end.
@@ -182,11 +194,27 @@ impl<P: Platform> Read<P> {
             Ok(outcome) => {
                 self.chunks += 1;
                 self.has_begun = outcome.has_begun;
-                self.listeners.on_deltas(&outcome.deltas, outcome.usage);
+                match self.listeners.on_event(&outcome) {
+                    Some(Ruling::Fails(detector)) => {
+                        self.end = Some(Err(AttemptError::Semantic { detector, again: false }));
+                    }
+                    Some(Ruling::Cut) => self.cut(out),
+                    None => {}
+                }
             }
             Err(NoAnswer::NotUtf8) => self.on_event(&event.repaired(), out),
             Err(error @ (NoAnswer::Error(_) | NoAnswer::NotJson)) => self.end = Some(Err(error.into())),
         }
+    }
+
+    /// The answer ends here. Of one that is complete only the usage is to come, and does.
+    fn cut(&mut self, out: &mut Vec<u8>) {
+        if self.rewriter.is_complete() {
+            return;
+        }
+        self.rewriter.cut(self.listeners.used(), out);
+        self.end = Some(Ok(()));
+        self.is_cut = true;
     }
 }
 

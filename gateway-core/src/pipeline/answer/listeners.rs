@@ -2,8 +2,9 @@
 
 use std::rc::Rc;
 
-use super::UsageMeter;
-use crate::api::{OutputDelta, RewrittenAnswer, Usage};
+use super::{Detection, Ruling, UsageMeter};
+use crate::api::{EventOutcome, RewrittenAnswer, Usage};
+use crate::config::Replica;
 use crate::pipeline::intake::{Order, Target};
 use crate::platform::Platform;
 
@@ -11,25 +12,35 @@ use crate::platform::Platform;
 #[derive(Debug)]
 pub(in crate::pipeline) struct Listeners<P: Platform> {
     meter: UsageMeter<P>,
+    /// `None` where nothing is looked for.
+    detection: Option<Box<Detection<P>>>,
 }
 
 impl<P: Platform> Listeners<P> {
-    /// Those to an answer from that target, of which nothing has passed yet.
-    pub fn new(order: &Rc<Order<P>>, target: &Target<'_>) -> Self {
+    /// Those to an answer from that target, of which nothing has passed yet; from that replica, where it is known.
+    pub fn new(order: &Rc<Order<P>>, target: &Target<'_>, replica: Option<&Replica>) -> Self {
         Self {
             meter: UsageMeter::new(order, target),
+            detection: Detection::new(order, target, replica).map(Box::new),
         }
     }
 
-    /// An event of the answer says that, and reports that usage.
-    pub fn on_deltas(&mut self, deltas: &[OutputDelta<'_>], usage: Option<Usage>) {
-        self.meter.on_event(deltas);
+    /// An event of the answer tells that. Gives what is to become of the answer, where that is not to go on.
+    pub fn on_event(&mut self, event: &EventOutcome<'_>) -> Option<Ruling> {
+        self.meter.on_event(&event.deltas);
+        self.meter.on_usage(event.usage);
+        self.detection.as_mut()?.on_event(&event.deltas, &event.ended)
+    }
+
+    /// So much is told of what the answer takes.
+    pub fn on_usage(&mut self, usage: Option<Usage>) {
         self.meter.on_usage(usage);
     }
 
-    /// The answer is here as a whole.
-    pub fn on_whole(&mut self, answer: &RewrittenAnswer<'_>) {
+    /// The answer is here as a whole. Gives what is to become of it, where it is not to pass.
+    pub fn on_whole(&mut self, answer: &RewrittenAnswer<'_>) -> Option<Ruling> {
         self.meter.on_whole(&answer.deltas, answer.usage);
+        self.detection.as_mut()?.on_event(&answer.deltas, &answer.ended)
     }
 
     /// A whole answer has passed to its end.
@@ -42,8 +53,16 @@ impl<P: Platform> Listeners<P> {
         self.meter.on_piece();
     }
 
-    /// The answer has ended: as a whole, or it broke off, or its client left.
+    /// What the answer has taken so far.
+    pub fn used(&self) -> Usage {
+        self.meter.used()
+    }
+
+    /// The answer has ended: as a whole, or it was cut, or it broke off, or its client left.
     pub fn on_end(&self, is_whole: bool) {
         self.meter.close(is_whole);
+        if let Some(detection) = &self.detection {
+            detection.on_end(is_whole);
+        }
     }
 }

@@ -116,6 +116,17 @@ impl<P: Platform> UsageMeter<P> {
         reservation.on_chunk(self.count.prompt, || self.completion());
     }
 
+    /// What the answer has taken so far, by what was counted here where the engine has not told of all of it.
+    pub fn used(&self) -> Usage {
+        let counted = Usage {
+            prompt_tokens: self.count.prompt.0,
+            cached_tokens: None,
+            completion_tokens: self.completion().0,
+        };
+        self.reported
+            .map_or(counted, |reported| self.completed(reported, false))
+    }
+
     /// Settles by what the answer took, which has ended, and is whole or was cut off. What the engine reports of a whole one
     /// stands; of any other, and where more was written since, no less is charged than what was counted here.
     pub fn close(&self, is_whole: bool) {
@@ -126,17 +137,13 @@ impl<P: Platform> UsageMeter<P> {
                 usage
             }
             None => {
-                let completion = self.completion();
+                let usage = self.used();
                 self.order.exchange.tell(&Event::Counting(Counting::Unreported {
                     model: &self.model.name,
                     prompt: self.count.prompt,
-                    completion,
+                    completion: Tokens(usage.completion_tokens),
                 }));
-                Usage {
-                    prompt_tokens: self.count.prompt.0,
-                    cached_tokens: None,
-                    completion_tokens: completion.0,
-                }
+                usage
             }
         };
         self.on_written(usage.completion_tokens);

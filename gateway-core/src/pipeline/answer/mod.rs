@@ -2,6 +2,7 @@
 
 mod assembly;
 mod chunks;
+mod detection;
 mod listeners;
 mod meter;
 mod passing;
@@ -9,6 +10,7 @@ mod whole;
 
 pub(super) use assembly::assembled;
 pub(super) use chunks::Chunks;
+use detection::{Detection, Ruling};
 pub(super) use listeners::Listeners;
 use meter::UsageMeter;
 pub(super) use passing::{Begun, Passing, begin_passing};

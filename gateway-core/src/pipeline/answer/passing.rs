@@ -103,7 +103,7 @@ impl<P: Platform> Passing<P> {
 
     /// No more of it passes: what it took is settled.
     pub fn close(&mut self) {
-        self.listeners.on_deltas(&[], self.rewriter.usage());
+        self.listeners.on_usage(self.rewriter.usage());
         self.listeners.on_end(self.is_done);
     }
 }

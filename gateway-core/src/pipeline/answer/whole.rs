@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::Listeners;
+use super::{Listeners, Ruling};
 use crate::api::{AnswerRewriter, NoAnswer};
 use crate::ladder::AttemptError;
 use crate::platform::Platform;
@@ -10,7 +10,7 @@ use crate::platform::Platform;
 /// The answer as the client is to see it.
 ///
 /// # Errors
-/// When the body is none.
+/// When the body is none, or a detector says that it is of no use.
 pub(in crate::pipeline) fn read_whole<P: Platform>(
     body: Bytes,
     rewriter: &AnswerRewriter,
@@ -21,7 +21,10 @@ pub(in crate::pipeline) fn read_whole<P: Platform>(
         Err(NoAnswer::NotUtf8) => return read_whole(repaired(&body), rewriter, listeners),
         Err(error @ (NoAnswer::Error(_) | NoAnswer::NotJson)) => return Err(error.into()),
     };
-    listeners.on_whole(&answer);
+    // What came whole costs nothing less for being cut.
+    if let Some(error) = listeners.on_whole(&answer).and_then(Ruling::error) {
+        return Err(error);
+    }
     listeners.on_end(true);
     Ok(answer.body)
 }

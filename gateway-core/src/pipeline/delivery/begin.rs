@@ -12,6 +12,7 @@ use super::passage::Passage;
 use super::stream::ClientStream;
 use super::tell_edge::tell_edge;
 use super::upkeep::Upkeep;
+use crate::api::headers::X_DETECTED;
 use crate::config::CannedReason;
 use crate::ladder::AttemptError;
 use crate::pipeline::body::Body;
@@ -19,7 +20,7 @@ use crate::pipeline::context::Paused;
 use crate::pipeline::dispatch::{Answered, ServedBy, UpstreamAnswer, Walk};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::intake::{Order, Sender};
-use crate::pipeline::response::{event_stream, json, json_stream};
+use crate::pipeline::response::{event_stream, header_value, json, json_stream};
 use crate::platform::Platform;
 use crate::time::Timestamp;
 
@@ -70,7 +71,13 @@ fn respond<P: Platform>(upkeep: Upkeep<P>, answered: Answered<P>) -> Response<Bo
     let Answered { served_by, answer } = answered;
     let mut headers = HeaderMap::new();
     match upkeep.walk.order.sender {
-        Sender::Client => served_by.label(&mut headers),
+        Sender::Client => {
+            served_by.label(&mut headers);
+            // Of a stream it is told behind its end.
+            if let (UpstreamAnswer::Whole(_), Some(detected)) = (&answer, upkeep.exchange().detected.names()) {
+                headers.insert(X_DETECTED, header_value(&detected));
+            }
+        }
         Sender::Edge { known_hot, .. } => tell_edge(&upkeep, &served_by, known_hot, &mut headers),
     }
     let mut response = match answer {

@@ -28,6 +28,8 @@ pub(super) struct ClientStream<P: Platform> {
     /// What is to be sent before anything else.
     first: Option<Bytes>,
     alarm: Alarm,
+    /// Whether the client was told what was found in its answer.
+    is_flagged: bool,
     /// Whether the client was told why its request went where it went.
     is_explained: bool,
 }
@@ -75,6 +77,7 @@ impl<P: Platform> ClientStream<P> {
             stage,
             first,
             alarm,
+            is_flagged: false,
             is_explained: false,
         }
     }
@@ -107,7 +110,7 @@ impl<P: Platform> ClientStream<P> {
                     Either::Left((piece, _)) => Woken::Piece(piece),
                     Either::Right((paused, _)) => Woken::Alarm(paused),
                 },
-                Stage::Ended => return self.explanation(),
+                Stage::Ended => return self.flag().or_else(|| self.explanation()),
             };
             let out = match woken {
                 Woken::Answered(Ok(answered)) => Some(self.on_answered(answered)),
@@ -121,6 +124,13 @@ impl<P: Platform> ClientStream<P> {
                 return out;
             }
         }
+    }
+
+    /// What was found in the answer, in a comment behind its end.
+    fn flag(&mut self) -> Option<Bytes> {
+        let is_first = !std::mem::replace(&mut self.is_flagged, true);
+        let detected = self.upkeep.exchange().detected.names().filter(|_| is_first)?;
+        Some(comment(&format!("tidegate detected={detected}")))
     }
 
     /// Why the request went where it went, in a comment behind all else, where its client is told.
@@ -210,7 +220,7 @@ impl<P: Platform> ClientStream<P> {
     /// What passed is settled, and the replica free.
     fn end(&mut self, outcome: Outcome) {
         if let Stage::Relaying(relay) = &self.stage {
-            relay.chunks.listeners().on_end(relay.chunks.is_done());
+            relay.chunks.listeners().on_end(relay.chunks.is_whole());
             self.upkeep.walk.permit.release(outcome);
             self.stage = Stage::Ended;
         }

@@ -215,7 +215,7 @@ async fn ask<P: Platform>(
     if head.status != StatusCode::OK {
         return Err(refusal(&order.exchange, &head, body).await);
     }
-    open(order, target, &head, body).await
+    open(order, target, (&head, body), Some(replica)).await
 }
 
 /// A replica that is probed has had a rest: it begins a stream within this time and that of the prompt's prefill, or it has

@@ -15,6 +15,8 @@ pub(in crate::pipeline) fn outcome(error: &AttemptError) -> Outcome {
     match (error, error.fault(), error.remedy()) {
         // Nobody has seen the whole of it.
         (AttemptError::TooLarge { .. }, ..) => Outcome::Unknown,
+        // One such answer is no news of a replica: its cell is told of all of them together, and judges.
+        (AttemptError::Semantic { .. }, ..) => Outcome::Served,
         (_, Fault::Client, _) => Outcome::Served,
         (_, Fault::Upstream, Remedy::AnotherReplica) => Outcome::Failed,
         (_, Fault::Upstream | Fault::Gateway, _) => Outcome::Unknown,

@@ -8,6 +8,7 @@ use http::response::Parts;
 
 use super::upstream::{expect_content_type, whole};
 use crate::api::{AnswerRewriter, AskedAs, WholeReason};
+use crate::config::Replica;
 use crate::ladder::AttemptError;
 use crate::observe::Event;
 use crate::pipeline::answer::{Begun, Chunks, Listeners, Passing, assembled, begin_passing, read_whole};
@@ -41,15 +42,15 @@ pub(super) struct OpenedWhole<P: Platform> {
     listeners: Listeners<P>,
 }
 
-/// Reads an answer of status 200 until it begins.
+/// Reads an answer of status 200 until it begins, of that replica, where it is known.
 ///
 /// # Errors
 /// When it does not.
 pub(super) async fn open<P: Platform>(
     order: &Rc<Order<P>>,
     target: &Target<'_>,
-    head: &Parts,
-    body: P::Body,
+    (head, body): (&Parts, P::Body),
+    replica: Option<&Replica>,
 ) -> Result<Opened<P>, AttemptError> {
     let Order { exchange, request, .. } = &**order;
     let dialect = request.dialect();
@@ -62,7 +63,7 @@ pub(super) async fn open<P: Platform>(
     // Whole answers have the usage.
     let keep_usage = request.include_usage || !request.stream;
     let rewriter = dialect.rewriter(target.model.name.as_str(), keep_usage);
-    let listeners = Listeners::new(order, target);
+    let listeners = Listeners::new(order, target, replica);
     if !is_stream {
         return Ok(Opened::Whole(Box::new(OpenedWhole {
             body,

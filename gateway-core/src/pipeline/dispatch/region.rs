@@ -115,7 +115,7 @@ impl<P: Platform> Way<'_, P> {
             Said::Told(told) if head.status == StatusCode::OK => {
                 self.served();
                 self.on_told(&told, waited);
-                let opened = open(self.order, self.target, &head, body).await;
+                let opened = open(self.order, self.target, (&head, body), None).await;
                 opened.map_err(|error| failed_after(1, error))
             }
             Said::Failed => Err(self.given_up(body).await),

@@ -41,10 +41,12 @@ struct Progress {
     tried: Vec<ReplicaName>,
     /// Why nothing has answered so far.
     failure: Option<AttemptError>,
-    /// Whose doing that is.
-    blame: Blame,
     /// The same, as a canned answer tells it.
     reason: Option<CannedReason>,
+    /// Whose doing that is.
+    blame: Blame,
+    /// The tier in which an answer was of no use last.
+    useless_in: Option<usize>,
 }
 
 /// An answer that has begun, and who gives it.
@@ -66,6 +68,7 @@ impl<P: Platform> Walk<P> {
                 failure: None,
                 blame: Blame::default(),
                 reason: None,
+                useless_in: None,
             }),
         }
     }
@@ -183,6 +186,7 @@ impl<P: Platform> Walk<P> {
     /// An attempt has come to nothing. Gives it with the error as it is now known to be.
     fn on_failed(&self, target: &Target<'_>, asked: Asked, error: AttemptError) -> Failed {
         let cluster = &target.serving.cluster;
+        let error = self.on_useless(target.tier, error);
         let (replica, (asked, error)) = match asked {
             Asked::Replica(index) => {
                 let replica = index.map(|index| &cluster.replicas[index].name);
@@ -205,6 +209,16 @@ impl<P: Platform> Walk<P> {
         });
         self.order.on_failed(target, &error);
         Failed { asked, error }
+    }
+
+    /// Gives the error as it is, once it is known whether an answer of the tier was of no use before.
+    fn on_useless(&self, tier: usize, error: AttemptError) -> AttemptError {
+        let AttemptError::Semantic { detector, .. } = error else {
+            return error;
+        };
+        self.order.exchange.detected.clear();
+        let again = self.progress.borrow_mut().useless_in.replace(tier) == Some(tier);
+        AttemptError::Semantic { detector, again }
     }
 
     /// The answer that passes breaks off.

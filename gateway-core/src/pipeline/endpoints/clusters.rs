@@ -151,6 +151,16 @@ pub(super) struct ReplicaJson {
     /// In how long the breaker lets a request pass.
     breaker_passes_in_ms: Option<u64>,
     drain: Option<Value>,
+    /// What detectors found in its answers.
+    watched: Option<WatchedJson>,
+}
+
+/// What detectors found in a replica's answers, as operators see it.
+#[derive(Serialize)]
+struct WatchedJson {
+    answers: u64,
+    faulty: u64,
+    left_alone_ms: Option<u64>,
 }
 
 impl ReplicaJson {
@@ -170,6 +180,11 @@ impl ReplicaJson {
             drain: status
                 .drain
                 .map(|drain| drain_json(&drain, status.running, status.kv_tokens.0)),
+            watched: status.watched.map(|watched| WatchedJson {
+                answers: watched.answers,
+                faulty: watched.faulty,
+                left_alone_ms: watched.left_alone_for.map(ms),
+            }),
             replica: status.replica.to_string(),
         }
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::EngineError;
 use crate::cells::CellError;
 use crate::cluster::{Dropped, PassedOver};
+use crate::detect::Detector;
 use crate::ladder::{AttemptError, Garbage};
 use crate::platform::SendError;
 
@@ -81,6 +82,7 @@ impl HopFailure {
             }
             AttemptError::TooLarge { limit } => told.limit = *limit,
             AttemptError::Garbage(Garbage::ContentType { found }) => told.words.clone_from(found),
+            AttemptError::Semantic { detector, again: _ } => detector.name().clone_into(&mut told.words),
             AttemptError::Garbage(Garbage::NotJson | Garbage::Empty)
             | AttemptError::Hop(_)
             | AttemptError::Unfit
@@ -140,6 +142,10 @@ impl HopFailure {
             },
             ("in_band", _) => AttemptError::InBand(EngineError::read(words.as_bytes())),
             ("too_large", _) => AttemptError::TooLarge { limit: self.limit },
+            ("semantic", _) => AttemptError::Semantic {
+                detector: Detector::ALL.into_iter().find(|known| known.name() == words)?,
+                again: false,
+            },
             ("garbage", _) => AttemptError::Garbage(Garbage::ContentType { found: words }),
             _ => return None,
         })
@@ -196,6 +202,10 @@ mod tests {
             },
             AttemptError::InBand(EngineError::read(br#"{"error":{"message":"oom","code":500}}"#)),
             AttemptError::TooLarge { limit: 9 },
+            AttemptError::Semantic {
+                detector: Detector::Echo,
+                again: false,
+            },
         ] {
             assert_eq!(there_and_back(&error).as_ref(), Some(&error));
         }

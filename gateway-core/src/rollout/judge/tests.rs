@@ -159,18 +159,6 @@ fn another_mix_of_prompts_does_not_make_a_version_slow() {
     assert_eq!(judge(&long, &short, &policy()), None);
 }
 
-#[test]
-fn a_factorial_is_known_to_a_billionth() {
-    for (n, expected) in [
-        (0.0, 0.0),
-        (1.0, 0.0),
-        (5.0, 120_f64.ln()),
-        (20.0, 2_432_902_008_176_640_000_f64.ln()),
-    ] {
-        assert!((ln_factorial(n) - expected).abs() < 1e-9, "{n}");
-    }
-}
-
 /// What docs/rollouts.md has in its table: `cargo test -p tidegate-core --lib --release table_of -- --ignored --nocapture`.
 #[test]
 #[ignore = "takes minutes and prints a table"]

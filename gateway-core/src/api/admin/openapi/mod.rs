@@ -308,6 +308,24 @@ fn replica() -> Value {
         ),
         ("breaker_passes_in_ms", maybe("integer")),
         ("drain", json!({"anyOf": [drain(), {"type": "null"}]})),
+        (
+            "watched",
+            said(
+                json!({"anyOf": [watched(), {"type": "null"}]}),
+                "What detectors found in its answers in the present window.",
+            ),
+        ),
+    ])
+}
+
+fn watched() -> Value {
+    object(&[
+        ("answers", count()),
+        ("faulty", said(count(), "Those in which something was found.")),
+        (
+            "left_alone_ms",
+            said(maybe("integer"), "For how long it is left alone because of that."),
+        ),
     ])
 }
 
