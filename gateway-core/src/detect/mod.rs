@@ -1,6 +1,14 @@
 //! What passes every health probe: answers that loop, are gibberish, or call tools that there are not. Each detector reads
 //! one text as it passes, in constant memory, and decides nothing of what follows from what it finds.
 
+mod gibberish;
+mod repetition;
+#[cfg(test)]
+mod samples;
+
+pub use gibberish::{Gibberish, Scripts};
+pub use repetition::Repetition;
+
 use serde::{Deserialize, Serialize};
 
 /// What can be wrong with an answer that its engine takes for a good one.
