@@ -3,6 +3,7 @@
 pub mod calibrate;
 pub mod canned;
 pub mod check;
+pub mod detect;
 pub mod drain;
 pub mod engine;
 pub mod explain;

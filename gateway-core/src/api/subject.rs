@@ -14,6 +14,7 @@ impl Generation {
         Subject {
             tools: self.tool_context(),
             instructions: self.instructions().map(|json| self.part(json)),
+            prompt: self.end_of_prompt(),
             may_be_empty: self.may_be_empty(),
             room_tokens: self.max_output.map_or(room.0, |most| most.min(room.0)),
         }
@@ -37,6 +38,18 @@ impl Generation {
         let begin = last.map(|message| message.span.start);
         let begin = begin.take_while(|begin| end - begin <= MOST_MESSAGES_BYTES).last()?;
         Some(self.body.slice(begin..end))
+    }
+
+    /// The prompt as it stands in the body, the end of it where it is long. It may begin within a character.
+    fn end_of_prompt(&self) -> Bytes {
+        let all = match (self.messages.first(), self.messages.last()) {
+            (Some(first), Some(last)) => self.body.slice(first.span.start..last.span.end),
+            _ => self
+                .prompt_param("prompt")
+                .map(|json| self.part(json))
+                .unwrap_or_default(),
+        };
+        all.slice(all.len().saturating_sub(MOST_PROMPT_BYTES)..)
     }
 
     /// The text that says what to do: that of a message which does nothing else or, where there is none, all that the user has
@@ -82,6 +95,8 @@ impl Generation {
 pub(super) const ANSWER_PARAMS: &[&str] = &["functions", "stop", "echo", "modalities"];
 /// Whoever makes the same call over and over makes it in the last few turns; each takes two messages.
 const MOST_MESSAGES: usize = 16;
+/// So much of a prompt tells its scripts, in bytes.
+const MOST_PROMPT_BYTES: usize = 64 << 10;
 /// What these may take, in bytes.
 const MOST_MESSAGES_BYTES: usize = 256 << 10;
 

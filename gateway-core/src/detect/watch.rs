@@ -10,7 +10,7 @@ use super::echo::Echo;
 use super::empty::Empty;
 use super::reasoning::Reasoning;
 use super::tool_calls::{ToolCalls, ToolContext};
-use super::{DetectionPolicy, Detector, Finding};
+use super::{DetectionPolicy, Detector, Finding, Gibberish, Repetition, Scripts};
 
 /// What an answer is an answer to, as far as detectors want to know.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +19,8 @@ pub struct Subject {
     pub tools: ToolContext,
     /// The text that has the instructions, as it stands in the request, a JSON string; `None` where none is known to have them.
     pub instructions: Option<Bytes>,
+    /// The end of the prompt, as JSON: scripts that it has, the answer may have as well.
+    pub prompt: Bytes,
     /// Whether saying nothing may be an answer.
     pub may_be_empty: bool,
     /// The most tokens that the answer may take.
@@ -65,6 +67,10 @@ pub struct Watch {
 #[derive(Debug)]
 struct Texts {
     part: TextPart,
+    /// Those of the prompt.
+    scripts: Scripts,
+    repetition: Option<Repetition>,
+    gibberish: Option<Gibberish>,
 }
 
 impl Watch {
@@ -73,7 +79,7 @@ impl Watch {
         let looks_for = |detector| policy.looks_for(detector);
         let looks_at_empty = looks_for(Detector::Empty) && !subject.may_be_empty;
         let watch = Self {
-            texts: Texts::new(policy),
+            texts: Texts::new(policy, &subject.prompt),
             tool_calls: looks_for(Detector::ToolCalls).then(|| ToolCalls::new(subject.tools)),
             empty: looks_at_empty.then(Empty::default),
             echo: looks_for(Detector::Echo).then(|| Echo::new(subject.instructions)),
@@ -164,18 +170,26 @@ impl Watch {
 }
 
 impl Texts {
-    fn new(policy: &DetectionPolicy) -> Option<Self> {
-        let is_any = [Detector::Repetition, Detector::Gibberish]
-            .into_iter()
-            .any(|detector| policy.looks_for(detector));
-        is_any.then_some(Self {
+    fn new(policy: &DetectionPolicy, prompt: &[u8]) -> Option<Self> {
+        let looks_for = |detector| policy.looks_for(detector);
+        let scripts = Scripts::of_json(&String::from_utf8_lossy(prompt));
+        let texts = Self {
             part: TextPart::Content,
-        })
+            scripts,
+            repetition: looks_for(Detector::Repetition).then(Repetition::default),
+            gibberish: looks_for(Detector::Gibberish).then(|| Gibberish::new(scripts)),
+        };
+        (texts.repetition.is_some() || texts.gibberish.is_some()).then_some(texts)
     }
 
     /// Another piece of text; what is found in it is put to the rest.
-    fn push(&mut self, part: TextPart, _text: &str, _found: &mut Vec<Finding>) {
-        self.part = part;
+    fn push(&mut self, part: TextPart, text: &str, found: &mut Vec<Finding>) {
+        if std::mem::replace(&mut self.part, part) != part {
+            self.repetition = self.repetition.take().map(|_| Repetition::default());
+            self.gibberish = self.gibberish.take().map(|_| Gibberish::new(self.scripts));
+        }
+        found.extend(self.repetition.as_mut().and_then(|repetition| repetition.push(text)));
+        found.extend(self.gibberish.as_mut().and_then(|gibberish| gibberish.push(text)));
     }
 }
 
@@ -185,9 +199,6 @@ mod tests {
 
     use super::*;
     use crate::detect::Action;
-
-    /// What is left to detectors that read texts for what they are.
-    const TEXTS_BYTES: usize = 6 << 10;
 
     fn watch(subject: Subject) -> Watch {
         Watch::new(&DetectionPolicy::default(), subject).expect("something is looked for")
@@ -199,8 +210,8 @@ mod tests {
 
     #[test]
     fn one_takes_no_more_than_it_says() {
-        let own = size_of::<Watch>() - size_of::<Option<Texts>>() + ToolCalls::MOST_HEAP;
-        assert!(own + TEXTS_BYTES <= Watch::MOST_BYTES, "{own}");
+        let most = size_of::<Watch>() + ToolCalls::MOST_HEAP;
+        assert!(most <= Watch::MOST_BYTES, "{most}");
     }
 
     #[test]
