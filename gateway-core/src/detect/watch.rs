@@ -245,7 +245,7 @@ mod tests {
         let mut thinker = watch(Subject::default());
         thinker.on_text(TextPart::Content, "\n");
         thinker.on_text(TextPart::Reasoning, &"hmm ".repeat(10_000));
-        assert_eq!(detectors(&mut thinker), [Detector::Reasoning]);
+        assert_eq!(detectors(&mut thinker), [Detector::Reasoning, Detector::Repetition]);
         let mut caller = watch(Subject::default());
         caller.on_call_name(0, "weather");
         caller.on_finish(Finish::ToolCalls);
