@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use http::StatusCode;
+
 use super::event::Event;
 use crate::api::{EngineError, Usage};
 use crate::cluster::{ChoiceReason, Expectation};
@@ -16,9 +18,7 @@ impl Event<'_> {
         match self {
             Self::Responded {
                 route, status, after, ..
-            } => {
-                write!(f, " route={route} status={} ms={}", status.as_u16(), after.as_millis())
-            }
+            } => write_response(f, route, *status, *after),
             Self::AttemptFailed {
                 cluster,
                 replica,
@@ -75,6 +75,10 @@ impl Event<'_> {
             Self::StoreWorks { access } => write!(f, " access={}", access.label()),
         }
     }
+}
+
+fn write_response(f: &mut fmt::Formatter<'_>, route: &str, status: StatusCode, after: Duration) -> fmt::Result {
+    write!(f, " route={route} status={} ms={}", status.as_u16(), after.as_millis())
 }
 
 fn write_answer(

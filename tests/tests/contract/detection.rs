@@ -50,7 +50,9 @@ fn says(text: &str) -> Script {
 
 /// Both replicas of the pair answer so.
 fn pair_answers(marker: &str, script: &Script) {
-    ["pair-1", "pair-2"].map(|name| DETECTION.scripted(name).on(marker, script.clone()));
+    for name in ["pair-1", "pair-2"] {
+        DETECTION.scripted(name).on(marker, script.clone());
+    }
 }
 
 fn ask(body: &Value) -> Response {

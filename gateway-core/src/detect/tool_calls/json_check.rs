@@ -72,18 +72,15 @@ impl JsonCheck {
     pub fn push(&mut self, text: &str) -> bool {
         let mut rest = text.as_bytes();
         while let Some((byte, behind)) = rest.split_first() {
-            rest = match self.expects {
-                Expects::Never => return false,
-                // Most of most arguments is this.
-                Expects::Text(TextPart::Plain, _) if is_plain(*byte) => {
-                    let plain = behind.iter().position(|byte| !is_plain(*byte));
-                    &behind[plain.unwrap_or(behind.len())..]
-                }
-                _ => {
-                    self.on_byte(*byte);
-                    behind
-                }
-            };
+            // Most of most arguments is this.
+            let is_plain_text = matches!(self.expects, Expects::Text(TextPart::Plain, _)) && is_plain(*byte);
+            if is_plain_text {
+                let plain = behind.iter().position(|byte| !is_plain(*byte));
+                rest = &behind[plain.unwrap_or(behind.len())..];
+            } else {
+                self.on_byte(*byte);
+                rest = behind;
+            }
         }
         self.expects != Expects::Never
     }

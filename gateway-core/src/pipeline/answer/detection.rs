@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use siphasher::sip::SipHasher13;
 
-use crate::api::{CallPart, Ended, OutputDelta, Part};
+use crate::api::{CallPart, Ended, Endpoint, OutputDelta, Part};
 use crate::config::Replica;
 use crate::detect::{Action, DetectionPolicy, Detector, Finding, TextPart, Watch};
 use crate::ids::{ClusterName, ModelName, ReplicaName};
@@ -51,8 +51,11 @@ impl Ruling {
 }
 
 impl<P: Platform> Detection<P> {
-    /// Of an answer from that target and replica; `None` where nothing is looked for.
+    /// Of an answer from that target and replica; `None` where nothing is looked for, as in embeddings.
     pub fn new(order: &Rc<Order<P>>, target: &Target<'_>, replica: Option<&Replica>) -> Option<Self> {
+        if order.request.endpoint == Endpoint::Embeddings {
+            return None;
+        }
         let tenant = &order.caller.tenant;
         let policy = order.exchange.config.detection(target.model, tenant);
         let policy = match order.sender {

@@ -23,6 +23,17 @@ pub(in crate::pipeline) fn outcome(error: &AttemptError) -> Outcome {
     }
 }
 
+/// An attempt in that tier has failed. Where an answer was of no use, the error says whether one of the same tier was before,
+/// which is `useless_in`.
+pub(super) fn told_again(useless_in: &mut Option<usize>, tier: usize, error: AttemptError) -> AttemptError {
+    if let AttemptError::Semantic { detector, .. } = error {
+        let again = useless_in.replace(tier) == Some(tier);
+        AttemptError::Semantic { detector, again }
+    } else {
+        error
+    }
+}
+
 /// Why the order need not be tried: engines have failed at the same request.
 pub(super) fn known<P: Platform>(order: &Order<P>) -> Option<AttemptError> {
     let blamed = &order.exchange.gateway.blamed;

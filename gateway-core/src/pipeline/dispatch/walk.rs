@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::future::{Either, select};
 
 use super::attempt::{Asked, Failed, attempt_at_replica};
-use super::judge::{blame, known, outcome};
+use super::judge::{blame, known, outcome, told_again};
 use super::opened::UpstreamAnswer;
 use super::region::attempt_by_region;
 use super::served_by::ServedVersion;
@@ -186,7 +186,8 @@ impl<P: Platform> Walk<P> {
     /// An attempt has come to nothing. Gives it with the error as it is now known to be.
     fn on_failed(&self, target: &Target<'_>, asked: Asked, error: AttemptError) -> Failed {
         let cluster = &target.serving.cluster;
-        let error = self.on_useless(target.tier, error);
+        let error = told_again(&mut self.progress.borrow_mut().useless_in, target.tier, error);
+        self.order.exchange.detected.clear();
         let (replica, (asked, error)) = match asked {
             Asked::Replica(index) => {
                 let replica = index.map(|index| &cluster.replicas[index].name);
@@ -209,16 +210,6 @@ impl<P: Platform> Walk<P> {
         });
         self.order.on_failed(target, &error);
         Failed { asked, error }
-    }
-
-    /// Gives the error as it is, once it is known whether an answer of the tier was of no use before.
-    fn on_useless(&self, tier: usize, error: AttemptError) -> AttemptError {
-        let AttemptError::Semantic { detector, .. } = error else {
-            return error;
-        };
-        self.order.exchange.detected.clear();
-        let again = self.progress.borrow_mut().useless_in.replace(tier) == Some(tier);
-        AttemptError::Semantic { detector, again }
     }
 
     /// The answer that passes breaks off.
