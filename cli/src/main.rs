@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{calibrate, check, drain, engine, explain, keys, rollout, schema, serve, status, tokens};
+use commands::{cache, calibrate, check, drain, engine, explain, keys, rollout, schema, serve, status, tokens};
 use mimalloc::MiMalloc;
 
 /// A request makes some seventy small allocations, all freed on the same thread: with this allocator it takes about a
@@ -40,6 +40,9 @@ enum Command {
     /// Have a version of a model's clusters take over from the others, and tell how far that is.
     #[command(subcommand)]
     Rollout(rollout::Command),
+    /// Have answers of the response cache given no more.
+    #[command(subcommand)]
+    Cache(cache::Command),
     /// Tell why a request went where it went, or where one would go.
     Explain(explain::Args),
     /// Measure what a replica can do, and print lines for gateway.toml.
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Command::Drain(args) => drain::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Rollout(command) => rollout::run(&command),
+        Command::Cache(command) => cache::run(&command),
         Command::Explain(args) => explain::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Keys(command) => keys::run(&command),

@@ -62,6 +62,22 @@ impl Dialect {
         }
     }
 
+    /// A whole answer that was kept, as the answer to a request for it, whole or streamed; it has that id and is made now.
+    /// `None` where it is no answer to one that generates.
+    pub fn replayed(body: &Bytes, request: &Generation, id: &RequestId, now: Timestamp) -> Option<Bytes> {
+        match request.endpoint.dialect() {
+            Self::OpenAi => openai::replayed(body, request, id, now),
+        }
+    }
+
+    /// What a whole answer took, if it may be kept and given again: all that was asked for is there, and came to an end of
+    /// its own, or to a bound of the request's own where not `is_bounded` otherwise.
+    pub fn kept(body: &[u8], request: &Generation, is_bounded: bool) -> Option<Usage> {
+        match request.endpoint.dialect() {
+            Self::OpenAi => openai::kept(body, request, is_bounded),
+        }
+    }
+
     /// The body that tells of an error.
     pub fn error_body(self, error: &ApiError) -> Bytes {
         match self {

@@ -15,6 +15,7 @@ mod names;
 mod origin;
 mod read;
 mod report;
+mod response_cache;
 mod rollouts;
 #[cfg(any(test, feature = "schema"))]
 mod schema;
@@ -36,6 +37,7 @@ pub use engine::EngineKind;
 pub use error::{ConfigError, ConfigErrors, Problem};
 pub use hop::HopAddress;
 pub use media::{MediaOrigin, MediaUrls};
+pub use response_cache::{CacheMode, CachePolicy, CacheRule, CacheSettings, HitCost};
 #[cfg(any(test, feature = "schema"))]
 pub use schema::json_schema;
 pub use settings::{

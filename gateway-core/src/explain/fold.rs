@@ -9,7 +9,7 @@ use super::millis::Millis;
 use super::record::DecisionRecord;
 use super::step::{Ranked, Step, What};
 use super::weighed::WeighedHere;
-use crate::observe::{Budgeting, Counting, Event, Prefixing, RollingOut, Weighing};
+use crate::observe::{Budgeting, Caching, Counting, Event, Prefixing, RollingOut, Weighing};
 
 impl DecisionRecord {
     /// Something happened, so long after the request's arrival.
@@ -80,6 +80,7 @@ impl DecisionRecord {
             Event::Canned { .. } => What::Canned,
             Event::Budget(budgeting) => return of_budget(budgeting),
             Event::Prefix(prefixing) => return of_prefix(prefixing),
+            Event::Cache(caching) => return of_caching(caching),
             Event::Rollout(rolling_out) => return of_rollout(rolling_out),
             Event::Responded { .. }
             | Event::Counting(_)
@@ -142,6 +143,16 @@ fn of_budget(budgeting: &Budgeting<'_>) -> Option<What> {
             error: error.to_string(),
         }),
         Budgeting::Settled { .. } | Budgeting::Unreachable { .. } => None,
+    }
+}
+
+fn of_caching(caching: &Caching<'_>) -> Option<What> {
+    match caching {
+        Caching::Answered { status, key, .. } => Some(What::Cached {
+            status: status.as_str(),
+            key: key.to_string(),
+        }),
+        Caching::Read { .. } | Caching::Stored { .. } => None,
     }
 }
 

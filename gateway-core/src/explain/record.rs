@@ -199,6 +199,7 @@ impl DecisionRecord {
                 | What::Found { .. }
                 | What::BrokeOff(_)
                 | What::Used { .. }
+                | What::Cached { .. }
                 | What::Canned => {}
             }
         }

@@ -93,6 +93,8 @@ pub enum What {
     BrokeOff(Failed),
     /// The engine has told what the answer took.
     Used { prompt: u64, completion: u64 },
+    /// It uses the response cache, and has an answer from there, or one that may be kept there.
+    Cached { status: &'static str, key: String },
     /// The canned answer was given.
     Canned,
 }

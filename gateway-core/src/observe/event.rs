@@ -6,6 +6,7 @@ use http::StatusCode;
 
 use super::admin_change::AdminChange;
 use super::budgeting::Budgeting;
+use super::caching::Caching;
 use super::counting::Counting;
 use super::ignored_signal::IgnoredSignal;
 use super::prefixing::Prefixing;
@@ -68,6 +69,8 @@ pub enum Event<'a> {
     Budget(Budgeting<'a>),
     /// Something about prefixes.
     Prefix(Prefixing<'a>),
+    /// Something about the response cache.
+    Cache(Caching<'a>),
     /// Something about versions of a model and its rollout.
     Rollout(RollingOut<'a>),
     /// A request was refused because bodies take all the memory that they may.
@@ -220,6 +223,7 @@ impl Event<'_> {
             Self::Counting(counting) => counting.level(),
             Self::Budget(budgeting) => budgeting.level(),
             Self::Prefix(prefixing) => prefixing.level(),
+            Self::Cache(caching) => caching.level(),
             Self::Rollout(rolling_out) => rolling_out.level(),
             Self::Responded { .. }
             | Self::BodyRefused { .. }
@@ -260,6 +264,7 @@ impl Event<'_> {
             Self::Counting(counting) => counting.name(),
             Self::Budget(budgeting) => budgeting.name(),
             Self::Prefix(prefixing) => prefixing.name(),
+            Self::Cache(caching) => caching.name(),
             Self::Rollout(rolling_out) => rolling_out.name(),
             Self::BodyRefused { .. } => "no memory for body",
             Self::OrderRefused { .. } => "order refused",

@@ -15,6 +15,7 @@ use prometheus_client::registry::Registry;
 use super::admin_change::AdminChange;
 use super::budget_metrics::BudgetMetrics;
 use super::by_labels::ByLabels;
+use super::cache_metrics::CacheMetrics;
 use super::cluster_metrics::ClusterMetrics;
 use super::counting_metrics::CountingMetrics;
 use super::event::{Event, StoreAccess};
@@ -66,6 +67,7 @@ pub struct Metrics {
     counting: CountingMetrics,
     budgets: BudgetMetrics,
     prefixes: PrefixMetrics,
+    caches: CacheMetrics,
     rollouts: RolloutMetrics,
     bodies_bytes: Gauge,
     bodies_refused: ByLabels<BoundLabels>,
@@ -143,6 +145,7 @@ impl Metrics {
             counting: CountingMetrics::default(),
             budgets: BudgetMetrics::default(),
             prefixes: PrefixMetrics::default(),
+            caches: CacheMetrics::default(),
             rollouts: RolloutMetrics::default(),
             bodies_bytes: Gauge::default(),
             bodies_refused: ByLabels::default(),
@@ -182,6 +185,7 @@ impl Metrics {
         self.counting.register(r);
         self.budgets.register(&mut self.named);
         self.prefixes.register(r, &mut self.named);
+        self.caches.register(r);
         self.rollouts.register(r, &mut self.named);
         r.register(
             "bodies_bytes",
@@ -279,6 +283,7 @@ impl Metrics {
             Event::Counting(counting) => self.counting.on(counting),
             Event::Budget(budgeting) => self.budgets.on(budgeting),
             Event::Prefix(prefixing) => self.prefixes.on(prefixing),
+            Event::Cache(caching) => self.caches.on(caching),
             Event::Rollout(rolling_out) => self.rollouts.on(rolling_out),
             Event::OrderRefused { reason } => self.orders_refused.add(&ReasonLabels { reason }, 1),
             Event::BodyRefused { bound } => self.bodies_refused.add(&BoundLabels { bound }, 1),

@@ -5,6 +5,8 @@ mod admin_change;
 mod budget_metrics;
 mod budgeting;
 mod by_labels;
+mod cache_metrics;
+mod caching;
 mod cluster_metrics;
 mod counting;
 mod counting_metrics;
@@ -25,6 +27,7 @@ mod weighing;
 
 pub use admin_change::AdminChange;
 pub use budgeting::Budgeting;
+pub use caching::Caching;
 pub use counting::Counting;
 pub use event::{Event, Level, StoreAccess};
 pub use ignored_signal::IgnoredSignal;

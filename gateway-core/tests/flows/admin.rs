@@ -110,10 +110,15 @@ fn clusters_are_told_as_they_stand_and_as_the_description_says() {
 
 /// Whether an answer to GET has the shape that `docs/admin-api.json` tells.
 pub fn assert_conforms(path: &str, answer: &Value) {
+    assert_conforms_to("get", path, answer);
+}
+
+/// The same of an answer to that method.
+pub fn assert_conforms_to(method: &str, path: &str, answer: &Value) {
     let described = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/admin-api.json");
     let described = std::fs::read_to_string(described).expect("it is there");
     let described: Value = serde_json::from_str(&described).expect("JSON");
-    let schema = &described["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"];
+    let schema = &described["paths"][path][method]["responses"]["200"]["content"]["application/json"]["schema"];
     assert!(schema.is_object(), "{path} is described");
     let validator = jsonschema::validator_for(schema).expect("a schema");
     let errors: Vec<String> = validator.iter_errors(answer).map(|error| error.to_string()).collect();

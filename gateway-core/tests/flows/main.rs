@@ -6,6 +6,7 @@ mod admin;
 mod assembly;
 mod blame;
 mod budgets;
+mod cache;
 mod charging;
 mod clocks;
 mod config;

@@ -16,7 +16,7 @@ const GATEWAY_CORE: Area = Area {
         &["budget", "cluster", "hop", "pace", "rollout", "timeline"],
         &["config", "route"],
         &["api", "signals"],
-        &["auth", "prefix", "tokens"],
+        &["auth", "cache", "prefix", "tokens"],
         &["cells"],
         &["platform"],
         &["ladder"],
@@ -48,7 +48,7 @@ const PIPELINE: Area = Area {
         &["state"],
         &["context"],
         // What a request holds, and what goes on behind requests' backs.
-        &["leases", "maintain", "records", "rollouts", "warmth"],
+        &["leases", "maintain", "records", "response_cache", "rollouts", "warmth"],
         // The stages of a request.
         &["intake"],
         &["answer"],

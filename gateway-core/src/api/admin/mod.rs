@@ -60,11 +60,13 @@ pub enum AdminPath {
     Scales,
     /// How many one of them should have.
     Scale,
+    /// Answers in the response cache.
+    Cache,
 }
 
 impl AdminPath {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Config,
         Self::Budgets,
         Self::Budget,
@@ -79,6 +81,7 @@ impl AdminPath {
         Self::Explain,
         Self::Scales,
         Self::Scale,
+        Self::Cache,
     ];
 
     /// The path behind `BASE`, with a name in braces where one stands.
@@ -98,6 +101,7 @@ impl AdminPath {
             Self::Explain => "/explain",
             Self::Scales => "/scale",
             Self::Scale => "/scale/{cluster}",
+            Self::Cache => "/cache",
         }
     }
 
@@ -108,6 +112,7 @@ impl AdminPath {
             Self::Budget => "GET, HEAD, PUT, DELETE",
             Self::Drain => "GET, HEAD, POST, DELETE",
             Self::Poll | Self::Explain => "POST",
+            Self::Cache => "DELETE",
             Self::Rollout => "GET, HEAD, PUT, POST",
             Self::Budgets
             | Self::Clusters
@@ -134,7 +139,8 @@ impl AdminPath {
             | Self::Request
             | Self::Explain
             | Self::Scales
-            | Self::Scale => false,
+            | Self::Scale
+            | Self::Cache => false,
         }
     }
 

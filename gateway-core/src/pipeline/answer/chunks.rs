@@ -183,6 +183,7 @@ impl<P: Platform> Read<P> {
                 self.chunks += 1;
                 self.has_begun = outcome.has_begun;
                 self.listeners.on_deltas(&outcome.deltas, outcome.usage);
+                self.listeners.on_event(event);
             }
             Err(NoAnswer::NotUtf8) => self.on_event(&event.repaired(), out),
             Err(error @ (NoAnswer::Error(_) | NoAnswer::NotJson)) => self.end = Some(Err(error.into())),

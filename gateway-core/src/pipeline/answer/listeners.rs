@@ -3,14 +3,17 @@
 use std::rc::Rc;
 
 use super::UsageMeter;
-use crate::api::{OutputDelta, RewrittenAnswer, Usage};
+use crate::api::{OutputDelta, RewrittenAnswer, SseEvent, Usage};
 use crate::pipeline::intake::{Order, Target};
+use crate::pipeline::response_cache::Recording;
 use crate::platform::Platform;
 
 /// The listeners to one answer. Each hears all of it, and none of them changes it.
 #[derive(Debug)]
 pub(in crate::pipeline) struct Listeners<P: Platform> {
     meter: UsageMeter<P>,
+    /// Where the answer is to be kept.
+    recording: Option<Recording<P>>,
 }
 
 impl<P: Platform> Listeners<P> {
@@ -18,6 +21,14 @@ impl<P: Platform> Listeners<P> {
     pub fn new(order: &Rc<Order<P>>, target: &Target<'_>) -> Self {
         Self {
             meter: UsageMeter::new(order, target),
+            recording: recording(order, target),
+        }
+    }
+
+    /// An event of the answer, as its engine sent it.
+    pub fn on_event(&mut self, event: &SseEvent<'_>) {
+        if let Some(recording) = &mut self.recording {
+            recording.on_event(event);
         }
     }
 
@@ -45,5 +56,16 @@ impl<P: Platform> Listeners<P> {
     /// The answer has ended: as a whole, or it broke off, or its client left.
     pub fn on_end(&self, is_whole: bool) {
         self.meter.close(is_whole);
+        if let Some(recording) = self.recording.as_ref().filter(|_| is_whole) {
+            recording.on_end();
+        }
     }
+}
+
+/// The recording of an answer that passes as a stream, where the model that was asked for gives it.
+fn recording<P: Platform>(order: &Rc<Order<P>>, target: &Target<'_>) -> Option<Recording<P>> {
+    let Order { request, .. } = &**order;
+    let caching = order.caching.as_ref().filter(|_| request.stream && target.tier == 0)?;
+    let budgeted = request.budgeted(target.serving.cluster.engine, &order.output_limit(target.count));
+    Some(Recording::new(caching, request, budgeted.is_some()))
 }

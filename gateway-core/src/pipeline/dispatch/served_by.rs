@@ -1,7 +1,9 @@
 //! Who answered.
 
 use std::fmt;
+use std::time::Duration;
 
+use crate::cache::CacheStatus;
 use crate::ids::{ClusterName, ModelName, Tokens, VersionName};
 use crate::pipeline::warmth::Visit;
 
@@ -21,6 +23,14 @@ pub(in crate::pipeline) enum ServedBy {
         version: Option<ServedVersion>,
         /// Where in the cluster, and how warm its prompt is there.
         visit: Option<Visit>,
+        /// What the response cache has to do with it.
+        cache: CacheStatus,
+    },
+    /// The response cache.
+    Cache {
+        status: CacheStatus,
+        model: ModelName,
+        age: Duration,
     },
     Canned,
 }

@@ -13,14 +13,16 @@ use crate::api::Endpoint;
 use crate::auth::authenticate;
 use crate::pipeline::body::Body;
 use crate::pipeline::context::Exchange;
-use crate::pipeline::delivery::begin;
+use crate::pipeline::delivery::{begin, reply_from_cache};
 use crate::pipeline::entrance::Entrance;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::intake::{
-    Received, check_headers, count, decode, enter, enter_of_model, identify, note_asked, plan, receive_of, reserve,
+    Order, Received, check_headers, count, decode, enter, enter_of_model, identify, note_asked, plan, receive_of,
+    reserve,
 };
 use crate::pipeline::recorder::Purpose;
 use crate::pipeline::records;
+use crate::pipeline::response_cache::{Looked, look_up};
 use crate::platform::Platform;
 
 /// Answers a request to generate.
@@ -47,10 +49,19 @@ where
     note_asked(exchange, &decoded);
     let (tenant, model) = (&decoded.caller.tenant, &decoded.model.name);
     enter_of_model(&mut reservation, tenant, model, &head.headers).await?;
+    let looked = look_up(exchange, tenant, &decoded.model, &decoded.request, wishes.cache).await;
+    let caching = match looked {
+        Looked::Bypass => None,
+        Looked::Hit(hit) => return Ok(reply_from_cache(exchange, &decoded, &reservation, hit)),
+        Looked::Miss(caching) => Some(caching),
+    };
     let identified = identify(exchange, decoded, wishes).await;
     let counted = count(exchange, identified).await?;
     let planned = plan(exchange, counted, wishes)?;
-    let order = reserve(exchange, planned, reservation).await?;
+    let order = Order {
+        caching,
+        ..reserve(exchange, planned, reservation).await?
+    };
     // From here on its tokens bound what it holds.
     drop(share);
     begin(order).await

@@ -7,6 +7,7 @@ use super::count::Counts;
 use super::plan::{Plan, Target};
 use crate::api::{Generation, OutputLimit};
 use crate::auth::Caller;
+use crate::cache::CacheStatus;
 use crate::cluster::HotDigest;
 use crate::config::Model;
 use crate::ids::{Tokens, VersionName};
@@ -14,6 +15,7 @@ use crate::ladder::AttemptError;
 use crate::observe::{Event, RollingOut};
 use crate::pipeline::context::Exchange;
 use crate::pipeline::leases::Reservation;
+use crate::pipeline::response_cache::Caching;
 use crate::pipeline::rollouts::Trials;
 use crate::pipeline::warmth::{Identity, write_first_turn};
 use crate::platform::Platform;
@@ -64,6 +66,8 @@ pub(in crate::pipeline) struct Order<P: Platform> {
     pub deadline: Timestamp,
     /// What it has reserved of its tenant's budgets. It is settled when the order is dropped, if not before.
     pub reservation: Reservation<P>,
+    /// What becomes of its answer in the response cache; `None` where it does not use that.
+    pub caching: Option<Rc<Caching<P>>>,
     /// Most output tokens of each answer that these budgets bear; `None` where none bounds tokens.
     pub most_output: Option<Tokens>,
 }
@@ -75,6 +79,14 @@ impl<P: Platform> Order<P> {
         match self.sender {
             Sender::Client => self.request.stream,
             Sender::Edge { .. } => false,
+        }
+    }
+
+    /// What the response cache has to do with an answer of an engine.
+    pub fn cache_status(&self) -> CacheStatus {
+        match self.caching {
+            Some(_) => CacheStatus::Miss,
+            None => CacheStatus::Bypass,
         }
     }
 

@@ -63,6 +63,7 @@ fn order_of_client<P: Platform>(
         trials: Trials::default(),
         deadline: exchange.arrived + exchange.config.timeouts.deadline,
         reservation,
+        caching: None,
         most_output,
     }
 }
@@ -98,6 +99,7 @@ pub(in crate::pipeline) fn order_of_edge<P: Platform>(
         trials: Trials::default(),
         deadline: exchange.arrived + facts.left(),
         reservation: Reservation::new(exchange, 0),
+        caching: None,
         most_output: facts.most_output,
     }
 }
