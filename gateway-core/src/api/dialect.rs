@@ -78,6 +78,35 @@ impl Dialect {
         }
     }
 
+    /// The inputs of a request for embeddings, as they are written; `None` where it is of something else.
+    pub fn inputs(request: &Generation) -> Option<Vec<&str>> {
+        match request.endpoint.dialect() {
+            Self::OpenAi => openai::inputs(request),
+        }
+    }
+
+    /// A request for embeddings of these of its inputs alone.
+    ///
+    /// # Errors
+    /// When it cannot be read again.
+    pub fn with_inputs(request: &Generation, inputs: &[&str], nesting: usize) -> Result<Generation, RequestError> {
+        match request.endpoint.dialect() {
+            Self::OpenAi => openai::with_inputs(request, inputs, nesting),
+        }
+    }
+
+    /// So many embeddings that an answer has, as they are written, in the order of their inputs; `None` where it has
+    /// others.
+    pub fn embeddings(body: &str, count: usize) -> Option<Vec<&str>> {
+        openai::embeddings(body, count)
+    }
+
+    /// An answer with all of these embeddings, in place of those that it has; without one, as if an engine that computed
+    /// nothing had sent it.
+    pub fn joined_embeddings(answer: Option<&str>, model: &str, embeddings: &[&str]) -> Option<Bytes> {
+        openai::joined(answer, model, embeddings)
+    }
+
     /// The body that tells of an error.
     pub fn error_body(self, error: &ApiError) -> Bytes {
         match self {

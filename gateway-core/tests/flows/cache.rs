@@ -515,3 +515,96 @@ fn a_hit_costs_the_request_alone_or_what_the_answer_took() {
         assert!(metrics.contains(&used), "{used}: {metrics}");
     }
 }
+
+/// An engine that embeds each input as the number of its request and its place in that.
+fn embedding(request: &Request<bytes::Bytes>) -> Reaction {
+    let asked: Value = serde_json::from_slice(request.body()).unwrap();
+    let inputs = asked["input"].as_array().map_or(1, Vec::len);
+    let item = |index: usize| {
+        let text = asked["input"].get(index).unwrap_or(&asked["input"]).to_string();
+        format!(
+            r#"{{"object":"embedding","embedding":[{}.50],"index":{index}}}"#,
+            text.len()
+        )
+    };
+    let items: Vec<_> = (0..inputs).map(item).collect();
+    let body = format!(
+        r#"{{"object":"list","data":[{}],"model":"org/big","usage":{{"prompt_tokens":{inputs},"total_tokens":{inputs}}}}}"#,
+        items.join(",")
+    );
+    Reaction::Answer(200, "application/json", vec![Piece::Text(body)])
+}
+
+fn embed(world: &mut World, input: &Value) -> (String, Value) {
+    let body = json!({"model": "big", "input": input}).to_string();
+    let posting = world.posting("/v1/embeddings", &USE, &body);
+    let response = world.run(posting);
+    let status = status(&response).to_owned();
+    let text = world.rest(response.into_body());
+    (status, serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}")))
+}
+
+fn numbers(answer: &Value) -> Vec<(u64, f64)> {
+    let items = answer["data"].as_array().unwrap().iter();
+    let number = |item: &Value| (item["index"].as_u64().unwrap(), item["embedding"][0].as_f64().unwrap());
+    items.map(number).collect()
+}
+
+#[test]
+fn a_batch_of_embeddings_asks_for_what_is_missing_and_keeps_its_order() {
+    let mut world = World::new(&caching(""), embedding);
+    let (status, _) = embed(&mut world, &json!("bb"));
+    assert_eq!(status, "miss");
+    let (status, answer) = embed(&mut world, &json!(["a", "bb", "cccc"]));
+    assert_eq!(
+        (status.as_str(), numbers(&answer)),
+        ("miss", vec![(0, 3.5), (1, 4.5), (2, 6.5)])
+    );
+    assert_eq!(
+        (&answer["usage"]["prompt_tokens"], &answer["model"]),
+        (&json!(2), &json!("big"))
+    );
+    let (_, sent) = world.sent().pop().unwrap();
+    assert_eq!(
+        serde_json::from_str::<Value>(&sent).unwrap()["input"],
+        json!(["a", "cccc"])
+    );
+    let (status, answer) = embed(&mut world, &json!(["cccc", "bb", "cccc"]));
+    assert_eq!(
+        (status.as_str(), numbers(&answer)),
+        ("hit", vec![(0, 6.5), (1, 4.5), (2, 6.5)])
+    );
+    assert_eq!(
+        (&answer["usage"]["prompt_tokens"], &answer["model"]),
+        (&json!(0), &json!("big"))
+    );
+    let many: Vec<_> = (0..17).map(|number| number.to_string()).collect();
+    assert_eq!(embed(&mut world, &json!(many)).0, "bypass");
+    assert_eq!(world.sent().len(), 3);
+}
+
+#[test]
+fn what_is_known_of_a_batch_is_never_completed_by_another_model() {
+    let is_down = Rc::new(Cell::new(false));
+    let down = Rc::clone(&is_down);
+    let mut world = World::new(&caching(""), move |request| {
+        let is_of_big = !request.body().windows(9).any(|part| part == b"org/small");
+        if down.get() && is_of_big {
+            return Reaction::Answer(503, "text/plain", vec![]);
+        }
+        embedding(request)
+    });
+    assert_eq!(embed(&mut world, &json!("bb")).0, "miss");
+    is_down.set(true);
+    let (_, answer) = embed(&mut world, &json!(["bb", "c"]));
+    assert!(answer["error"].is_object(), "{answer}");
+    // Of which nothing is known, the lower tier embeds all, and none of that is kept.
+    for _ in 0..2 {
+        let (status, answer) = embed(&mut world, &json!(["d", "e"]));
+        assert_eq!(
+            (status.as_str(), &answer["model"]),
+            ("miss", &json!("small")),
+            "{answer}"
+        );
+    }
+}

@@ -5,6 +5,7 @@ mod affixes;
 mod assemble;
 mod canned;
 mod choice_output;
+mod embeddings;
 mod error_body;
 mod finish_reason;
 mod key;
@@ -22,6 +23,7 @@ mod whole_only;
 
 pub(super) use assemble::Assembler;
 pub(super) use canned::canned;
+pub(super) use embeddings::{embeddings, inputs, joined, with_inputs};
 pub(super) use error_body::{error_body, error_event};
 pub(super) use key::presented_key;
 pub(super) use params::Params;

@@ -89,6 +89,7 @@ impl<P: Platform> Walk<P> {
             }
             match step {
                 Step::Attempt { tier, cluster, waits } => match self.order.target(tier, cluster).await {
+                    Some(target) if !self.order.may_be_answered_by(&target) => self.after(unfit(), step).await,
                     Some(target) => match self.attempt(&target, (tier, cluster), waits).await {
                         Ok(answered) => return Ok(answered),
                         Err(failed) => self.after(failed, step).await,
@@ -420,6 +421,9 @@ fn answered<P: Platform>(order: &Order<P>, answer: UpstreamAnswer<P>, target: &T
     let is_stream = matches!(answer, UpstreamAnswer::Stream(_));
     let own_version = order.on_answered(target, is_stream);
     let budgeted = order.request.budgeted(target.serving.cluster.engine, &limit);
+    if let Some(batch) = &order.batch {
+        batch.tell_answered(order.cache_status());
+    }
     if let Some(caching) = &order.caching {
         caching.tell_answered(order.cache_status());
         match &answer {

@@ -45,21 +45,27 @@ where
     let on_body = |body: &[u8]| reservation.on_body(body.len());
     let Received { body, share } = receive_of(exchange, &caller.tenant.name, &head.headers, body, on_body).await?;
     reservation.on_body(body.len());
-    let decoded = decode(exchange, endpoint, caller, body)?;
+    let mut decoded = decode(exchange, endpoint, caller, body)?;
     note_asked(exchange, &decoded);
     let (tenant, model) = (&decoded.caller.tenant, &decoded.model.name);
     enter_of_model(&mut reservation, tenant, model, &head.headers).await?;
-    let looked = look_up(exchange, tenant, &decoded.model, &decoded.request, wishes.cache).await;
-    let caching = match looked {
-        Looked::Bypass => None,
+    let looked = look_up(exchange, tenant, &decoded.model, &decoded.request, wishes.cache).await?;
+    let (mut caching, mut batch) = (None, None);
+    match looked {
+        Looked::Bypass => {}
         Looked::Hit(hit) => return Ok(reply_from_cache(exchange, &decoded, &reservation, hit)),
-        Looked::Miss(caching) => Some(caching),
-    };
+        Looked::Miss(new) => caching = Some(new),
+        Looked::Inputs(new, missing) => {
+            batch = Some(new);
+            decoded.request = missing.map_or(decoded.request, |missing| *missing);
+        }
+    }
     let identified = identify(exchange, decoded, wishes).await;
     let counted = count(exchange, identified).await?;
     let planned = plan(exchange, counted, wishes)?;
     let order = Order {
         caching,
+        batch,
         ..reserve(exchange, planned, reservation).await?
     };
     // From here on its tokens bound what it holds.

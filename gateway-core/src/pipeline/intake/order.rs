@@ -15,7 +15,7 @@ use crate::ladder::AttemptError;
 use crate::observe::{Event, RollingOut};
 use crate::pipeline::context::Exchange;
 use crate::pipeline::leases::Reservation;
-use crate::pipeline::response_cache::Caching;
+use crate::pipeline::response_cache::{Batch, Caching};
 use crate::pipeline::rollouts::Trials;
 use crate::pipeline::warmth::{Identity, write_first_turn};
 use crate::platform::Platform;
@@ -68,6 +68,8 @@ pub(in crate::pipeline) struct Order<P: Platform> {
     pub reservation: Reservation<P>,
     /// What becomes of its answer in the response cache; `None` where it does not use that.
     pub caching: Option<Rc<Caching<P>>>,
+    /// The inputs that it is a part of, where it asks for embeddings and uses the response cache.
+    pub batch: Option<Rc<Batch<P>>>,
     /// Most output tokens of each answer that these budgets bear; `None` where none bounds tokens.
     pub most_output: Option<Tokens>,
 }
@@ -84,10 +86,16 @@ impl<P: Platform> Order<P> {
 
     /// What the response cache has to do with an answer of an engine.
     pub fn cache_status(&self) -> CacheStatus {
-        match self.caching {
-            Some(_) => CacheStatus::Miss,
-            None => CacheStatus::Bypass,
+        if self.caching.is_some() || self.batch.is_some() {
+            CacheStatus::Miss
+        } else {
+            CacheStatus::Bypass
         }
+    }
+
+    /// Whether that target can answer: what is known of a batch of inputs is of the model that was asked for.
+    pub fn may_be_answered_by(&self, target: &Target<'_>) -> bool {
+        target.tier == 0 || !self.batch.as_ref().is_some_and(|batch| batch.is_partly_known())
     }
 
     /// An attempt at that target failed.

@@ -64,6 +64,7 @@ fn order_of_client<P: Platform>(
         deadline: exchange.arrived + exchange.config.timeouts.deadline,
         reservation,
         caching: None,
+        batch: None,
         most_output,
     }
 }
@@ -100,6 +101,7 @@ pub(in crate::pipeline) fn order_of_edge<P: Platform>(
         deadline: exchange.arrived + facts.left(),
         reservation: Reservation::new(exchange, 0),
         caching: None,
+        batch: None,
         most_output: facts.most_output,
     }
 }

@@ -14,6 +14,7 @@ use crate::cache::{CacheKey, CacheStatus, Ending, Entry, Joined, Seen, Ticket};
 use crate::ids::ModelName;
 use crate::observe::{Caching as Event, Event as Told};
 use crate::pipeline::context::{Exchange, Paused};
+use crate::pipeline::state::Gateway;
 use crate::platform::Platform;
 
 /// The cache in the course of one request. When it is dropped, whoever waits for the request's answer hears that it does not
@@ -156,19 +157,10 @@ impl<P: Platform> Caching<P> {
 
     fn write(&self, entry: Arc<Entry>) {
         let (gateway, platform) = (Arc::clone(&self.exchange.gateway), self.exchange.platform.clone());
-        let (key, model) = (self.key.store_key(), self.model.clone());
+        let (key, model) = (self.key, self.model.clone());
         let ttl = self.exchange.config.response_cache.longest();
         self.exchange.platform.after_response(async move {
-            let Some(value) = entry.encode() else { return };
-            let bytes = value.len();
-            let written = platform.store_write(&key, value, Some(ttl)).await;
-            let error = written.as_ref().err();
-            let event = Event::Stored {
-                model: &model,
-                bytes,
-                error,
-            };
-            gateway.tell(platform.now(), &Told::Cache(event));
+            write(&gateway, &platform, (&key, &model), &entry, ttl).await;
         });
     }
 
@@ -185,6 +177,22 @@ impl<P: Platform> Drop for Caching<P> {
     fn drop(&mut self) {
         self.end(Ending::Left);
     }
+}
+
+/// Writes an answer to the store, and tells how that went. What the store refuses is dropped: the next request writes again.
+pub(super) async fn write<P: Platform>(
+    gateway: &Gateway,
+    platform: &P,
+    (key, model): (&CacheKey, &ModelName),
+    entry: &Entry,
+    ttl: Duration,
+) {
+    let Some(value) = entry.encode() else { return };
+    let bytes = value.len();
+    let written = platform.store_write(&key.store_key(), value, Some(ttl)).await;
+    let error = written.as_ref().err();
+    let event = Event::Stored { model, bytes, error };
+    gateway.tell(platform.now(), &Told::Cache(event));
 }
 
 /// How soon a request looks for the first time whether the answer that it waits for is there, and how often at last: what an
