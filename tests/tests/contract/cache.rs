@@ -31,7 +31,7 @@ fn answer() -> Script {
     let last =
         chunk(&json!({"index": 0, "delta": {}, "logprobs": null, "finish_reason": "tool_calls", "stop_reason": null}));
     let usage = json!({
-        "id": "chatcmpl-engine", "object": "chat.completion.chunk", "created": 1, "model": "scripted-upstream-name", "choices": [],
+        "id": "chatcmpl-engine", "object": "chat.completion.chunk", "created": 1, "model": "scripted-upstream-name", "choices": [], "system_fingerprint": "fp",
         "usage": {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8, "prompt_tokens_details": {"cached_tokens": 1}},
     });
     Script::stream()
