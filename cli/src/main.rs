@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use commands::{
-    calibrate, canned, check, detect, drain, engine, explain, keys, rollout, schema, serve, status, tokens,
+    cache, calibrate, canned, check, detect, drain, engine, explain, keys, rollout, schema, serve, status, tokens,
 };
 use mimalloc::MiMalloc;
 
@@ -42,6 +42,9 @@ enum Command {
     /// Have a version of a model's clusters take over from the others, and tell how far that is.
     #[command(subcommand)]
     Rollout(rollout::Command),
+    /// Have answers of the response cache given no more.
+    #[command(subcommand)]
+    Cache(cache::Command),
     /// Read or replace the texts that are answered where no model does.
     #[command(subcommand)]
     Canned(canned::Command),
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Command::Drain(args) => drain::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Rollout(command) => rollout::run(&command),
+        Command::Cache(command) => cache::run(&command),
         Command::Canned(command) => canned::run(&command),
         Command::Explain(args) => explain::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),

@@ -26,6 +26,7 @@ pub mod api;
 pub mod signals;
 
 pub mod auth;
+pub mod cache;
 pub mod prefix;
 pub mod tokens;
 

@@ -1,5 +1,6 @@
 //! The subcommands.
 
+pub mod cache;
 pub mod calibrate;
 pub mod canned;
 pub mod check;

@@ -12,6 +12,8 @@ use super::openai;
 use super::request::Generation;
 use super::request_error::RequestError;
 use super::sse::SseEvent;
+use crate::ids::RequestId;
+use crate::time::Timestamp;
 
 impl Dialect {
     /// Reads the body of a request to `endpoint`, whose arrays and objects nest at most `nesting` levels deep.
@@ -61,6 +63,51 @@ impl Dialect {
         match request.endpoint.dialect() {
             Self::OpenAi => openai::canned(answer, request),
         }
+    }
+
+    /// A whole answer that was kept, as the answer to a request for it, whole or streamed; it has that id and is made now.
+    /// `None` where it is no answer to one that generates.
+    pub fn replayed(body: &Bytes, request: &Generation, id: &RequestId, now: Timestamp) -> Option<Bytes> {
+        match request.endpoint.dialect() {
+            Self::OpenAi => openai::replayed(body, request, id, now),
+        }
+    }
+
+    /// What a whole answer took, if it may be kept and given again: all that was asked for is there, and came to an end of
+    /// its own, or to a bound of the request's own where not `is_bounded` otherwise.
+    pub fn kept(body: &[u8], request: &Generation, is_bounded: bool) -> Option<Usage> {
+        match request.endpoint.dialect() {
+            Self::OpenAi => openai::kept(body, request, is_bounded),
+        }
+    }
+
+    /// The inputs of a request for embeddings, as they are written; `None` where it is of something else.
+    pub fn inputs(request: &Generation) -> Option<Vec<&str>> {
+        match request.endpoint.dialect() {
+            Self::OpenAi => openai::inputs(request),
+        }
+    }
+
+    /// A request for embeddings of these of its inputs alone.
+    ///
+    /// # Errors
+    /// When it cannot be read again.
+    pub fn with_inputs(request: &Generation, inputs: &[&str], nesting: usize) -> Result<Generation, RequestError> {
+        match request.endpoint.dialect() {
+            Self::OpenAi => openai::with_inputs(request, inputs, nesting),
+        }
+    }
+
+    /// So many embeddings that an answer has, as they are written, in the order of their inputs; `None` where it has
+    /// others.
+    pub fn embeddings(body: &str, count: usize) -> Option<Vec<&str>> {
+        openai::embeddings(body, count)
+    }
+
+    /// An answer with all of these embeddings, in place of those that it has; without one, as if an engine that computed
+    /// nothing had sent it.
+    pub fn joined_embeddings(answer: Option<&str>, model: &str, embeddings: &[&str]) -> Option<Bytes> {
+        openai::joined(answer, model, embeddings)
     }
 
     /// The body that tells of an error.

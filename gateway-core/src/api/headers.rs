@@ -26,7 +26,7 @@ pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 pub const OWN_PREFIX: &str = "x-tidegate-";
 /// By which a client names the lowest tier that it accepts.
 pub const LOWEST_TIER: &str = "x-tidegate-lowest-tier";
-/// Whether a cache answered.
+/// Whether a cache answered; in a request, what its client wishes of it.
 pub const X_CACHE: HeaderName = HeaderName::from_static("x-tidegate-cache");
 /// Which cluster served.
 pub const X_CLUSTER: HeaderName = HeaderName::from_static("x-tidegate-cluster");
@@ -70,12 +70,12 @@ pub const EXPOSED: HeaderValue = HeaderValue::from_static(
      x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, \
      x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, x-tidegate-cache, x-tidegate-cluster, x-tidegate-replica, \
      x-tidegate-model, x-tidegate-version, x-tidegate-tier, x-tidegate-canned, x-tidegate-prompt-tokens, x-tidegate-cached-tokens, x-tidegate-max-tokens, \
-     x-tidegate-detected, x-tidegate-dropped, x-tidegate-config, x-tidegate-explain",
+     x-tidegate-detected, x-tidegate-dropped, x-tidegate-config, x-tidegate-explain, age",
 );
 
 #[cfg(test)]
 mod tests {
-    use http::header::RETRY_AFTER;
+    use http::header::{AGE, RETRY_AFTER};
 
     use super::*;
 
@@ -103,6 +103,7 @@ mod tests {
             X_DROPPED,
             X_CONFIG,
             X_EXPLAIN,
+            AGE,
         ];
         let all: Vec<_> = single.into_iter().chain(RATE_REQUESTS).chain(RATE_TOKENS).collect();
         for header in &all {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 /// A position in JSON.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct JsonCursor<'a> {
+pub(crate) struct JsonCursor<'a> {
     json: &'a str,
     at: usize,
 }
@@ -68,7 +68,7 @@ impl<'a> JsonCursor<'a> {
 }
 
 /// The text of a JSON string, borrowed unless it holds escapes; `None` of what is no string.
-pub(super) fn string(json: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn string(json: &str) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
     let quoted = json.strip_prefix('"')?.strip_suffix('"')?;

@@ -38,6 +38,7 @@ pub use dialect::{AnswerAssembler, AnswerRewriter, PassingRewriter};
 pub use endpoint::{Audience, Dialect, Endpoint, Route};
 pub use engine_error::EngineError;
 pub use error::{ApiError, ErrorKind};
+pub(crate) use json_cursor::{JsonCursor, string as json_string};
 pub use models::{model_item, model_list};
 pub use output_bound::OutputLimit;
 pub use output_delta::{CallPart, Ended, OutputChannel, OutputDelta, Part};

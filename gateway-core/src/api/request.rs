@@ -8,7 +8,7 @@ use super::cache_salt::CacheSalt;
 use super::endpoint::{Dialect, Endpoint};
 use super::json_cursor::JsonCursor;
 use super::json_edits::{Edit, spliced};
-use super::json_fields::FieldSpans;
+use super::json_fields::{FieldSpans, Fields};
 use super::output_bound::{OutputLimit, WrittenBound};
 use super::prompt::{Input, PromptSource, UnreadablePrompt, only_engine_knows};
 use super::request_error::RequestError;
@@ -118,6 +118,16 @@ impl Generation {
     /// The body as the client sent it.
     pub fn body(&self) -> &Bytes {
         &self.body
+    }
+
+    /// All parameters that are written in the body, in the order written, each with its value as it is written.
+    pub fn parameters(&self) -> Vec<(String, &str)> {
+        let text = std::str::from_utf8(&self.body).unwrap_or_default();
+        let Ok(fields) = Fields::parse(text) else {
+            return Vec::new();
+        };
+        let parameters = fields.iter().map(|(name, value)| (name.to_owned(), value));
+        parameters.collect()
     }
 
     /// The JSON that the prompt is made of: messages and tools, or prompt, or input.

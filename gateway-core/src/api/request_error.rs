@@ -40,6 +40,15 @@ pub enum RequestError {
     /// The header that asks for an explanation says something else.
     #[error("`x-tidegate-explain` must be `1`, or left out")]
     WrongExplain,
+    /// The header that wishes something of the cache says something else.
+    #[error("`x-tidegate-cache` must be `use`, `refresh` or `bypass`, or left out")]
+    WrongCacheWish,
+    /// A purge of the cache that names nothing, or something that is not there.
+    #[error("this purge is wrong: {}", Excerpt(detail))]
+    WrongPurge {
+        /// What is wrong.
+        detail: String,
+    },
     /// What is asked about requests, answered ones or one to try, is not written as it must be.
     #[error("what is asked about requests is wrong: {}", Excerpt(detail))]
     WrongQuestion {
@@ -338,6 +347,7 @@ mod tests {
             RequestError::UnknownRollout { asked: sent() },
             RequestError::WrongRollout { detail: sent() },
             RequestError::WrongLimits { detail: sent() },
+            RequestError::WrongPurge { detail: sent() },
         ] {
             let told = error.to_string();
             let quoted = told.matches('x').count();

@@ -12,6 +12,7 @@ use super::models;
 use super::names::{Names, Once};
 use super::read::{entries, value};
 use super::report::{At, Report};
+use super::response_cache;
 use super::settings;
 use super::settings::{Routing, Signals};
 use super::tenants;
@@ -38,6 +39,7 @@ pub(super) fn check(root: &Root, tables: Option<&[&str]>, version: String, repor
     let canned = canned.map(|canned| canned::check(canned, &names.models, &tenant_names(root, report), report));
     settings::check_order(root, report);
     settings::check_hops(root, report);
+    let response_cache = response_cache::check(root, &names.models, &tenants, report);
     Some(Config {
         version,
         regions,
@@ -64,6 +66,7 @@ pub(super) fn check(root: &Root, tables: Option<&[&str]>, version: String, repor
         cors: settings::cors(root)?,
         sessions: settings::sessions(root)?,
         prefixes: settings::prefixes(root)?,
+        response_cache: response_cache?,
         hops: settings::hops(root)?,
         media: settings::media(root)?,
         refresh: settings::refresh(root)?,

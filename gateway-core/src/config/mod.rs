@@ -17,6 +17,7 @@ mod names;
 mod origin;
 mod read;
 mod report;
+mod response_cache;
 mod rollouts;
 #[cfg(any(test, feature = "schema"))]
 mod schema;
@@ -40,6 +41,7 @@ pub use error::{ConfigError, ConfigErrors, Problem};
 pub use hop::HopAddress;
 pub use media::{MediaOrigin, MediaUrls};
 pub use models::CANNED_TIER;
+pub use response_cache::{CacheMode, CachePolicy, CacheRule, CacheSettings, HitCost};
 #[cfg(any(test, feature = "schema"))]
 pub use schema::json_schema;
 pub use settings::{

@@ -12,6 +12,7 @@ use super::digest::KeyDigest;
 use super::engine::EngineKind;
 use super::hop::HopAddress;
 use super::media::MediaUrls;
+use super::response_cache::CacheSettings;
 use super::settings::{
     Cors, Estimates, Explain, Headroom, Hops, Leases, Load, Permits, Prefixes, Queue, Refresh, Retries, Routing,
     Sessions, Signals, Sizes, Streams, Timeouts,
@@ -81,6 +82,8 @@ pub struct Config {
     pub sessions: Sessions,
     /// The index of prefixes.
     pub prefixes: Prefixes,
+    /// Answers that are given again.
+    pub response_cache: CacheSettings,
     /// How gateways for the edge and gateways beside the clusters know each other.
     pub hops: Hops,
     /// Where engines may fetch images, audio and videos.

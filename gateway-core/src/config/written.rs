@@ -11,6 +11,7 @@ use super::kinds::{Decimal, Flag, Limit, List, Whole};
 use super::read::{Kind, Node};
 use super::report::At;
 use super::report::Report;
+use super::response_cache::ResponseCache;
 use super::section::section;
 use super::settings::written::{
     Breaker, Cors, Estimates, Explain, Headroom, Health, Hops, Leases, Load, Media, Permits, Prefixes, Queue, Refresh,
@@ -76,6 +77,8 @@ section! {
         sessions: Sessions,
         /// The index of prefixes, which tells where prompts are warm.
         prefixes: Prefixes,
+        /// Answers that are given again to the same request of the same tenant.
+        response_cache: ResponseCache,
         /// How gateways for the edge and gateways beside the clusters know each other.
         hops: Hops,
         /// What prompts hold besides text.

@@ -9,7 +9,7 @@ use super::millis::Millis;
 use super::record::DecisionRecord;
 use super::step::{Ranked, Step, What};
 use super::weighed::WeighedHere;
-use crate::observe::{Budgeting, Canning, Counting, Detecting, Event, Prefixing, RollingOut, Weighing};
+use crate::observe::{Budgeting, Caching, Canning, Counting, Detecting, Event, Prefixing, RollingOut, Weighing};
 
 impl DecisionRecord {
     /// Something happened, so long after the request's arrival.
@@ -80,6 +80,7 @@ impl DecisionRecord {
             Event::Canned(canning) => return of_canning(canning),
             Event::Budget(budgeting) => return of_budget(budgeting),
             Event::Prefix(prefixing) => return of_prefix(prefixing),
+            Event::Cache(caching) => return of_caching(caching),
             Event::Rollout(rolling_out) => return of_rollout(rolling_out),
             Event::Detection(detecting) => of_detection(detecting),
             Event::Responded { .. }
@@ -157,6 +158,16 @@ fn of_canning(canning: &Canning<'_>) -> Option<What> {
         }),
         Canning::PassedOver { model } => Some(What::Maintenance { model: model.clone() }),
         Canning::Applied { .. } | Canning::Refused { .. } => None,
+    }
+}
+
+fn of_caching(caching: &Caching<'_>) -> Option<What> {
+    match caching {
+        Caching::Answered { status, key, .. } => Some(What::Cached {
+            status: status.as_str(),
+            key: key.to_string(),
+        }),
+        Caching::Read { .. } | Caching::Stored { .. } => None,
     }
 }
 

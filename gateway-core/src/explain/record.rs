@@ -200,6 +200,7 @@ impl DecisionRecord {
                 | What::BrokeOff(_)
                 | What::Detected { .. }
                 | What::Used { .. }
+                | What::Cached { .. }
                 | What::Canned { .. }
                 | What::CannedWithheld { .. }
                 | What::Maintenance { .. } => {}

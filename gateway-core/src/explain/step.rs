@@ -102,6 +102,8 @@ pub enum What {
     },
     /// The engine has told what the answer took.
     Used { prompt: u64, completion: u64 },
+    /// It uses the response cache, and has an answer from there, or one that may be kept there.
+    Cached { status: &'static str, key: String },
     /// The canned answer was given.
     Canned { reason: &'static str },
     /// It was not, since no text is what is asked for.

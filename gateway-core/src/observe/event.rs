@@ -6,6 +6,7 @@ use http::StatusCode;
 
 use super::admin_change::AdminChange;
 use super::budgeting::Budgeting;
+use super::caching::Caching;
 use super::canning::Canning;
 use super::counting::Counting;
 use super::detecting::Detecting;
@@ -70,6 +71,8 @@ pub enum Event<'a> {
     Budget(Budgeting<'a>),
     /// Something about prefixes.
     Prefix(Prefixing<'a>),
+    /// Something about the response cache.
+    Cache(Caching<'a>),
     /// Something about versions of a model and its rollout.
     Rollout(RollingOut<'a>),
     /// Something about detectors.
@@ -221,6 +224,7 @@ impl Event<'_> {
             Self::Counting(counting) => counting.level(),
             Self::Budget(budgeting) => budgeting.level(),
             Self::Prefix(prefixing) => prefixing.level(),
+            Self::Cache(caching) => caching.level(),
             Self::Rollout(rolling_out) => rolling_out.level(),
             Self::Canned(canning) => canning.level(),
             Self::Detection(detecting) => detecting.level(),
@@ -262,6 +266,7 @@ impl Event<'_> {
             Self::Counting(counting) => counting.name(),
             Self::Budget(budgeting) => budgeting.name(),
             Self::Prefix(prefixing) => prefixing.name(),
+            Self::Cache(caching) => caching.name(),
             Self::Rollout(rolling_out) => rolling_out.name(),
             Self::Detection(detecting) => detecting.name(),
             Self::BodyRefused { .. } => "no memory for body",

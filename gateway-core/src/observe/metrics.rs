@@ -15,6 +15,7 @@ use prometheus_client::registry::Registry;
 use super::admin_change::AdminChange;
 use super::budget_metrics::BudgetMetrics;
 use super::by_labels::ByLabels;
+use super::cache_metrics::CacheMetrics;
 use super::canned_metrics::CannedMetrics;
 use super::cluster_metrics::ClusterMetrics;
 use super::counting_metrics::CountingMetrics;
@@ -68,6 +69,7 @@ pub struct Metrics {
     counting: CountingMetrics,
     budgets: BudgetMetrics,
     prefixes: PrefixMetrics,
+    caches: CacheMetrics,
     rollouts: RolloutMetrics,
     detection: DetectionMetrics,
     bodies_bytes: Gauge,
@@ -146,6 +148,7 @@ impl Metrics {
             counting: CountingMetrics::default(),
             budgets: BudgetMetrics::default(),
             prefixes: PrefixMetrics::default(),
+            caches: CacheMetrics::default(),
             rollouts: RolloutMetrics::default(),
             detection: DetectionMetrics::default(),
             bodies_bytes: Gauge::default(),
@@ -186,6 +189,7 @@ impl Metrics {
         self.counting.register(r);
         self.budgets.register(&mut self.named);
         self.prefixes.register(r, &mut self.named);
+        self.caches.register(r);
         self.rollouts.register(r, &mut self.named);
         self.detection.register(r, &mut self.named);
         r.register(
@@ -284,6 +288,7 @@ impl Metrics {
             Event::Counting(counting) => self.counting.on(counting),
             Event::Budget(budgeting) => self.budgets.on(budgeting),
             Event::Prefix(prefixing) => self.prefixes.on(prefixing),
+            Event::Cache(caching) => self.caches.on(caching),
             Event::Rollout(rolling_out) => self.rollouts.on(rolling_out),
             Event::Detection(detecting) => self.detection.on(detecting),
             Event::OrderRefused { reason } => self.orders_refused.add(&ReasonLabels { reason }, 1),

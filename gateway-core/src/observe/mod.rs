@@ -5,6 +5,8 @@ mod admin_change;
 mod budget_metrics;
 mod budgeting;
 mod by_labels;
+mod cache_metrics;
+mod caching;
 mod canned_metrics;
 mod canning;
 mod cluster_metrics;
@@ -29,6 +31,7 @@ mod weighing;
 
 pub use admin_change::AdminChange;
 pub use budgeting::Budgeting;
+pub use caching::Caching;
 pub use canning::Canning;
 pub use counting::Counting;
 pub use detecting::Detecting;

@@ -34,6 +34,7 @@ impl Event<'_> {
             Self::Counting(counting) => counting.write_particulars(f),
             Self::Budget(budgeting) => budgeting.write_particulars(f),
             Self::Prefix(prefixing) => prefixing.write_particulars(f),
+            Self::Cache(caching) => caching.write_particulars(f),
             Self::Rollout(rolling_out) => rolling_out.write_particulars(f),
             Self::Detection(detecting) => detecting.write_particulars(f),
             Self::BodyRefused { bound } => write!(f, " bound={bound}"),
@@ -53,12 +54,7 @@ impl Event<'_> {
             } => write_ranking(f, (model, *tier), *prompt, estimates),
             Self::Weighing(weighing) => weighing.write_particulars(f),
             Self::SignalIgnored(ignored) => ignored.write_particulars(f),
-            Self::Queued { cluster, expected } => write_wait(f, cluster, ("expected_ms", *expected)),
-            Self::Waited {
-                cluster,
-                ended_as,
-                after,
-            } => write_wait(f, cluster, ("ms", *after)).and_then(|()| write!(f, " ended={ended_as}")),
+            Self::Queued { .. } | Self::Waited { .. } => self.write_waiting(f),
             Self::Permitted {
                 cluster,
                 replica,
@@ -73,6 +69,22 @@ impl Event<'_> {
             Self::ConfigRefused { errors } => write!(f, ":\n{errors}"),
             Self::StoreFailing { access, detail } => write!(f, " access={}: {detail}", access.label()),
             Self::StoreWorks { access } => write!(f, " access={}", access.label()),
+        }
+    }
+
+    fn write_waiting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::Queued { cluster, expected } = self {
+            write_wait(f, cluster, ("expected_ms", *expected))
+        } else if let Self::Waited {
+            cluster,
+            ended_as,
+            after,
+        } = self
+        {
+            write_wait(f, cluster, ("ms", *after))?;
+            write!(f, " ended={ended_as}")
+        } else {
+            Ok(())
         }
     }
 }

@@ -19,6 +19,11 @@ impl Detected {
         self.0.set(0);
     }
 
+    /// Whether any has.
+    pub fn is_any(&self) -> bool {
+        self.0.get() != 0
+    }
+
     /// Their names, as labels have them; `None` where there is none.
     pub fn names(&self) -> Option<String> {
         let found = Detector::ALL

@@ -132,6 +132,8 @@ fn of_request(error: &RequestError, message: String) -> ApiError {
         RequestError::NoAdminKey => invalid(StatusCode::UNAUTHORIZED).code("admin_key_missing"),
         RequestError::UnknownAdminKey => new(StatusCode::FORBIDDEN, ErrorKind::Permission).code("admin_key_unknown"),
         RequestError::WrongExplain => wrong("invalid_header"),
+        RequestError::WrongCacheWish => wrong("invalid_header"),
+        RequestError::WrongPurge { .. } => unprocessable("invalid_purge"),
         RequestError::WrongQuestion { .. } => unprocessable("invalid_explain"),
         RequestError::UnknownTenant { .. } => absent("tenant_not_found"),
         RequestError::UnknownRequest { .. } => absent("request_not_found"),

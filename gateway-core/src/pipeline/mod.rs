@@ -11,6 +11,7 @@
 //! - `intake/`: what a request is, takes and may spend, until it can be dispatched.
 //! - `canned.rs`: the texts that may stand for an answer that no engine gives.
 //! - `leases/`: what a request holds of its tenant's budgets.
+//! - `response_cache/`: which answers a request finds, and what becomes of its own.
 //! - `rollouts/`: which weights the versions of a model have, and what a request meets at its version.
 //! - `maintain/`: what goes on behind requests' backs.
 //! - `hops/`: what two hops of a request's way tell each other.
@@ -42,6 +43,7 @@ mod maintain;
 mod recorder;
 mod records;
 mod response;
+mod response_cache;
 mod rollouts;
 mod serve;
 mod state;

@@ -6,6 +6,7 @@ mod admin;
 mod assembly;
 mod blame;
 mod budgets;
+mod cache;
 mod canned;
 mod charging;
 mod clocks;

@@ -7,6 +7,7 @@ mod bad_input;
 mod blame;
 mod browsers;
 mod budgets;
+mod cache;
 mod canned;
 mod clients_leave;
 mod config;

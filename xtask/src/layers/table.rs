@@ -16,7 +16,7 @@ const GATEWAY_CORE: Area = Area {
         &["budget", "cluster", "detect", "hop", "pace", "rollout", "timeline"],
         &["config", "route"],
         &["api", "signals"],
-        &["auth", "prefix", "tokens"],
+        &["auth", "cache", "prefix", "tokens"],
         &["cells"],
         &["platform"],
         &["ladder"],
@@ -49,7 +49,15 @@ const PIPELINE: Area = Area {
         &["state"],
         &["context"],
         // What a request holds, and what goes on behind requests' backs.
-        &["canned", "leases", "maintain", "records", "rollouts", "warmth"],
+        &[
+            "canned",
+            "leases",
+            "maintain",
+            "records",
+            "response_cache",
+            "rollouts",
+            "warmth",
+        ],
         // The stages of a request.
         &["intake"],
         &["answer"],

@@ -62,11 +62,13 @@ pub enum AdminPath {
     Scales,
     /// How many one of them should have.
     Scale,
+    /// Answers in the response cache.
+    Cache,
 }
 
 impl AdminPath {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Config,
         Self::Canned,
         Self::Budgets,
@@ -82,6 +84,7 @@ impl AdminPath {
         Self::Explain,
         Self::Scales,
         Self::Scale,
+        Self::Cache,
     ];
 
     /// The path behind `BASE`, with a name in braces where one stands.
@@ -102,6 +105,7 @@ impl AdminPath {
             Self::Explain => "/explain",
             Self::Scales => "/scale",
             Self::Scale => "/scale/{cluster}",
+            Self::Cache => "/cache",
         }
     }
 
@@ -112,6 +116,7 @@ impl AdminPath {
             Self::Budget | Self::Canned => "GET, HEAD, PUT, DELETE",
             Self::Drain => "GET, HEAD, POST, DELETE",
             Self::Poll | Self::Explain => "POST",
+            Self::Cache => "DELETE",
             Self::Rollout => "GET, HEAD, PUT, POST",
             Self::Budgets
             | Self::Clusters
@@ -139,7 +144,8 @@ impl AdminPath {
             | Self::Request
             | Self::Explain
             | Self::Scales
-            | Self::Scale => false,
+            | Self::Scale
+            | Self::Cache => false,
         }
     }
 

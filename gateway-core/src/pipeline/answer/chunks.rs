@@ -194,7 +194,7 @@ impl<P: Platform> Read<P> {
             Ok(outcome) => {
                 self.chunks += 1;
                 self.has_begun = outcome.has_begun;
-                match self.listeners.on_event(&outcome) {
+                match self.listeners.on_event(event, &outcome) {
                     Some(Ruling::Fails(detector)) => {
                         self.end = Some(Err(AttemptError::Semantic { detector, again: false }));
                     }

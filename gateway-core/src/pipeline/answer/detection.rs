@@ -131,6 +131,11 @@ impl<P: Platform> Detection<P> {
         }
     }
 
+    /// Whether anything was found so far.
+    pub fn has_found(&self) -> bool {
+        self.has_found
+    }
+
     /// The answer has ended, as a whole or not. What broke off before anything was found says nothing.
     pub fn on_end(&self, is_whole: bool) {
         if (is_whole || self.has_found) && !self.is_told.replace(true) {

@@ -3,9 +3,10 @@
 use std::rc::Rc;
 
 use super::{Detection, Ruling, UsageMeter};
-use crate::api::{EventOutcome, RewrittenAnswer, Usage};
+use crate::api::{EventOutcome, RewrittenAnswer, SseEvent, Usage};
 use crate::config::Replica;
 use crate::pipeline::intake::{Order, Target};
+use crate::pipeline::response_cache::Recording;
 use crate::platform::Platform;
 
 /// The listeners to one answer. Each hears all of it, and none of them changes it.
@@ -14,6 +15,8 @@ pub(in crate::pipeline) struct Listeners<P: Platform> {
     meter: UsageMeter<P>,
     /// `None` where nothing is looked for.
     detection: Option<Box<Detection<P>>>,
+    /// Where the answer is to be kept.
+    recording: Option<Recording<P>>,
 }
 
 impl<P: Platform> Listeners<P> {
@@ -22,14 +25,24 @@ impl<P: Platform> Listeners<P> {
         Self {
             meter: UsageMeter::new(order, target),
             detection: Detection::new(order, target, replica).map(Box::new),
+            recording: recording(order, target),
         }
     }
 
-    /// An event of the answer tells that. Gives what is to become of the answer, where that is not to go on.
-    pub fn on_event(&mut self, event: &EventOutcome<'_>) -> Option<Ruling> {
-        self.meter.on_event(&event.deltas);
-        self.meter.on_usage(event.usage);
-        self.detection.as_mut()?.on_event(&event.deltas, &event.ended)
+    /// An event of the answer, as its engine sent it, and what it tells. Gives what is to become of the answer, where that is
+    /// not to go on.
+    pub fn on_event(&mut self, event: &SseEvent<'_>, told: &EventOutcome<'_>) -> Option<Ruling> {
+        self.meter.on_event(&told.deltas);
+        self.meter.on_usage(told.usage);
+        if let Some(recording) = &mut self.recording {
+            recording.on_event(event);
+        }
+        let detection = self.detection.as_mut()?;
+        let ruling = detection.on_event(&told.deltas, &told.ended);
+        if detection.has_found() {
+            self.recording.take().inspect(Recording::discard);
+        }
+        ruling
     }
 
     /// So much is told of what the answer takes.
@@ -64,5 +77,16 @@ impl<P: Platform> Listeners<P> {
         if let Some(detection) = &self.detection {
             detection.on_end(is_whole);
         }
+        if let Some(recording) = self.recording.as_ref().filter(|_| is_whole) {
+            recording.on_end();
+        }
     }
+}
+
+/// The recording of an answer that passes as a stream, where the model that was asked for gives it.
+fn recording<P: Platform>(order: &Rc<Order<P>>, target: &Target<'_>) -> Option<Recording<P>> {
+    let Order { request, .. } = &**order;
+    let caching = order.caching.as_ref().filter(|_| request.stream && target.tier == 0)?;
+    let budgeted = request.budgeted(target.serving.cluster.engine, &order.output_limit(target.count));
+    Some(Recording::new(caching, request, budgeted.is_some()))
 }

@@ -1,12 +1,14 @@
 //! Who answered is always told, in headers or, where those have gone out already, in a comment.
 
 use bytes::Bytes;
+use http::header::AGE;
 use http::{HeaderMap, HeaderValue};
 
 use crate::api::comment;
 use crate::api::headers::{
     X_CACHE, X_CACHED_TOKENS, X_CANNED, X_CLUSTER, X_MAX_TOKENS, X_MODEL, X_PROMPT_TOKENS, X_REPLICA, X_TIER, X_VERSION,
 };
+use crate::cache::CacheStatus;
 use crate::ids::Tokens;
 use crate::pipeline::dispatch::ServedBy;
 use crate::pipeline::response::header_value;
@@ -15,7 +17,7 @@ use crate::pipeline::warmth::Visit;
 impl ServedBy {
     /// Says so in headers.
     pub fn label(&self, headers: &mut HeaderMap) {
-        headers.insert(X_CACHE, HeaderValue::from_static("bypass"));
+        headers.insert(X_CACHE, HeaderValue::from_static(self.cache().as_str()));
         match self {
             Self::Engine {
                 cluster,
@@ -26,6 +28,7 @@ impl ServedBy {
                 budgeted,
                 version,
                 visit,
+                cache: _,
             } => {
                 headers.insert(X_CLUSTER, header_value(cluster.as_str()));
                 headers.insert(X_MODEL, header_value(model.as_str()));
@@ -42,6 +45,10 @@ impl ServedBy {
                     headers.insert(X_MAX_TOKENS, HeaderValue::from(*most));
                 }
             }
+            Self::Cache { model, age, .. } => {
+                headers.insert(AGE, HeaderValue::from(age.as_secs()));
+                headers.insert(X_MODEL, header_value(model.as_str()));
+            }
             Self::Canned(reason) => {
                 headers.insert(X_TIER, HeaderValue::from_static("canned"));
                 headers.insert(X_CANNED, HeaderValue::from_static(reason.as_str()));
@@ -49,7 +56,7 @@ impl ServedBy {
         }
     }
 
-    /// Says so in a comment: `: tidegate cache=bypass cluster=… model=… tier=… prompt_tokens=… replica=…
+    /// Says so in a comment: `: tidegate cache=… cluster=… model=… tier=… prompt_tokens=… replica=…
     /// cached_tokens=…`, ` version=…` where the model has several, and ` max_tokens=…` where budgets bound the answer; of a
     /// canned answer `tier=canned canned=REASON`.
     pub fn comment(&self) -> Bytes {
@@ -63,7 +70,9 @@ impl ServedBy {
                 budgeted,
                 version,
                 visit,
+                cache,
             } => {
+                let cache = cache.as_str();
                 let estimated = if *is_exact { "" } else { ESTIMATED };
                 let place = visit.as_ref().map_or(String::new(), |visit| {
                     format!(" replica={} cached_tokens={}", visit.id, cached_tokens(visit))
@@ -73,10 +82,23 @@ impl ServedBy {
                     .map_or(String::new(), |version| format!(" version={version}"));
                 let most = budgeted.map_or(String::new(), |most| format!(" max_tokens={most}"));
                 comment(&format!(
-                    "tidegate cache=bypass cluster={cluster} model={model} tier={tier} prompt_tokens={prompt}{estimated}{version}{place}{most}"
+                    "tidegate cache={cache} cluster={cluster} model={model} tier={tier} prompt_tokens={prompt}{estimated}{version}{place}{most}"
                 ))
             }
             Self::Canned(reason) => comment(&format!("tidegate cache=bypass tier=canned canned={}", reason.as_str())),
+            Self::Cache { status, model, age } => comment(&format!(
+                "tidegate cache={} model={model} age={}",
+                status.as_str(),
+                age.as_secs()
+            )),
+        }
+    }
+
+    fn cache(&self) -> CacheStatus {
+        match self {
+            Self::Engine { cache, .. } => *cache,
+            Self::Cache { status, .. } => *status,
+            Self::Canned(_) => CacheStatus::Bypass,
         }
     }
 }

@@ -100,7 +100,7 @@ pub(super) async fn take<P: Platform>(
                 listeners,
             } = *opened;
             let left = until.since(exchange.platform.now());
-            if request.asked_as == AskedAs::Whole(WholeReason::NotGenerated) {
+            if request.asked_as == AskedAs::Whole(WholeReason::NotGenerated) && order.batch.is_none() {
                 let rewriters = (rewriter, request.dialect().passing_rewriter(model));
                 let begun = exchange
                     .within(left, begin_passing(exchange, body, rewriters, listeners))
@@ -112,7 +112,12 @@ pub(super) async fn take<P: Platform>(
             }
             let body = exchange.within(left, whole::<P>(body, limit)).await;
             let body = body.unwrap_or(Err(AttemptError::FirstByteTimeout))?;
-            read_whole(body, &rewriter, listeners).map(UpstreamAnswer::Whole)
+            let body = read_whole(body, &rewriter, listeners)?;
+            let joined = match &order.batch {
+                Some(batch) => batch.join(body, model == order.model.name.as_str())?,
+                None => body,
+            };
+            Ok(UpstreamAnswer::Whole(joined))
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Who answered.
 
 use std::fmt;
+use std::time::Duration;
 
+use crate::cache::CacheStatus;
 use crate::config::CannedReason;
 use crate::ids::{ClusterName, ModelName, Tokens, VersionName};
 use crate::pipeline::warmth::Visit;
@@ -22,6 +24,14 @@ pub(in crate::pipeline) enum ServedBy {
         version: Option<ServedVersion>,
         /// Where in the cluster, and how warm its prompt is there.
         visit: Option<Visit>,
+        /// What the response cache has to do with it.
+        cache: CacheStatus,
+    },
+    /// The response cache.
+    Cache {
+        status: CacheStatus,
+        model: ModelName,
+        age: Duration,
     },
     /// A text does, for that reason.
     Canned(CannedReason),

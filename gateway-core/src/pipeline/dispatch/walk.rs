@@ -17,11 +17,12 @@ use super::{PermitSlot, ServedBy};
 use crate::cluster::{Outcome, PassedOver};
 use crate::config::CannedReason;
 use crate::ids::ReplicaName;
-use crate::ladder::{AttemptError, Blame, Descent, Step, Verdict, WaitsFor, canned_reason, more_telling};
+use crate::ladder::{AttemptError, Blame, Descent, Remedy, Step, Verdict, WaitsFor, canned_reason, more_telling};
 use crate::observe::Event;
 use crate::pipeline::context::Paused;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::intake::{Order, Target};
+use crate::pipeline::response_cache::Hit;
 use crate::platform::Platform;
 use crate::route::LoadSnapshot;
 
@@ -81,13 +82,20 @@ impl<P: Platform> Walk<P> {
         if let Some(error) = known(&self.order) {
             return Err(error.into());
         }
+        if let Some(shared) = self.follow().await {
+            return Ok(shared);
+        }
         loop {
             let step = self.progress.borrow().descent.step();
             if !matches!(step, Step::Attempt { .. }) {
                 self.close_blame();
+                if let Some(stale) = self.give_stale() {
+                    return Ok(stale);
+                }
             }
             match step {
                 Step::Attempt { tier, cluster, waits } => match self.order.target(tier, cluster).await {
+                    Some(target) if !self.order.may_be_answered_by(&target) => self.after(unfit(), step).await,
                     Some(target) => match self.attempt(&target, (tier, cluster), waits).await {
                         Ok(answered) => return Ok(answered),
                         Err(failed) => self.after(failed, step).await,
@@ -303,6 +311,39 @@ impl<P: Platform> Walk<P> {
         next
     }
 
+    /// The answer to the same request that is under way here, if it comes.
+    async fn follow(&self) -> Option<Answered<P>> {
+        let caching = self.order.caching.as_ref()?;
+        let hit = caching.follow(&self.order.request).await?;
+        Some(self.give(hit))
+    }
+
+    /// An answer past its time, where no engine has given one and the request is not at fault.
+    fn give_stale(&self) -> Option<Answered<P>> {
+        let failure = self.progress.borrow().failure.as_ref().map(AttemptError::remedy);
+        let caching = self.order.caching.as_ref().filter(|_| failure != Some(Remedy::Never))?;
+        let hit = caching.stale(&self.order.request)?;
+        Some(self.give(hit))
+    }
+
+    fn give(&self, hit: Hit) -> Answered<P> {
+        let Order {
+            exchange,
+            model,
+            reservation,
+            ..
+        } = &*self.order;
+        reservation.settle_cached(hit.usage, exchange.config.response_cache.hit_cost);
+        Answered {
+            served_by: ServedBy::Cache {
+                status: hit.status,
+                model: model.name.clone(),
+                age: hit.age,
+            },
+            answer: UpstreamAnswer::Whole(hit.body),
+        }
+    }
+
     fn give_canned(&self) -> Option<Answered<P>> {
         let order = &self.order;
         let progress = self.progress.borrow();
@@ -386,15 +427,30 @@ fn answered<P: Platform>(order: &Order<P>, answer: UpstreamAnswer<P>, target: &T
     let limit = order.output_limit(target.count);
     let is_stream = matches!(answer, UpstreamAnswer::Stream(_));
     let own_version = order.on_answered(target, is_stream);
+    let budgeted = order.request.budgeted(target.serving.cluster.engine, &limit);
+    if let Some(batch) = &order.batch {
+        batch.tell_answered(order.cache_status());
+    }
+    if let Some(caching) = &order.caching {
+        caching.tell_answered(order.cache_status());
+        match &answer {
+            // What another model says is no answer of the one that was asked for, and what is of no use is none.
+            _ if target.tier > 0 || order.exchange.detected.is_any() => caching.discard(),
+            UpstreamAnswer::Whole(body) => caching.on_whole(&order.request, body, budgeted.is_some()),
+            // It is recorded as it passes.
+            UpstreamAnswer::Stream(_) | UpstreamAnswer::Passing(..) => {}
+        }
+    }
     let served_by = ServedBy::Engine {
         cluster: target.serving.cluster.name.clone(),
         model: target.model.name.clone(),
         tier: target.tier,
         prompt: target.count.prompt,
         is_exact: target.count.basis.is_exact(),
-        budgeted: order.request.budgeted(target.serving.cluster.engine, &limit),
+        budgeted,
         version: own_version.and_then(|own| Some(ServedVersion::new(target.serving.version.clone()?, own))),
         visit: order.identity.visit(),
+        cache: order.cache_status(),
     };
     Answered { served_by, answer }
 }

@@ -10,7 +10,7 @@ use http::{Method, Response};
 use percent_encoding::percent_decode_str;
 
 use super::explain::explain;
-use super::{budgets, canned, clusters, config, drains, requests, rollouts, scale, signals};
+use super::{budgets, cache, canned, clusters, config, drains, requests, rollouts, scale, signals};
 use crate::api::{AdminPath, AdminRoute, Right};
 use crate::auth::{AdminKeyId, authenticate_admin};
 use crate::observe::{AdminChange, Event};
@@ -78,6 +78,7 @@ where
             let asked = receive(exchange, &head.headers, body).await?;
             explain(exchange, &asked).await
         }
+        (AdminPath::Cache, _) => cache::purge(operator, head).await,
         (AdminPath::Scales, _) => Ok(scale::list(exchange).await),
         (AdminPath::Scale, _) => scale::one(exchange, &first).await,
     }

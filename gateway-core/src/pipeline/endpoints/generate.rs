@@ -14,7 +14,7 @@ use crate::api::Endpoint;
 use crate::auth::authenticate;
 use crate::pipeline::body::Body;
 use crate::pipeline::context::Exchange;
-use crate::pipeline::delivery::begin;
+use crate::pipeline::delivery::{begin, reply_from_cache};
 use crate::pipeline::entrance::Entrance;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::intake::{
@@ -22,6 +22,7 @@ use crate::pipeline::intake::{
 };
 use crate::pipeline::recorder::Purpose;
 use crate::pipeline::records;
+use crate::pipeline::response_cache::{Looked, look_up};
 use crate::platform::Platform;
 
 /// Answers a request to generate.
@@ -47,22 +48,31 @@ where
         wishes,
     };
     let mut arriving = Arriving::new(body);
-    match order(exchange, asked, &mut arriving).await {
-        Ok(order) => {
+    match prepare(exchange, asked, &mut arriving).await {
+        Ok(Prepared::Order(order)) => {
             // From here on its tokens bound what it holds.
             drop(arriving);
-            begin(order).await
+            begin(*order).await
         }
+        Ok(Prepared::Answered(response)) => Ok(response),
         Err(failure) => instead(exchange, asked, arriving, failure).await,
     }
 }
 
-/// The order that the request comes to.
-async fn order<P, B, E>(
+/// What a request has come to before anybody else is asked.
+enum Prepared<P: Platform> {
+    /// To an order.
+    Order(Box<Order<P>>),
+    /// To an answer, from the response cache.
+    Answered(Response<Body>),
+}
+
+/// Reads the request, and finds out what it is to be answered by.
+async fn prepare<P, B, E>(
     exchange: &Rc<Exchange<P>>,
     asked: Asked<'_>,
     arriving: &mut Arriving<B>,
-) -> Result<Order<P>, Failure>
+) -> Result<Prepared<P>, Failure>
 where
     P: Platform,
     B: Stream<Item = Result<Bytes, E>> + Unpin,
@@ -78,12 +88,31 @@ where
     let on_body = |body: &[u8]| reservation.on_body(body.len());
     let body = arriving.receive(exchange, asked, on_body).await?;
     reservation.on_body(body.len());
-    let decoded = decode(exchange, endpoint, caller.clone(), body)?;
+    let mut decoded = decode(exchange, endpoint, caller.clone(), body)?;
     note_asked(exchange, &decoded);
     let (tenant, model) = (&decoded.caller.tenant, &decoded.model.name);
     enter_of_model(&mut reservation, tenant, model, headers).await?;
+    let looked = look_up(exchange, tenant, &decoded.model, &decoded.request, wishes.cache).await?;
+    let (mut caching, mut batch) = (None, None);
+    match looked {
+        Looked::Bypass => {}
+        Looked::Hit(hit) => {
+            let response = reply_from_cache(exchange, &decoded, &reservation, hit);
+            return Ok(Prepared::Answered(response));
+        }
+        Looked::Miss(new) => caching = Some(new),
+        Looked::Inputs(new, missing) => {
+            batch = Some(new);
+            decoded.request = missing.map_or(decoded.request, |missing| *missing);
+        }
+    }
     let identified = identify(exchange, decoded, wishes).await;
     let counted = count(exchange, identified).await?;
     let planned = plan(exchange, counted, wishes)?;
-    Ok(reserve(exchange, planned, reservation).await?)
+    let order = Order {
+        caching,
+        batch,
+        ..reserve(exchange, planned, reservation).await?
+    };
+    Ok(Prepared::Order(Box::new(order)))
 }

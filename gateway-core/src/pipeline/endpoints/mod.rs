@@ -2,6 +2,7 @@
 
 pub(super) mod admin;
 pub(super) mod budgets;
+mod cache;
 mod canned;
 mod carry_out;
 mod clusters;

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_LANGUAGE, CONTENT_TYPE};
+use http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 
-use crate::api::headers::{LOWEST_TIER, OWN_PREFIX, X_ADMIN_KEY, X_EXPLAIN};
+use crate::api::headers::{LOWEST_TIER, OWN_PREFIX, X_ADMIN_KEY, X_CACHE, X_EXPLAIN};
 use crate::api::{Dialect, Endpoint, Generation, RequestError};
 use crate::auth::{Caller, wants_explanation};
+use crate::cache::CacheWish;
 use crate::config::{Config, Model};
 use crate::explain::Asked;
 use crate::pipeline::context::Exchange;
@@ -34,6 +35,8 @@ pub(in crate::pipeline) struct Wishes<'h> {
     pub languages: Option<&'h HeaderValue>,
     /// Whether an operator wants to know why the request goes where it goes.
     pub explains: bool,
+    /// What the client wishes of the response cache.
+    pub cache: CacheWish,
 }
 
 /// Reads what the headers of a request wish for, which came in by that entrance. Where operators have their own, nobody can
@@ -54,7 +57,7 @@ pub(in crate::pipeline) fn check_headers<'h>(
     let trusted = &config.routing.location_headers;
     let is_of_operator = |name: &str| (X_EXPLAIN == name || X_ADMIN_KEY == name) && entrance != Entrance::Clients;
     let is_trusted = |name: &str| trusted.iter().any(|trusted| trusted == name);
-    let is_known = |name: &str| name == LOWEST_TIER || is_of_operator(name) || is_trusted(name);
+    let is_known = |name: &str| name == LOWEST_TIER || X_CACHE == name || is_of_operator(name) || is_trusted(name);
     if let Some(name) = ours.into_iter().find(|name| !is_known(name)) {
         return Err(RequestError::ReservedHeader { name: name.to_owned() });
     }
@@ -74,6 +77,35 @@ pub(in crate::pipeline) fn check_headers<'h>(
         session: session.into_iter().find(|session| !session.is_empty()),
         languages: headers.get(ACCEPT_LANGUAGE),
         explains: wants_explanation(&config.admin, headers)?,
+        cache: cache_wish(headers)?,
+    })
+}
+
+/// What a client wishes of the response cache: in the gateway's own header or, as caches of HTTP know it, in
+/// `cache-control`.
+fn cache_wish(headers: &HeaderMap) -> Result<CacheWish, RequestError> {
+    let says = |directive: &str| {
+        let lines = headers
+            .get_all(CACHE_CONTROL)
+            .iter()
+            .filter_map(|line| line.to_str().ok());
+        let mut directives = lines.flat_map(|line| line.split(','));
+        directives.any(|said| said.trim().eq_ignore_ascii_case(directive))
+    };
+    let wish = match headers.get(X_CACHE).map(HeaderValue::to_str) {
+        None => CacheWish::Unsaid,
+        Some(said) => {
+            let said = said.unwrap_or_default();
+            let mut named = CacheWish::NAMED.into_iter();
+            let found = named.find(|(name, _)| said == *name);
+            found.ok_or(RequestError::WrongCacheWish)?.1
+        }
+    };
+    Ok(match wish {
+        _ if says("no-store") => CacheWish::Bypass,
+        CacheWish::Use if says("no-cache") => CacheWish::Refresh,
+        CacheWish::Unsaid if says("no-cache") => CacheWish::Reload,
+        CacheWish::Unsaid | CacheWish::Use | CacheWish::Reload | CacheWish::Refresh | CacheWish::Bypass => wish,
     })
 }
 

@@ -8,6 +8,7 @@ use super::count::Counts;
 use super::plan::{Plan, Target};
 use crate::api::{Generation, OutputLimit};
 use crate::auth::Caller;
+use crate::cache::CacheStatus;
 use crate::cluster::HotDigest;
 use crate::config::{CannedReason, Model};
 use crate::ids::{Tokens, VersionName};
@@ -16,6 +17,7 @@ use crate::observe::{Event, RollingOut};
 use crate::pipeline::canned::Unanswered;
 use crate::pipeline::context::Exchange;
 use crate::pipeline::leases::Reservation;
+use crate::pipeline::response_cache::{Batch, Caching};
 use crate::pipeline::rollouts::Trials;
 use crate::pipeline::warmth::{Identity, write_first_turn};
 use crate::platform::Platform;
@@ -66,6 +68,10 @@ pub(in crate::pipeline) struct Order<P: Platform> {
     pub deadline: Timestamp,
     /// What it has reserved of its tenant's budgets. It is settled when the order is dropped, if not before.
     pub reservation: Reservation<P>,
+    /// What becomes of its answer in the response cache; `None` where it does not use that.
+    pub caching: Option<Rc<Caching<P>>>,
+    /// The inputs that it is a part of, where it asks for embeddings and uses the response cache.
+    pub batch: Option<Rc<Batch<P>>>,
     /// Most output tokens of each answer that these budgets bear; `None` where none bounds tokens.
     pub most_output: Option<Tokens>,
 }
@@ -78,6 +84,20 @@ impl<P: Platform> Order<P> {
             Sender::Client => self.request.stream,
             Sender::Edge { .. } => false,
         }
+    }
+
+    /// What the response cache has to do with an answer of an engine.
+    pub fn cache_status(&self) -> CacheStatus {
+        if self.caching.is_some() || self.batch.is_some() {
+            CacheStatus::Miss
+        } else {
+            CacheStatus::Bypass
+        }
+    }
+
+    /// Whether that target can answer: what is known of a batch of inputs is of the model that was asked for.
+    pub fn may_be_answered_by(&self, target: &Target<'_>) -> bool {
+        target.tier == 0 || !self.batch.as_ref().is_some_and(|batch| batch.is_partly_known())
     }
 
     /// An attempt at that target failed.

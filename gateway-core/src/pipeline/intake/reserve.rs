@@ -63,6 +63,8 @@ fn order_of_client<P: Platform>(
         trials: Trials::default(),
         deadline: exchange.arrived + exchange.config.timeouts.deadline,
         reservation,
+        caching: None,
+        batch: None,
         most_output,
     }
 }
@@ -98,6 +100,8 @@ pub(in crate::pipeline) fn order_of_edge<P: Platform>(
         trials: Trials::default(),
         deadline: exchange.arrived + facts.left(),
         reservation: Reservation::new(exchange, 0),
+        caching: None,
+        batch: None,
         most_output: facts.most_output,
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::api::Usage;
 use crate::budget::{BudgetError, Rates};
-use crate::config::Budget;
+use crate::config::{Budget, HitCost};
 use crate::ids::{ModelName, Tokens};
 use crate::observe::{Budgeting, Event};
 use crate::pipeline::context::Exchange;
@@ -214,6 +214,14 @@ impl<P: Platform> Reservation<P> {
             }
         }
         self.settle_by(|held| cost(&held.client.budget, usage));
+    }
+
+    /// The answer is from the response cache, and took that much when it was made.
+    pub fn settle_cached(&self, usage: Usage, hit_cost: HitCost) {
+        self.settle_by(|held| match hit_cost {
+            HitCost::Request => 0,
+            HitCost::Tokens => cost(&held.client.budget, usage),
+        });
     }
 
     /// A canned response was given.

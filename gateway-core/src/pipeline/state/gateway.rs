@@ -10,6 +10,7 @@ use super::{
     StoreHealth,
 };
 use crate::budget::LeaseAccount;
+use crate::cache::{EntryMemory, Flights, PurgeMemory};
 use crate::cells::SilentCells;
 use crate::cluster::Capacity;
 use crate::config::{BundleError, Config, ConfigErrors};
@@ -38,6 +39,9 @@ pub struct Gateway {
     pub(in crate::pipeline) rollouts: Rollouts,
     pub(in crate::pipeline) prefix_index: Shared<IndexMemory>,
     pub(in crate::pipeline) presumptions: Shared<Presumptions>,
+    pub(in crate::pipeline) answers: Shared<EntryMemory>,
+    pub(in crate::pipeline) flights: Shared<Flights>,
+    pub(in crate::pipeline) purges: Shared<PurgeMemory>,
     pub(in crate::pipeline) bodies: Arc<BodyMemory>,
     pub(in crate::pipeline) silent_cells: Shared<SilentCells>,
     pub(in crate::pipeline) round_trips: Shared<RoundTrips>,
@@ -91,6 +95,9 @@ impl Gateway {
             rollouts: Rollouts::default(),
             prefix_index: Shared::default(),
             presumptions: Shared::default(),
+            answers: Shared::default(),
+            flights: Shared::default(),
+            purges: Shared::default(),
             bodies: Arc::default(),
             silent_cells: Shared::default(),
             round_trips: Shared::default(),

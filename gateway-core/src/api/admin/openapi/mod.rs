@@ -172,6 +172,22 @@ impl Described {
         )
     }
 
+    fn of_cache() -> Self {
+        Self::new(
+            "purgeCache",
+            "Purges answers of the response cache that are there by now: of ?tenant=, of ?model=, of a model and a tenant, the one \
+             with ?key=, or all with ?all=1.",
+            object(&[
+                ("purged", said(open_object(), "What was asked for.")),
+                (
+                    "everywhere_within_s",
+                    said(count(), "By when no gateway gives such an answer any more."),
+                ),
+            ]),
+            &[404, 422],
+        )
+    }
+
     fn of_explaining(path: AdminPath) -> Self {
         if path == AdminPath::Requests {
             return Self::new(
@@ -252,6 +268,7 @@ impl Described {
             (AdminPath::Rollouts, _) => rollouts::all(),
             (AdminPath::Rollout, method) => rollouts::one(method),
             (AdminPath::Requests | AdminPath::Request | AdminPath::Explain, _) => Self::of_explaining(path),
+            (AdminPath::Cache, _) => Self::of_cache(),
             (AdminPath::Scales, _) => scale::of_all(),
             (AdminPath::Scale, _) => scale::of_one(),
             (AdminPath::Cluster, _) => new("readCluster", "How a cluster stands.", cluster(), &[404]),

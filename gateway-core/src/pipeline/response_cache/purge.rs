@@ -1,0 +1,48 @@
+//! Purging answers, as operators ask for it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::cache::{CacheKey, PurgeScope};
+use crate::pipeline::context::Exchange;
+use crate::platform::{Platform, StoreError};
+
+/// What is to be purged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::pipeline) enum Purged {
+    /// One answer.
+    Answer(CacheKey),
+    /// All answers of a scope that are there by now.
+    Scope(PurgeScope),
+}
+
+/// Purges answers: here at once, elsewhere as soon as the store shows it and a minute at most has passed for which others
+/// remember what they know.
+///
+/// # Errors
+/// When the store does not take it.
+pub(in crate::pipeline) async fn purge<P: Platform>(exchange: &Exchange<P>, what: &Purged) -> Result<(), StoreError> {
+    let (platform, gateway) = (&exchange.platform, &exchange.gateway);
+    let longest = exchange.config.response_cache.longest();
+    match what {
+        Purged::Answer(key) => {
+            platform
+                .store_write(&key.store_key(), Bytes::new(), Some(longest))
+                .await?;
+            gateway.answers.with(|answers| answers.remove(key));
+        }
+        Purged::Scope(scope) => {
+            let (key, purged) = (scope.store_key(), platform.wall());
+            let value = PurgeScope::value(purged);
+            // By then nothing is left that was stored before.
+            let ttl = longest + SLACK;
+            platform.store_write(&key, value.into(), Some(ttl)).await?;
+            let now = platform.now();
+            gateway.purges.with(|purges| purges.on_purge(now, key, Some(purged)));
+        }
+    }
+    Ok(())
+}
+
+const SLACK: Duration = Duration::from_secs(3_600);
