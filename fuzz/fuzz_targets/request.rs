@@ -1,14 +1,16 @@
 //! Any bytes as a request's body, at each endpoint: what is accepted goes on as it came, but for the model's name, the
-//! wish for usage and the numbers that the gateway has to change; and what makes its prompt is what stands in it.
+//! wish for usage and the numbers that the gateway has to change; and what makes its prompt is what stands in it. A canned
+//! answer to it is JSON, in JSON.
 
 #![no_main]
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
-use tidegate_core::api::{Dialect, Endpoint, OutputLimit};
+use tidegate_core::api::{CannedAnswer, Dialect, Endpoint, Generation, OutputLimit};
 use tidegate_core::config::EngineKind;
-use tidegate_core::ids::Tokens;
+use tidegate_core::ids::{RequestId, Tokens};
+use tidegate_core::time::Timestamp;
 
 fuzz_target!(|bytes: &[u8]| {
     let body = Bytes::copy_from_slice(bytes);
@@ -30,7 +32,9 @@ fuzz_target!(|bytes: &[u8]| {
             request.prompt_source().is_ok(),
             request.prompt_lengths(),
             request.truncation(),
+            request.last_words(64),
         );
+        check_canned(&request, &came);
         for (engine, room, most) in [
             (EngineKind::Vllm, u64::MAX, None),
             (EngineKind::Tgi, 7, Some(Tokens(5))),
@@ -48,6 +52,27 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
 });
+
+/// The content of a canned answer is JSON wherever the request sets a form.
+fn check_canned(request: &Generation, came: &Value) {
+    let answer = CannedAnswer {
+        text: "\"later\"\n",
+        id: &RequestId::from_random(1, 2),
+        now: Timestamp::from_millis(0),
+    };
+    let Ok(answer) = Dialect::canned(answer, request) else {
+        return;
+    };
+    let text = std::str::from_utf8(&answer).expect("UTF-8");
+    let first = text.strip_prefix("data: ").and_then(|events| events.lines().next());
+    assert_eq!(first.is_some(), request.stream);
+    let first: Value = serde_json::from_str(first.unwrap_or(text)).expect("JSON");
+    let choice = &first["choices"][0];
+    let said = ["message", "delta"].iter().find_map(|name| choice[name].get("content"));
+    let said = said.unwrap_or(&choice["text"]).as_str().expect("a text");
+    let form = came["response_format"]["type"].as_str().unwrap_or("text");
+    assert!(form == "text" || serde_json::from_str::<Value>(said).is_ok(), "{form}: {said}");
+}
 
 /// What no engine is told otherwise.
 fn unchanged(mut body: Value) -> Value {

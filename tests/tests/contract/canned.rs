@@ -2,7 +2,7 @@
 //! gateway serves.
 
 use std::process::Command;
-use std::sync::{LazyLock, Mutex};
+use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 use tidegate_tests::gateway::FRANKFURT;
@@ -16,11 +16,9 @@ use crate::support::{
     assert_error, assert_error_object, chat, chat_stream, eventually, invalid_request, post_chat, with,
 };
 
-static CANNED: LazyLock<World> =
-    LazyLock::new(|| World::start_or_exit("canned", include_str!("../../worlds/canned.toml"), FRANKFURT, &[]));
+const TEMPLATE: &str = include_str!("../../worlds/canned.toml");
 
-/// Held by tests that replace the texts, and by those that such a document would change.
-static REPLACING: Mutex<()> = Mutex::new(());
+static CANNED: LazyLock<World> = LazyLock::new(|| World::start_or_exit("canned", TEMPLATE, FRANKFURT, &[]));
 
 const DEFAULT: &str = "High water. Please try again in a while.";
 
@@ -49,7 +47,6 @@ fn canned(response: &Response, reason: &str) -> String {
 
 #[test]
 fn each_reason_has_its_text() {
-    let _unchanged = REPLACING.lock();
     assert_eq!(canned(&ask(&chat("tide-gone", "overload")), "overload"), DEFAULT);
     assert_eq!(
         canned(&ask(&chat("tide-kept", "kept out")), "maintenance"),
@@ -67,7 +64,6 @@ fn each_reason_has_its_text() {
 
 #[test]
 fn a_budget_s_refusal_is_an_error_where_no_text_names_it() {
-    let _unchanged = REPLACING.lock();
     let body = chat("tide-abroad", "spending");
     assert_eq!(ask_as("spendthrift", &body).status, 200);
     let refused = ask_as("spendthrift", &body);
@@ -94,7 +90,6 @@ fn a_budget_s_refusal_is_an_error_where_no_text_names_it() {
 
 #[test]
 fn a_client_is_answered_in_its_language() {
-    let _unchanged = REPLACING.lock();
     let german = "Hochwasser: tide-gone für everyone, overload.";
     let written = ask(&chat(
         "tide-gone",
@@ -110,7 +105,6 @@ fn a_client_is_answered_in_its_language() {
 
 #[test]
 fn an_answer_has_the_form_that_is_asked_for_or_is_none() {
-    let _unchanged = REPLACING.lock();
     let asked = |fields: Value| ask(&with(chat("tide-gone", "forms"), fields));
     let json = asked(json!({"response_format": {"type": "json_object"}, "n": 2}));
     let said = json!({"error": DEFAULT}).to_string();
@@ -144,7 +138,6 @@ fn an_answer_has_the_form_that_is_asked_for_or_is_none() {
 
 #[test]
 fn a_stream_ends_each_choice_and_tells_its_usage() {
-    let _unchanged = REPLACING.lock();
     let asked = json!({"n": 2, "stream_options": {"include_usage": true}});
     let response = ask(&with(chat_stream("tide-gone", "streamed"), asked));
     assert_eq!(response.header("x-tidegate-canned"), Some("overload"));
@@ -161,10 +154,11 @@ fn a_stream_ends_each_choice_and_tells_its_usage() {
 
 #[test]
 fn texts_change_while_the_gateway_serves() {
-    let _alone = REPLACING.lock();
+    let world = World::start_or_exit("canned-changing", TEMPLATE, FRANKFURT, &[]);
+    let ask = |body: &Value| world.send(&post_chat(body.to_string()));
     let admin = |method: &str, body: &str| {
         let request = Request::new(method, "/admin/v1/canned").key(&key("admin"));
-        CANNED.send(&request.header("content-type", "application/toml").body(body.to_owned()))
+        world.send(&request.header("content-type", "application/toml").body(body.to_owned()))
     };
     let says = |text: &str| {
         let response = ask(&chat("tide-gone", "changing"));
@@ -179,7 +173,7 @@ fn texts_change_while_the_gateway_serves() {
     let reader = Request::new("PUT", "/admin/v1/canned")
         .key(&key("reader"))
         .body("[canned]");
-    assert_eq!(CANNED.send(&reader).status, 403);
+    assert_eq!(world.send(&reader).status, 403);
     let wrong = admin("PUT", "[[canned.texts]]\nmodel = \"nobody\"\ntext = \"{{nothing}}\"\n");
     assert_error(&wrong, invalid_request(422, None, Some("invalid_canned_texts")));
     for mistake in ["canned.toml:2", "`nobody`", "canned.toml:3", "`nothing`"] {
@@ -204,7 +198,6 @@ fn texts_change_while_the_gateway_serves() {
 
 #[test]
 fn sdks_read_texts_streams_and_refusals() {
-    let _unchanged = REPLACING.lock();
     let mut python = Command::new(runtime::python());
     python.arg(programs().join("python/canned.py"));
     let mut node = Command::new("node");

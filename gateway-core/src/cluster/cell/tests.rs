@@ -11,6 +11,7 @@ use crate::cluster::message::Prefilled;
 use crate::cluster::permit::PermitId;
 use crate::cluster::policy::{ClusterPolicy, PolicyRef, PrefillPolicy};
 use crate::cluster::prompt::{Boundary, PromptOutline, WarmAt};
+use crate::cluster::signals::{AskForTurn, EngineFigures, PollTurn, TellSignals};
 use crate::ids::PrefixKey;
 
 const POLICY: BreakerPolicy = BreakerPolicy {
@@ -36,6 +37,23 @@ pub(super) fn policy(replicas: &[&str], capacity: Capacity) -> PolicyRef {
         },
     }
     .into()
+}
+
+/// It is a gateway's turn to ask engines what they say of themselves, and they say that.
+pub(super) fn say_signals(
+    mut apply: impl FnMut(ClusterCommand) -> ClusterReply,
+    read: Vec<(ReplicaName, EngineFigures)>,
+) {
+    let ask = AskForTurn {
+        every: Duration::from_secs(1),
+        lasts: Duration::from_secs(1),
+    };
+    let reply = apply(ClusterCommand::AskForTurn(ask));
+    let ClusterReply::PollTurn(PollTurn { turn: Some(turn), .. }) = reply else {
+        panic!("it is nobody's turn: {reply:?}")
+    };
+    let ttl = Duration::from_secs(3);
+    apply(ClusterCommand::TellSignals(TellSignals { turn, ttl, read }));
 }
 
 pub(super) fn acquire(permit: u64) -> Acquire {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::cluster::breaker::BreakerPolicy;
+use crate::cluster::cell::tests::say_signals;
 use crate::cluster::choice::ChoiceReason;
 use crate::cluster::health::HealthPolicy;
 use crate::cluster::hot::HotDigest;
@@ -9,7 +10,7 @@ use crate::cluster::message::{
 use crate::cluster::permit::{Outcome, PermitId};
 use crate::cluster::policy::{ClusterPolicy, PrefillPolicy};
 use crate::cluster::prompt::PromptOutline;
-use crate::cluster::signals::{AskForTurn, EngineFigures, KvUsed, PollTurn, TellSignals};
+use crate::cluster::signals::{EngineFigures, KvUsed};
 use crate::ids::Tokens;
 
 const BREAKER: BreakerPolicy = BreakerPolicy {
@@ -102,24 +103,12 @@ impl Cluster {
 
     /// Its engine says that so many thousandths of its kv_cache are taken.
     fn say(&mut self, replica: &ReplicaName, kv_thousandths: u64) {
-        let ask = AskForTurn {
-            every: Duration::from_secs(1),
-            lasts: Duration::from_secs(1),
-        };
-        let ClusterReply::PollTurn(PollTurn { turn: Some(turn), .. }) = self.apply(ClusterCommand::AskForTurn(ask))
-        else {
-            panic!("it is nobody's turn")
-        };
         let figures = EngineFigures {
             running: 1,
             waiting: 0,
             kv_used: KvUsed::of_share(kv_thousandths as f64 / 1_000.0),
         };
-        self.apply(ClusterCommand::TellSignals(TellSignals {
-            turn,
-            ttl: Duration::from_secs(3),
-            read: vec![(replica.clone(), figures)],
-        }));
+        say_signals(|command| self.apply(command), vec![(replica.clone(), figures)]);
     }
 
     /// How many requests more find room.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::cluster::breaker::BreakerPolicy;
+use crate::cluster::cell::tests::say_signals;
 use crate::cluster::choice::{ChoiceReason, Obstacle};
 use crate::cluster::health::HealthPolicy;
 use crate::cluster::hot::HotDigest;
@@ -12,7 +13,7 @@ use crate::cluster::message::{ClusterCommand, ClusterReply, Grant, Prefilled, Re
 use crate::cluster::permit::{Outcome, PermitId};
 use crate::cluster::policy::{ClusterPolicy, PrefillPolicy};
 use crate::cluster::prompt::{Boundary, PromptOutline, TELLS_FROM, WarmAt};
-use crate::cluster::signals::{AskForTurn, EngineFigures, PollTurn, TellSignals};
+use crate::cluster::signals::EngineFigures;
 use crate::cluster::stateless::expected_place;
 use crate::ids::PrefixKey;
 
@@ -516,20 +517,8 @@ fn prompts_of_a_gateway_that_is_gone_are_forgotten_where_the_engine_has_nothing_
     let dead = world.acquire(1, prompt(&[(1, 100_000)]));
     world.apply(ClusterCommand::Acquire(dead));
     let say = |world: &mut World| {
-        let ask = AskForTurn {
-            every: Duration::from_secs(1),
-            lasts: Duration::from_secs(1),
-        };
-        let ClusterReply::PollTurn(PollTurn { turn: Some(turn), .. }) = world.apply(ClusterCommand::AskForTurn(ask))
-        else {
-            panic!("it is nobody's turn")
-        };
         let idle = (world.policy.replicas[0].clone(), EngineFigures::default());
-        world.apply(ClusterCommand::TellSignals(TellSignals {
-            turn,
-            ttl: Duration::from_secs(3),
-            read: vec![idle],
-        }));
+        say_signals(|command| world.apply(command), vec![idle]);
     };
     let is_granted = |world: &mut World| {
         let acquire = world.acquire(2, small.clone());

@@ -2,12 +2,13 @@ use std::sync::Arc;
 
 use super::*;
 use crate::cluster::breaker::BreakerPolicy;
+use crate::cluster::cell::tests::say_signals;
 use crate::cluster::drain::{DrainOrder, SetDrain};
 use crate::cluster::hot::HotDigest;
 use crate::cluster::message::{Acquire, ClusterCommand, ClusterReply, Evidence, Forgotten, Release, Releases};
 use crate::cluster::permit::{Outcome, PermitId};
 use crate::cluster::prompt::PromptOutline;
-use crate::cluster::signals::{AskForTurn, EngineFigures, TellSignals};
+use crate::cluster::signals::EngineFigures;
 use crate::cluster::{HealthPolicy, PrefillPolicy};
 use crate::ids::Tokens;
 
@@ -152,22 +153,8 @@ fn engines_that_tell_their_figures_no_more_stand_by() {
     let mut cell = Cell::new();
     cell.ask(true);
     let told = |cell: &mut Cell, read: &[usize]| {
-        let ask = AskForTurn {
-            every: Duration::from_secs(1),
-            lasts: Duration::from_secs(1),
-        };
-        let ClusterReply::PollTurn(turn) = cell.apply(ClusterCommand::AskForTurn(ask)) else {
-            panic!("a turn");
-        };
-        let read = read
-            .iter()
-            .map(|index| (name(*index), EngineFigures::default()))
-            .collect();
-        cell.apply(ClusterCommand::TellSignals(TellSignals {
-            turn: turn.turn.expect("it is due"),
-            ttl: Duration::from_secs(3),
-            read,
-        }));
+        let read = read.iter().map(|index| (name(*index), EngineFigures::default()));
+        say_signals(|command| cell.apply(command), read.collect());
     };
     told(&mut cell, &[1, 2]);
     assert_eq!(cell.scale().figures.replicas.serving, 3, "one has a request");
