@@ -35,7 +35,7 @@ struct What {
     /// Those of that model, by name or alias.
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
-    /// The one of that key, as `tidegate explain REQUEST` tells it.
+    /// The one of that key, as `tidegate explain --request-id` tells it.
     #[arg(long, value_name = "KEY", conflicts_with_all = ["tenant", "model", "all"])]
     key: Option<String>,
     /// All.

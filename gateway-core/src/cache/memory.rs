@@ -1,7 +1,7 @@
 //! The answers that were stored or read last here: they need no read, and are there at once where the store shows what is
 //! written only after a while.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +12,9 @@ use crate::time::Timestamp;
 #[derive(Debug, Default)]
 pub struct EntryMemory {
     entries: BTreeMap<CacheKey, Remembered>,
-    /// The same keys, that of the answer which came first at the front.
-    order: VecDeque<CacheKey>,
+    /// The same keys by their answers' numbers: the one that came first has the least.
+    order: BTreeMap<u64, CacheKey>,
+    last_number: u64,
     bytes: usize,
     /// When answers were last written to the store.
     writes: BTreeMap<CacheKey, Timestamp>,
@@ -23,6 +24,7 @@ pub struct EntryMemory {
 struct Remembered {
     entry: Arc<Entry>,
     since: Timestamp,
+    number: u64,
 }
 
 impl EntryMemory {
@@ -39,10 +41,19 @@ impl EntryMemory {
             return;
         }
         self.bytes += entry.bytes();
-        self.entries.insert(key, Remembered { entry, since: now });
-        self.order.push_back(key);
+        self.last_number += 1;
+        let number = self.last_number;
+        self.order.insert(number, key);
+        self.entries.insert(
+            key,
+            Remembered {
+                entry,
+                since: now,
+                number,
+            },
+        );
         while self.bytes > most_bytes
-            && let Some(first) = self.order.front().copied()
+            && let Some(first) = self.order.first_key_value().map(|(_, key)| *key)
         {
             self.remove(&first);
         }
@@ -50,11 +61,10 @@ impl EntryMemory {
 
     /// Forgets an answer.
     pub fn remove(&mut self, key: &CacheKey) {
-        let Some(Remembered { entry, .. }) = self.entries.remove(key) else {
-            return;
-        };
-        self.bytes -= entry.bytes();
-        self.order.retain(|known| known != key);
+        if let Some(Remembered { entry, number, .. }) = self.entries.remove(key) {
+            self.bytes -= entry.bytes();
+            self.order.remove(&number);
+        }
     }
 
     /// Whether an answer may be written to the store now: Workers KV takes one write of a key each second. It counts as

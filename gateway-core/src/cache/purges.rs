@@ -66,18 +66,22 @@ impl PurgeMemory {
     pub fn on_purge(&mut self, now: Timestamp, key: String, purged: Option<Timestamp>) {
         if self.0.len() >= MOST && !self.0.contains_key(&key) {
             self.0.retain(|_, known| now.since(known.read) < KNOWN_FOR);
+            if self.0.len() >= MOST {
+                self.0.pop_first();
+            }
         }
-        if self.0.len() < MOST {
-            let before = self.0.get(&key).and_then(|known| known.purged);
-            let purged = purged.max(before);
-            self.0.insert(key, Known { purged, read: now });
-        }
+        let before = self.0.get(&key).and_then(|known| known.purged);
+        let purged = purged.max(before);
+        self.0.insert(key, Known { purged, read: now });
     }
 
-    /// Whether an answer of these scopes counts that was stored then, by what is known.
-    pub fn is_purged(&self, scopes: &[PurgeScope], stored: Timestamp) -> bool {
-        let purged = scopes.iter().filter_map(|scope| self.0.get(&scope.store_key())?.purged);
-        purged.max().is_some_and(|purged| stored <= purged + CLOCKS_DIFFER)
+    /// Whether an answer of these scopes, which was stored then, may have been purged, for all that is known.
+    pub fn may_be_purged(&self, scopes: &[PurgeScope], stored: Timestamp) -> bool {
+        scopes.iter().any(|scope| match self.0.get(&scope.store_key()) {
+            Some(Known { purged, .. }) => purged.is_some_and(|purged| stored <= purged + CLOCKS_DIFFER),
+            // It had to make room for others.
+            None => true,
+        })
     }
 }
 
@@ -107,21 +111,36 @@ mod tests {
         for key in memory.unknown(at(0), &scopes) {
             memory.on_read(at(0), key, None);
         }
-        assert!(memory.unknown(at(4_999), &scopes).is_empty() && !memory.is_purged(&scopes, at(0)));
+        assert!(memory.unknown(at(4_999), &scopes).is_empty() && !memory.may_be_purged(&scopes, at(0)));
         memory.on_read(
             at(1),
             scopes[2].store_key(),
             Some(PurgeScope::value(at(10_000)).as_bytes()),
         );
-        assert!(memory.is_purged(&scopes, at(9_999)) && memory.is_purged(&scopes, at(11_000)));
-        assert!(!memory.is_purged(&scopes, at(11_001)));
+        assert!(memory.may_be_purged(&scopes, at(9_999)) && memory.may_be_purged(&scopes, at(11_000)));
+        assert!(!memory.may_be_purged(&scopes, at(11_001)));
         let other = PurgeScope::of_answer(&"acme".into(), &"other".into());
-        assert!(!memory.is_purged(&other, at(9_999)));
+        assert!(memory.may_be_purged(&other, at(99_999)), "nobody has looked");
+        for key in memory.unknown(at(1), &other) {
+            memory.on_read(at(1), key, None);
+        }
+        assert!(!memory.may_be_purged(&other, at(9_999)));
         memory.on_read(at(5_001), scopes[2].store_key(), None);
         assert!(
-            memory.is_purged(&scopes, at(9_999)),
+            memory.may_be_purged(&scopes, at(9_999)),
             "a store that shows what was before takes nothing back"
         );
         assert_eq!(memory.unknown(at(5_001), &scopes).len(), 3);
+    }
+
+    #[test]
+    fn no_more_is_known_than_may_be() {
+        let mut memory = PurgeMemory::default();
+        for number in 0..MOST + 10 {
+            memory.on_read(at(0), number.to_string(), None);
+        }
+        assert_eq!(memory.0.len(), MOST);
+        memory.on_read(at(5_000), "new".to_owned(), None);
+        assert_eq!(memory.0.len(), 1);
     }
 }

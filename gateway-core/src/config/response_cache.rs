@@ -320,3 +320,44 @@ const KIB: i64 = 1 << 10;
 /// What Workers KV keeps at least.
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+    use super::*;
+
+    #[test]
+    fn the_first_rule_that_fits_counts_and_tenants_of_jurisdictions_have_to_be_named() {
+        let text = include_str!("../../../gateway.toml");
+        let rules = r#"
+[[response_cache.rules]]
+tenant = "acme"
+model = "qwen3-32b"
+mode = "always"
+[[response_cache.rules]]
+model = "qwen3-32b"
+ttl_ms = 60_000
+[[response_cache.rules]]
+tenant = "umbrella"
+stale_ms = 5
+[[response_cache.rules]]
+"#;
+        let text = text.replacen("\n[[response_cache.rules]]\n", rules, 1);
+        let config = Config::parse(&text, None).unwrap_or_else(|errors| panic!("{errors}"));
+        let of = |tenant: usize, model: &str| {
+            let policy = config.response_cache.policy_of(&config.tenants[tenant], &model.into());
+            (policy.mode, policy.ttl.as_secs(), policy.stale.as_millis())
+        };
+        assert_eq!(of(0, "qwen3-32b"), (CacheMode::Always, 3_600, 0));
+        assert_eq!(of(0, "qwen3-8b"), (CacheMode::OnRequest, 3_600, 0));
+        assert_eq!(
+            of(1, "qwen3-32b"),
+            (CacheMode::OnRequest, 3_600, 5),
+            "its own rule, and not that of all"
+        );
+        let unnamed = text.replace("tenant = \"umbrella\"", "tenant = \"acme\"");
+        let config = Config::parse(&unnamed, None).unwrap_or_else(|errors| panic!("{errors}"));
+        let policy = config.response_cache.policy_of(&config.tenants[1], &"qwen3-32b".into());
+        assert_eq!(policy.mode, CacheMode::Off);
+    }
+}

@@ -100,6 +100,11 @@ fn told(step: &Value) -> String {
             text(&step["version"])
         ),
         "fell_back" => format!("{at}is answered by version {} instead\n", text(&step["served"])),
+        "cached" => format!(
+            "{at}the response cache: {}, under the key {}\n",
+            text(&step["status"]),
+            text(&step["key"])
+        ),
         "canned" => format!("{at}the canned answer is given, for {}\n", text(&step["reason"])),
         "canned_withheld" => format!("{at}no canned answer is given: {}\n", text(&step["why"])),
         "maintenance" => format!("{at}{} is out of service for maintenance\n", text(&step["model"])),

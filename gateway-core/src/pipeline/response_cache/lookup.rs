@@ -122,11 +122,11 @@ pub(super) async fn find_all<P: Platform>(
             gateway.answers.with(|answers| answers.insert(now, *key, entry, most));
         }
     }
-    let is_purged = |entry: &Arc<Entry>| gateway.purges.with(|purges| purges.is_purged(scopes, entry.stored));
+    let may_be_purged = |entry: &Arc<Entry>| gateway.purges.with(|purges| purges.may_be_purged(scopes, entry.stored));
     Some(
         found
             .into_iter()
-            .map(|entry| entry.filter(|entry| !is_purged(entry)))
+            .map(|entry| entry.filter(|entry| !may_be_purged(entry)))
             .collect(),
     )
 }
