@@ -99,19 +99,19 @@ impl Gibberish {
 impl Reader {
     fn read(&mut self, text: &str, prompt: Scripts) {
         self.counts.bytes += text.len() as u32;
-        let mut rest = text;
-        while let Some(&byte) = rest.as_bytes().first() {
-            let length = if byte.is_ascii_alphabetic() {
-                self.letters(rest.as_bytes())
+        let bytes = text.as_bytes();
+        let mut at = 0;
+        while let Some(&byte) = bytes.get(at) {
+            at += if byte.is_ascii_alphabetic() {
+                self.letters(&bytes[at..])
             } else if byte.is_ascii() {
                 self.ascii(byte);
                 1
             } else {
-                let character = rest.chars().next().unwrap_or_default();
+                let character = text[at..].chars().next().unwrap_or_default();
                 self.other(character, prompt);
                 character.len_utf8()
             };
-            rest = &rest[length..];
         }
     }
 
@@ -121,11 +121,13 @@ impl Reader {
         if self.last.sort != Some(Sort::Letter(LATIN)) {
             self.letter_after(LATIN, false);
         }
-        let mut length = 0;
-        for &byte in bytes.iter().take_while(|byte| byte.is_ascii_alphabetic()) {
-            self.word.letter(byte);
-            length += 1;
+        let length = bytes.iter().position(|byte| !byte.is_ascii_alphabetic());
+        let length = length.unwrap_or(bytes.len());
+        let mut word = self.word;
+        for &byte in &bytes[..length] {
+            word.letter(byte);
         }
+        self.word = word;
         self.word_script = Some(LATIN);
         self.last = Last::of(bytes[length - 1].into(), Sort::Letter(LATIN));
         length

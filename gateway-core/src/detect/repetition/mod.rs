@@ -163,12 +163,11 @@ impl Repetition {
         if let (true, 0, Some(ago)) = (is_known, self.end.follows.period, before.ago(length)) {
             self.end.follows = Follows::beginning(ago);
         }
-        if !is_bare {
-            self.novelty.note(!is_known, length);
-        } else if self.end.follows.period == 0 {
+        if is_bare && self.end.follows.period == 0 {
             let short = (1..=SHORT).find(|period| self.comes_around(*period, SHORT));
             self.end.follows = short.map(Follows::beginning).unwrap_or_default();
         }
+        self.novelty.note(!is_known, length);
     }
 
     /// Whether the last `symbols` are as they were a period before.

@@ -26,6 +26,8 @@ const STALE_PROSE: u32 = 1_200;
 const STALE_COMMENTS: u32 = 6_000;
 /// Anything else in which nothing is new: rows of categories, moves of a game.
 const STALE: u32 = 24_000;
+/// Text with a figure in each line in which nothing else is new: a log of a service that is well.
+const STALE_FIGURES: u32 = 36_000;
 /// No length is enough: rows with figures are what many are asked for.
 const NEVER: u32 = u32::MAX;
 
@@ -144,8 +146,10 @@ impl Unit {
 
     /// For how long nothing may be new in a text of which this is a part.
     pub fn needed_without_news(&self) -> u32 {
-        if self.is_data() || self.numbers * 100 > self.length {
+        if self.is_data() {
             NEVER
+        } else if self.numbers * 100 > self.length {
+            STALE_FIGURES
         } else if !self.is_plain() || !self.is_spaced() {
             STALE
         } else if self.letters * 25 > self.shown() * 23 {
