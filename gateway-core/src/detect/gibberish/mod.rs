@@ -19,6 +19,8 @@ pub use scripts::Scripts;
 
 /// How many bytes pass from one look to the next.
 const STEP: u32 = 256;
+/// Letters have to surprise at so many looks in a row: a list of abbreviations is as strange, and shorter.
+const STRANGE_LOOKS: u32 = 3;
 /// How many steps the window has.
 const STEPS: usize = 4;
 
@@ -31,6 +33,8 @@ pub struct Gibberish {
     /// The steps before this one, the oldest at `next`.
     window: [Counts; STEPS - 1],
     next: usize,
+    /// At how many looks in a row letters have surprised.
+    strange: u32,
     bytes: u64,
     is_done: bool,
 }
@@ -86,7 +90,8 @@ impl Gibberish {
         let all = self.window.iter().fold(here, |all, step| all + *step);
         self.window[self.next] = here;
         self.next = (self.next + 1) % self.window.len();
-        let (score, reason) = all.verdict()?;
+        self.strange = if all.is_strange() { self.strange + 1 } else { 0 };
+        let (score, reason) = all.verdict(self.strange >= STRANGE_LOOKS)?;
         Some(Finding {
             detector: Detector::Gibberish,
             score,
@@ -103,7 +108,7 @@ impl Reader {
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
             at += if byte.is_ascii_alphabetic() {
-                self.letters(&bytes[at..])
+                self.letters(&bytes[at..], prompt)
             } else if byte.is_ascii() {
                 self.ascii(byte);
                 1
@@ -117,9 +122,9 @@ impl Reader {
 
     /// Reads the letters of ASCII that a text begins with, and tells how many.
     #[inline]
-    fn letters(&mut self, bytes: &[u8]) -> usize {
+    fn letters(&mut self, bytes: &[u8], prompt: Scripts) -> usize {
         if self.last.sort != Some(Sort::Letter(LATIN)) {
-            self.letter_after(LATIN, false);
+            self.letter_after(LATIN, prompt.has(LATIN));
         }
         let length = bytes.iter().position(|byte| !byte.is_ascii_alphabetic());
         let length = length.unwrap_or(bytes.len());

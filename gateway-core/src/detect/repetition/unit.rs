@@ -8,13 +8,13 @@ use super::symbols::is_number;
 const LEAST_REPEATS: u32 = 4;
 /// What goes beyond that, for a sentence, a phrase, a word: 300 tokens, a clean answer has stopped by then.
 const TEXT: u32 = 1_200;
-/// Code and markup with a few names: boxes of a board, cells of a table, default values.
+/// Code and markup with six to eight names: records of default values.
 const FEW_NAMES: u32 = 2_400;
-/// Code and markup with hardly a name: the same.
+/// Code and markup with fewer: `null` in a row, empty cells of a table, boxes of a board.
 const HARDLY_A_NAME: u32 = 16_000;
 /// Base64 of a picture with one colour, hexadecimal zeros, a map of one letter.
 const DENSE: u32 = 8_000;
-/// A rule across the page.
+/// A rule across the page, or a gap.
 const RULE: u32 = 4_000;
 /// Grids of figures and signs: 64 KB, more than answers are that were asked for one.
 const GRID: u32 = 64_000;
@@ -124,11 +124,13 @@ impl Unit {
     }
 
     fn needed_unchanged(&self, period: u32) -> u32 {
-        if self.shown() == 0 || period == 1 && self.last == b'!' {
-            // What comes when an engine's figures are no numbers any more: the first token of many vocabularies.
+        if period == 1 && matches!(self.last, b'!' | b'\n') {
+            // The first is what comes when an engine's figures are no numbers any more: it leads many vocabularies.
             TEXT
         } else if period == 1 && self.letters + self.numbers == 0 {
             RULE
+        } else if self.shown() == 0 {
+            TEXT
         } else if self.is_data() {
             GRID
         } else if self.is_dense(period) {
