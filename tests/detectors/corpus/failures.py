@@ -46,6 +46,7 @@ def kinds(clean, tokenizers):
         ("counter-prose", counter(clean)),
         ("counter-figures", figures(clean)),
         ("gibberish-characters-1", walks(clean, 0)),
+        ("gibberish-characters-1-other", walks(clean, 0, is_latin=False)),
         ("gibberish-characters-2", walks(clean, 1)),
         ("gibberish-characters-3", walks(clean, 2)),
         ("gibberish-tokens-uniform", uniform(clean, opened)),
@@ -216,17 +217,23 @@ def figures(clean):
         yield sample(document, beginning, unit * (240_000 // len(unit)), len(unit))
 
 
-def walks(clean, context):
+def walks(clean, context, is_latin=True):
     """A walk over the characters of clean texts of one language, each drawn by what `context` characters before it."""
-    rng = seeded(f"characters {context}")
+    rng = seeded(f"characters {context} {is_latin}")
+    kinds = ("books", "translations", "declaration", "essays") if is_latin else ("books", "cjk", "right-to-left", "declaration")
     for number in range(300):
-        kind = ("books", "books", "translations", "declaration", "cjk", "right-to-left")[number % 6]
-        block = rng.choice([block for block in rng.sample(clean[kind], 40) if len(block["text"]) > 3000] or clean[kind])
-        source = block["text"]
-        if kind in ("books",):
-            prefix = block["document"].rsplit("/", 1)[0]
-            source = " ".join(each["text"] for each in clean[kind] if each["document"].startswith(prefix))[:120_000]
-        yield walked(rng, clean, list(source), context, block["document"], 12_000)
+        block = wanted(rng, clean[kinds[number % len(kinds)]], is_latin)
+        yield walked(rng, clean, list(block["text"]), context, block["document"], 12_000)
+
+
+def wanted(rng, blocks, is_latin):
+    """A long one whose letters are Latin, or are not."""
+    while True:
+        block = rng.choice(blocks)
+        letters = [character for character in block["text"] if character.isalpha()]
+        latin = sum(character < "\u0250" for character in letters)
+        if len(letters) > 2000 and (latin * 10 > len(letters) * 9) == is_latin:
+            return block
 
 
 def walked(rng, clean, units, context, document, length):
@@ -344,7 +351,8 @@ def replaced(clean):
             wrong = block.encode(rng.choice(["gbk", "utf-16-le"]), "ignore").decode("utf-8", "replace")
         else:
             wrong = "".join(character if rng.random() < 0.7 else "\ufffd" for character in block)
-        yield sample(document, beginning, wrong, 0)
+        if wrong.count("\ufffd") > 100:
+            yield sample(document, beginning, wrong, 0)
 
 
 def noise(clean):

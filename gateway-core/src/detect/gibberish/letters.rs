@@ -40,8 +40,8 @@ impl Add for Surprise {
 pub struct Word {
     length: u32,
     bits: u32,
-    /// The last two symbols, as one number.
-    before: u32,
+    /// The last two symbols.
+    before: [u32; 2],
     /// It has digits, capitals inside or signs of programs: a name, a key, base64.
     is_none: bool,
 }
@@ -67,18 +67,17 @@ impl Word {
 
     #[inline]
     fn symbol(&mut self, symbol: u32) {
-        let place = self.before * SYMBOLS + symbol;
-        // Without an end, a word would not be one for long.
-        self.bits = self.bits.wrapping_add(cost(place));
+        // What never ends is no word before it has too many bits.
+        self.bits = self.bits.wrapping_add(cost(self.before, symbol));
         self.length = self.length.wrapping_add(1);
-        self.before = place % (SYMBOLS * SYMBOLS);
+        self.before = [self.before[1], symbol];
     }
 
     /// Ends it: what it has cost, if it was a word.
     #[inline]
     pub fn end(&mut self, surprise: &mut Surprise) {
         if LENGTHS.contains(&self.length) && !self.is_none {
-            surprise.bits += self.bits + cost(self.before * SYMBOLS + BORDER);
+            surprise.bits += self.bits + cost(self.before, BORDER);
             surprise.letters += self.length + 1;
             surprise.words += 1;
         }
@@ -86,9 +85,10 @@ impl Word {
     }
 }
 
-/// Of three symbols, in bits.
+/// Of a symbol after two others, in bits.
 #[inline]
-fn cost(place: u32) -> u32 {
+fn cost([first, second]: [u32; 2], third: u32) -> u32 {
+    let place = (first * SYMBOLS + second) * SYMBOLS + third;
     let pair = COSTS.get(place as usize / 2).copied().unwrap_or_default();
     u32::from(pair >> (place % 2 * 4) & 15)
 }

@@ -19,6 +19,8 @@ pub use scripts::Scripts;
 
 /// How many bytes pass from one look to the next.
 const STEP: u32 = 256;
+/// Letters have to surprise at so many looks in a row: a list of abbreviations is as strange, and shorter.
+const STRANGE_LOOKS: u32 = 3;
 /// How many steps the window has.
 const STEPS: usize = 4;
 
@@ -31,6 +33,8 @@ pub struct Gibberish {
     /// The steps before this one, the oldest at `next`.
     window: [Counts; STEPS - 1],
     next: usize,
+    /// At how many looks in a row letters have surprised.
+    strange: u32,
     bytes: u64,
     is_done: bool,
 }
@@ -86,7 +90,8 @@ impl Gibberish {
         let all = self.window.iter().fold(here, |all, step| all + *step);
         self.window[self.next] = here;
         self.next = (self.next + 1) % self.window.len();
-        let (score, reason) = all.verdict()?;
+        self.strange = if all.is_strange() { self.strange + 1 } else { 0 };
+        let (score, reason) = all.verdict(self.strange >= STRANGE_LOOKS)?;
         Some(Finding {
             detector: Detector::Gibberish,
             score,
@@ -99,33 +104,35 @@ impl Gibberish {
 impl Reader {
     fn read(&mut self, text: &str, prompt: Scripts) {
         self.counts.bytes += text.len() as u32;
-        let mut rest = text;
-        while let Some(&byte) = rest.as_bytes().first() {
-            let length = if byte.is_ascii_alphabetic() {
-                self.letters(rest.as_bytes())
+        let bytes = text.as_bytes();
+        let mut at = 0;
+        while let Some(&byte) = bytes.get(at) {
+            at += if byte.is_ascii_alphabetic() {
+                self.letters(&bytes[at..], prompt)
             } else if byte.is_ascii() {
                 self.ascii(byte);
                 1
             } else {
-                let character = rest.chars().next().unwrap_or_default();
+                let character = text[at..].chars().next().unwrap_or_default();
                 self.other(character, prompt);
                 character.len_utf8()
             };
-            rest = &rest[length..];
         }
     }
 
     /// Reads the letters of ASCII that a text begins with, and tells how many.
     #[inline]
-    fn letters(&mut self, bytes: &[u8]) -> usize {
+    fn letters(&mut self, bytes: &[u8], prompt: Scripts) -> usize {
         if self.last.sort != Some(Sort::Letter(LATIN)) {
-            self.letter_after(LATIN, false);
+            self.letter_after(LATIN, prompt.has(LATIN));
         }
-        let mut length = 0;
-        for &byte in bytes.iter().take_while(|byte| byte.is_ascii_alphabetic()) {
-            self.word.letter(byte);
-            length += 1;
+        let length = bytes.iter().position(|byte| !byte.is_ascii_alphabetic());
+        let length = length.unwrap_or(bytes.len());
+        let mut word = self.word;
+        for &byte in &bytes[..length] {
+            word.letter(byte);
         }
+        self.word = word;
         self.word_script = Some(LATIN);
         self.last = Last::of(bytes[length - 1].into(), Sort::Letter(LATIN));
         length

@@ -11,10 +11,12 @@
 //!
 //! It never holds more than the last 4 KB, and decides nothing of what becomes of the answer.
 
+mod novelty;
 mod symbols;
 mod unit;
 
 use super::{Detector, Finding};
+use novelty::{Novelty, WINDOW};
 use symbols::{Symbols, alike, fold, is_number};
 use unit::Unit;
 
@@ -30,13 +32,6 @@ const PLACE_BITS: u32 = 4;
 const PLACE_AT_LEAST_EVERY: u32 = 64;
 /// Periods up to here are tried one by one in a text without places.
 const SHORT: u32 = 32;
-/// Over how many places novelty is measured: some 2,000 symbols.
-const WINDOW: u32 = 128;
-/// With so many new places among them a text still moves on, 3%. The run of docs/detectors/repetition.md chose it.
-const MOST_NEW: u32 = 12;
-/// How many symbols pass between two looks at a text that has nothing new.
-const LOOK_AROUND_EVERY: u32 = 512;
-
 /// Finds one text that repeats itself. It takes 5.2 KB.
 #[derive(Clone, Debug)]
 pub struct Repetition {
@@ -119,7 +114,6 @@ impl Repetition {
     }
 
     /// Looks up the place that was reached, and at what comes around, where it is time for that.
-    #[cold]
     #[inline(never)]
     fn look(&mut self, bytes: u64) -> Option<Finding> {
         let follows = self.end.follows;
@@ -127,7 +121,7 @@ impl Repetition {
         if self.end.is_place() {
             self.look_up();
         }
-        let is_stale = self.novelty.look_at <= self.end.length;
+        let is_stale = self.novelty.is_due(self.end.length);
         let found = period.or_else(|| if is_stale { self.look_around() } else { None })?;
         Some(Finding {
             at_bytes: bytes,
@@ -163,12 +157,11 @@ impl Repetition {
         if let (true, 0, Some(ago)) = (is_known, self.end.follows.period, before.ago(length)) {
             self.end.follows = Follows::beginning(ago);
         }
-        if !is_bare {
-            self.novelty.note(!is_known, length);
-        } else if self.end.follows.period == 0 {
+        if is_bare && self.end.follows.period == 0 {
             let short = (1..=SHORT).find(|period| self.comes_around(*period, SHORT));
             self.end.follows = short.map(Follows::beginning).unwrap_or_default();
         }
+        self.novelty.note(!is_known, length);
     }
 
     /// Whether the last `symbols` are as they were a period before.
@@ -199,13 +192,16 @@ impl Repetition {
     /// Looks at what has come while nothing was new.
     fn look_around(&mut self) -> Option<Finding> {
         let length = self.end.length;
-        let span = length - self.novelty.stale_from;
+        let span = self.novelty.stale_for(length);
         let needed = Unit::of(self.latest(AROUND.min(length))).needed_without_news();
         if span < needed {
-            self.novelty.look_at = length + LOOK_AROUND_EVERY;
+            self.novelty.look_later(length);
             return None;
         }
-        let reason = format!("{} of {WINDOW} places were new for {span} characters", self.novelty.new);
+        let reason = format!(
+            "{} of {WINDOW} places were new for {span} characters",
+            self.novelty.new()
+        );
         Some(finding(span, needed, reason))
     }
 }
@@ -275,31 +271,6 @@ const FIRST_LOOK: u32 = 256;
 /// How much of a text without news is looked at.
 const AROUND: u32 = 2048;
 
-/// How much of the latest text was new.
-#[derive(Clone, Copy, Debug)]
-struct Novelty {
-    /// Of the last [`WINDOW`] places, whether each was new.
-    places: [u64; WINDOW as usize / 64],
-    next: u32,
-    new: u32,
-    /// Since when, in symbols, there was less news than a text has that moves on.
-    stale_from: u32,
-    /// When to look at it, in symbols.
-    look_at: u32,
-}
-
-impl Default for Novelty {
-    fn default() -> Self {
-        Self {
-            places: [u64::MAX; WINDOW as usize / 64],
-            next: 0,
-            new: WINDOW,
-            stale_from: 0,
-            look_at: u32::MAX,
-        }
-    }
-}
-
 /// Where symbols stood together.
 #[derive(Clone, Copy, Debug, Default)]
 struct Place {
@@ -314,22 +285,6 @@ impl Place {
     fn ago(self, length: u32) -> Option<u32> {
         let ago = u32::from((length as u16).wrapping_sub(self.at));
         (ago > 0 && ago + GRAM < MEMORY as u32 && ago + GRAM <= length).then_some(ago)
-    }
-}
-
-impl Novelty {
-    fn note(&mut self, is_new: bool, length: u32) {
-        let place = &mut self.places[self.next as usize / 64];
-        let bit = 1 << (self.next % 64);
-        self.new -= u32::from(*place & bit != 0);
-        self.new += u32::from(is_new);
-        *place = if is_new { *place | bit } else { *place & !bit };
-        self.next = (self.next + 1) % WINDOW;
-        if self.new > MOST_NEW {
-            (self.stale_from, self.look_at) = (length, u32::MAX);
-        } else if self.look_at == u32::MAX {
-            self.look_at = length + LOOK_AROUND_EVERY;
-        }
     }
 }
 

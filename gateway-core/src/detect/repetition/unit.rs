@@ -8,13 +8,13 @@ use super::symbols::is_number;
 const LEAST_REPEATS: u32 = 4;
 /// What goes beyond that, for a sentence, a phrase, a word: 300 tokens, a clean answer has stopped by then.
 const TEXT: u32 = 1_200;
-/// Code and markup with a few names: boxes of a board, cells of a table, default values.
+/// Code and markup with six to eight names: records of default values.
 const FEW_NAMES: u32 = 2_400;
-/// Code and markup with hardly a name: the same.
+/// Code and markup with fewer: `null` in a row, empty cells of a table, boxes of a board.
 const HARDLY_A_NAME: u32 = 16_000;
 /// Base64 of a picture with one colour, hexadecimal zeros, a map of one letter.
 const DENSE: u32 = 8_000;
-/// A rule across the page.
+/// A rule across the page, or a gap.
 const RULE: u32 = 4_000;
 /// Grids of figures and signs: 64 KB, more than answers are that were asked for one.
 const GRID: u32 = 64_000;
@@ -26,6 +26,8 @@ const STALE_PROSE: u32 = 1_200;
 const STALE_COMMENTS: u32 = 6_000;
 /// Anything else in which nothing is new: rows of categories, moves of a game.
 const STALE: u32 = 24_000;
+/// Text with a figure in each line in which nothing else is new: a log of a service that is well.
+const STALE_FIGURES: u32 = 36_000;
 /// No length is enough: rows with figures are what many are asked for.
 const NEVER: u32 = u32::MAX;
 
@@ -122,11 +124,13 @@ impl Unit {
     }
 
     fn needed_unchanged(&self, period: u32) -> u32 {
-        if self.shown() == 0 || period == 1 && self.last == b'!' {
-            // What comes when an engine's figures are no numbers any more: the first token of many vocabularies.
+        if period == 1 && matches!(self.last, b'!' | b'\n') {
+            // The first is what comes when an engine's figures are no numbers any more: it leads many vocabularies.
             TEXT
         } else if period == 1 && self.letters + self.numbers == 0 {
             RULE
+        } else if self.shown() == 0 {
+            TEXT
         } else if self.is_data() {
             GRID
         } else if self.is_dense(period) {
@@ -144,8 +148,10 @@ impl Unit {
 
     /// For how long nothing may be new in a text of which this is a part.
     pub fn needed_without_news(&self) -> u32 {
-        if self.is_data() || self.numbers * 100 > self.length {
+        if self.is_data() {
             NEVER
+        } else if self.numbers * 100 > self.length {
+            STALE_FIGURES
         } else if !self.is_plain() || !self.is_spaced() {
             STALE
         } else if self.letters * 25 > self.shown() * 23 {
