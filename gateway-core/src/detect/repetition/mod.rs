@@ -193,7 +193,7 @@ impl Repetition {
     fn look_around(&mut self) -> Option<Finding> {
         let length = self.end.length;
         let span = self.novelty.stale_for(length);
-        let needed = Unit::of(self.latest(AROUND.min(length))).needed_without_news();
+        let needed = Unit::of(self.latest(AROUND.min(length))).needed_without_news(self.novelty.new());
         if span < needed {
             self.novelty.look_later(length);
             return None;
