@@ -50,6 +50,38 @@ fn findings_are_objects_where_json_is_asked_for() {
 }
 
 #[test]
+fn calls_are_held_against_the_tools_of_the_request() {
+    let call = r#""choices": [{"index": 0, "finish_reason": "tool_calls", "message": {"content": null, "tool_calls": [{"id": "a",
+        "type": "function", "function": {"name": "tide", "arguments": "{\"port\": 7}"}}]}}]"#;
+    let call = call.replace('\n', " ");
+    let tool = |name: &str| {
+        format!(
+            r#"{{"messages": [{{"role": "user", "content": "When is high water?"}}], "tools": [{{"type": "function", "function":
+            {{"name": "{name}", "parameters": {{"type": "object", "properties": {{"port": {{"type": "string"}}}}}}}}}}], {call}}}"#
+        )
+        .replace('\n', " ")
+    };
+    let found = |line: &str| {
+        let output = detect(&["-"], &[line]);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(
+        found(&tool("weather")).starts_with("line 1: tool_calls in arguments"),
+        "undeclared"
+    );
+    assert!(
+        found(&tool("tide")).starts_with("line 1: tool_calls in "),
+        "a number is no port"
+    );
+    assert!(
+        !found(&format!("{{{call}}}")).contains("line 1"),
+        "nobody says which tools there were"
+    );
+    let nothing = r#"{"messages": [{"role": "user", "content": "When is high water?"}], "text": " "}"#;
+    assert!(found(nothing).starts_with("line 1: empty in the whole"));
+}
+
+#[test]
 fn only_what_is_asked_for_is_told() {
     let output = detect(&["-", "--only", "gibberish"], &[&looping()]);
     assert_eq!(

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::json_cursor::string;
-use crate::detect::Finish;
+use crate::detect::{Finish, TextPart, Watch};
 
 /// Text that belongs together: tokens reach over pieces of one channel, never from one to another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,6 +64,18 @@ pub struct OutputDelta<'a> {
 }
 
 impl<'a> OutputDelta<'a> {
+    /// Has detectors hear it.
+    pub fn tell(&self, watch: &mut Watch) {
+        let text = self.text().unwrap_or_default();
+        match (self.call, self.channel.part) {
+            (Some(CallPart::Name { index }), _) => watch.on_call_name(index, &text),
+            (Some(CallPart::Arguments { index }), _) => watch.on_call_arguments(index, &text),
+            (None, Part::Content) => watch.on_text(TextPart::Content, &text),
+            (None, Part::Reasoning) => watch.on_text(TextPart::Reasoning, &text),
+            (None, Part::Refusal | Part::ToolCall) => watch.on_other(),
+        }
+    }
+
     /// The text; `None` where its JSON is none that makes a text, such as half a surrogate.
     pub fn text(&self) -> Option<Cow<'a, str>> {
         string(self.json)

@@ -1,15 +1,20 @@
-//! A saved answer: one line of JSON.
+//! A saved answer: one line of JSON, as the body of an answer, and the request that it answers as far as the line has that.
 
-use serde_json::Value;
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+use tidegate_core::api::{Dialect, Endpoint};
+use tidegate_core::detect::Subject;
+use tidegate_core::ids::Tokens;
 
-/// What is looked at of it.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// What is looked at of a line.
+#[derive(Debug)]
 pub struct Answer {
-    /// All texts of the prompt, where it is known.
-    pub prompt: String,
-    /// The answer's texts, each with what it is: `content`, `reasoning`, `arguments`, of a choice after the first with its
-    /// number.
-    pub parts: Vec<(String, String)>,
+    /// A whole answer as OpenAI's API gives it.
+    pub body: Bytes,
+    /// What it is an answer to.
+    pub subject: Subject,
+    /// Whether the line says which tools there were.
+    pub knows_tools: bool,
 }
 
 impl Answer {
@@ -19,89 +24,65 @@ impl Answer {
     /// Says what it should be.
     pub fn read(line: &str) -> Result<Self, String> {
         let value: Value = serde_json::from_str(line).map_err(|error| format!("no JSON: {error}"))?;
-        let mut answer = Self::default();
-        for field in ["prompt", "messages"] {
-            answer.add_prompt(&value[field]);
-        }
-        let choices = value["choices"].as_array().map(Vec::as_slice).unwrap_or_default();
-        match (value.as_str().or(value["text"].as_str()), choices) {
-            (Some(text), []) => answer.add("content", 0, text),
-            (None, [_, ..]) => {
-                for (index, choice) in choices.iter().enumerate() {
-                    answer.add_choice(index, choice);
-                }
+        let text = value.as_str().or(value["text"].as_str());
+        let choices = value["choices"].as_array().filter(|choices| !choices.is_empty());
+        let body = match (text, choices) {
+            (Some(text), None) => {
+                json!({"choices": [{"index": 0, "message": {"content": text}, "finish_reason": "stop"}]})
             }
-            (None, []) | (Some(_), [_, ..]) => return Err(EXPECTED.to_owned()),
-        }
-        Ok(answer)
-    }
-
-    fn add_choice(&mut self, index: usize, choice: &Value) {
-        let message = &choice["message"];
-        let mut texts = vec![("content", &choice["text"]), ("content", &message["content"])];
-        texts.extend(["reasoning_content", "reasoning"].map(|field| ("reasoning", &message[field])));
-        let calls = message["tool_calls"].as_array().into_iter().flatten();
-        texts.extend(calls.map(|call| ("arguments", &call["function"]["arguments"])));
-        for (channel, value) in texts {
-            for text in texts_of(value) {
-                self.add(channel, index, text);
-            }
-        }
-    }
-
-    fn add(&mut self, channel: &str, choice: usize, text: &str) {
-        let channel = match choice {
-            0 => channel.to_owned(),
-            choice => format!("{channel} of choice {choice}"),
+            (None, Some(choices)) => json!({ "choices": choices }),
+            (None, None) | (Some(_), Some(_)) => return Err(EXPECTED.to_owned()),
         };
-        self.parts.push((channel, text.to_owned()));
-    }
-
-    /// The texts of a prompt, of messages or of their parts.
-    fn add_prompt(&mut self, value: &Value) {
-        for text in texts_of(value) {
-            self.prompt.push_str(text);
-            self.prompt.push('\n');
-        }
-        for message in value.as_array().into_iter().flatten() {
-            for text in texts_of(&message["content"]) {
-                self.prompt.push_str(text);
-                self.prompt.push('\n');
-            }
-        }
+        Ok(Self {
+            body: body.to_string().into(),
+            subject: subject(&value)?,
+            knows_tools: ["messages", "tools", "functions"]
+                .iter()
+                .any(|field| !value[field].is_null()),
+        })
     }
 }
 
-/// A text, or those of an array's parts.
-fn texts_of(value: &Value) -> Vec<&str> {
-    let parts = value.as_array().into_iter().flatten();
-    let texts = parts.filter_map(|part| part.as_str().or(part["text"].as_str()));
-    value.as_str().into_iter().chain(texts).collect()
+/// What the answer is an answer to, where the line has its prompt or its messages.
+fn subject(line: &Value) -> Result<Subject, String> {
+    let (endpoint, prompt) = match (&line["messages"], &line["prompt"]) {
+        (Value::Null, Value::Null) => {
+            return Ok(Subject {
+                room_tokens: UNBOUNDED.0,
+                may_be_empty: true,
+                ..Subject::default()
+            });
+        }
+        (Value::Null, prompt) => (Endpoint::Completions, ("prompt", prompt)),
+        (messages, _) => (Endpoint::Chat, ("messages", messages)),
+    };
+    let told = REQUEST_FIELDS.iter().filter(|field| !line[**field].is_null());
+    let mut request: Map<String, Value> = told.map(|field| ((*field).to_owned(), line[*field].clone())).collect();
+    request.insert("model".to_owned(), "saved".into());
+    request.insert(prompt.0.to_owned(), prompt.1.clone());
+    let body = Value::Object(request).to_string().into();
+    let request = Dialect::decode(endpoint, body, MOST_NESTING).map_err(|error| format!("no request: {error}"))?;
+    Ok(request.subject(UNBOUNDED))
 }
 
 const EXPECTED: &str = "no answer: it should be a text, an object with `text`, or one with `choices`";
+/// What detectors want to know of a request besides its prompt.
+const REQUEST_FIELDS: [&str; 6] = [
+    "tools",
+    "functions",
+    "max_tokens",
+    "max_completion_tokens",
+    "stop",
+    "echo",
+];
+/// As deep as a gateway reads requests, if nothing else is configured.
+const MOST_NESTING: usize = 64;
+/// More than any answer has.
+const UNBOUNDED: Tokens = Tokens(1 << 32);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_form_of_an_answer_is_read() {
-        let parts = |line: &str| Answer::read(line).expect(line).parts;
-        let said = |channel: &str, text: &str| (channel.to_owned(), text.to_owned());
-        assert_eq!(parts(r#""a\nb""#), [said("content", "a\nb")]);
-        assert_eq!(parts(r#"{"text": "a"}"#), [said("content", "a")]);
-        assert_eq!(
-            parts(r#"{"choices": [{"text": "a"}, {"text": "b"}]}"#),
-            [said("content", "a"), said("content of choice 1", "b")]
-        );
-        let chat = r#"{"choices": [{"message": {"content": [{"type": "text", "text": "a"}], "reasoning": "b",
-            "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}}]}"#;
-        assert_eq!(
-            parts(&chat.replace('\n', " ")),
-            [said("content", "a"), said("reasoning", "b"), said("arguments", "{}")]
-        );
-    }
 
     #[test]
     fn a_prompt_is_read_in_every_form() {
@@ -110,7 +91,8 @@ mod tests {
             r#"{"text": "", "messages": [{"role": "user", "content": "да"}]}"#,
             r#"{"text": "", "messages": [{"role": "user", "content": [{"type": "text", "text": "да"}]}]}"#,
         ] {
-            assert_eq!(Answer::read(line).expect(line).prompt, "да\n");
+            let prompt = Answer::read(line).expect(line).subject.prompt;
+            assert!(String::from_utf8_lossy(&prompt).contains("да"), "{line}");
         }
     }
 
@@ -122,6 +104,7 @@ mod tests {
             "{}",
             r#"{"choices": []}"#,
             r#"{"text": "a", "choices": [{"text": "b"}]}"#,
+            r#"{"text": "a", "messages": 1}"#,
         ] {
             assert!(Answer::read(line).is_err(), "{line}");
         }

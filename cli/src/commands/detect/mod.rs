@@ -21,7 +21,7 @@ use reading::Found;
 #[command(after_help = AFTER)]
 pub struct Args {
     /// A JSON value a line: a text, an object with `text`, or an answer as OpenAI's API gives it, whole, with `choices`.
-    /// Beside it may stand `prompt` or `messages`. `-` reads standard input.
+    /// Beside it may stand what the request had: `prompt` or `messages`, `tools`, `max_tokens`. `-` reads standard input.
     #[arg(value_name = "FILE.jsonl")]
     file: PathBuf,
     /// A JSON object for each finding, and one with the counts at the end.
@@ -50,12 +50,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             continue;
         }
         let number = index + 1;
-        match Answer::read(&line) {
-            Ok(answer) => {
-                let found = reading::read(&answer)
-                    .into_iter()
-                    .filter(|found| args.wants(found.finding.detector));
-                let found: Vec<Found> = found.collect();
+        match Answer::read(&line).and_then(|answer| reading::read(&answer)) {
+            Ok(mut found) => {
+                found.retain(|found| args.wants(found.finding.detector));
                 counts.note(&found);
                 for found in &found {
                     writeln!(

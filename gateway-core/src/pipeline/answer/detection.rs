@@ -7,9 +7,9 @@ use std::rc::Rc;
 
 use siphasher::sip::SipHasher13;
 
-use crate::api::{CallPart, Ended, Endpoint, OutputDelta, Part};
+use crate::api::{Ended, Endpoint, OutputDelta};
 use crate::config::Replica;
-use crate::detect::{Action, DetectionPolicy, Detector, Finding, TextPart, Watch};
+use crate::detect::{Action, DetectionPolicy, Detector, Finding, Watch};
 use crate::ids::{ClusterName, ModelName, ReplicaName};
 use crate::ladder::AttemptError;
 use crate::observe::{Detecting, Event};
@@ -79,7 +79,8 @@ impl<P: Platform> Detection<P> {
 
     /// The model says that, and answers end.
     pub fn on_event(&mut self, deltas: &[OutputDelta<'_>], ended: &[Ended]) -> Option<Ruling> {
-        deltas.iter().for_each(|delta| self.on_delta(delta));
+        let watched = deltas.iter().filter(|delta| delta.channel.choice == WATCHED_CHOICE);
+        watched.for_each(|delta| delta.tell(&mut self.watch));
         for Ended { choice, finish } in ended {
             if *choice == WATCHED_CHOICE {
                 self.watch.on_finish(*finish);
@@ -93,20 +94,6 @@ impl<P: Platform> Detection<P> {
             (Ruling::Cut, other) => other,
             (one @ Ruling::Fails(_), _) => one,
         })
-    }
-
-    fn on_delta(&mut self, delta: &OutputDelta<'_>) {
-        if delta.channel.choice != WATCHED_CHOICE {
-            return;
-        }
-        let text = delta.text().unwrap_or_default();
-        match (delta.call, delta.channel.part) {
-            (Some(CallPart::Name { index }), _) => self.watch.on_call_name(index, &text),
-            (Some(CallPart::Arguments { index }), _) => self.watch.on_call_arguments(index, &text),
-            (None, Part::Content) => self.watch.on_text(TextPart::Content, &text),
-            (None, Part::Reasoning) => self.watch.on_text(TextPart::Reasoning, &text),
-            (None, Part::Refusal | Part::ToolCall) => self.watch.on_other(),
-        }
     }
 
     /// Tells of a finding, and what is to follow.
