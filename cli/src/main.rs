@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{calibrate, check, drain, engine, explain, keys, rollout, schema, serve, status, tokens};
+use commands::{calibrate, check, detect, drain, engine, explain, keys, rollout, schema, serve, status, tokens};
 use mimalloc::MiMalloc;
 
 /// A request makes some seventy small allocations, all freed on the same thread: with this allocator it takes about a
@@ -49,6 +49,8 @@ enum Command {
     Keys(keys::Command),
     /// Validate a configuration and list everything that is wrong with it.
     Check(check::Args),
+    /// Run the detectors of failed answers over saved ones.
+    Detect(detect::Args),
     /// Print the JSON Schema of gateway.toml, with which editors complete and check it, or the description of the admin API.
     Schema(schema::Args),
     /// Make token tables of tokenizers, and count with them.
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Keys(command) => keys::run(&command),
         Command::Check(args) => check::run(&args),
+        Command::Detect(args) => detect::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Tokens(command) => tokens::run(&command),
     };
@@ -78,8 +81,8 @@ fn main() -> ExitCode {
 
 const EXIT_CODES: &str = "Exit codes:
   0  done; for `serve`, also when a signal ended it
-  1  it did not work, the message says why; for `check`, the configuration has errors
-  2  the command line or the configuration is wrong
+  1  it did not work, the message says why; for `check`, the configuration has errors; for `detect`, answers failed
+  2  the command line or the configuration is wrong; for `detect`, lines are no answers
   3  the time was over before it was done, for `drain --wait`: requests are left
   4  there is no such cluster, replica, tenant or request, or no such model, or none with versions
   5  the key is unknown, or may only look

@@ -112,6 +112,12 @@ pub enum BenchOf {
         #[arg(long, default_value_t = 60_000, value_parser = clap::value_parser!(u32).range(5_000..=600_000))]
         load_ms: u32,
     },
+    /// Detectors of answers that failed, on texts that are fine and on failures.
+    Detectors {
+        /// How many texts of each kind to show that were taken wrongly, of those that thresholds are chosen by.
+        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
+        show: u32,
+    },
     /// Routers before eight simulated engines: prefix hits, and times to first tokens.
     Routing(RoutingOptions),
 }

@@ -2,6 +2,7 @@
 
 pub mod calibrate;
 pub mod check;
+pub mod detect;
 pub mod drain;
 pub mod engine;
 pub mod explain;

@@ -14,6 +14,7 @@ impl Generation {
         Subject {
             tools: self.tool_context(),
             instructions: self.instructions().map(|json| self.part(json)),
+            prompt: self.prompt_json().last().map(|json| self.part(json)),
             may_be_empty: self.may_be_empty(),
             room_tokens: self.max_output.map_or(room.0, |most| most.min(room.0)),
         }

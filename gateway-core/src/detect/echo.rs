@@ -100,7 +100,7 @@ impl Echo {
 
 /// The character at that place of the inside of a JSON string, and where the next one stands; `None` at the end, and of what
 /// makes no text.
-fn next_character(json: &[u8], at: usize) -> Option<(char, usize)> {
+pub(super) fn next_character(json: &[u8], at: usize) -> Option<(char, usize)> {
     let rest = json.get(at..)?;
     let first = *rest.first()?;
     if first == b'\\' {

@@ -3,12 +3,18 @@
 
 mod echo;
 mod empty;
+mod gibberish;
 mod policy;
 mod reasoning;
+mod repetition;
+#[cfg(test)]
+mod samples;
 mod tool_calls;
 mod watch;
 
+pub use gibberish::{Gibberish, Scripts};
 pub use policy::{Action, DetectionOverrides, DetectionPolicy};
+pub use repetition::Repetition;
 pub use tool_calls::ToolContext;
 pub use watch::{Finish, Subject, TextPart, Watch};
 

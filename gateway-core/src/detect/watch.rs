@@ -6,11 +6,11 @@
 
 use bytes::Bytes;
 
-use super::echo::Echo;
+use super::echo::{Echo, next_character};
 use super::empty::Empty;
 use super::reasoning::Reasoning;
 use super::tool_calls::{ToolCalls, ToolContext};
-use super::{DetectionPolicy, Detector, Finding};
+use super::{DetectionPolicy, Detector, Finding, Gibberish, Repetition, Scripts};
 
 /// What an answer is an answer to, as far as detectors want to know.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +19,8 @@ pub struct Subject {
     pub tools: ToolContext,
     /// The text that has the instructions, as it stands in the request, a JSON string; `None` where none is known to have them.
     pub instructions: Option<Bytes>,
+    /// The prompt, as it stands in the request.
+    pub prompt: Option<Bytes>,
     /// Whether saying nothing may be an answer.
     pub may_be_empty: bool,
     /// The most tokens that the answer may take.
@@ -60,11 +62,17 @@ pub struct Watch {
     found: Vec<Finding>,
 }
 
-/// What reads texts for what they are, whichever part they belong to. There is one for all parts of an answer, which come one
-/// after another: with another part it begins anew.
+/// What reads texts for what they are, whichever part they belong to. There is one of each for all parts of an answer, which
+/// come one after another: with another part it begins anew.
 #[derive(Debug)]
 struct Texts {
     part: TextPart,
+    /// Those of the prompt.
+    scripts: Scripts,
+    /// `None` where that is not looked for, or was found.
+    repetition: Option<Repetition>,
+    /// The same.
+    gibberish: Option<Gibberish>,
 }
 
 impl Watch {
@@ -73,7 +81,7 @@ impl Watch {
         let looks_for = |detector| policy.looks_for(detector);
         let looks_at_empty = looks_for(Detector::Empty) && !subject.may_be_empty;
         let watch = Self {
-            texts: Texts::new(policy),
+            texts: Texts::new(policy, subject.prompt.as_deref().unwrap_or_default()),
             tool_calls: looks_for(Detector::ToolCalls).then(|| ToolCalls::new(subject.tools)),
             empty: looks_at_empty.then(Empty::default),
             echo: looks_for(Detector::Echo).then(|| Echo::new(subject.instructions)),
@@ -164,20 +172,53 @@ impl Watch {
 }
 
 impl Texts {
-    fn new(policy: &DetectionPolicy) -> Option<Self> {
-        let is_any = [Detector::Repetition, Detector::Gibberish]
-            .into_iter()
-            .any(|detector| policy.looks_for(detector));
-        is_any.then_some(Self {
-            part: TextPart::Content,
+    fn new(policy: &DetectionPolicy, prompt: &[u8]) -> Option<Self> {
+        let looks_for = |detector| policy.looks_for(detector);
+        let is_any = looks_for(Detector::Repetition) || looks_for(Detector::Gibberish);
+        is_any.then(|| {
+            let scripts = scripts(prompt);
+            Self {
+                part: TextPart::Content,
+                scripts,
+                repetition: looks_for(Detector::Repetition).then(Repetition::default),
+                gibberish: looks_for(Detector::Gibberish).then(|| Gibberish::new(scripts)),
+            }
         })
     }
 
     /// Another piece of text; what is found in it is put to the rest.
-    fn push(&mut self, part: TextPart, _text: &str, _found: &mut Vec<Finding>) {
-        self.part = part;
+    fn push(&mut self, part: TextPart, text: &str, found: &mut Vec<Finding>) {
+        if self.part != part {
+            self.part = part;
+            self.repetition = self.repetition.take().map(|_| Repetition::default());
+            self.gibberish = self.gibberish.take().map(|_| Gibberish::new(self.scripts));
+        }
+        if let Some(repeats) = self.repetition.as_mut().and_then(|repetition| repetition.push(text)) {
+            self.repetition = None;
+            found.push(repeats);
+        }
+        if let Some(is_none) = self.gibberish.as_mut().and_then(|gibberish| gibberish.push(text)) {
+            self.gibberish = None;
+            found.push(is_none);
+        }
     }
 }
+
+/// The scripts of what a prompt ends with, a part of a request's JSON.
+fn scripts(prompt: &[u8]) -> Scripts {
+    let end = &prompt[prompt.len().saturating_sub(MOST_OF_PROMPT)..];
+    let is_inside = |byte: &u8| (0x80..0xc0).contains(byte);
+    let mut at = end.iter().take_while(|byte| is_inside(byte)).count();
+    let mut letters = String::new();
+    while let Some((character, next)) = next_character(end, at) {
+        letters.extend(Some(character).filter(|letter| letter.is_alphabetic()));
+        at = next;
+    }
+    Scripts::of(&letters)
+}
+
+/// How much of a prompt tells which scripts an answer may mix, in bytes: the last messages, most likely.
+const MOST_OF_PROMPT: usize = 4 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -185,9 +226,7 @@ mod tests {
 
     use super::*;
     use crate::detect::Action;
-
-    /// What is left to detectors that read texts for what they are.
-    const TEXTS_BYTES: usize = 6 << 10;
+    use crate::detect::samples::{Dice, prose};
 
     fn watch(subject: Subject) -> Watch {
         Watch::new(&DetectionPolicy::default(), subject).expect("something is looked for")
@@ -199,8 +238,8 @@ mod tests {
 
     #[test]
     fn one_takes_no_more_than_it_says() {
-        let own = size_of::<Watch>() - size_of::<Option<Texts>>() + ToolCalls::MOST_HEAP;
-        assert!(own + TEXTS_BYTES <= Watch::MOST_BYTES, "{own}");
+        let most = size_of::<Watch>() + ToolCalls::MOST_HEAP;
+        assert!(most <= Watch::MOST_BYTES, "{most}");
     }
 
     #[test]
@@ -233,12 +272,38 @@ mod tests {
         assert_eq!(detectors(&mut parrot), [Detector::Echo]);
         let mut thinker = watch(Subject::default());
         thinker.on_text(TextPart::Content, "\n");
-        thinker.on_text(TextPart::Reasoning, &"hmm ".repeat(10_000));
+        thinker.on_text(TextPart::Reasoning, &prose(&mut Dice(7), 40_000));
         assert_eq!(detectors(&mut thinker), [Detector::Reasoning]);
         let mut caller = watch(Subject::default());
         caller.on_call_name(0, "weather");
         caller.on_finish(Finish::ToolCalls);
         assert_eq!(detectors(&mut caller), [Detector::ToolCalls]);
+    }
+
+    #[test]
+    fn loops_are_found_once_in_whichever_part_they_are() {
+        for part in [TextPart::Content, TextPart::Reasoning, TextPart::Arguments] {
+            let mut watch = watch(Subject::default());
+            let say = |watch: &mut Watch, text: &str| match part {
+                TextPart::Content | TextPart::Reasoning => watch.on_text(part, text),
+                TextPart::Arguments => watch.on_any_text(part, text),
+            };
+            (0..400).for_each(|_| say(&mut watch, "and then the tide came in, "));
+            watch.on_text(TextPart::Content, "Well.");
+            (0..400).for_each(|_| say(&mut watch, "and then the tide went out, "));
+            assert_eq!(detectors(&mut watch), [Detector::Repetition], "{part:?}");
+        }
+    }
+
+    #[test]
+    fn the_scripts_of_a_prompt_are_those_of_its_letters_however_they_are_written() {
+        let plain = "[{\"content\":\"жизнь 世界\"}]";
+        let escaped = r#"[{"content":"\u0436\u0438\u0437\u043d\u044c \u4e16\u754c"}]"#;
+        assert_eq!(scripts(plain.as_bytes()), scripts(escaped.as_bytes()));
+        assert_eq!(scripts(plain.as_bytes()), Scripts::of("content жизнь 世界"));
+        let long = format!("{}{plain}", "世".repeat(MOST_OF_PROMPT));
+        assert_eq!(scripts(long.as_bytes()), scripts(plain.as_bytes()));
+        assert_eq!(scripts(b""), Scripts::default());
     }
 
     proptest! {

@@ -9,6 +9,7 @@ mod budgets;
 mod cells;
 mod contenders;
 mod delay;
+mod detectors;
 mod measure;
 mod native;
 mod nginx;
@@ -41,6 +42,7 @@ pub fn run(options: &BenchOptions) -> Result<(), TaskError> {
         Some(BenchOf::Tokens { rounds }) => return tokens::run(rounds),
         Some(BenchOf::Cells { time_ms }) => return cells::run(time_ms),
         Some(BenchOf::Budgets { time_ms, load_ms }) => return budgets::run(time_ms, load_ms),
+        Some(BenchOf::Detectors { show }) => return detectors::run(show),
         Some(BenchOf::Routing(ref routing)) => return routing::run(routing),
         None => {}
     }

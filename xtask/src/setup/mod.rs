@@ -4,6 +4,7 @@
 mod apt;
 mod cargo_tool;
 mod corpus;
+mod detector_corpus;
 mod engines;
 mod node;
 mod python;
@@ -17,6 +18,7 @@ mod wasm_debian;
 pub use apt::with_packages;
 pub use cargo_tool::{CargoTool, cargo_tool};
 pub use corpus::corpus;
+pub use detector_corpus::detector_corpus;
 pub use engines::{Engines, LLAMA_CPP_PYTHON, VLLM, engines};
 pub use node::node_modules;
 pub use python::python_with;
