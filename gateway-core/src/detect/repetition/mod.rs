@@ -193,14 +193,14 @@ impl Repetition {
     fn look_around(&mut self) -> Option<Finding> {
         let length = self.end.length;
         let span = self.novelty.stale_for(length);
-        let needed = Unit::of(self.latest(AROUND.min(length))).needed_without_news(self.novelty.new());
+        let needed = Unit::of(self.latest(AROUND.min(length))).needed_without_news(self.novelty.news());
         if span < needed {
             self.novelty.look_later(length);
             return None;
         }
         let reason = format!(
             "{} of {WINDOW} places were new for {span} characters",
-            self.novelty.new()
+            self.novelty.news()
         );
         Some(finding(span, needed, reason))
     }

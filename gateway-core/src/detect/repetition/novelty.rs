@@ -64,7 +64,7 @@ impl Novelty {
     }
 
     /// How many of the last [`WINDOW`] places were new.
-    pub fn new(&self) -> u32 {
+    pub fn news(&self) -> u32 {
         self.new
     }
 }
