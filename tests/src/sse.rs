@@ -46,7 +46,7 @@ pub struct Stream {
     pub comments: Vec<String>,
     /// JSON events, in order, in-band errors included.
     pub chunks: Vec<Value>,
-    /// Whether `[DONE]` came; it can only come last.
+    /// Whether `[DONE]` came; nothing but comments can come behind it.
     pub done: bool,
 }
 
@@ -55,7 +55,8 @@ impl Stream {
     pub fn parse(body: &str) -> Self {
         let mut stream = Self::default();
         for event in events(body) {
-            assert!(!stream.done, "something came after [DONE]: {body:?}");
+            let may_come_last = !stream.done || matches!(event, Event::Comment(_));
+            assert!(may_come_last, "something came after [DONE]: {body:?}");
             match event {
                 Event::Comment(comment) => stream.comments.push(comment),
                 Event::Data(chunk) => stream.chunks.push(chunk),

@@ -69,7 +69,9 @@ struct Texts {
     part: TextPart,
     /// Those of the prompt.
     scripts: Scripts,
+    /// `None` where that is not looked for, or was found.
     repetition: Option<Repetition>,
+    /// The same.
     gibberish: Option<Gibberish>,
 }
 
@@ -172,24 +174,33 @@ impl Watch {
 impl Texts {
     fn new(policy: &DetectionPolicy, prompt: &[u8]) -> Option<Self> {
         let looks_for = |detector| policy.looks_for(detector);
-        let scripts = Scripts::of_json(&String::from_utf8_lossy(prompt));
-        let texts = Self {
-            part: TextPart::Content,
-            scripts,
-            repetition: looks_for(Detector::Repetition).then(Repetition::default),
-            gibberish: looks_for(Detector::Gibberish).then(|| Gibberish::new(scripts)),
-        };
-        (texts.repetition.is_some() || texts.gibberish.is_some()).then_some(texts)
+        let is_any = looks_for(Detector::Repetition) || looks_for(Detector::Gibberish);
+        is_any.then(|| {
+            let scripts = Scripts::of_json(&String::from_utf8_lossy(prompt));
+            Self {
+                part: TextPart::Content,
+                scripts,
+                repetition: looks_for(Detector::Repetition).then(Repetition::default),
+                gibberish: looks_for(Detector::Gibberish).then(|| Gibberish::new(scripts)),
+            }
+        })
     }
 
     /// Another piece of text; what is found in it is put to the rest.
     fn push(&mut self, part: TextPart, text: &str, found: &mut Vec<Finding>) {
-        if std::mem::replace(&mut self.part, part) != part {
+        if self.part != part {
+            self.part = part;
             self.repetition = self.repetition.take().map(|_| Repetition::default());
             self.gibberish = self.gibberish.take().map(|_| Gibberish::new(self.scripts));
         }
-        found.extend(self.repetition.as_mut().and_then(|repetition| repetition.push(text)));
-        found.extend(self.gibberish.as_mut().and_then(|gibberish| gibberish.push(text)));
+        if let Some(repeats) = self.repetition.as_mut().and_then(|repetition| repetition.push(text)) {
+            self.repetition = None;
+            found.push(repeats);
+        }
+        if let Some(is_none) = self.gibberish.as_mut().and_then(|gibberish| gibberish.push(text)) {
+            self.gibberish = None;
+            found.push(is_none);
+        }
     }
 }
 

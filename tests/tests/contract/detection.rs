@@ -34,9 +34,12 @@ fn tools() -> Value {
     json!({"tools": [{"type": "function", "function": {"name": "weather", "parameters": parameters}}]})
 }
 
-/// An answer that says something, calls a tool so, and goes on.
+/// An answer that says something and, when its client has that, calls a tool so, and goes on.
 fn talks_and_calls(name: &str, arguments: &str) -> Script {
-    let said = Script::stream().then(chunk("Well, ")).then(call(name, arguments));
+    let said = Script::stream()
+        .then(chunk("Well, "))
+        .wait(300)
+        .then(call(name, arguments));
     said.then(chunk("and on.")).then(STOP).then(DONE)
 }
 
@@ -181,8 +184,8 @@ fn where_the_client_has_a_part_the_stream_ends_with_an_error() {
     let stream = Stream::parse(response.text());
     assert_eq!((response.status, stream.text().as_str()), (200, "Well, "));
     let error = stream.error().expect("an error event");
-    assert_error_object(&error["error"]);
-    assert_eq!(error["error"]["code"], "model_output_invalid", "{error}");
+    assert_error_object(error);
+    assert_eq!(error["code"], "model_output_invalid", "{error}");
     assert!(!response.text().contains(DONE), "{}", response.text());
 }
 
