@@ -24,8 +24,9 @@ fn caching(settings: &str) -> String {
 }
 
 fn request(stream: bool, more: &str) -> String {
+    let tool = r#"{"type":"function","function":{"name":"f"}}"#;
     format!(
-        r#"{{"model":"big","stream":{stream},"temperature":0,"seed":7,"messages":[{{"role":"user","content":"he"}}]{more}}}"#
+        r#"{{"model":"big","stream":{stream},"temperature":0,"seed":7,"messages":[{{"role":"user","content":"he"}}],"tools":[{tool}]{more}}}"#
     )
 }
 
@@ -219,6 +220,17 @@ fn no_tenant_gets_anothers_answer_and_one_that_is_kept_to_jurisdictions_uses_non
         drop(named.rest(response.into_body()));
     }
     assert_eq!(named.sent().len(), 2);
+}
+
+#[test]
+fn an_answer_in_which_something_was_found_is_not_given_again() {
+    let mut world = world("");
+    let undeclared = |stream| request(stream, "").replace(r#""name":"f""#, r#""name":"g""#);
+    for stream in [false, true, false] {
+        let (response, _) = ask_with(&mut world, &USE, &undeclared(stream));
+        assert_eq!((response.status().as_u16(), status(&response)), (200, "miss"), "{stream}");
+    }
+    assert_eq!(world.sent().len(), 3);
 }
 
 #[test]

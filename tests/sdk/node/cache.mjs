@@ -13,11 +13,18 @@ const [, , url, key] = process.argv;
 const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: key });
 const headers = { "x-tidegate-cache": "use" };
 
+const parameters = {
+  type: "object",
+  properties: { at: { type: "string" } },
+  required: ["at"],
+  additionalProperties: false,
+};
 const asked = (text) => ({
   model: "tide-scripted",
   temperature: 0,
   seed: 7,
   messages: [{ role: "user", content: text }],
+  tools: [{ type: "function", function: { name: "look", strict: true, parameters } }],
 });
 
 // What an answer says, without what is new each time, and what only the SDK adds.

@@ -11,8 +11,18 @@ import openai
 CACHED = {"x-tidegate-cache": "use"}
 
 
+PARAMETERS = {
+    "type": "object",
+    "properties": {"at": {"type": "string"}},
+    "required": ["at"],
+    "additionalProperties": False,
+}
+LOOK = {"type": "function", "function": {"name": "look", "strict": True, "parameters": PARAMETERS}}
+
+
 def asked(text):
-    return {"model": "tide-scripted", "temperature": 0, "seed": 7, "messages": [{"role": "user", "content": text}]}
+    messages = [{"role": "user", "content": text}]
+    return {"model": "tide-scripted", "temperature": 0, "seed": 7, "messages": messages, "tools": [LOOK]}
 
 
 def said(answer):

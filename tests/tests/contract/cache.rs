@@ -44,7 +44,8 @@ fn answer() -> Script {
 }
 
 fn request(marker: &str) -> Value {
-    json!({"model": "tide-scripted", "temperature": 0, "seed": 7, "messages": [{"role": "user", "content": marker}]})
+    let tool = json!({"type": "function", "function": {"name": "look"}});
+    json!({"model": "tide-scripted", "temperature": 0, "seed": 7, "messages": [{"role": "user", "content": marker}], "tools": [tool]})
 }
 
 fn wishing(wish: &str, body: &Value) -> Request {
