@@ -17,7 +17,7 @@ mod unit;
 
 use super::{Detector, Finding};
 use novelty::{Novelty, WINDOW};
-use symbols::{Symbols, alike, fold, is_number};
+use symbols::{Symbols, alike, fold, is_no_symbol, is_number};
 use unit::Unit;
 
 /// How many symbols are remembered: the longest period that is found, 4 KB.
@@ -89,33 +89,40 @@ impl Repetition {
         if self.is_done {
             return None;
         }
-        let mut end = self.end;
-        let mut symbols = self.symbols;
-        for (place, &byte) in text.as_bytes().iter().enumerate() {
-            let is_digit = byte.is_ascii_digit();
-            let number = if is_digit { symbols.digit(byte) } else { symbols.end() };
-            let mut is_due = number.is_some_and(|number| end.take(number, &mut self.memory));
-            if !is_digit {
-                is_due |= end.take(symbols::sign(byte), &mut self.memory);
-            }
+        let mut rest = text.as_bytes();
+        while let Some(&byte) = rest.first() {
+            let (taken, is_due) = match self.end.skip(rest, &mut self.memory, self.symbols.is_within()) {
+                (0, _) => (1, self.take(byte)),
+                skipped => skipped,
+            };
+            self.bytes += taken as u64;
+            rest = &rest[taken..];
             if is_due {
-                self.end = end;
-                let found = self.look(self.bytes + place as u64 + 1);
+                let found = self.look();
                 if found.is_some() {
                     self.is_done = true;
                     return found;
                 }
-                end = self.end;
             }
         }
-        (self.end, self.symbols) = (end, symbols);
-        self.bytes += text.len() as u64;
         None
+    }
+
+    /// Reads a byte, whatever it is. Whether there is something to look at.
+    fn take(&mut self, byte: u8) -> bool {
+        let is_digit = byte.is_ascii_digit();
+        let number = if is_digit {
+            self.symbols.digit(byte)
+        } else {
+            self.symbols.end()
+        };
+        let is_due = number.is_some_and(|number| self.end.take(number, &mut self.memory));
+        is_due | (!is_digit && self.end.take(symbols::sign(byte), &mut self.memory))
     }
 
     /// Looks up the place that was reached, and at what comes around, where it is time for that.
     #[inline(never)]
-    fn look(&mut self, bytes: u64) -> Option<Finding> {
+    fn look(&mut self) -> Option<Finding> {
         let follows = self.end.follows;
         let period = if follows.is_due() { self.look_at_period() } else { None };
         if self.end.is_place() {
@@ -124,7 +131,7 @@ impl Repetition {
         let is_stale = self.novelty.is_due(self.end.length);
         let found = period.or_else(|| if is_stale { self.look_around() } else { None })?;
         Some(Finding {
-            at_bytes: bytes,
+            at_bytes: self.bytes,
             ..found
         })
     }
@@ -207,6 +214,36 @@ impl Repetition {
 }
 
 impl End {
+    /// Adds the bytes that a text begins with and that are symbols by themselves, as long as nothing is believed to come
+    /// around: up to the next place, most often. Gives how many, and whether there is something to look at. It does what
+    /// [`take`](Self::take) does with each, for less.
+    #[inline]
+    fn skip(&mut self, text: &[u8], memory: &mut [u8; MEMORY], is_within_number: bool) -> (usize, bool) {
+        let room = (MEMORY - self.length as usize % MEMORY).min((PLACE_AT_LEAST_EVERY - 1 - self.since_place) as usize);
+        if self.follows.period != 0 || is_within_number {
+            return (0, false);
+        }
+        let here = self.length as usize % MEMORY;
+        let mut gram = self.gram;
+        let (mut taken, mut is_due) = (0, false);
+        for (&byte, symbol) in text.iter().zip(&mut memory[here..here + room]) {
+            if is_no_symbol(byte) {
+                break;
+            }
+            *symbol = byte;
+            gram = gram << 8 | u64::from(fold(byte));
+            taken += 1;
+            if hash(gram) >> (64 - PLACE_BITS) == 0 {
+                is_due = true;
+                break;
+            }
+        }
+        self.gram = gram;
+        self.length = self.length.wrapping_add(taken as u32);
+        self.since_place += taken as u32;
+        (taken, is_due)
+    }
+
     /// Adds a symbol. Whether there is something to look at.
     #[inline]
     fn take(&mut self, symbol: u8, memory: &mut [u8; MEMORY]) -> bool {
@@ -234,11 +271,16 @@ impl End {
         self.hash() >> (64 - PLACE_BITS) == 0 || self.since_place >= PLACE_AT_LEAST_EVERY
     }
 
-    /// Of the last eight symbols. The multiplier, 2^64 divided by the golden ratio, has all of them reach the upper bits.
     #[inline]
     fn hash(&self) -> u64 {
-        self.gram.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        hash(self.gram)
     }
+}
+
+/// Of the last eight symbols. The multiplier, 2^64 divided by the golden ratio, has all of them reach the upper bits.
+#[inline]
+fn hash(gram: u64) -> u64 {
+    gram.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 impl Follows {

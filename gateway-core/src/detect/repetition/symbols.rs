@@ -14,6 +14,12 @@ pub struct Symbols {
 }
 
 impl Symbols {
+    /// Whether a number has begun, and not come to its end.
+    #[inline]
+    pub fn is_within(self) -> bool {
+        self.digits > 0
+    }
+
     /// Takes a digit; the number, where it ends with it.
     #[inline]
     pub fn digit(&mut self, digit: u8) -> Option<u8> {
@@ -37,6 +43,12 @@ impl Symbols {
 #[inline]
 pub fn sign(byte: u8) -> u8 {
     if is_number(byte) { 0 } else { byte }
+}
+
+/// Whether a byte is no symbol by itself: a digit, or what stands for a number.
+#[inline]
+pub fn is_no_symbol(byte: u8) -> bool {
+    byte.is_ascii_digit() || is_number(byte)
 }
 
 /// Whether it stands for a number.

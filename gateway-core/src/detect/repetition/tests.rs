@@ -137,6 +137,25 @@ proptest! {
     }
 
     #[test]
+    fn what_is_skipped_is_read_as_byte_by_byte(parts in proptest::collection::vec(("[a-c0-9 é\\x10]{1,30}", 1usize..120), 0..12)) {
+        let text: String = parts.into_iter().map(|(part, count)| part.repeat(count) + &prose(&mut Dice(9), 100)).collect();
+        let [mut skipping, mut slow] = [Repetition::default(), Repetition::default()];
+        let mut expected = None;
+        for byte in text.bytes() {
+            let is_due = slow.take(byte);
+            slow.bytes += 1;
+            if is_due && expected.is_none() {
+                expected = slow.look();
+            }
+        }
+        prop_assert_eq!(skipping.push(&text), expected.clone());
+        if expected.is_none() {
+            prop_assert_eq!(format!("{:?}", skipping.end), format!("{:?}", slow.end));
+            prop_assert_eq!(skipping.memory, slow.memory);
+        }
+    }
+
+    #[test]
     fn nothing_makes_it_panic(parts in proptest::collection::vec((any::<String>(), 1usize..200), 0..20)) {
         let mut detector = Repetition::default();
         for (part, count) in parts {
