@@ -116,13 +116,18 @@ impl fmt::Debug for CacheKey {
     }
 }
 
-/// The parameters that change an answer, in the order of their names; several of one name stay in their order.
+/// The parameters that change an answer, in the order of their names; several of one name stay in their order, and all of
+/// them count, as engines differ in which of them they take.
 fn sorted(parameters: Vec<(String, &str)>) -> Vec<(String, &str)> {
     let has_tools = parameters.iter().any(|(name, json)| name == "tools" && *json != "null");
-    let mut counting = parameters;
-    counting.retain(|(name, json)| counts(name, json, has_tools));
-    counting.sort_by(|(one, _), (other, _)| one.cmp(other));
-    counting
+    let mut sorted = parameters;
+    sorted.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let of_one_name = sorted.chunk_by(|(one, _), (other, _)| one == other);
+    let counting = of_one_name.filter(|named| match named {
+        [(name, json)] => counts(name, json, has_tools),
+        several => several.iter().all(|(name, _)| !IGNORED.contains(&name.as_str())),
+    });
+    counting.flatten().cloned().collect()
 }
 
 fn counts(name: &str, json: &str, has_tools: bool) -> bool {
@@ -409,6 +414,29 @@ keys = ["sha256:0000000000000000000000000000000000000000000000000000000000000002
             key_with(CONFIG, (0, "m"), Endpoint::Completions, &body)
         };
         assert_ne!(echo(true), echo(false));
+    }
+
+    #[test]
+    fn a_parameter_that_stands_twice_counts_twice() {
+        let twice = |first: &str, second: &str| {
+            let bare = chat().to_string();
+            key(&format!("{},{first},{second}}}", bare.strip_suffix('}').unwrap()))
+        };
+        for (named, default) in [
+            (r#""response_format":{"type":"json_object"}"#, r#""response_format":{"type":"text"}"#),
+            (r#""top_p":0.5"#, r#""top_p":null"#),
+            (r#""stop":["x"]"#, r#""stop":[]"#),
+            (r#""logit_bias":{"1":5}"#, r#""logit_bias":{}"#),
+            (r#""tool_choice":"none""#, r#""tool_choice":"auto""#),
+        ] {
+            let bare = chat().to_string();
+            let once = key(&format!("{},{named}}}", bare.strip_suffix('}').unwrap()));
+            let keys = [once, key(&bare), twice(named, default), twice(default, named)];
+            for (index, one) in keys.iter().enumerate() {
+                assert!(!keys[index + 1..].contains(one), "{named} {default}");
+            }
+        }
+        assert_eq!(twice(r#""user":"a""#, r#""user":"b""#), key(&chat().to_string()));
     }
 
     #[test]
