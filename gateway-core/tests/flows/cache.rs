@@ -581,6 +581,29 @@ fn a_batch_of_embeddings_asks_for_what_is_missing_and_keeps_its_order() {
         serde_json::from_str::<Value>(&sent).unwrap()["input"],
         json!(["a", "cccc"])
     );
+#[test]
+fn a_part_of_a_batch_is_salted_as_the_whole() {
+    let mut world = World::new(&caching(""), embedding);
+    for own in ["", r#","cache_salt":"mine""#] {
+        for input in [r#""a""#, r#"["a","b"]"#] {
+            let body = format!(r#"{{"model":"big","input":{input}{own}}}"#);
+            let posting = world.posting("/v1/embeddings", &USE, &body);
+            let response = world.run(posting);
+            assert_eq!(status(&response), "miss");
+            drop(world.rest(response.into_body()));
+        }
+    }
+    let salts = world.sent().into_iter().map(|(_, sent)| {
+        let sent: Value = serde_json::from_str(&sent).unwrap();
+        let inputs = if sent["input"].is_array() { 2 } else { 1 };
+        (inputs, sent["cache_salt"].clone())
+    });
+    let salts: Vec<_> = salts.collect();
+    assert!(salts[0].1.is_string() && salts[2].1.is_string(), "{salts:?}");
+    assert_eq!((&salts[0].1, &salts[2].1), (&salts[1].1, &salts[3].1));
+    assert!(salts[0].1 != salts[2].1 && salts[2].1 != "mine", "{salts:?}");
+}
+
     let (status, answer) = embed(&mut world, &json!(["cccc", "bb", "cccc"]));
     assert_eq!(
         (status.as_str(), numbers(&answer)),

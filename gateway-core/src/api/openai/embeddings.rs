@@ -33,7 +33,7 @@ pub fn inputs(request: &Generation) -> Option<Vec<&str>> {
     (are_inputs && !inputs.is_empty()).then_some(inputs)
 }
 
-/// The same request for these of its inputs alone.
+/// The same request for these of its inputs alone, as a client would send it: its salt is the client's own, if any.
 ///
 /// # Errors
 /// When it cannot be read again, which does not happen.

@@ -95,7 +95,9 @@ impl<P: Platform> Batch<P> {
         }
         let rest = if missing.len() < inputs.len() {
             let nesting = exchange.config.sizes.nesting;
-            Some(Box::new(Dialect::with_inputs(request, &missing, nesting)?))
+            let mut rest = Dialect::with_inputs(request, &missing, nesting)?;
+            rest.cache_salt = rest.cache_salt.within(&tenant.cache_salt);
+            Some(Box::new(rest))
         } else {
             None
         };
