@@ -465,6 +465,28 @@ fn operators_purge_answers_everywhere() {
 #[test]
 fn an_operator_learns_the_key_of_an_answer_and_purges_it() {
     let mut world = world("mode = \"always\"");
+#[test]
+fn a_purge_counts_for_answers_that_have_begun_and_is_never_forgotten() {
+    let settings = caching("mode = \"always\"");
+    let mut world = World::new(&settings, |_| {
+        let mut slow = answer();
+        slow.insert(3, Piece::Wait(Duration::from_secs(5)));
+        sse(slow)
+    });
+    let leading = world.post(CHAT, &request(true, ""));
+    assert_eq!(status(&leading), "miss");
+    assert_eq!(purge(&mut world, "tenant=acme").0, 200);
+    assert!(world.rest(leading.into_body()).ends_with("data: [DONE]\n\n"));
+    let other = world.another(&settings);
+    assert_eq!(status_at(&mut world, &other), "miss", "it was begun before");
+    assert_eq!(status_at(&mut world, &other), "hit", "it was begun after");
+    // What has an end a store may lose at a crash.
+    world.pass(Duration::from_secs(366 * 24 * 3_600));
+    let platform = world.platform.clone();
+    let read = world.run(async move { platform.store_read(&["purged/acme/"]).await });
+    assert!(read.unwrap()[0].is_some());
+}
+
     assert_eq!(status_here(&mut world), "miss");
     let explained = [("x-tidegate-explain", "1"), ("x-tidegate-admin-key", "admin-key")];
     let posting = world.posting(CHAT, &explained, &request(false, ""));

@@ -17,6 +17,7 @@ use crate::ladder::{AttemptError, Garbage};
 use crate::observe::{Caching as Event, Event as Told};
 use crate::pipeline::context::Exchange;
 use crate::platform::Platform;
+use crate::time::Timestamp;
 
 /// The inputs of one request, in its order.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(in crate::pipeline) struct Batch<P: Platform> {
     exchange: Rc<Exchange<P>>,
     model: ModelName,
     slots: Vec<Slot>,
+    /// When the request began, by the wall clock.
+    began: Timestamp,
 }
 
 /// One input.
@@ -59,6 +62,7 @@ impl<P: Platform> Batch<P> {
         let Some(inputs) = inputs.filter(|_| used != Use::Bypass) else {
             return Ok(Found::Nothing);
         };
+        let began = exchange.platform.wall();
         let scope = TenantScope::of(tenant);
         let keys = inputs
             .iter()
@@ -79,6 +83,7 @@ impl<P: Platform> Batch<P> {
             exchange: Rc::clone(exchange),
             model: model.name.clone(),
             slots: slots.collect(),
+            began,
         };
         let is_missing = |(_, slot): &(&&str, &Slot)| slot.known.is_none();
         let missing: Vec<&str> = inputs
@@ -173,6 +178,7 @@ impl<P: Platform> Batch<P> {
         for (key, embedding) in new.filter(|(_, embedding)| embedding.len() <= settings.answer_bytes) {
             let entry = Arc::new(Entry {
                 stored,
+                began: self.began,
                 usage: Usage::default(),
                 body: Bytes::copy_from_slice(embedding.as_bytes()),
             });
