@@ -153,10 +153,11 @@ fn is_unknown(name: &str) -> bool {
 fn parameter(hasher: &mut Sha256, name: &str, json: &str) {
     part(hasher, name.as_bytes());
     let is_scalar = !json.starts_with(['{', '[']);
-    let form = if is_scalar || STRUCTURED.contains(&name) {
-        Form::VALUES
-    } else {
-        Form::AsWritten
+    let form = match name {
+        _ if is_scalar => Form::VALUES,
+        _ if DESCRIBED.contains(&name) => Form::Described,
+        _ if STRUCTURED.contains(&name) => Form::VALUES,
+        _ => Form::AsWritten,
     };
     write(json, form, &mut |piece| hasher.update(piece));
 }
@@ -203,6 +204,9 @@ const STRUCTURED: [&str; 12] = [
     "modalities",
     "prediction",
 ];
+
+/// Those of them that describe what is to be written, with schemas in them.
+const DESCRIBED: [&str; 3] = ["tools", "functions", "response_format"];
 
 /// Other parameters that the API defines: null is as if they were left out.
 const SCALARS: [&str; 21] = [
@@ -414,6 +418,31 @@ keys = ["sha256:0000000000000000000000000000000000000000000000000000000000000002
             key_with(CONFIG, (0, "m"), Endpoint::Completions, &body)
         };
         assert_ne!(echo(true), echo(false));
+    }
+
+    #[test]
+    fn the_order_within_a_schema_counts_whatever_it_is_called() {
+        let with = |more: &str| {
+            let bare = chat().to_string();
+            key(&format!("{},{more}}}", bare.strip_suffix('}').unwrap()))
+        };
+        for outer in [
+            r#""response_format":{"type":"json_object","value":SCHEMA}"#,
+            r#""response_format":{"type":"json_object","schema":SCHEMA}"#,
+            r#""response_format":{"type":"json_schema","json_schema":{"name":"s","schema":SCHEMA}}"#,
+            r#""response_format":{"type":"structural_tag","format":{"type":"json_schema","json_schema":SCHEMA}}"#,
+            r#""functions":[{"name":"f","parameters":SCHEMA}]"#,
+            r#""functions":[{"name":"f","input_schema":SCHEMA}]"#,
+        ] {
+            let of = |schema: &str| with(&outer.replace("SCHEMA", schema));
+            let one = of(r#"{"properties":{"a":{},"b":{}}}"#);
+            assert_ne!(one, of(r#"{"properties":{"b":{},"a":{}}}"#), "{outer}");
+            assert_eq!(one, of(r#"{ "properties" : {"\u0061":{}, "b":{}} }"#), "{outer}");
+        }
+        assert_eq!(
+            with(r#""response_format":{"type":"json_schema","json_schema":{"name":"s","schema":{}}}"#),
+            with(r#""response_format":{"json_schema":{"schema":{},"name":"s"},"type":"json_schema"}"#)
+        );
     }
 
     #[test]
