@@ -25,6 +25,7 @@ pub(in crate::pipeline) struct Batch<P: Platform> {
     exchange: Rc<Exchange<P>>,
     model: ModelName,
     slots: Vec<Slot>,
+    takes_base64: bool,
     /// When the request began, by the wall clock.
     began: Timestamp,
 }
@@ -83,6 +84,7 @@ impl<P: Platform> Batch<P> {
             exchange: Rc::clone(exchange),
             model: model.name.clone(),
             slots: slots.collect(),
+            takes_base64: Dialect::takes_base64(request),
             began,
         };
         let is_missing = |(_, slot): &(&&str, &Slot)| slot.known.is_none();
@@ -123,7 +125,8 @@ impl<P: Platform> Batch<P> {
         let is_partly_known = self.is_partly_known();
         let missing: Vec<&Slot> = self.slots.iter().filter(|slot| slot.known.is_none()).collect();
         let text = std::str::from_utf8(&body).ok();
-        let Some((text, new)) = text.and_then(|text| Some((text, Dialect::embeddings(text, missing.len())?))) else {
+        let read = |text| Some((text, Dialect::embeddings(text, missing.len(), self.takes_base64)?));
+        let Some((text, new)) = text.and_then(read) else {
             // What is not understood passes, as without a cache.
             return if is_partly_known {
                 Err(Garbage::NotJson.into())
@@ -177,8 +180,8 @@ impl<P: Platform> Batch<P> {
         let mut to_write = Vec::new();
         for (key, embedding) in new.filter(|(_, embedding)| embedding.len() <= settings.answer_bytes) {
             let entry = Arc::new(Entry {
-                stored,
                 began: self.began,
+                stored,
                 usage: Usage::default(),
                 body: Bytes::copy_from_slice(embedding.as_bytes()),
             });
