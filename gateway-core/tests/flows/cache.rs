@@ -192,6 +192,9 @@ fn the_cache_is_for_requests_that_ask_for_it_and_are_answered_alike() {
     }
     let (wrong, text) = ask_with(&mut world, &[("x-tidegate-cache", "yes")], &request(false, ""));
     assert!(wrong.status() == 400 && text.contains("`refresh`"), "{text}");
+    let twice = [("x-tidegate-cache", "use"), ("x-tidegate-cache", "bypass")];
+    let (wrong, text) = ask_with(&mut world, &twice, &request(false, ""));
+    assert!(wrong.status() == 400 && text.contains("`refresh`"), "{text}");
     let mut always = self::world(
         "mode = \"always\"\nany_temperature = true\nrules = [{ model = \"gpt\", tenant = \"acme\", ttl_ms = 60000 }]",
     );
@@ -463,9 +466,6 @@ fn operators_purge_answers_everywhere() {
 }
 
 #[test]
-fn an_operator_learns_the_key_of_an_answer_and_purges_it() {
-    let mut world = world("mode = \"always\"");
-#[test]
 fn a_purge_counts_for_answers_that_have_begun_and_is_never_forgotten() {
     let settings = caching("mode = \"always\"");
     let mut world = World::new(&settings, |_| {
@@ -487,6 +487,9 @@ fn a_purge_counts_for_answers_that_have_begun_and_is_never_forgotten() {
     assert!(read.unwrap()[0].is_some());
 }
 
+#[test]
+fn an_operator_learns_the_key_of_an_answer_and_purges_it() {
+    let mut world = world("mode = \"always\"");
     assert_eq!(status_here(&mut world), "miss");
     let explained = [("x-tidegate-explain", "1"), ("x-tidegate-admin-key", "admin-key")];
     let posting = world.posting(CHAT, &explained, &request(false, ""));
@@ -578,6 +581,29 @@ fn embed(world: &mut World, input: &Value) -> (String, Value) {
     (status, serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}")))
 }
 
+#[test]
+fn a_part_of_a_batch_is_salted_as_the_whole() {
+    let mut world = World::new(&caching(""), embedding);
+    for own in ["", r#","cache_salt":"mine""#] {
+        for input in [r#""a""#, r#"["a","b"]"#] {
+            let body = format!(r#"{{"model":"big","input":{input}{own}}}"#);
+            let posting = world.posting("/v1/embeddings", &USE, &body);
+            let response = world.run(posting);
+            assert_eq!(status(&response), "miss");
+            drop(world.rest(response.into_body()));
+        }
+    }
+    let salts = world.sent().into_iter().map(|(_, sent)| {
+        let sent: Value = serde_json::from_str(&sent).unwrap();
+        let inputs = if sent["input"].is_array() { 2 } else { 1 };
+        (inputs, sent["cache_salt"].clone())
+    });
+    let salts: Vec<_> = salts.collect();
+    assert!(salts[0].1.is_string() && salts[2].1.is_string(), "{salts:?}");
+    assert_eq!((&salts[0].1, &salts[2].1), (&salts[1].1, &salts[3].1));
+    assert!(salts[0].1 != salts[2].1 && salts[2].1 != "mine", "{salts:?}");
+}
+
 fn numbers(answer: &Value) -> Vec<(u64, f64)> {
     let items = answer["data"].as_array().unwrap().iter();
     let number = |item: &Value| (item["index"].as_u64().unwrap(), item["embedding"][0].as_f64().unwrap());
@@ -603,29 +629,6 @@ fn a_batch_of_embeddings_asks_for_what_is_missing_and_keeps_its_order() {
         serde_json::from_str::<Value>(&sent).unwrap()["input"],
         json!(["a", "cccc"])
     );
-#[test]
-fn a_part_of_a_batch_is_salted_as_the_whole() {
-    let mut world = World::new(&caching(""), embedding);
-    for own in ["", r#","cache_salt":"mine""#] {
-        for input in [r#""a""#, r#"["a","b"]"#] {
-            let body = format!(r#"{{"model":"big","input":{input}{own}}}"#);
-            let posting = world.posting("/v1/embeddings", &USE, &body);
-            let response = world.run(posting);
-            assert_eq!(status(&response), "miss");
-            drop(world.rest(response.into_body()));
-        }
-    }
-    let salts = world.sent().into_iter().map(|(_, sent)| {
-        let sent: Value = serde_json::from_str(&sent).unwrap();
-        let inputs = if sent["input"].is_array() { 2 } else { 1 };
-        (inputs, sent["cache_salt"].clone())
-    });
-    let salts: Vec<_> = salts.collect();
-    assert!(salts[0].1.is_string() && salts[2].1.is_string(), "{salts:?}");
-    assert_eq!((&salts[0].1, &salts[2].1), (&salts[1].1, &salts[3].1));
-    assert!(salts[0].1 != salts[2].1 && salts[2].1 != "mine", "{salts:?}");
-}
-
     let (status, answer) = embed(&mut world, &json!(["cccc", "bb", "cccc"]));
     assert_eq!(
         (status.as_str(), numbers(&answer)),

@@ -92,7 +92,8 @@ fn cache_wish(headers: &HeaderMap) -> Result<CacheWish, RequestError> {
         let mut directives = lines.flat_map(|line| line.split(','));
         directives.any(|said| said.trim().eq_ignore_ascii_case(directive))
     };
-    let wish = match headers.get(X_CACHE).map(HeaderValue::to_str) {
+    let mut lines = headers.get_all(X_CACHE).iter();
+    let wish = match lines.next().map(HeaderValue::to_str) {
         None => CacheWish::Unsaid,
         Some(said) => {
             let said = said.unwrap_or_default();
@@ -107,6 +108,7 @@ fn cache_wish(headers: &HeaderMap) -> Result<CacheWish, RequestError> {
         CacheWish::Unsaid if says("no-cache") => CacheWish::Reload,
         CacheWish::Unsaid | CacheWish::Use | CacheWish::Reload | CacheWish::Refresh | CacheWish::Bypass => wish,
     })
+        Some(_) if lines.next().is_some() => return Err(RequestError::WrongCacheWish),
 }
 
 /// Has the request's record say what it asks for.
