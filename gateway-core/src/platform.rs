@@ -47,8 +47,8 @@ pub trait Platform: Clone + 'static {
     /// When the store cannot be reached or answers garbage.
     async fn store_read(&self, keys: &[&str]) -> Result<Vec<Option<Bytes>>, StoreError>;
 
-    /// Writes one key of the store. With a `ttl` the value disappears after about that long, at least 60 s; without
-    /// one it stays.
+    /// Writes one key of the store. With a `ttl` the value disappears after about that long, at least 60 s, and a crash
+    /// may lose it before; without one it stays, crash or not, once this has returned.
     ///
     /// # Errors
     /// When the store cannot be reached or refuses the value.

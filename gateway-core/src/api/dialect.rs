@@ -98,10 +98,17 @@ impl Dialect {
         }
     }
 
+    /// Whether the answer to a request may have embeddings as texts, the bytes of their numbers in base64.
+    pub fn takes_base64(request: &Generation) -> bool {
+        match request.endpoint.dialect() {
+            Self::OpenAi => openai::takes_base64(request),
+        }
+    }
+
     /// So many embeddings that an answer has, as they are written, in the order of their inputs; `None` where it has
-    /// others.
-    pub fn embeddings(body: &str, count: usize) -> Option<Vec<&str>> {
-        openai::embeddings(body, count)
+    /// others, or what is no list of numbers, and no base64 where that is taken.
+    pub fn embeddings(body: &str, count: usize, takes_base64: bool) -> Option<Vec<&str>> {
+        openai::embeddings(body, count, takes_base64)
     }
 
     /// An answer with all of these embeddings, in place of those that it has; without one, as if an engine that computed

@@ -17,6 +17,9 @@ pub(super) enum Form {
         /// How many levels are left.
         levels: u8,
     },
+    /// Of a description, such as that of a tool: the order of the members that it has itself does not matter, and that of
+    /// whatever they hold does, unless that is such a description again.
+    Described,
     /// The order of members and the forms of numbers, too.
     AsWritten,
 }
@@ -29,7 +32,8 @@ impl Form {
     fn of_member(self, name: &str) -> Self {
         match self {
             Self::Values { levels } if levels > 0 && !WRITTEN.contains(&name) => Self::Values { levels: levels - 1 },
-            Self::Values { .. } | Self::AsWritten => Self::AsWritten,
+            Self::Described if DESCRIPTIONS.contains(&name) => Self::Described,
+            Self::Values { .. } | Self::Described | Self::AsWritten => Self::AsWritten,
         }
     }
 }
@@ -62,7 +66,7 @@ fn value(cursor: &mut JsonCursor<'_>, form: Form, out: &mut impl FnMut(&[u8])) {
                     value(cursor, form, out);
                 }
             }
-            Form::Values { .. } => members(cursor, form, out),
+            Form::Values { .. } | Form::Described => members(cursor, form, out),
         }
         out(b"}");
     } else {
@@ -131,7 +135,11 @@ fn decimal(json: &str) -> Option<String> {
     Some(format!("{sign}{trimmed}e{}", exponent.checked_add(shift)?))
 }
 
-/// Members whose values engines print or follow as they are written: JSON Schemas, and arguments of calls.
+/// Members of descriptions that describe something themselves, of a tool and of a format. Schemas stand within these under
+/// names that engines have made up (`parameters`, `input_schema`, `schema`, `value`, `format`), so that all others count as
+/// they are written.
+const DESCRIPTIONS: [&str; 2] = ["function", "json_schema"];
+/// Members of other parameters whose values engines print as they are written.
 const WRITTEN: [&str; 3] = ["parameters", "schema", "arguments"];
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! An answer that is kept: its bytes as its engine would have sent it whole, what it took, and when it was made.
 //!
-//! As bytes, version 1: the version; when it was stored, in microseconds of the wall clock, and the tokens of its prompt,
-//! those of them that its engine had in memory, and those of the answer, as `postcard` writes them; then the answer in gzip's
+//! As bytes, version 2: the version; when its request began and when it was stored, in microseconds of the wall clock, and
+//! the tokens of its prompt, those of them that its engine had in memory, and those of the answer, as `postcard` writes them; then the answer in gzip's
 //! coding, whose checksum tells damage. How long it counts is not in it: the configuration may change meanwhile.
 
 use std::time::Duration;
@@ -16,6 +16,8 @@ use crate::time::Timestamp;
 /// An answer that is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
+    /// When its request began, by the wall clock: what an operator purged after that counts no more.
+    pub began: Timestamp,
     /// When it was stored, by the wall clock.
     pub stored: Timestamp,
     /// What it took.
@@ -37,6 +39,7 @@ pub enum Freshness {
 
 #[derive(Serialize, Deserialize)]
 struct Head {
+    began_micros: u64,
     stored_micros: u64,
     prompt_tokens: u64,
     cached_tokens: Option<u64>,
@@ -47,6 +50,7 @@ impl Entry {
     /// The entry as bytes; `None` where it cannot be written, which does not happen.
     pub fn encode(&self) -> Option<Bytes> {
         let head = Head {
+            began_micros: self.began.as_micros(),
             stored_micros: self.stored.as_micros(),
             prompt_tokens: self.usage.prompt_tokens,
             cached_tokens: self.usage.cached_tokens,
@@ -63,6 +67,7 @@ impl Entry {
         let body = bytes.strip_prefix(&[VERSION])?;
         let (head, body) = postcard::take_from_bytes::<Head>(body).ok()?;
         Some(Self {
+            began: Timestamp::from_micros(head.began_micros),
             stored: Timestamp::from_micros(head.stored_micros),
             usage: Usage {
                 prompt_tokens: head.prompt_tokens,
@@ -93,7 +98,7 @@ impl Entry {
     }
 }
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// What an entry takes besides its answer, with its key and places in lists.
 const ENTRY_BYTES: usize = 256;
 
@@ -106,6 +111,7 @@ mod tests {
 
     fn entry(body: &str) -> Entry {
         Entry {
+            began: Timestamp::from_millis(1_700_000_000_123),
             stored: Timestamp::from_millis(1_700_000_000_123),
             usage: Usage {
                 prompt_tokens: 7,
@@ -117,8 +123,8 @@ mod tests {
     }
 
     #[test]
-    fn version_1_reads_as_it_was_first_written() {
-        let mut bytes = hex("01f8c080c1c1c48203070103ac02");
+    fn version_2_reads_as_it_was_first_written() {
+        let mut bytes = hex("02f8c080c1c1c48203f8c080c1c1c48203070103ac02");
         bytes.extend_from_slice(&gzip(b"{}").unwrap());
         assert_eq!(bytes, entry("{}").encode().unwrap());
         assert_eq!(Entry::decode(&bytes, 10), Some(entry("{}")));
@@ -181,7 +187,8 @@ mod tests {
         #[test]
         fn entries_read_as_they_are_written(body in "(?s).{0,200}", stored in any::<u32>(), cached in prop::option::of(0..1_u64)) {
             let usage = Usage { prompt_tokens: u64::from(stored), cached_tokens: cached, completion_tokens: 1 };
-            let entry = Entry { stored: Timestamp::from_millis(stored.into()), usage, body: body.into() };
+            let (began, stored) = (Timestamp::from_millis(stored.into()), Timestamp::from_millis(u64::from(stored) + 1));
+            let entry = Entry { began, stored, usage, body: body.into() };
             prop_assert_eq!(Entry::decode(&entry.encode().unwrap(), 4_000), Some(entry));
         }
 

@@ -179,6 +179,7 @@ mod tests {
     fn the_first_asks_and_the_others_get_its_answer() {
         let mut flights = Flights::default();
         let entry = Arc::new(Entry {
+            began: at(0),
             stored: at(0),
             usage: Usage::default(),
             body: "{}".into(),

@@ -116,13 +116,18 @@ impl fmt::Debug for CacheKey {
     }
 }
 
-/// The parameters that change an answer, in the order of their names; several of one name stay in their order.
+/// The parameters that change an answer, in the order of their names; several of one name stay in their order, and all of
+/// them count, as engines differ in which of them they take.
 fn sorted(parameters: Vec<(String, &str)>) -> Vec<(String, &str)> {
     let has_tools = parameters.iter().any(|(name, json)| name == "tools" && *json != "null");
-    let mut counting = parameters;
-    counting.retain(|(name, json)| counts(name, json, has_tools));
-    counting.sort_by(|(one, _), (other, _)| one.cmp(other));
-    counting
+    let mut sorted = parameters;
+    sorted.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let of_one_name = sorted.chunk_by(|(one, _), (other, _)| one == other);
+    let counting = of_one_name.filter(|named| match named {
+        [(name, json)] => counts(name, json, has_tools),
+        several => several.iter().all(|(name, _)| !IGNORED.contains(&name.as_str())),
+    });
+    counting.flatten().cloned().collect()
 }
 
 fn counts(name: &str, json: &str, has_tools: bool) -> bool {
@@ -148,10 +153,11 @@ fn is_unknown(name: &str) -> bool {
 fn parameter(hasher: &mut Sha256, name: &str, json: &str) {
     part(hasher, name.as_bytes());
     let is_scalar = !json.starts_with(['{', '[']);
-    let form = if is_scalar || STRUCTURED.contains(&name) {
-        Form::VALUES
-    } else {
-        Form::AsWritten
+    let form = match name {
+        _ if is_scalar => Form::VALUES,
+        _ if DESCRIBED.contains(&name) => Form::Described,
+        _ if STRUCTURED.contains(&name) => Form::VALUES,
+        _ => Form::AsWritten,
     };
     write(json, form, &mut |piece| hasher.update(piece));
 }
@@ -198,6 +204,9 @@ const STRUCTURED: [&str; 12] = [
     "modalities",
     "prediction",
 ];
+
+/// Those of them that describe what is to be written, with schemas in them.
+const DESCRIBED: [&str; 3] = ["tools", "functions", "response_format"];
 
 /// Other parameters that the API defines: null is as if they were left out.
 const SCALARS: [&str; 21] = [
@@ -409,6 +418,54 @@ keys = ["sha256:0000000000000000000000000000000000000000000000000000000000000002
             key_with(CONFIG, (0, "m"), Endpoint::Completions, &body)
         };
         assert_ne!(echo(true), echo(false));
+    }
+
+    #[test]
+    fn the_order_within_a_schema_counts_whatever_it_is_called() {
+        let with = |more: &str| {
+            let bare = chat().to_string();
+            key(&format!("{},{more}}}", bare.strip_suffix('}').unwrap()))
+        };
+        for outer in [
+            r#""response_format":{"type":"json_object","value":SCHEMA}"#,
+            r#""response_format":{"type":"json_object","schema":SCHEMA}"#,
+            r#""response_format":{"type":"json_schema","json_schema":{"name":"s","schema":SCHEMA}}"#,
+            r#""response_format":{"type":"structural_tag","format":{"type":"json_schema","json_schema":SCHEMA}}"#,
+            r#""functions":[{"name":"f","parameters":SCHEMA}]"#,
+            r#""functions":[{"name":"f","input_schema":SCHEMA}]"#,
+        ] {
+            let of = |schema: &str| with(&outer.replace("SCHEMA", schema));
+            let one = of(r#"{"properties":{"a":{},"b":{}}}"#);
+            assert_ne!(one, of(r#"{"properties":{"b":{},"a":{}}}"#), "{outer}");
+            assert_eq!(one, of(r#"{ "properties" : {"\u0061":{}, "b":{}} }"#), "{outer}");
+        }
+        assert_eq!(
+            with(r#""response_format":{"type":"json_schema","json_schema":{"name":"s","schema":{}}}"#),
+            with(r#""response_format":{"json_schema":{"schema":{},"name":"s"},"type":"json_schema"}"#)
+        );
+    }
+
+    #[test]
+    fn a_parameter_that_stands_twice_counts_twice() {
+        let twice = |first: &str, second: &str| {
+            let bare = chat().to_string();
+            key(&format!("{},{first},{second}}}", bare.strip_suffix('}').unwrap()))
+        };
+        for (named, default) in [
+            (r#""response_format":{"type":"json_object"}"#, r#""response_format":{"type":"text"}"#),
+            (r#""top_p":0.5"#, r#""top_p":null"#),
+            (r#""stop":["x"]"#, r#""stop":[]"#),
+            (r#""logit_bias":{"1":5}"#, r#""logit_bias":{}"#),
+            (r#""tool_choice":"none""#, r#""tool_choice":"auto""#),
+        ] {
+            let bare = chat().to_string();
+            let once = key(&format!("{},{named}}}", bare.strip_suffix('}').unwrap()));
+            let keys = [once, key(&bare), twice(named, default), twice(default, named)];
+            for (index, one) in keys.iter().enumerate() {
+                assert!(!keys[index + 1..].contains(one), "{named} {default}");
+            }
+        }
+        assert_eq!(twice(r#""user":"a""#, r#""user":"b""#), key(&chat().to_string()));
     }
 
     #[test]

@@ -97,6 +97,7 @@ mod tests {
 
     fn entry(bytes: usize) -> Arc<Entry> {
         Arc::new(Entry {
+            began: Timestamp::from_millis(1),
             stored: Timestamp::from_millis(1),
             usage: Usage::default(),
             body: vec![b'a'; bytes].into(),

@@ -1,5 +1,5 @@
 //! Which answers operators have purged. The store cannot tell which answers it has of a tenant or a model: what is written
-//! down instead is when they were purged, and an answer that was stored by then counts no more.
+//! down instead is when they were purged, and an answer whose request had begun by then counts no more.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -75,10 +75,10 @@ impl PurgeMemory {
         self.0.insert(key, Known { purged, read: now });
     }
 
-    /// Whether an answer of these scopes, which was stored then, may have been purged, for all that is known.
-    pub fn may_be_purged(&self, scopes: &[PurgeScope], stored: Timestamp) -> bool {
+    /// Whether an answer of these scopes, whose request began then, may have been purged, for all that is known.
+    pub fn may_be_purged(&self, scopes: &[PurgeScope], began: Timestamp) -> bool {
         scopes.iter().any(|scope| match self.0.get(&scope.store_key()) {
-            Some(Known { purged, .. }) => purged.is_some_and(|purged| stored <= purged + CLOCKS_DIFFER),
+            Some(Known { purged, .. }) => purged.is_some_and(|purged| began <= purged + CLOCKS_DIFFER),
             // It had to make room for others.
             None => true,
         })
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_stored_before_a_purge_of_any_of_its_scopes_counts_no_more() {
+    fn what_began_before_a_purge_of_any_of_its_scopes_counts_no_more() {
         let scopes = PurgeScope::of_answer(&"acme".into(), &"org/m".into());
         let mut memory = PurgeMemory::default();
         assert_eq!(

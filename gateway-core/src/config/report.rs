@@ -170,6 +170,17 @@ impl Report {
         });
     }
 
+    /// Adds that the document is no text from that byte on.
+    pub fn not_utf8(&mut self, at: usize) {
+        self.errors.add(ConfigError {
+            document: self.document,
+            key: "(text)".to_owned(),
+            line: self.line_at(at),
+            problem: Problem::Syntax("not UTF-8".to_owned()),
+            expected: "expected UTF-8".to_owned(),
+        });
+    }
+
     /// Adds that the text is too long to be read.
     pub fn too_long(&mut self, bytes: usize, most: usize) {
         self.errors.add(ConfigError {

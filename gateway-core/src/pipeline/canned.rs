@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderValue;
 
 use super::context::Exchange;
 use crate::api::{CannedAnswer, Dialect, Generation, NoCannedAnswer};
@@ -17,7 +16,7 @@ use crate::platform::Platform;
 #[derive(Clone, Debug)]
 pub(super) struct CannedTier {
     texts: Arc<CannedAnswers>,
-    accepts: Option<HeaderValue>,
+    accepts: String,
 }
 
 /// A request that no engine answers.
@@ -35,8 +34,7 @@ pub(super) struct Unanswered<'a> {
 
 impl CannedTier {
     /// Of these texts, for a client that says by `accept-language` that it reads that.
-    pub fn new(texts: Arc<CannedAnswers>, accepts: Option<&HeaderValue>) -> Self {
-        let accepts = accepts.cloned();
+    pub fn new(texts: Arc<CannedAnswers>, accepts: String) -> Self {
         Self { texts, accepts }
     }
 
@@ -89,8 +87,7 @@ impl CannedTier {
 
     /// The languages that the client reads, as it says, and after them the one that it writes.
     fn languages(&self, request: &Generation) -> Vec<LanguageTag> {
-        let accepts = self.accepts.as_ref().and_then(|header| header.to_str().ok());
-        let mut languages = accepts.map(accepted).unwrap_or_default();
+        let mut languages = accepted(&self.accepts);
         let words = request.last_words(MOST_BYTES_READ);
         let written = words.as_deref().and_then(written_in);
         languages.extend(written.and_then(|tag| tag.parse().ok()));

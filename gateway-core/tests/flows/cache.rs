@@ -192,6 +192,9 @@ fn the_cache_is_for_requests_that_ask_for_it_and_are_answered_alike() {
     }
     let (wrong, text) = ask_with(&mut world, &[("x-tidegate-cache", "yes")], &request(false, ""));
     assert!(wrong.status() == 400 && text.contains("`refresh`"), "{text}");
+    let twice = [("x-tidegate-cache", "use"), ("x-tidegate-cache", "bypass")];
+    let (wrong, text) = ask_with(&mut world, &twice, &request(false, ""));
+    assert!(wrong.status() == 400 && text.contains("`refresh`"), "{text}");
     let mut always = self::world(
         "mode = \"always\"\nany_temperature = true\nrules = [{ model = \"gpt\", tenant = \"acme\", ttl_ms = 60000 }]",
     );
@@ -467,6 +470,28 @@ fn operators_purge_answers_everywhere() {
 }
 
 #[test]
+fn a_purge_counts_for_answers_that_have_begun_and_is_never_forgotten() {
+    let settings = caching("mode = \"always\"");
+    let mut world = World::new(&settings, |_| {
+        let mut slow = answer();
+        slow.insert(3, Piece::Wait(Duration::from_secs(5)));
+        sse(slow)
+    });
+    let leading = world.post(CHAT, &request(true, ""));
+    assert_eq!(status(&leading), "miss");
+    assert_eq!(purge(&mut world, "tenant=acme").0, 200);
+    assert!(world.rest(leading.into_body()).ends_with("data: [DONE]\n\n"));
+    let other = world.another(&settings);
+    assert_eq!(status_at(&mut world, &other), "miss", "it was begun before");
+    assert_eq!(status_at(&mut world, &other), "hit", "it was begun after");
+    // What has an end a store may lose at a crash.
+    world.pass(Duration::from_secs(366 * 24 * 3_600));
+    let platform = world.platform.clone();
+    let read = world.run(async move { platform.store_read(&["purged/acme/"]).await });
+    assert!(read.unwrap()[0].is_some());
+}
+
+#[test]
 fn an_operator_learns_the_key_of_an_answer_and_purges_it() {
     let mut world = world("mode = \"always\"");
     assert_eq!(status_here(&mut world), "miss");
@@ -558,6 +583,29 @@ fn embed(world: &mut World, input: &Value) -> (String, Value) {
     let status = status(&response).to_owned();
     let text = world.rest(response.into_body());
     (status, serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}")))
+}
+
+#[test]
+fn a_part_of_a_batch_is_salted_as_the_whole() {
+    let mut world = World::new(&caching(""), embedding);
+    for own in ["", r#","cache_salt":"mine""#] {
+        for input in [r#""a""#, r#"["a","b"]"#] {
+            let body = format!(r#"{{"model":"big","input":{input}{own}}}"#);
+            let posting = world.posting("/v1/embeddings", &USE, &body);
+            let response = world.run(posting);
+            assert_eq!(status(&response), "miss");
+            drop(world.rest(response.into_body()));
+        }
+    }
+    let salts = world.sent().into_iter().map(|(_, sent)| {
+        let sent: Value = serde_json::from_str(&sent).unwrap();
+        let inputs = if sent["input"].is_array() { 2 } else { 1 };
+        (inputs, sent["cache_salt"].clone())
+    });
+    let salts: Vec<_> = salts.collect();
+    assert!(salts[0].1.is_string() && salts[2].1.is_string(), "{salts:?}");
+    assert_eq!((&salts[0].1, &salts[2].1), (&salts[1].1, &salts[3].1));
+    assert!(salts[0].1 != salts[2].1 && salts[2].1 != "mine", "{salts:?}");
 }
 
 fn numbers(answer: &Value) -> Vec<(u64, f64)> {

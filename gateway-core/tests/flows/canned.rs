@@ -250,6 +250,8 @@ text = "後で"
         let (_, _, said) = said(&mut world, headers, &asking(text));
         assert_eq!(said, expected, "{accepts} {text}");
     }
+    let lines = [("accept-language", "fr, de;q=0.5"), ("accept-language", "ja;q=0.9")];
+    assert_eq!(said(&mut world, &lines, &asking("How do I do that?")).2, "後で");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use crate::api::endpoint::Endpoint;
-use crate::api::json_cursor::JsonCursor;
+use crate::api::json_cursor::{JsonCursor, string};
 use crate::api::json_edits::{Edits, spliced};
 use crate::api::json_fields::{Fields, span_within};
 use crate::api::request::{Generation, quoted};
@@ -33,7 +33,7 @@ pub fn inputs(request: &Generation) -> Option<Vec<&str>> {
     (are_inputs && !inputs.is_empty()).then_some(inputs)
 }
 
-/// The same request for these of its inputs alone.
+/// The same request for these of its inputs alone, as a client would send it: its salt is the client's own, if any.
 ///
 /// # Errors
 /// When it cannot be read again, which does not happen.
@@ -51,8 +51,16 @@ pub fn with_inputs(request: &Generation, inputs: &[&str], nesting: usize) -> Res
     super::decode(request.endpoint, body.into(), nesting)
 }
 
-/// The embeddings in an answer as they are written, in the order of their inputs; `None` where it has not as many.
-pub fn embeddings(body: &str, count: usize) -> Option<Vec<&str>> {
+/// Whether the embeddings may be texts: the bytes of their numbers in base64.
+pub fn takes_base64(request: &Generation) -> bool {
+    let parameters = request.parameters();
+    let mut formats = parameters.iter().filter(|(name, _)| name == "encoding_format");
+    formats.any(|(_, format)| string(format).is_some_and(|format| format == "base64"))
+}
+
+/// The embeddings in an answer as they are written, in the order of their inputs; `None` where it has not as many, or one
+/// that is none.
+pub fn embeddings(body: &str, count: usize, takes_base64: bool) -> Option<Vec<&str>> {
     let data = Fields::parse(body).ok()?.get("data")?;
     let mut found = vec![None; count];
     let mut cursor = JsonCursor::new(data);
@@ -63,9 +71,31 @@ pub fn embeddings(body: &str, count: usize) -> Option<Vec<&str>> {
         let item = Fields::parse(cursor.pass()).ok()?;
         let index: usize = item.get("index")?.parse().ok()?;
         let place = found.get_mut(index).filter(|place| place.is_none())?;
-        *place = Some(item.given("embedding")?);
+        let embedding = item.given("embedding")?;
+        let is_embedding = are_numbers(embedding) || takes_base64 && is_base64(embedding);
+        *place = is_embedding.then_some(Some(embedding))?;
     }
     found.into_iter().collect()
+}
+
+fn are_numbers(json: &str) -> bool {
+    let mut cursor = JsonCursor::new(json);
+    let mut count = 0;
+    if cursor.enter(b'[') {
+        while cursor.next() {
+            if !cursor.pass().starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+                return false;
+            }
+            count += 1;
+        }
+    }
+    count > 0
+}
+
+fn is_base64(json: &str) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
+    let is_whole = |text: &str| !text.is_empty() && text.len().is_multiple_of(4);
+    string(json).is_some_and(|text| is_whole(&text) && text.bytes().all(is_digit))
 }
 
 /// An answer with all of these embeddings, in place of those that it has; or one that no engine had a part in.
@@ -120,14 +150,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_broken_is_no_embedding() {
+        let read = |embedding: &str, takes_base64| {
+            let body = format!(r#"{{"data":[{{"index":0,"embedding":{embedding}}}]}}"#);
+            embeddings(&body, 1, takes_base64).is_some()
+        };
+        for broken in ["[]", "{}", "[null]", "[1,\"2\"]", "[[1]]", "null", "7", "\"\"", "\"x\"", "\"a b=\""] {
+            assert!(!read(broken, true) && !read(broken, false), "{broken}");
+        }
+        assert!(read("[-0.5, 1e-3]", false) && read("[1]", true) && read(r#""AA+\/""#, true));
+        let asked = |format: &str| takes_base64(&request(&format!(r#""input":"a","encoding_format":{format}"#)));
+        assert!(asked("\"base64\"") && !asked("\"float\"") && !asked("null"));
+    }
+
+    #[test]
     fn embeddings_are_found_by_their_index_and_put_in_order() {
         let body = r#"{"object":"list","data":[{"index":1,"embedding":"AAA="},{"object":"embedding","embedding":[0.10, 1e-3],"index":0}],"usage":{"prompt_tokens":3}}"#;
-        let found = embeddings(body, 2).unwrap();
+        let found = embeddings(body, 2, true).unwrap();
         assert_eq!(found, ["[0.10, 1e-3]", "\"AAA=\""]);
         for count in [1, 3] {
-            assert_eq!(embeddings(body, count), None);
+            assert_eq!(embeddings(body, count, true), None);
         }
-        assert_eq!(embeddings(&body.replace("\"index\":0", "\"index\":1"), 2), None);
+        assert_eq!(embeddings(body, 2, false), None, "nobody asked for base64");
+        assert_eq!(embeddings(&body.replace("\"index\":0", "\"index\":1"), 2, true), None);
         let all = joined(Some(body), "m", &[found[1], "[7]", found[0]]).unwrap();
         let expected = r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":"AAA="},{"object":"embedding","index":1,"embedding":[7]},{"object":"embedding","index":2,"embedding":[0.10, 1e-3]}],"usage":{"prompt_tokens":3}}"#;
         assert_eq!(all, expected);

@@ -24,7 +24,7 @@ mod whole_only;
 
 pub(super) use assemble::Assembler;
 pub(super) use canned::canned;
-pub(super) use embeddings::{embeddings, inputs, joined, with_inputs};
+pub(super) use embeddings::{embeddings, inputs, joined, takes_base64, with_inputs};
 pub(super) use error_body::{error_body, error_event};
 pub(super) use key::presented_key;
 pub(super) use params::Params;

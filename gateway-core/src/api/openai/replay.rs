@@ -103,7 +103,9 @@ impl Replay {
         };
         self.chunk(&delta(&first_delta(&message), NULL));
         let mut told = None;
-        for (name, value) in message.iter().filter(|(name, value)| is_text(name, value)) {
+        let mut texts: Vec<_> = message.iter().filter(|(name, value)| is_text(name, value)).collect();
+        texts.sort_by_key(|(name, _)| turn(name));
+        for (name, value) in texts {
             let is_told = name == "content" || name == "refusal";
             let logprobs = logprobs.filter(|_| is_told && told.is_none());
             if let Some(logprobs) = logprobs {
@@ -209,6 +211,15 @@ fn first_delta(message: &Fields<'_>) -> String {
 /// Whether a member of a message is a text that grows as it is said.
 fn is_text(name: &str, value: &str) -> bool {
     name != "role" && value.starts_with('"') && value != EMPTY
+}
+
+/// When a text of a message has its turn: what was thought, under whatever name, before what is said.
+fn turn(name: &str) -> u8 {
+    match name {
+        "content" => 1,
+        "refusal" => 2,
+        _ => 0,
+    }
 }
 
 /// A call as it grows: all but its arguments first.
@@ -399,6 +410,17 @@ mod tests {
         let stream = replay(Endpoint::Chat, true, &well_formed);
         let expected: Value = serde_json::from_str(&well_formed).unwrap();
         assert_eq!(without_id(accumulated(&stream)), without_id(expected));
+    }
+
+    #[test]
+    fn what_was_thought_comes_before_what_is_said_and_called() {
+        let message = r#"{"role":"assistant","tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}],"refusal":"no","content":"said","reasoning":"thought"}"#;
+        let answer =
+            format!(r#"{{"id":"chatcmpl-1","choices":[{{"index":0,"message":{message},"finish_reason":"stop"}}]}}"#);
+        let stream = replay(Endpoint::Chat, true, &answer);
+        let at = |part: &str| stream.find(part).unwrap_or_else(|| panic!("{part}: {stream}"));
+        let order = ["thought", "said", "\"refusal\":\"no\"", "\"name\":\"f\""].map(at);
+        assert!(order.is_sorted(), "{order:?} {stream}");
     }
 
     #[test]

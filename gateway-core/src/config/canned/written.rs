@@ -169,6 +169,22 @@ impl CannedAnswers {
         report.finish(answers)
     }
 
+    /// Reads a document as the store has it, whose models and tenants may be of a newer configuration.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn read(document: &[u8]) -> Result<Self, ConfigErrors> {
+        match std::str::from_utf8(document) {
+            Ok(text) => Self::parse(text, None),
+            Err(error) => {
+                let text = String::from_utf8_lossy(&document[..error.valid_up_to()]);
+                let mut report = Report::of_document("canned.toml", &text);
+                report.not_utf8(error.valid_up_to());
+                report.finish(None)
+            }
+        }
+    }
+
     /// The document that says the same.
     pub fn to_document(&self) -> String {
         let quoted = |text: &str| {

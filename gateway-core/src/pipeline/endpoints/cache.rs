@@ -1,6 +1,7 @@
 //! Purging the response cache, for operators.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use http::Response;
 use http::request::Parts;
@@ -41,8 +42,12 @@ fn asked(config: &Config, query: &str) -> Result<Purged, RequestError> {
         detail: detail.to_owned(),
     };
     let (mut scope, mut key, mut all) = (PurgeScope::default(), None, false);
+    let mut named = BTreeSet::new();
     for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        if !named.insert(name) {
+            return Err(wrong("no parameter may stand twice"));
+        }
         let value: Cow<'_, str> = percent_decode_str(value).decode_utf8_lossy();
         match name {
             "tenant" => {
@@ -115,6 +120,9 @@ mod tests {
             "model=none",
             "tenants=acme",
             "all=1&tenant=acme",
+            "tenant=acme&tenant=acme",
+            "model=qwen3-8b&tenant=acme&model=qwen3-32b",
+            "all=1&all=1",
         ] {
             assert!(asked(wrong).is_err(), "{wrong}");
         }

@@ -113,7 +113,7 @@ fn answer<P: Platform>(
         reason,
         recovery,
     };
-    let given = CannedTier::new(texts, asked.wishes.languages).give(exchange, unanswered)?;
+    let given = CannedTier::new(texts, asked.wishes.languages.accepted()).give(exchange, unanswered)?;
     Some(respond_canned(decoded.request.stream, given, reason))
 }
 

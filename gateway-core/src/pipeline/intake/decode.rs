@@ -32,11 +32,24 @@ pub(in crate::pipeline) struct Wishes<'h> {
     /// The client's name for the conversation.
     pub session: Option<&'h [u8]>,
     /// What the client says that it reads.
-    pub languages: Option<&'h HeaderValue>,
+    pub languages: Languages<'h>,
     /// Whether an operator wants to know why the request goes where it goes.
     pub explains: bool,
     /// What the client wishes of the response cache.
     pub cache: CacheWish,
+}
+
+/// What the headers of a request say of the languages that its client reads.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::pipeline) struct Languages<'h>(&'h HeaderMap);
+
+impl Languages<'_> {
+    /// All of its `accept-language` lines, which are one list (RFC 9110, 5.3); empty where it says nothing.
+    pub fn accepted(self) -> String {
+        let lines = self.0.get_all(ACCEPT_LANGUAGE).iter();
+        let lines: Vec<_> = lines.filter_map(|line| line.to_str().ok()).collect();
+        lines.join(",")
+    }
 }
 
 /// Reads what the headers of a request wish for, which came in by that entrance. Where operators have their own, nobody can
@@ -75,7 +88,7 @@ pub(in crate::pipeline) fn check_headers<'h>(
     Ok(Wishes {
         lowest_tier: headers.get(LOWEST_TIER).map(|tier| tier.to_str().unwrap_or_default()),
         session: session.into_iter().find(|session| !session.is_empty()),
-        languages: headers.get(ACCEPT_LANGUAGE),
+        languages: Languages(headers),
         explains: wants_explanation(&config.admin, headers)?,
         cache: cache_wish(headers)?,
     })
@@ -92,8 +105,10 @@ fn cache_wish(headers: &HeaderMap) -> Result<CacheWish, RequestError> {
         let mut directives = lines.flat_map(|line| line.split(','));
         directives.any(|said| said.trim().eq_ignore_ascii_case(directive))
     };
-    let wish = match headers.get(X_CACHE).map(HeaderValue::to_str) {
+    let mut lines = headers.get_all(X_CACHE).iter();
+    let wish = match lines.next().map(HeaderValue::to_str) {
         None => CacheWish::Unsaid,
+        Some(_) if lines.next().is_some() => return Err(RequestError::WrongCacheWish),
         Some(said) => {
             let said = said.unwrap_or_default();
             let mut named = CacheWish::NAMED.into_iter();

@@ -107,7 +107,7 @@ pub(in crate::pipeline) fn plan<P: Platform>(
     let is_in_maintenance = pass_over_maintained(exchange, &texts, &mut planned_tiers);
     let plan = Plan {
         tiers: planned_tiers,
-        canned: may_be_canned.then(|| CannedTier::new(texts, wishes.languages)),
+        canned: may_be_canned.then(|| CannedTier::new(texts, wishes.languages.accepted())),
         is_in_maintenance,
     };
     Ok(Planned { counted, plan })

@@ -17,6 +17,7 @@ use crate::ladder::{AttemptError, Garbage};
 use crate::observe::{Caching as Event, Event as Told};
 use crate::pipeline::context::Exchange;
 use crate::platform::Platform;
+use crate::time::Timestamp;
 
 /// The inputs of one request, in its order.
 #[derive(Debug)]
@@ -24,6 +25,9 @@ pub(in crate::pipeline) struct Batch<P: Platform> {
     exchange: Rc<Exchange<P>>,
     model: ModelName,
     slots: Vec<Slot>,
+    takes_base64: bool,
+    /// When the request began, by the wall clock.
+    began: Timestamp,
 }
 
 /// One input.
@@ -59,6 +63,7 @@ impl<P: Platform> Batch<P> {
         let Some(inputs) = inputs.filter(|_| used != Use::Bypass) else {
             return Ok(Found::Nothing);
         };
+        let began = exchange.platform.wall();
         let scope = TenantScope::of(tenant);
         let keys = inputs
             .iter()
@@ -79,6 +84,8 @@ impl<P: Platform> Batch<P> {
             exchange: Rc::clone(exchange),
             model: model.name.clone(),
             slots: slots.collect(),
+            takes_base64: Dialect::takes_base64(request),
+            began,
         };
         let is_missing = |(_, slot): &(&&str, &Slot)| slot.known.is_none();
         let missing: Vec<&str> = inputs
@@ -95,7 +102,9 @@ impl<P: Platform> Batch<P> {
         }
         let rest = if missing.len() < inputs.len() {
             let nesting = exchange.config.sizes.nesting;
-            Some(Box::new(Dialect::with_inputs(request, &missing, nesting)?))
+            let mut rest = Dialect::with_inputs(request, &missing, nesting)?;
+            rest.cache_salt = rest.cache_salt.within(&tenant.cache_salt);
+            Some(Box::new(rest))
         } else {
             None
         };
@@ -116,7 +125,8 @@ impl<P: Platform> Batch<P> {
         let is_partly_known = self.is_partly_known();
         let missing: Vec<&Slot> = self.slots.iter().filter(|slot| slot.known.is_none()).collect();
         let text = std::str::from_utf8(&body).ok();
-        let Some((text, new)) = text.and_then(|text| Some((text, Dialect::embeddings(text, missing.len())?))) else {
+        let read = |text| Some((text, Dialect::embeddings(text, missing.len(), self.takes_base64)?));
+        let Some((text, new)) = text.and_then(read) else {
             // What is not understood passes, as without a cache.
             return if is_partly_known {
                 Err(Garbage::NotJson.into())
@@ -170,6 +180,7 @@ impl<P: Platform> Batch<P> {
         let mut to_write = Vec::new();
         for (key, embedding) in new.filter(|(_, embedding)| embedding.len() <= settings.answer_bytes) {
             let entry = Arc::new(Entry {
+                began: self.began,
                 stored,
                 usage: Usage::default(),
                 body: Bytes::copy_from_slice(embedding.as_bytes()),

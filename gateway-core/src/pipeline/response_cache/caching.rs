@@ -16,6 +16,7 @@ use crate::observe::{Caching as Event, Event as Told};
 use crate::pipeline::context::{Exchange, Paused};
 use crate::pipeline::state::Gateway;
 use crate::platform::Platform;
+use crate::time::Timestamp;
 
 /// The cache in the course of one request. When it is dropped, whoever waits for the request's answer hears that it does not
 /// come.
@@ -24,6 +25,8 @@ pub(in crate::pipeline) struct Caching<P: Platform> {
     exchange: Rc<Exchange<P>>,
     key: CacheKey,
     model: ModelName,
+    /// When the request began, by the wall clock.
+    began: Timestamp,
     /// Whether the answer to the same request which is under way will do.
     shares: bool,
     /// The answer that was found and is past its time.
@@ -40,6 +43,7 @@ impl<P: Platform> Caching<P> {
             exchange: Rc::clone(exchange),
             key,
             model: model.clone(),
+            began: exchange.platform.wall(),
             shares,
             stale: None,
             leads: Cell::new(None),
@@ -140,6 +144,7 @@ impl<P: Platform> Caching<P> {
         let (platform, gateway) = (&self.exchange.platform, &self.exchange.gateway);
         let (now, key) = (platform.now(), self.key);
         let entry = Arc::new(Entry {
+            began: self.began,
             stored: platform.wall(),
             usage,
             body,

@@ -122,7 +122,7 @@ pub(super) async fn find_all<P: Platform>(
             gateway.answers.with(|answers| answers.insert(now, *key, entry, most));
         }
     }
-    let may_be_purged = |entry: &Arc<Entry>| gateway.purges.with(|purges| purges.may_be_purged(scopes, entry.stored));
+    let may_be_purged = |entry: &Arc<Entry>| gateway.purges.with(|purges| purges.may_be_purged(scopes, entry.began));
     Some(
         found
             .into_iter()

@@ -1,7 +1,5 @@
 //! Purging answers, as operators ask for it.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 
 use crate::cache::{CacheKey, PurgeScope};
@@ -24,25 +22,20 @@ pub(in crate::pipeline) enum Purged {
 /// When the store does not take it.
 pub(in crate::pipeline) async fn purge<P: Platform>(exchange: &Exchange<P>, what: &Purged) -> Result<(), StoreError> {
     let (platform, gateway) = (&exchange.platform, &exchange.gateway);
-    let longest = exchange.config.response_cache.longest();
+    // Without an end, for stores may lose what has one at a crash. It stays little: one record for each scope, of which
+    // there are as many as tenants and models, and an empty one for an answer until that is given again.
     match what {
         Purged::Answer(key) => {
-            platform
-                .store_write(&key.store_key(), Bytes::new(), Some(longest))
-                .await?;
+            platform.store_write(&key.store_key(), Bytes::new(), None).await?;
             gateway.answers.with(|answers| answers.remove(key));
         }
         Purged::Scope(scope) => {
             let (key, purged) = (scope.store_key(), platform.wall());
             let value = PurgeScope::value(purged);
-            // By then nothing is left that was stored before.
-            let ttl = longest + SLACK;
-            platform.store_write(&key, value.into(), Some(ttl)).await?;
+            platform.store_write(&key, value.into(), None).await?;
             let now = platform.now();
             gateway.purges.with(|purges| purges.on_purge(now, key, Some(purged)));
         }
     }
     Ok(())
 }
-
-const SLACK: Duration = Duration::from_secs(3_600);

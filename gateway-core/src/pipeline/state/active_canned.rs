@@ -57,11 +57,10 @@ impl ActiveCanned {
         if self.read(|state| state.text == text && state.refused.is_none() || state.refused.as_ref() == Some(&text)) {
             return None;
         }
-        let written = String::from_utf8_lossy(&text);
-        let is_blank = written.trim().is_empty();
-        match (!is_blank).then(|| CannedAnswers::parse(&written, None)).transpose() {
+        let is_blank = text.trim_ascii().is_empty();
+        match (!is_blank).then(|| CannedAnswers::read(&text)).transpose() {
             Ok(answers) => {
-                let version = answers.is_some().then(|| version(&written));
+                let version = answers.is_some().then(|| version(&String::from_utf8_lossy(&text)));
                 self.write(|state| {
                     state.answers = answers.map(Arc::new);
                     state.text = text.clone();
@@ -82,5 +81,24 @@ impl ActiveCanned {
 
     fn write<T>(&self, write: impl FnOnce(&mut State) -> T) -> T {
         write(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_text_is_refused_and_told_once() {
+        let active = ActiveCanned::default();
+        let sound = Bytes::from_static(b"[[canned.texts]]\ntext = \"sound\"\n");
+        assert!(matches!(active.offer(sound.clone()), Some(Ok(Some(_)))));
+        let damaged = Bytes::from_static(b"[[canned.texts]]\ntext = \"\xff\"\n");
+        let Some(Err(errors)) = active.offer(damaged.clone()) else {
+            panic!("it is taken");
+        };
+        assert_eq!(errors.to_string(), "canned.toml:2: (text): not TOML: not UTF-8; expected UTF-8");
+        assert!(active.is_refusing() && active.offer(damaged).is_none());
+        assert_eq!(active.document().map(|(text, _)| text), Some(sound), "those before stay");
     }
 }

@@ -47,11 +47,8 @@ impl Builder<'_> {
             if says == Says::Nothing && schema.holds(&Value::Null, effort) {
                 return Some(Value::Null);
             }
-            for choice in schema.choices() {
-                let built = self.build(choice, says, effort);
-                if let Some(built) = built.filter(|built| schema.holds(built, effort)) {
-                    return Some(built);
-                }
+            if let Some(built) = self.of_a_choice(schema, says, effort) {
+                return Some(built);
             }
             let built = match says {
                 Says::Text(spot) => self.saying_text(schema, spot, effort),
@@ -59,6 +56,42 @@ impl Builder<'_> {
             };
             built.filter(|built| schema.holds(built, effort))
         })
+    }
+
+    /// What the first of a union's branches makes of it that can be built. Where branches differ in what they have to say,
+    /// to take one is an answer: what it says must be that there is none, and no other branch can be built.
+    fn of_a_choice(self, schema: Schema<'_>, says: Says, effort: &mut Effort) -> Option<Value> {
+        let choices: Vec<_> = schema.choices().filter(|choice| !choice.is_null()).collect();
+        let built = choices.iter().filter_map(|choice| self.build(*choice, says, effort));
+        let built: Vec<_> = built.collect();
+        let mut built = built.into_iter().filter(|built| schema.holds(built, effort));
+        let first = built.next()?;
+        let said = self.constants(&first);
+        let mut alike = 1;
+        for other in built {
+            if self.constants(&other) != said {
+                return None;
+            }
+            alike += 1;
+        }
+        let is_refusal = says != Says::Nothing && said.iter().all(|(_, constant)| is_refusal(constant));
+        (said.is_empty() || alike == choices.len() || is_refusal).then_some(first)
+    }
+
+    /// What a value that was built says besides the text, each with the name of its member.
+    fn constants<'v>(self, value: &'v Value) -> Vec<(&'v str, &'v Value)> {
+        let mut constants = Vec::new();
+        let mut left = vec![("", value)];
+        while let Some((name, value)) = left.pop() {
+            match value {
+                Value::Null => {}
+                Value::String(text) if text.is_empty() || text == self.text => {}
+                Value::Bool(_) | Value::Number(_) | Value::String(_) => constants.push((name, value)),
+                Value::Array(items) => left.extend(items.iter().map(|item| (name, item))),
+                Value::Object(members) => left.extend(members.iter().map(|(name, value)| (name.as_str(), value))),
+            }
+        }
+        constants
     }
 
     fn saying_text(self, schema: Schema<'_>, spot: Spot, effort: &mut Effort) -> Option<Value> {
@@ -104,11 +137,11 @@ impl Builder<'_> {
         Some(object.into())
     }
 
-    /// Something empty, the only value that is allowed, or a word that says itself that there is no answer.
+    /// Something empty, or the only value that is allowed. Of several, whichever were taken would be an answer.
     fn saying_nothing(self, schema: Schema<'_>, effort: &mut Effort) -> Option<Value> {
         match schema.allowed() {
             Some([only]) => return Some(only.clone()),
-            Some(several) => return several.iter().find(|value| is_silent(value)).cloned(),
+            Some(_) => return None,
             None => {}
         }
         let kinds = schema.kinds();
@@ -124,27 +157,16 @@ impl Builder<'_> {
     }
 }
 
-fn is_silent(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::String(word) => SILENT_WORDS.iter().any(|silent| word.eq_ignore_ascii_case(silent)),
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => false,
-    }
+/// Whether it says of what has the text that it is no answer.
+fn is_refusal(constant: &Value) -> bool {
+    let word = constant.as_str();
+    word.is_some_and(|word| REFUSALS.iter().any(|refusal| word.eq_ignore_ascii_case(refusal)))
 }
 
 /// Names of members in which a text may stand that is no answer, the clearest first.
 const PLACES: [&str; 6] = ["error", "refusal", "error_message", "errorMessage", "reason", "message"];
-/// Of several words those that are no answer.
-const SILENT_WORDS: [&str; 8] = [
-    "",
-    "error",
-    "failed",
-    "none",
-    "refusal",
-    "refused",
-    "unavailable",
-    "unknown",
-];
+/// What the branch of a union is called that is no answer.
+const REFUSALS: [&str; 6] = ["error", "failed", "failure", "refusal", "refused", "unavailable"];
 
 #[cfg(test)]
 mod tests;

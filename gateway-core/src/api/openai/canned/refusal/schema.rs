@@ -94,6 +94,11 @@ impl<'s> Schema<'s> {
         choices.into_iter().flatten().map(move |own| self.with(own))
     }
 
+    /// Whether it is of null alone.
+    pub fn is_null(self) -> bool {
+        self.kinds() == Kinds::NULL || self.get("const") == Some(&Value::Null)
+    }
+
     /// The only values that it allows, where it lists them.
     pub fn allowed(self) -> Option<&'s [Value]> {
         match (self.get("const"), self.get("enum")) {

@@ -28,9 +28,9 @@ fn the_text_stands_where_the_schema_has_a_place_for_it() {
         ),
         (
             strict(
-                json!({"kind": {"const": "reply"}, "note": {"anyOf": [{"type": "string"}, {"type": "null"}]}, "status": {"enum": ["ok", "Error"]}, "message": {"type": "string"}}),
+                json!({"kind": {"const": "reply"}, "note": {"anyOf": [{"type": "string"}, {"type": "null"}]}, "status": {"enum": ["ok"]}, "message": {"type": "string"}}),
             ),
-            json!({"kind": "reply", "note": null, "status": "Error", "message": TEXT}),
+            json!({"kind": "reply", "note": null, "status": "ok", "message": TEXT}),
         ),
         (
             // What is not required is left out, whatever it is.
@@ -99,6 +99,60 @@ fn nothing_is_made_up_and_nothing_given_that_is_not_sure() {
         json!({"type": "object", "properties": {"error": {"$ref": "#"}}, "required": ["error"]}),
     ] {
         assert_eq!(refusal(&schema, TEXT), None, "{schema}");
+    }
+}
+
+#[test]
+fn a_branch_of_a_union_is_taken_only_where_that_is_no_answer() {
+    let object = |properties: Value| {
+        let required: Vec<_> = properties.as_object().unwrap().keys().cloned().collect();
+        json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
+    };
+    let text = || json!({"type": "string"});
+    let beside = |branches: Value| object(json!({"error": text(), "x": {"anyOf": branches}}));
+    for schema in [
+        beside(json!([{"const": "approve"}, {"const": "reject"}])),
+        beside(json!([{"enum": [true]}, {"enum": [false]}])),
+        // The other branch cannot be built, and to take the first is a choice still.
+        beside(json!([{"const": "approve"}, {"type": "number"}])),
+        beside(json!([object(json!({"safe": {"const": true}})), object(json!({"safe": {"const": false}}))])),
+        beside(json!([object(json!({"a": beside(json!([{"const": 1}, {"const": 2}]))})), {"type": "number"}])),
+        json!({"anyOf": [
+            object(json!({"verdict": {"const": "approve"}, "reason": text()})),
+            object(json!({"verdict": {"const": "reject"}, "reason": text()})),
+        ]}),
+        json!({"anyOf": [
+            object(json!({"verdict": {"const": "approve"}, "reason": text(), "score": {"type": "number"}})),
+            object(json!({"verdict": {"const": "reject"}, "reason": text()})),
+        ]}),
+        json!({"anyOf": [
+            object(json!({"level": {"const": "warning"}, "message": text()})),
+            object(json!({"level": {"const": "error"}, "message": text()})),
+        ]}),
+        object(json!({"error": text(), "allergy": {"enum": ["none", "mild"]}})),
+        object(json!({"error": text(), "test": {"type": "string", "enum": ["passed", "failed"]}})),
+    ] {
+        assert_eq!(refusal(&schema, TEXT), None, "{schema}");
+    }
+    let found = object(json!({"kind": {"const": "found"}, "amount": {"type": "number"}}));
+    let sorry = object(json!({"kind": {"const": "error"}, "message": text()}));
+    let versioned = |name: &str| object(json!({"version": {"const": 1}, "error": text(), name: {"type": "array"}}));
+    for (schema, expected) in [
+        (json!({"anyOf": [found, sorry]}), json!({"kind": "error", "message": TEXT})),
+        (
+            json!({"anyOf": [object(json!({"kind": {"const": "reply"}, "error": text()})), {"type": "null"}]}),
+            json!({"kind": "reply", "error": TEXT}),
+        ),
+        (
+            json!({"anyOf": [versioned("a"), versioned("b")]}),
+            json!({"version": 1, "error": TEXT, "a": []}),
+        ),
+        (
+            beside(json!([{"const": "approve"}, {"const": "reject"}, {"type": "null"}])),
+            json!({"error": TEXT, "x": null}),
+        ),
+    ] {
+        assert_eq!(refusal(&schema, TEXT), Some(expected), "{schema}");
     }
 }
 
