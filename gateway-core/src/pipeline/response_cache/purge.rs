@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::elsewhere::forget;
 use crate::cache::{CacheKey, PurgeScope};
 use crate::pipeline::context::Exchange;
 use crate::platform::{Platform, StoreError};
@@ -31,6 +32,9 @@ pub(in crate::pipeline) async fn purge<P: Platform>(exchange: &Exchange<P>, what
                 .store_write(&key.store_key(), Bytes::new(), Some(longest))
                 .await?;
             gateway.answers.with(|answers| answers.remove(key));
+            if exchange.config.response_cache.share_across_locations {
+                forget(exchange, *key).await;
+            }
         }
         Purged::Scope(scope) => {
             let (key, purged) = (scope.store_key(), platform.wall());
