@@ -264,7 +264,10 @@ fn what_gets_lost_or_comes_twice_on_the_way_leaves_nobody_waiting() {
         let (one, other) = pair.world.run(join(read(here), read(there)));
         let took = pair.world.now().since(begun);
         assert!(took < Duration::from_millis(6_200), "round {round}: {took:?}");
-        assert!(one.1.contains("tool_calls") && other.1.contains("tool_calls"), "{one:?} {other:?}");
+        assert!(
+            one.1.contains("tool_calls") && other.1.contains("tool_calls"),
+            "{one:?} {other:?}"
+        );
     }
     let asked = pair.world.sent().len();
     assert!((41..80).contains(&asked), "some are shared, and some are not: {asked}");
