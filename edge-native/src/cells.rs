@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::channel::oneshot;
 use tidegate_core::cells::{CellCommand, CellError, CellId, CellReply, HeldCalls, TimedCell};
 use tidegate_core::platform::StoreError;
-use tidegate_core::time::Moment;
+use tidegate_core::time::{Moment, Timestamp};
 use tracing::warn;
 
 /// Every cell of this process.
@@ -31,9 +31,33 @@ pub struct HeldCall {
 #[derive(Debug, Default)]
 struct States {
     by_id: BTreeMap<CellId, TimedCell>,
+    passing: Passing,
     /// Those whose records are out of date.
     changed: BTreeSet<CellId>,
     held: BTreeMap<CellId, HeldCalls>,
+}
+
+/// The cells of which there is one for each of many things that come and go.
+#[derive(Debug, Default)]
+struct Passing {
+    by_id: BTreeMap<CellId, TimedCell>,
+    /// When those that are over were last forgotten.
+    swept: Timestamp,
+}
+
+impl Passing {
+    /// That cell; `None` where it would be one more than a process keeps.
+    fn cell(&mut self, id: &CellId, now: Moment) -> Option<&mut TimedCell> {
+        if now.steady.since(self.swept) >= SWEEP_EVERY {
+            self.swept = now.steady;
+            self.by_id.retain(|_, cell| !cell.is_over(now));
+        }
+        if self.by_id.len() >= MAX_PASSING && !self.by_id.contains_key(id) {
+            return None;
+        }
+        let cell = self.by_id.entry(id.clone());
+        Some(cell.or_insert_with(|| TimedCell::new(id)))
+    }
 }
 
 impl Cells {
@@ -63,16 +87,23 @@ impl Cells {
         kept: impl FnOnce(&str) -> Result<Option<Bytes>, StoreError>,
     ) -> Result<(CellReply, Option<HeldCall>), CellError> {
         let mut states = self.lock();
-        let States { by_id, changed, held } = &mut *states;
-        let state = if by_id.contains_key(id) {
+        let now = now.into();
+        let States {
+            by_id,
+            passing,
+            changed,
+            held,
+        } = &mut *states;
+        let state = if id.is_passing() {
+            passing.cell(id, now)
+        } else if by_id.contains_key(id) {
             by_id.get_mut(id)
         } else if by_id.len() < MAX_CELLS {
             Some(by_id.entry(id.clone()).or_insert(begin(id, kept)?))
         } else {
             None
         };
-        let state = state.ok_or_else(too_many)?;
-        let now = now.into();
+        let state = state.ok_or_else(|| too_many(if id.is_passing() { MAX_PASSING } else { MAX_CELLS }))?;
         if let Some(by) = state.set_back_by(now) {
             let (cell, by_s) = (id.key(), by.as_secs());
             warn!(
@@ -143,22 +174,26 @@ pub fn store_key(id: &CellId) -> String {
 }
 
 /// Why a new cell is refused.
-pub fn too_many() -> CellError {
-    CellError::Unreachable(format!("this process keeps {MAX_CELLS} cells, its bound"))
+pub fn too_many(bound: usize) -> CellError {
+    CellError::Unreachable(format!("this process keeps {bound} cells, its bound"))
 }
 
 /// Most cells that a process keeps. Their names come from the configuration, so only a process that lived through
 /// very many configurations could come near it.
 pub const MAX_CELLS: usize = 65_536;
+/// Most passing cells, at 64 KiB and a little more each where all are as large as they may be.
+const MAX_PASSING: usize = 2_048;
+/// A sweep of so many takes a fraction of a millisecond.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use tidegate_core::budget::{BudgetLimits, Rate, ReadBudget, SetLimits};
+    use tidegate_core::cache::{AskerId, CacheKey, FlightStanding, JoinFlight};
     use tidegate_core::cells::CellCall;
     use tidegate_core::cluster::ReadReplicas;
     use tidegate_core::ids::BudgetId;
-    use tidegate_core::time::Timestamp;
 
     fn nothing(_key: &str) -> Result<Option<Bytes>, StoreError> {
         Ok(None)
@@ -178,6 +213,34 @@ mod tests {
             cells.call(&id(MAX_CELLS), Timestamp::default(), look(), nothing),
             Err(CellError::Unreachable(_))
         ));
+    }
+
+    #[test]
+    fn passing_cells_have_a_bound_of_their_own_and_are_forgotten_when_they_are_over() {
+        let cells = Cells::default();
+        let now = |seconds: u64| Timestamp::from_millis(1_000_000 + 1_000 * seconds);
+        let join = |number: usize, seconds| {
+            let key = CacheKey::parse(&format!("{number:064x}")).expect("a key");
+            let join = JoinFlight {
+                asker: AskerId(number as u64),
+                ttl: Duration::from_secs(30),
+            };
+            let reply = cells.call(&CellId::Flight(key), now(seconds), join.into_command(), nothing);
+            reply.and_then(JoinFlight::read)
+        };
+        for number in 0..MAX_PASSING {
+            assert_eq!(join(number, 0), Ok(FlightStanding::Leads));
+        }
+        assert!(matches!(join(MAX_PASSING, 29), Err(CellError::Unreachable(_))));
+        assert_eq!(join(0, 29), Ok(FlightStanding::Leads), "it leads on");
+        let cluster = CellId::Cluster("c".into());
+        assert!(
+            cells
+                .call(&cluster, now(29), ReadReplicas.into_command(), nothing)
+                .is_ok()
+        );
+        assert_eq!(join(MAX_PASSING, 30), Ok(FlightStanding::Leads));
+        assert_eq!(cells.lock().passing.by_id.len(), 2);
     }
 
     #[test]

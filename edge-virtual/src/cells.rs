@@ -24,6 +24,8 @@ pub enum CellKind {
     Orders,
     /// A model's rollout.
     Rollout,
+    /// Who asks for the answer of a key.
+    Flight,
 }
 
 impl CellKind {
@@ -35,6 +37,7 @@ impl CellKind {
             CellId::Budget(_) => Self::Budget,
             CellId::Orders(_) => Self::Orders,
             CellId::Rollout(_) => Self::Rollout,
+            CellId::Flight(_) => Self::Flight,
         }
     }
 }

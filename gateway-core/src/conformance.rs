@@ -10,6 +10,7 @@ use futures::future::join_all;
 use http::{Method, Request};
 use serde::{Deserialize, Serialize};
 
+use crate::cache::{AskerId, CacheKey, EndFlight, EntryBytes, FlightEnding, FlightStanding, JoinFlight};
 use crate::cells::{CellAddress, CellCall, CellId};
 use crate::cluster::{
     Acquire, Acquired, BreakerPolicy, Capacity, ClusterPolicy, HealthPolicy, HotDigest, Outcome, PermitId,
@@ -66,6 +67,10 @@ pub async fn run<P: Platform>(platform: P, options: &Options) -> Report {
     note(
         "commands to one cell run one at a time, and cells are apart",
         cells(platform).await,
+    );
+    note(
+        "a cell that passes holds an answer, byte by byte",
+        passing_cell(platform).await,
     );
     note(
         "work after the response runs to its end",
@@ -174,6 +179,28 @@ async fn cells<P: Platform>(platform: &P) -> Result<(), String> {
     }
     let left = status(platform, &cell).await?;
     ensure(left.is_empty(), || format!("left behind: {left:?}"))
+}
+
+async fn passing_cell<P: Platform>(platform: &P) -> Result<(), String> {
+    let key: String = (0..4).map(|_| format!("{:016x}", platform.random())).collect();
+    let cell = CellAddress {
+        id: CellId::Flight(CacheKey::parse(&key).ok_or("no key")?),
+        ..cell(platform)
+    };
+    let [one, other] = [0; 2].map(|_| AskerId(platform.random()));
+    let join = |asker| JoinFlight {
+        asker,
+        ttl: Duration::from_secs(60),
+    };
+    let leads = call(platform, &cell, join(one)).await?;
+    let follows = call(platform, &cell, join(other)).await?;
+    let is_led = leads == FlightStanding::Leads && matches!(follows, FlightStanding::Follows { .. });
+    ensure(is_led, || format!("{leads:?}, {follows:?}"))?;
+    let bytes = EntryBytes((0..=u8::MAX).cycle().take(EntryBytes::MOST).collect());
+    let ending = FlightEnding::Landed(bytes.clone());
+    call(platform, &cell, EndFlight { asker: one, ending }).await?;
+    let found = call(platform, &cell, join(other)).await?;
+    ensure(found == FlightStanding::Landed(bytes), || format!("landed: {found:?}"))
 }
 
 async fn after_response<P: Platform>(platform: &P) -> Result<(), String> {

@@ -3,6 +3,7 @@
 
 mod cells;
 mod faults;
+mod flights;
 mod proxy;
 mod store;
 mod world;

@@ -106,15 +106,22 @@ impl<L: Log> Cells<L> {
     }
 
     fn cell(&self, id: &CellId) -> Rc<Cell<L>> {
+        let new = || {
+            Rc::new(Cell {
+                id: id.clone(),
+                batch: RefCell::default(),
+                replayed: RefCell::default(),
+            })
+        };
+        if id.is_passing() {
+            // Its log is short, and read anew each time.
+            return new();
+        }
         let mut cells = self.cells.borrow_mut();
         if let Some(cell) = cells.get(id) {
             return Rc::clone(cell);
         }
-        let cell = Rc::new(Cell {
-            id: id.clone(),
-            batch: RefCell::default(),
-            replayed: RefCell::default(),
-        });
+        let cell = new();
         cells.insert(id.clone(), Rc::clone(&cell));
         cell
     }

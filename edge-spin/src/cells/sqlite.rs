@@ -49,7 +49,7 @@ impl Log for Sqlite {
             ));
         }
         let replies = cell.apply(Some(entry));
-        if let Err(error) = self.snapshot(id, &cell).await {
+        if let Err(error) = self.write_down(id, &cell).await {
             log::warn(&format!("no snapshot of {}: {error}", id.key()));
         }
         if let Some(by) = cell.take_set_back() {
@@ -73,14 +73,25 @@ impl Sqlite {
             }
         };
         let (mut cell, entries) = match row.as_deref() {
+            // That a passing cell has begun is no snapshot.
+            Some([Value::Integer(0) | Value::Null, _, entries]) => (ReplayedCell::new(id), entries),
             Some([Value::Integer(number), Value::Blob(record), entries]) => {
                 (ReplayedCell::from_snapshot(number.cast_unsigned(), record)?, entries)
             }
-            Some([Value::Null, Value::Null, entries]) => (ReplayedCell::new(id), entries),
             _ => return Err(CellError::Malformed(format!("the snapshot of {}", id.key()))),
         };
         replay(&mut cell, entries, None);
         Ok(cell)
+    }
+
+    /// Writes a snapshot, if this instance is to write one, and when a passing cell begins, so that it is found when it is
+    /// to be forgotten.
+    async fn write_down(&self, id: &CellId, cell: &ReplayedCell) -> Result<(), CellError> {
+        if id.is_passing() && cell.number() == 1 {
+            let now = integer(clock::wall().as_secs());
+            self.run(BEGIN_PASSING, [key(id), now]).await?;
+        }
+        self.snapshot(id, cell).await
     }
 
     /// Writes a snapshot, if this instance is to write one.
@@ -151,9 +162,12 @@ async fn open() -> Result<Connection, Error> {
     let connection = Connection::open_default().await?;
     let _ = execute(&connection, DO_NOT_SYNC, []).await;
     if get_random_u64().is_multiple_of(FORGETS_ONE_IN) {
-        let forgotten = clock::wall() - FORGOTTEN_AFTER;
         // A new database has no tables yet, and nothing to forget.
-        let _ = execute(&connection, FORGET, [Value::Integer(forgotten.as_secs().cast_signed())]).await;
+        let before = |age| integer((clock::wall() - age).as_secs());
+        let _ = execute(&connection, FORGET, [before(FORGOTTEN_AFTER)]).await;
+        for statement in FORGET_PASSING {
+            let _ = execute(&connection, statement, [before(PASSING_FORGOTTEN_AFTER)]).await;
+        }
     }
     Ok(connection)
 }
@@ -233,9 +247,21 @@ const SNAPSHOT: &str = "INSERT INTO tidegate_snapshots (key, number, state, used
 /// Parameters: key, the number of the last entry that nobody needs.
 const CUT: &str = "DELETE FROM tidegate_entries WHERE key = ?1 AND number <= ?2";
 const FORGET: &str = "DELETE FROM tidegate_snapshots WHERE used < ?1";
+/// Parameters: key, the time in seconds.
+const BEGIN_PASSING: &str = "INSERT INTO tidegate_snapshots (key, number, state, used) VALUES (?1, 0, x'', ?2) \
+    ON CONFLICT (key) DO UPDATE SET used = excluded.used";
+/// Parameter: the time in seconds before which passing cells have begun that are forgotten, with their logs. Their keys begin
+/// with `flight/`; zero comes after the slash.
+const FORGET_PASSING: [&str; 2] = [
+    "DELETE FROM tidegate_entries WHERE key IN (SELECT key FROM tidegate_snapshots \
+        WHERE key > 'flight/' AND key < 'flight0' AND used < ?1)",
+    "DELETE FROM tidegate_snapshots WHERE key > 'flight/' AND key < 'flight0' AND used < ?1",
+];
 
 /// A cell that nobody used for this long belongs to a cluster or a tenant that is gone. In Redis it is as long.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(8 * 24 * 60 * 60);
+/// A passing cell began so long ago that what it keeps is of no use. In Redis it is as long.
+const PASSING_FORGOTTEN_AFTER: Duration = Duration::from_secs(10 * 60);
 /// One in so many instances looks for cells to forget.
 const FORGETS_ONE_IN: u64 = 32;
 

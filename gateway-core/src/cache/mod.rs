@@ -3,6 +3,7 @@
 
 mod canonical;
 mod entry;
+mod flight_cell;
 mod flights;
 mod key;
 mod memory;
@@ -11,6 +12,10 @@ mod purges;
 mod status;
 
 pub use entry::{Entry, Freshness};
+pub use flight_cell::{
+    AskerId, EndFlight, EntryBytes, FlightCell, FlightCommand, FlightEnding, FlightReply, FlightStanding, ForgetFlight,
+    JoinFlight,
+};
 pub use flights::{Ending, Flights, Joined, Seen, Ticket};
 pub use key::{CacheKey, TenantScope};
 pub use memory::EntryMemory;

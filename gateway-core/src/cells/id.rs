@@ -1,5 +1,6 @@
 //! Which cells there are, and how they are addressed.
 
+use crate::cache::CacheKey;
 use crate::config::{Cluster, Model};
 use crate::geo::Coordinates;
 use crate::hop::OrdersId;
@@ -47,6 +48,8 @@ pub enum CellId {
     Rollout(ModelName),
     /// Which orders of the edge a cluster's region hop has taken.
     Orders(OrdersId),
+    /// Who asks for the answer of that key.
+    Flight(CacheKey),
 }
 
 impl CellId {
@@ -58,6 +61,16 @@ impl CellId {
             Self::Budget(id) => format!("budget/{id}"),
             Self::Orders(id) => format!("orders/{id}"),
             Self::Rollout(model) => format!("rollout/{model}"),
+            Self::Flight(key) => format!("flight/{key}"),
+        }
+    }
+
+    /// Whether there is such a cell for each of many things that come and go, so that none is kept for longer than it says
+    /// something. Any may be forgotten at any time.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Flight(_) => true,
+            Self::Cluster(_) | Self::Estimate(_) | Self::Budget(_) | Self::Rollout(_) | Self::Orders(_) => false,
         }
     }
 
@@ -67,6 +80,7 @@ impl CellId {
             ("cluster", name) if !name.is_empty() => Some(Self::Cluster(name.into())),
             ("estimate", model) if !model.is_empty() => Some(Self::Estimate(model.into())),
             ("rollout", model) if !model.is_empty() => Some(Self::Rollout(model.into())),
+            ("flight", key) => CacheKey::parse(key).map(Self::Flight),
             ("orders", id) => OrdersId::parse(id).map(Self::Orders),
             ("budget", names) => match names.split_once('/')? {
                 (tenant, name) if !tenant.is_empty() && !name.is_empty() => Some(Self::Budget(BudgetId {
@@ -95,6 +109,7 @@ mod tests {
             }),
             CellId::Orders(OrdersId::of(&"eu".into(), 7)),
             CellId::Rollout("org/model/v1".into()),
+            CellId::Flight(CacheKey::parse(&"0f".repeat(32)).unwrap()),
         ] {
             assert_eq!(CellId::from_key(&id.key()), Some(id));
         }
@@ -102,6 +117,7 @@ mod tests {
             "estimate/",
             "estimate",
             "rollout/",
+            "flight/0f",
             "other/eu",
             "budget/acme",
             "budget/acme/",

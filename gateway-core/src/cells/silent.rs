@@ -7,13 +7,20 @@ use std::time::Duration;
 use super::id::CellId;
 use crate::time::Timestamp;
 
-/// The cells that are silent, each with the moment at which it is tried next.
-#[derive(Debug, Default)]
-pub struct SilentCells(BTreeMap<CellId, Timestamp>);
+/// The cells that are silent, each with the moment at which it is tried next: each by itself, or those of one kind as one, where
+/// `K` is `()`.
+#[derive(Debug)]
+pub struct SilentCells<K = CellId>(BTreeMap<K, Timestamp>);
 
-impl SilentCells {
+impl<K> Default for SilentCells<K> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<K: Clone + Ord> SilentCells<K> {
     /// Whether a request may ask the cell now. Of a silent one, that is the attempt to reach it.
-    pub fn may_ask(&mut self, now: Timestamp, cell: &CellId) -> bool {
+    pub fn may_ask(&mut self, now: Timestamp, cell: &K) -> bool {
         match self.0.get_mut(cell) {
             Some(next_try) if now < *next_try => false,
             Some(next_try) => {
@@ -25,12 +32,12 @@ impl SilentCells {
     }
 
     /// A call got its reply.
-    pub fn on_reply(&mut self, cell: &CellId) {
+    pub fn on_reply(&mut self, cell: &K) {
         self.0.remove(cell);
     }
 
     /// A call waited in vain.
-    pub fn on_silence(&mut self, now: Timestamp, cell: &CellId) {
+    pub fn on_silence(&mut self, now: Timestamp, cell: &K) {
         self.0.insert(cell.clone(), now + TRY_EVERY);
     }
 }
@@ -49,7 +56,7 @@ mod tests {
 
     #[test]
     fn a_silent_cell_is_tried_once_a_second_until_it_replies() {
-        let mut silent = SilentCells::default();
+        let mut silent = SilentCells::<CellId>::default();
         let (near, far) = (CellId::Cluster("near".into()), CellId::Cluster("far".into()));
         assert!(silent.may_ask(at(0), &near));
         silent.on_silence(at(1_000), &near);

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CellCommand, CellId, CellReply};
 use crate::budget::{BudgetCell, BudgetCommand, BudgetReply};
+use crate::cache::{FlightCell, FlightCommand, FlightReply};
 use crate::cluster::{ClusterCell, ClusterCommand, ClusterReply, PermitId};
 use crate::hop::{Admit, Admitted, OrdersCell};
 use crate::rollout::{RolloutCell, RolloutCommand, RolloutReply};
@@ -25,6 +26,8 @@ pub enum CellState {
     Orders(OrdersCell),
     /// Of a model's rollout.
     Rollout(Box<RolloutCell>),
+    /// Of who asks for the answer of a key.
+    Flight(FlightCell),
 }
 
 /// What running a command came to.
@@ -45,6 +48,7 @@ impl CellState {
             CellId::Budget(_) => Self::Budget(Box::default()),
             CellId::Orders(_) => Self::Orders(OrdersCell::default()),
             CellId::Rollout(_) => Self::Rollout(Box::default()),
+            CellId::Flight(_) => Self::Flight(FlightCell::default()),
         }
     }
 
@@ -56,6 +60,7 @@ impl CellState {
             Self::Budget(cell) => cell.as_mut(),
             Self::Orders(cell) => cell,
             Self::Rollout(cell) => cell.as_mut(),
+            Self::Flight(cell) => cell,
         };
         cell.apply_any(now, command)
     }
@@ -64,22 +69,30 @@ impl CellState {
     pub(super) fn turns(&self, now: Timestamp) -> Vec<PermitId> {
         match self {
             Self::Cluster(cell) => cell.turns(now),
-            Self::Estimate(_) | Self::Budget(_) | Self::Orders(_) | Self::Rollout(_) => Vec::new(),
+            Self::Estimate(_) | Self::Budget(_) | Self::Orders(_) | Self::Rollout(_) | Self::Flight(_) => Vec::new(),
         }
     }
 
     /// The latest moment that it has seen, where it keeps it.
     pub(super) fn latest(&self) -> Option<Timestamp> {
         match self {
-            Self::Cluster(_) | Self::Estimate(_) | Self::Orders(_) | Self::Rollout(_) => None,
+            Self::Cluster(_) | Self::Estimate(_) | Self::Orders(_) | Self::Rollout(_) | Self::Flight(_) => None,
             Self::Budget(cell) => cell.latest(),
+        }
+    }
+
+    /// Whether it is as one that has seen nothing, and can be forgotten. Kinds of which there are few are not looked at.
+    pub(super) fn is_over(&self, now: Timestamp) -> bool {
+        match self {
+            Self::Flight(cell) => cell.is_over(now),
+            Self::Cluster(_) | Self::Estimate(_) | Self::Budget(_) | Self::Orders(_) | Self::Rollout(_) => false,
         }
     }
 
     /// What must survive a restart; `None` for kinds that keep figures of the moment only.
     pub(super) fn lasting(&self) -> Option<Self> {
         match self {
-            Self::Estimate(_) | Self::Orders(_) => None,
+            Self::Estimate(_) | Self::Orders(_) | Self::Flight(_) => None,
             Self::Cluster(cell) => Some(Self::Cluster(Box::new(cell.lasting()))),
             Self::Budget(cell) => Some(Self::Budget(Box::new(cell.without_holders()))),
             Self::Rollout(cell) => Some(Self::Rollout(Box::new(cell.without_evidence()))),
@@ -213,6 +226,30 @@ impl Kind for OrdersCell {
     fn run(&mut self, now: Moment, admit: Admit) -> Applied<Admitted> {
         Applied {
             reply: self.admit(now.steady, admit),
+            lasting_changed: false,
+        }
+    }
+}
+
+impl Kind for FlightCell {
+    type Command = FlightCommand;
+    type Reply = FlightReply;
+
+    fn command(command: CellCommand) -> Option<FlightCommand> {
+        if let CellCommand::Flight(command) = command {
+            Some(command)
+        } else {
+            None
+        }
+    }
+
+    fn reply(reply: FlightReply) -> CellReply {
+        CellReply::Flight(reply)
+    }
+
+    fn run(&mut self, now: Moment, command: FlightCommand) -> Applied<FlightReply> {
+        Applied {
+            reply: self.apply(now.steady, command),
             lasting_changed: false,
         }
     }

@@ -64,6 +64,13 @@ impl TimedCell {
         self.time.get_or_insert(Timeline::new(latest, latest))
     }
 
+    /// Whether it is as one that has seen nothing, so that whoever keeps it in memory can forget it.
+    pub fn is_over(&mut self, at: impl Into<Moment>) -> bool {
+        let steady = at.into().steady;
+        let now = self.time_or(steady).read(steady);
+        self.state.is_over(now)
+    }
+
     /// Whether something of it must survive a restart, where cells live in memory.
     pub fn is_lasting(&self) -> bool {
         self.state.lasting().is_some()
@@ -270,6 +277,7 @@ mod tests {
             | CellReply::Estimate(_)
             | CellReply::Order(_)
             | CellReply::Rollout(_)
+            | CellReply::Flight(_)
             | CellReply::AnotherKind) => panic!("{other:?}"),
         }
     }

@@ -40,6 +40,9 @@ section! {
         /// Longest time that a request waits for the answer to the same request which is under way, in milliseconds; it asks
         /// an engine itself then. None waits with 0.
         share_wait_ms: Limit<Duration, 30_000, 0, { 60 * MINUTE_MS }>,
+        /// Whether requests also wait for the answer to the same one that is under way at another location. It costs a call to a
+        /// cell for each request that finds no answer, for which it waits `wait_ms` at most, and another at its end.
+        share_across_locations: Flag<false>,
         /// What an answer from the cache costs of its tenant's budgets: `request`, the request alone; `tokens`, as many
         /// tokens as when it was made, too. `request` when left out.
         hit_cost: Option<Cost>,
@@ -81,6 +84,8 @@ pub struct CacheSettings {
     pub memory_bytes: usize,
     /// Longest time that a request waits for the answer to the same one; none waits where it is zero.
     pub share_wait: Duration,
+    /// Whether requests also wait for the same one at another location.
+    pub share_across_locations: bool,
     /// What an answer from the cache costs.
     pub hit_cost: HitCost,
 }
@@ -208,6 +213,7 @@ pub(super) fn check(
         answer_bytes: *value(&written.answer_bytes)?,
         memory_bytes: *value(&written.memory_bytes)?,
         share_wait: *value(&written.share_wait_ms)?,
+        share_across_locations: *value(&written.share_across_locations)?,
         hit_cost: value(&written.hit_cost)?.unwrap_or(HitCost::Request),
     })
 }

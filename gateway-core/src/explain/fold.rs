@@ -167,7 +167,7 @@ fn of_caching(caching: &Caching<'_>) -> Option<What> {
             status: status.as_str(),
             key: key.to_string(),
         }),
-        Caching::Read { .. } | Caching::Stored { .. } => None,
+        Caching::Read { .. } | Caching::Joined { .. } | Caching::Stored { .. } => None,
     }
 }
 

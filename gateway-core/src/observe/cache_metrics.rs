@@ -13,6 +13,7 @@ use crate::ids::ModelName;
 pub(super) struct CacheMetrics {
     requests: ByLabels<StatusLabels>,
     reads: ByLabels<OutcomeLabels>,
+    joins: ByLabels<OutcomeLabels>,
     writes: ByLabels<OutcomeLabels>,
     stored: ByLabels<ModelLabels>,
 }
@@ -41,6 +42,11 @@ impl CacheMetrics {
             self.reads.family(),
         );
         r.register(
+            "cache_joins",
+            "Calls to cells of keys that ask whether another location asks an engine already, by what they said",
+            self.joins.family(),
+        );
+        r.register(
             "cache_writes",
             "Answers that the store took, or refused",
             self.writes.family(),
@@ -59,6 +65,7 @@ impl CacheMetrics {
                 self.requests.add(&StatusLabels { model, status }, 1);
             }
             Caching::Read { outcome } => self.reads.add(&OutcomeLabels { outcome }, 1),
+            Caching::Joined { outcome } => self.joins.add(&OutcomeLabels { outcome }, 1),
             Caching::Stored { error: Some(_), .. } => self.writes.add(&OutcomeLabels { outcome: "refused" }, 1),
             Caching::Stored {
                 model,

@@ -24,6 +24,11 @@ pub enum Caching<'a> {
         /// `read`, or why it was not: `failed` or `late`.
         outcome: &'static str,
     },
+    /// The cell of a request's key was asked whether another location asks an engine already.
+    Joined {
+        /// What it said: `leads`, `follows`, `landed`, `stored` or `alone`; `silent` where it said nothing in time.
+        outcome: &'static str,
+    },
     /// An answer was written to the store.
     Stored {
         /// Of which model.
@@ -47,6 +52,7 @@ impl Caching<'_> {
         match self {
             Self::Answered { .. } => "cache asked",
             Self::Read { .. } => "cache read",
+            Self::Joined { .. } => "cache flight joined",
             Self::Stored { error: None, .. } => "answer stored",
             Self::Stored { error: Some(_), .. } => "answer not stored",
         }
@@ -56,7 +62,7 @@ impl Caching<'_> {
     pub(super) fn write_particulars(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Answered { model, status, key } => write!(f, " model={model} status={} key={key}", status.as_str()),
-            Self::Read { outcome } => write!(f, " outcome={outcome}"),
+            Self::Read { outcome } | Self::Joined { outcome } => write!(f, " outcome={outcome}"),
             Self::Stored { model, bytes, error } => {
                 write!(f, " model={model} bytes={bytes}")?;
                 match error {

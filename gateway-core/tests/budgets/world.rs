@@ -121,7 +121,11 @@ impl World {
     pub fn cell(&self) -> &BudgetCell {
         match self.timed.state() {
             CellState::Budget(cell) => cell,
-            other @ (CellState::Cluster(_) | CellState::Estimate(_) | CellState::Orders(_) | CellState::Rollout(_)) => {
+            other @ (CellState::Cluster(_)
+            | CellState::Estimate(_)
+            | CellState::Orders(_)
+            | CellState::Rollout(_)
+            | CellState::Flight(_)) => {
                 panic!("{other:?}")
             }
         }
@@ -135,6 +139,7 @@ impl World {
             | CellReply::Estimate(_)
             | CellReply::Order(_)
             | CellReply::Rollout(_)
+            | CellReply::Flight(_)
             | CellReply::AnotherKind) => panic!("{other:?}"),
         }
     }

@@ -16,14 +16,14 @@ use crate::admin::{ask, assert_conforms_to};
 use crate::world::{Piece, Reaction, World};
 use crate::{CHAT, config, done, header, host, sse, streaming};
 
-const USE: [(&str, &str); 1] = [("x-tidegate-cache", "use")];
+pub const USE: [(&str, &str); 1] = [("x-tidegate-cache", "use")];
 
 /// The configuration with that in its table of the response cache.
-fn caching(settings: &str) -> String {
+pub fn caching(settings: &str) -> String {
     format!("{}\n[response_cache]\n{settings}\n", config())
 }
 
-fn request(stream: bool, more: &str) -> String {
+pub fn request(stream: bool, more: &str) -> String {
     let tool = r#"{"type":"function","function":{"name":"f"}}"#;
     format!(
         r#"{{"model":"big","stream":{stream},"temperature":0,"seed":7,"messages":[{{"role":"user","content":"he"}}],"tools":[{tool}]{more}}}"#
@@ -31,7 +31,7 @@ fn request(stream: bool, more: &str) -> String {
 }
 
 /// A piece of an answer, as vLLM sends it.
-fn chunk(delta: &Value, finish: &Value) -> Piece {
+pub fn chunk(delta: &Value, finish: &Value) -> Piece {
     let chunk = json!({
         "id": "chatcmpl-engine", "object": "chat.completion.chunk", "created": 1, "model": "org/big",
         "choices": [{"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish}],
@@ -48,7 +48,7 @@ fn usage() -> Piece {
 }
 
 /// An answer with reasoning, a text and a call, which takes a second.
-fn answer() -> Vec<Piece> {
+pub fn answer() -> Vec<Piece> {
     vec![
         chunk(&json!({"role": "assistant", "content": ""}), &Value::Null),
         chunk(&json!({"reasoning": "so"}), &Value::Null),
@@ -77,7 +77,7 @@ fn ask_with(world: &mut World, headers: &[(&'static str, &str)], body: &str) -> 
     (Response::from_parts(head, Body::Full(text.clone().into())), text)
 }
 
-fn status(response: &Response<Body>) -> &str {
+pub fn status(response: &Response<Body>) -> &str {
     header(response, "x-tidegate-cache")
 }
 
@@ -440,7 +440,7 @@ fn status_here(world: &mut World) -> String {
 }
 
 /// The answer to an operator who purges.
-fn purge(world: &mut World, query: &str) -> (u16, Value) {
+pub fn purge(world: &mut World, query: &str) -> (u16, Value) {
     ask(world, "admin-key", ("DELETE", &format!("/admin/v1/cache?{query}")), "")
 }
 

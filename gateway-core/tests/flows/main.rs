@@ -32,6 +32,7 @@ mod recordings;
 mod regions;
 mod rollouts;
 mod scale;
+mod sharing;
 mod signals;
 mod silent_cells;
 mod streams;

@@ -83,7 +83,10 @@ fn are_numbers(json: &str) -> bool {
     let mut count = 0;
     if cursor.enter(b'[') {
         while cursor.next() {
-            if !cursor.pass().starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+            if !cursor
+                .pass()
+                .starts_with(|first: char| first == '-' || first.is_ascii_digit())
+            {
                 return false;
             }
             count += 1;
@@ -155,7 +158,18 @@ mod tests {
             let body = format!(r#"{{"data":[{{"index":0,"embedding":{embedding}}}]}}"#);
             embeddings(&body, 1, takes_base64).is_some()
         };
-        for broken in ["[]", "{}", "[null]", "[1,\"2\"]", "[[1]]", "null", "7", "\"\"", "\"x\"", "\"a b=\""] {
+        for broken in [
+            "[]",
+            "{}",
+            "[null]",
+            "[1,\"2\"]",
+            "[[1]]",
+            "null",
+            "7",
+            "\"\"",
+            "\"x\"",
+            "\"a b=\"",
+        ] {
             assert!(!read(broken, true) && !read(broken, false), "{broken}");
         }
         assert!(read("[-0.5, 1e-3]", false) && read("[1]", true) && read(r#""AA+\/""#, true));

@@ -2,6 +2,7 @@
 
 mod budget;
 mod cluster;
+mod flight;
 mod rollout;
 
 use std::time::Duration;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::CellError;
 use crate::budget::{BudgetCommand, BudgetReply};
+use crate::cache::{FlightCommand, FlightReply};
 use crate::cluster::{ClusterCommand, ClusterReply, PermitId};
 use crate::hop::{Admit, Admitted};
 use crate::rollout::{RolloutCommand, RolloutReply};
@@ -29,6 +31,8 @@ pub enum CellCommand {
     Order(Admit),
     /// To a model's rollout.
     Rollout(RolloutCommand),
+    /// To the cell of a key.
+    Flight(FlightCommand),
 }
 
 /// A cell's reply to a command of its kind.
@@ -47,6 +51,8 @@ pub enum CellReply {
     Order(Admitted),
     /// From a model's rollout.
     Rollout(RolloutReply),
+    /// From the cell of a key.
+    Flight(FlightReply),
 }
 
 impl CellReply {
@@ -69,6 +75,7 @@ impl CellReply {
             | Self::Estimate(_)
             | Self::Order(_)
             | Self::Rollout(_)
+            | Self::Flight(_)
             | Self::Budget(_)
             | Self::AnotherKind => None,
         }
@@ -79,7 +86,12 @@ impl CellReply {
     pub fn without_policy(self) -> Self {
         match self {
             Self::Cluster(reply) => Self::Cluster(reply.without_policy()),
-            Self::Estimate(_) | Self::Budget(_) | Self::AnotherKind | Self::Order(_) | Self::Rollout(_) => self,
+            Self::Estimate(_)
+            | Self::Budget(_)
+            | Self::AnotherKind
+            | Self::Order(_)
+            | Self::Rollout(_)
+            | Self::Flight(_) => self,
         }
     }
 }
@@ -106,6 +118,7 @@ impl CellCommand {
             | Self::Estimate(_)
             | Self::Order(_)
             | Self::Rollout(_)
+            | Self::Flight(_)
             | Self::Budget(BudgetCommand::Lease(_) | BudgetCommand::Status { .. } | BudgetCommand::SetLimits(_)) => {
                 None
             }
@@ -134,6 +147,7 @@ impl CellCommand {
             | Self::Estimate(_)
             | Self::Order(_)
             | Self::Rollout(_)
+            | Self::Flight(_)
             | Self::Budget(_) => None,
         }
     }

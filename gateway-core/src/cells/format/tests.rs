@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::cache::{AskerId, CacheKey, EndFlight, EntryBytes, FlightEnding, ForgetFlight, JoinFlight};
 use crate::cells::log::ReplayedCell;
 use crate::cells::{CellCall, CellCommand, CellId, CellReply};
 use crate::cluster::{
@@ -95,6 +96,7 @@ fn knows_policy(reply: &CellReply) -> bool {
         | CellReply::Budget(_)
         | CellReply::Order(_)
         | CellReply::Rollout(_)
+        | CellReply::Flight(_)
         | CellReply::AnotherKind => panic!("{reply:?}"),
     }
 }
@@ -426,4 +428,29 @@ fn a_rollout_goes_through_entries_and_records() {
     let lasting = cell.to_lasting_record().expect("a record").expect("it lasts");
     assert!(lasting.len() < record.len(), "what requests have met is gathered anew");
     assert!(TimedCell::from_record(&lasting).is_ok());
+}
+
+/// So are flights; an answer travels as it is.
+#[test]
+fn a_flight_goes_through_entries_and_records() {
+    let (asker, entry) = (AskerId(u64::MAX), EntryBytes(vec![0xff; 500].into()));
+    let ending = FlightEnding::Landed(entry);
+    let commands = vec![
+        JoinFlight { asker, ttl: TTL }.into_command(),
+        ForgetFlight.into_command(),
+        EndFlight { asker, ending }.into_command(),
+    ];
+    let written = encode_entry(&Entry::new(at(7), commands.clone())).expect("bytes");
+    assert!(written.len() < 550, "{}", written.len());
+    assert_eq!(Entry::decode(&written), Some(Entry::new(at(7), commands.clone())));
+    let message = encode(&commands).expect("a message");
+    assert_eq!(decode::<Vec<CellCommand>>(&message), Ok(commands.clone()));
+    let mut cell = TimedCell::new(&CellId::Flight(CacheKey::parse(&"0f".repeat(32)).expect("a key")));
+    for command in commands {
+        cell.apply(at(7), command);
+    }
+    let record = encode_record(&cell, None).expect("a record");
+    assert_eq!(decode_record(&record), Ok((cell.clone(), None)));
+    assert_eq!(cell.to_lasting_record(), Ok(None), "it heals");
+    assert!(!cell.is_over(at(96)) && cell.is_over(at(97)));
 }

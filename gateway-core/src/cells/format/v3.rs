@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::budget::{BudgetCell, BudgetCommand};
+use crate::cache::FlightCell;
 use crate::cells::{CellCommand, CellState};
 use crate::cluster::{ClusterCellV3, ClusterCommandV3};
 use crate::hop::OrdersCell;
@@ -26,7 +27,7 @@ impl CommandV3 {
             CellCommand::Cluster(command) => ClusterCommandV3::of(command).map(Self::Cluster),
             CellCommand::Estimate(reports) => reports.without_names().map(Self::Estimate),
             CellCommand::Budget(command) => Some(Self::Budget(command.clone())),
-            CellCommand::Order(_) | CellCommand::Rollout(_) => None,
+            CellCommand::Order(_) | CellCommand::Rollout(_) | CellCommand::Flight(_) => None,
         }
     }
 }
@@ -52,6 +53,8 @@ pub(super) enum StateV3<'a> {
     Orders(Cow<'a, OrdersCell>),
     /// Likewise.
     Rollout(Box<Cow<'a, RolloutCell>>),
+    /// Likewise.
+    Flight(Cow<'a, FlightCell>),
 }
 
 impl<'a> StateV3<'a> {
@@ -63,6 +66,7 @@ impl<'a> StateV3<'a> {
             CellState::Budget(cell) => Self::Budget(Box::new(Cow::Borrowed(cell))),
             CellState::Orders(cell) => Self::Orders(Cow::Borrowed(cell)),
             CellState::Rollout(cell) => Self::Rollout(Box::new(Cow::Borrowed(cell))),
+            CellState::Flight(cell) => Self::Flight(Cow::Borrowed(cell)),
         }
     }
 }
@@ -75,6 +79,7 @@ impl From<StateV3<'_>> for CellState {
             StateV3::Budget(cell) => Self::Budget(Box::new(cell.into_owned())),
             StateV3::Orders(cell) => Self::Orders(cell.into_owned()),
             StateV3::Rollout(cell) => Self::Rollout(Box::new(cell.into_owned())),
+            StateV3::Flight(cell) => Self::Flight(cell.into_owned()),
         }
     }
 }

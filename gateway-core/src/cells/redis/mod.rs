@@ -139,7 +139,11 @@ impl Append {
                 follower.last.clone(),
                 self.name.to_vec(),
                 self.entry.encode()?,
-                decimal(FORGOTTEN_AFTER_MS),
+                decimal(if follower.id.is_passing() {
+                    PASSING_FORGOTTEN_AFTER_MS
+                } else {
+                    FORGOTTEN_AFTER_MS
+                }),
             ],
         })
     }
@@ -227,6 +231,8 @@ pub const PREFIX: &str = "tidegate:1:";
 /// A log that nobody appended to for this long is forgotten: eight days, so that what a budget keeps of a week outlives
 /// it.
 const FORGOTTEN_AFTER_MS: u64 = 8 * 24 * 60 * 60 * 1_000;
+/// One of a passing cell: longer than anything that it keeps is of use.
+const PASSING_FORGOTTEN_AFTER_MS: u64 = 10 * 60 * 1_000;
 const TIME_DIGITS: usize = 16;
 const NAME_BYTES: usize = 8;
 
@@ -302,6 +308,16 @@ mod tests {
             append(9).call(&follower).expect("a call").arguments[..2],
             [b"2".to_vec(), ours.name.to_vec()]
         );
+    }
+
+    #[test]
+    fn the_log_of_a_passing_cell_is_soon_forgotten() {
+        let key = crate::cache::CacheKey::parse(&"0f".repeat(32)).expect("a key");
+        let after = [id(), CellId::Flight(key)].map(|id| {
+            let call = append(7).call(&Follower::new(&id)).expect("a call");
+            call.arguments.last().cloned()
+        });
+        assert_eq!(after, [Some(b"691200000".to_vec()), Some(b"600000".to_vec())]);
     }
 
     #[test]

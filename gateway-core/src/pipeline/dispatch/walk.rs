@@ -273,6 +273,9 @@ impl<P: Platform> Walk<P> {
     pub fn renew(&self) {
         self.order.reservation.keep_up();
         self.permit.renew(self.renewal_period());
+        if let Some(caching) = &self.order.caching {
+            caching.renew();
+        }
     }
 
     async fn after(&self, failed: Failed, step: Step) {

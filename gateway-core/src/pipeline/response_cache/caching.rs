@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Hit;
+use super::elsewhere::Elsewhere;
 use crate::api::{Dialect, Generation, Usage};
 use crate::cache::{CacheKey, CacheStatus, Ending, Entry, Joined, Seen, Ticket};
 use crate::ids::ModelName;
@@ -31,24 +32,33 @@ pub(in crate::pipeline) struct Caching<P: Platform> {
     shares: bool,
     /// The answer that was found and is past its time.
     stale: Option<Arc<Entry>>,
-    /// While others may wait for its answer.
+    /// While others here may wait for its answer.
     leads: Cell<Option<Ticket>>,
+    /// Its part in the same at other locations, where they share.
+    elsewhere: Option<Elsewhere<P>>,
     is_discarded: Cell<bool>,
 }
 
 impl<P: Platform> Caching<P> {
     /// Of a request for that model whose answer has that key.
-    pub fn new(exchange: &Rc<Exchange<P>>, key: CacheKey, model: &ModelName, shares: bool) -> Self {
+    pub fn new(exchange: &Rc<Exchange<P>>, key: CacheKey, model: &ModelName) -> Self {
         Self {
             exchange: Rc::clone(exchange),
             key,
             model: model.clone(),
             began: exchange.platform.wall(),
-            shares,
+            shares: false,
             stale: None,
             leads: Cell::new(None),
+            elsewhere: None,
             is_discarded: Cell::new(false),
         }
+    }
+
+    /// The answer to the same request which is under way will do, also that at other locations where these share.
+    pub(super) fn share(&mut self, elsewhere: Option<Elsewhere<P>>) {
+        self.shares = true;
+        self.elsewhere = elsewhere;
     }
 
     /// The model that was asked for.
@@ -73,7 +83,7 @@ impl<P: Platform> Caching<P> {
         Some(hit)
     }
 
-    /// The answer to the same request which is under way here, once it has come. `None`: this one is to ask, as it is the
+    /// The answer to the same request which is under way, once it has come. `None`: this one is to ask, as it is the
     /// first, or none has come in time.
     pub async fn follow(&self, request: &Generation) -> Option<Hit> {
         let longest = self.exchange.config.response_cache.share_wait;
@@ -83,10 +93,7 @@ impl<P: Platform> Caching<P> {
         let (platform, gateway) = (&self.exchange.platform, &self.exchange.gateway);
         let began = platform.now();
         match gateway.flights.with(|flights| flights.join(began, self.key)) {
-            Joined::Leads(ticket) => {
-                self.leads.set(Some(ticket));
-                return None;
-            }
+            Joined::Leads(ticket) => return self.lead(ticket, request, began + longest).await,
             Joined::Alone => return None,
             Joined::Follows => {}
         }
@@ -103,14 +110,34 @@ impl<P: Platform> Caching<P> {
                     self.tell_answered(CacheStatus::Shared);
                     return Some(hit);
                 }
-                Seen::Leads(ticket) => {
-                    self.leads.set(Some(ticket));
-                    return None;
-                }
+                Seen::Leads(ticket) => return self.lead(ticket, request, began + longest).await,
                 Seen::Alone => return None,
             }
         }
         None
+    }
+
+    /// This one leads here: it alone looks at other locations, and whoever follows it gets what it finds there.
+    async fn lead(&self, ticket: Ticket, request: &Generation, until: Timestamp) -> Option<Hit> {
+        self.leads.set(Some(ticket));
+        let entry = self.elsewhere.as_ref()?.follow(until).await?;
+        let hit = Hit::of(&self.exchange, request, &entry, CacheStatus::Shared)?;
+        let (now, most) = (
+            self.exchange.platform.now(),
+            self.exchange.config.response_cache.memory_bytes,
+        );
+        let answers = &self.exchange.gateway.answers;
+        answers.with(|answers| answers.insert(now, self.key, Arc::clone(&entry), most));
+        self.end(Ending::Landed(entry));
+        self.tell_answered(CacheStatus::Shared);
+        Some(hit)
+    }
+
+    /// The request goes on: whoever waits for its answer goes on waiting.
+    pub fn renew(&self) {
+        if let Some(elsewhere) = &self.elsewhere {
+            elsewhere.renew();
+        }
     }
 
     /// An engine has given that whole answer. `is_bounded` says that its tenant's budgets have bounded it.
@@ -171,6 +198,9 @@ impl<P: Platform> Caching<P> {
 
     /// Whoever waits for the answer hears that.
     fn end(&self, ending: Ending) {
+        if let Some(elsewhere) = &self.elsewhere {
+            elsewhere.end(&ending);
+        }
         let Some(ticket) = self.leads.take() else { return };
         let now = self.exchange.platform.now();
         let flights = &self.exchange.gateway.flights;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::batch::{Batch, Found};
+use super::elsewhere::Elsewhere;
 use super::{Caching, Hit};
 use crate::api::{Generation, RequestError};
 use crate::cache::{CacheKey, CacheStatus, CacheWish, Entry, Freshness, PurgeScope, TenantScope, Use, use_of};
@@ -54,7 +55,10 @@ pub(in crate::pipeline) async fn look_up<P: Platform>(
         Use::Bypass => return Ok(Looked::Bypass),
         Use::Cache | Use::Refresh => CacheKey::of(&TenantScope::of(tenant), model, request),
     };
-    let mut caching = Caching::new(exchange, key, &model.name, used == Use::Cache);
+    let mut caching = Caching::new(exchange, key, &model.name);
+    if used == Use::Cache {
+        caching.share(Elsewhere::new(exchange, key, (tenant, model), policy));
+    }
     let found = match used {
         Use::Cache => find_all(exchange, &[key], &PurgeScope::of_answer(&tenant.name, &model.name)).await,
         Use::Bypass | Use::Refresh => None,
@@ -129,6 +133,12 @@ pub(super) async fn find_all<P: Platform>(
             .map(|entry| entry.filter(|entry| !may_be_purged(entry)))
             .collect(),
     )
+}
+
+/// Whether an answer that was not looked for counts, for all that is known of purges or can be read now.
+pub(super) async fn is_current<P: Platform>(exchange: &Exchange<P>, scopes: &[PurgeScope], entry: &Entry) -> bool {
+    let purges = &exchange.gateway.purges;
+    find_all(exchange, &[], scopes).await.is_some() && !purges.with(|purges| purges.may_be_purged(scopes, entry.stored))
 }
 
 /// What the store has, where it says so in time.

@@ -3,6 +3,7 @@
 
 mod batch;
 mod caching;
+mod elsewhere;
 mod hit;
 mod lookup;
 mod purge;

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::elsewhere::forget;
 use crate::cache::{CacheKey, PurgeScope};
 use crate::pipeline::context::Exchange;
 use crate::platform::{Platform, StoreError};
@@ -28,6 +29,9 @@ pub(in crate::pipeline) async fn purge<P: Platform>(exchange: &Exchange<P>, what
         Purged::Answer(key) => {
             platform.store_write(&key.store_key(), Bytes::new(), None).await?;
             gateway.answers.with(|answers| answers.remove(key));
+            if exchange.config.response_cache.share_across_locations {
+                forget(exchange, *key).await;
+            }
         }
         Purged::Scope(scope) => {
             let (key, purged) = (scope.store_key(), platform.wall());

@@ -44,6 +44,8 @@ pub struct Gateway {
     pub(in crate::pipeline) purges: Shared<PurgeMemory>,
     pub(in crate::pipeline) bodies: Arc<BodyMemory>,
     pub(in crate::pipeline) silent_cells: Shared<SilentCells>,
+    /// The cells of the response cache's keys, as one: each is asked too seldom to be known by itself.
+    pub(in crate::pipeline) silent_flights: Shared<SilentCells<()>>,
     pub(in crate::pipeline) round_trips: Shared<RoundTrips>,
     pub(in crate::pipeline) hops: Shared<HopHealth>,
     pub(in crate::pipeline) polls: Shared<Polls>,
@@ -100,6 +102,7 @@ impl Gateway {
             purges: Shared::default(),
             bodies: Arc::default(),
             silent_cells: Shared::default(),
+            silent_flights: Shared::default(),
             round_trips: Shared::default(),
             hops: Shared::default(),
             polls: Shared::default(),
