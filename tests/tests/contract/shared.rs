@@ -39,6 +39,44 @@ fn gateways_that_share_a_redis_share_the_places_of_a_cluster() {
 }
 
 #[test]
+fn gateways_that_share_a_redis_share_equal_requests_under_way() {
+    if redis_server().is_none() {
+        return;
+    }
+    let sharing = "\n[response_cache]\nshare_across_locations = true\nwait_ms = 1_000\n";
+    let config = format!("{AWAY_CONFIG}{sharing}");
+    let world = World::start("shared-flights", &config, WASHINGTON, &[]);
+    let other = gateway::start(Setup {
+        name: "other",
+        folder: &folder("shared-flights-other"),
+        config: &world.config(&config),
+        place: WASHINGTON,
+        role: Role::All,
+        secrets: &[],
+        redis: world.redis.as_ref(),
+    });
+    world.engine("fragile-1").fault("takes long", Fault::Slow(200));
+    let alike = json!({"temperature": 0, "seed": 7, "max_tokens": 10, "ignore_eos": true});
+    let asked = |stream: bool| {
+        let body = with(
+            with(chat("tide-fragile", "takes long"), alike.clone()),
+            json!({"stream": stream}),
+        );
+        post_chat(body.to_string()).header("x-tidegate-cache", "use")
+    };
+    let mut first = asked(true).open(world.gateway.address());
+    first.read_until("content");
+    let second = asked(false).send(other.address());
+    assert_eq!(
+        (second.status, second.header("x-tidegate-cache")),
+        (200, Some("shared")),
+        "{}",
+        second.text()
+    );
+    drop(first);
+}
+
+#[test]
 fn an_outage_of_redis_is_told_without_its_password_and_passes() {
     let Some(mut world) = world("shared-outage") else {
         return;
