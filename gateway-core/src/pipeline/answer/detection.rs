@@ -115,6 +115,12 @@ impl<P: Platform> Detection<P> {
         }
     }
 
+    /// How many answers were asked for.
+    pub fn asked(&self) -> u64 {
+        let request = &self.order.request;
+        request.choices.saturating_mul(request.prompts())
+    }
+
     /// Whether anything was found so far.
     pub fn has_found(&self) -> bool {
         self.has_found
