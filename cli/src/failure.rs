@@ -1,7 +1,7 @@
 //! How a command fails, and what the shell gets to know of it.
 
 use std::fmt::Display;
-use std::io;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 /// Why a command did not do what it was asked.
@@ -45,9 +45,14 @@ impl Failure {
             Self::Elsewhere(message) => (message, 6),
             Self::TakenBack(message) => (message, 7),
         };
-        eprintln!("error: {message}");
+        warn(&format!("error: {message}"));
         ExitCode::from(code)
     }
+}
+
+/// Tells the terminal, if there still is one: nothing can be said of it that there is none.
+pub fn warn(line: &str) {
+    writeln!(io::stderr(), "{line}").ok();
 }
 
 impl From<io::Error> for Failure {

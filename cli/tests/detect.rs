@@ -6,6 +6,10 @@ use std::process::{Command, Output, Stdio};
 const FINE: &str = r#"{"text": "The harbour was quiet, and nobody had seen the letter before noon."}"#;
 
 fn detect(arguments: &[&str], lines: &[&str]) -> Output {
+    detect_bytes(arguments, lines.join("\n").as_bytes())
+}
+
+fn detect_bytes(arguments: &[&str], bytes: &[u8]) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
         .arg("detect")
         .args(arguments)
@@ -15,7 +19,7 @@ fn detect(arguments: &[&str], lines: &[&str]) -> Output {
         .spawn()
         .expect("tidegate can be run");
     let mut input = child.stdin.take().expect("it takes standard input");
-    input.write_all(lines.join("\n").as_bytes()).expect("it reads");
+    input.write_all(bytes).expect("it reads");
     drop(input);
     child.wait_with_output().expect("it ends")
 }
@@ -98,6 +102,49 @@ fn a_line_that_is_no_answer_is_named_and_the_others_are_read() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("line 1: no answer"));
     assert!(String::from_utf8_lossy(&output.stdout).contains("line 2: repetition"));
+}
+
+#[test]
+fn a_line_that_is_no_utf_8_is_named_and_a_mark_of_byte_order_is_passed_over() {
+    let lines = [
+        b"\xEF\xBB\xBF\"fine\"".as_slice(),
+        b"\"caf\xE9\"",
+        br#""\ud83d""#,
+        looping().as_bytes(),
+    ]
+    .join(&b'\n');
+    let output = detect_bytes(&["-"], &lines);
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert_eq!(output.status.code(), Some(2), "{err}");
+    assert!(
+        err.starts_with("line 2: no UTF-8") && err.contains("line 3: no JSON"),
+        "{err}"
+    );
+    assert!(
+        out.starts_with("line 4: repetition") && out.contains("of 2 answers; 2 lines are none"),
+        "{out}"
+    );
+}
+
+#[test]
+fn whoever_has_read_enough_ends_it_quietly() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        .args(["detect", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("tidegate can be run");
+    drop(child.stdout.take());
+    let mut input = child.stdin.take().expect("it takes standard input");
+    input.write_all(looping().as_bytes()).expect("it reads");
+    drop(input);
+    let output = child.wait_with_output().expect("it ends");
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), &*err), (Some(0), ""));
 }
 
 #[test]

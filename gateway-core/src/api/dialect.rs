@@ -183,11 +183,11 @@ impl AnswerRewriter {
         }
     }
 
-    /// Adds the end of the stream here, as if the model had ended every answer that is open; with `usage`, where the client
-    /// wants one.
-    pub fn cut(&mut self, usage: Usage, out: &mut Vec<u8>) {
+    /// Adds the end of the stream here, as if the model had ended every answer that is open, of so many that were asked
+    /// for; with `usage`, where the client wants one.
+    pub fn cut(&mut self, asked: u64, usage: Usage, out: &mut Vec<u8>) {
         match &mut self.0 {
-            Family::OpenAi(rewriter) => rewriter.cut(usage, out),
+            Family::OpenAi(rewriter) => rewriter.cut(asked, usage, out),
         }
     }
 

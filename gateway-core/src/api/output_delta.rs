@@ -26,6 +26,8 @@ pub enum Part {
     ToolCall,
     /// Why it does not answer.
     Refusal,
+    /// What is not read: what is to be heard, content in parts, and what engines have made up.
+    Other,
 }
 
 /// What a text is in a call of a tool.
@@ -72,7 +74,7 @@ impl<'a> OutputDelta<'a> {
             (Some(CallPart::Arguments { index }), _) => watch.on_call_arguments(index, &text),
             (None, Part::Content) => watch.on_text(TextPart::Content, &text),
             (None, Part::Reasoning) => watch.on_text(TextPart::Reasoning, &text),
-            (None, Part::Refusal | Part::ToolCall) => watch.on_other(),
+            (None, Part::Refusal | Part::ToolCall | Part::Other) => watch.on_other(),
         }
     }
 

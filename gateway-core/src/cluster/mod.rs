@@ -45,5 +45,5 @@ pub use signals::{AskForTurn, EngineFigures, KvUsed, PollTurn, Signal, SignalSta
 pub use stateless::{ExpectedPlace, expected_place, stateless_choice};
 pub(crate) use v3::ClusterCommandV3;
 pub use waiting::{Dropped, QueueBounds, QueueStatus, Queued, Queueing, ReadQueue};
-pub use watched::{WatchedAnswers, WatchedStatus};
+pub use watched::{WatchedAnswers, WatchedStatus, request_digest, tenant_digest};
 pub use weighed::{Weighed, WeighedReplica};

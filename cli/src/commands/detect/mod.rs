@@ -12,7 +12,7 @@ use clap::builder::PossibleValuesParser;
 use serde_json::json;
 use tidegate_core::detect::Detector;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, warn};
 use answer::Answer;
 use reading::Found;
 
@@ -33,7 +33,7 @@ pub struct Args {
 }
 
 const AFTER: &str = "Exit codes:
-  0  every line is an answer, and nothing was found in any
+  0  every line is an answer, and nothing was found in any; or nobody reads the output any more
   1  something was found, and every line is an answer
   2  the file cannot be read, or a line is no answer: it is named, and the others were looked at";
 
@@ -43,37 +43,68 @@ const AFTER: &str = "Exit codes:
 /// When something is found, a line is no answer, or the file cannot be read.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let mut counts = Counts::default();
-    let mut out = io::stdout().lock();
-    for (index, line) in open(&args.file)?.lines().enumerate() {
+    let mut printer = Printer::new();
+    for (index, line) in open(&args.file)?.split(b'\n').enumerate() {
         let line = line.map_err(|error| unreadable(&args.file, &error))?;
-        if line.trim().is_empty() {
+        let line = line
+            .strip_prefix(BYTE_ORDER_MARK)
+            .filter(|_| index == 0)
+            .unwrap_or(&line);
+        if line.trim_ascii().is_empty() {
             continue;
         }
         let number = index + 1;
-        match Answer::read(&line).and_then(|answer| reading::read(&answer)) {
+        match found_in(line) {
             Ok(mut found) => {
                 found.retain(|found| args.wants(found.finding.detector));
                 counts.note(&found);
+                let as_told = if args.json { as_json } else { as_text };
                 for found in &found {
-                    writeln!(
-                        out,
-                        "{}",
-                        if args.json {
-                            as_json(number, found)
-                        } else {
-                            as_text(number, found)
-                        }
-                    )?;
+                    printer.print(&as_told(number, found))?;
                 }
             }
             Err(reason) => {
                 counts.unreadable += 1;
-                eprintln!("line {number}: {reason}");
+                warn(&format!("line {number}: {reason}"));
             }
         }
+        if printer.is_closed {
+            return Ok(());
+        }
     }
-    writeln!(out, "{}", if args.json { counts.as_json() } else { counts.as_text() })?;
+    printer.print(&if args.json { counts.as_json() } else { counts.as_text() })?;
     counts.conclude()
+}
+
+/// What is found in the answer on a line.
+fn found_in(line: &[u8]) -> Result<Vec<Found>, String> {
+    let line = std::str::from_utf8(line).map_err(|error| format!("no UTF-8: {error}"))?;
+    reading::read(&Answer::read(line)?)
+}
+
+/// Standard output, until whoever reads it has had enough.
+struct Printer {
+    out: io::StdoutLock<'static>,
+    is_closed: bool,
+}
+
+impl Printer {
+    fn new() -> Self {
+        Self {
+            out: io::stdout().lock(),
+            is_closed: false,
+        }
+    }
+
+    fn print(&mut self, line: &str) -> io::Result<()> {
+        match writeln!(self.out, "{line}") {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.is_closed = true;
+                Ok(())
+            }
+            written => written,
+        }
+    }
 }
 
 impl Args {
@@ -120,6 +151,8 @@ fn as_json(line: usize, found: &Found) -> String {
     .to_string()
 }
 
+/// What editors on Windows begin files with.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// Of most texts a token has about so many bytes.
 const TOKEN_BYTES: u64 = 4;
 

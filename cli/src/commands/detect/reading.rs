@@ -67,5 +67,6 @@ fn channel(delta: &OutputDelta<'_>) -> &'static str {
         Part::Reasoning => "reasoning",
         Part::Refusal => "refusal",
         Part::ToolCall => "arguments",
+        Part::Other => "what is not read",
     }
 }

@@ -4,6 +4,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::parsed_answer::is_silent;
 use crate::api::output_delta::{CallPart, OutputChannel, OutputDelta, Part};
 
 /// What one choice says.
@@ -15,6 +16,8 @@ pub(super) struct ChoiceOutput<'a> {
     text: Option<&'a RawValue>,
     /// A chat's message, or the piece that a chunk adds to it; `None` where it is something else than an object.
     message: Option<Message<'a>>,
+    /// Whether the message says nothing, also nothing that is not read.
+    is_silent: bool,
 }
 
 impl<'a> ChoiceOutput<'a> {
@@ -27,6 +30,7 @@ impl<'a> ChoiceOutput<'a> {
                 Some(message) => serde_json::from_str(message.get()).ok(),
                 None => Some(Message::default()),
             },
+            is_silent: message.is_none_or(|message| !message.get().starts_with('{') || is_silent(message)),
         }
     }
 
@@ -62,6 +66,9 @@ impl<'a> ChoiceOutput<'a> {
         if let Ok(function) = serde_json::from_str::<Function<'_>>(call) {
             add_call(0, function.name, function.arguments);
         }
+        if deltas.is_empty() && !self.is_silent {
+            deltas.push(self.delta(Part::Other, None, NOTHING));
+        }
         deltas
     }
 
@@ -91,6 +98,9 @@ impl<'a> ChoiceOutput<'a> {
         OutputDelta { channel, call, json }
     }
 }
+
+/// A text that nobody need count.
+const NOTHING: &str = "\"\"";
 
 fn is_string(json: &str) -> bool {
     json.starts_with('"')
@@ -173,6 +183,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_read_is_no_silence() {
+        for message in [
+            r#"{"content":[{"type":"text","text":"a"}]}"#,
+            r#"{"content":null,"thinking":"a"}"#,
+            r#"{"content":"","audio":{"id":"a","data":"AA"}}"#,
+        ] {
+            assert_eq!(
+                texts(&read(Some(message), None).deltas()),
+                [(2, Part::Other, String::new())],
+                "{message}"
+            );
+        }
+        for message in [
+            r#"{"role":"assistant","content":[]}"#,
+            r#"{"content":null,"audio":null}"#,
+            "{}",
+        ] {
+            assert_eq!(texts(&read(Some(message), None).deltas()), [], "{message}");
+        }
+    }
+
+    #[test]
     fn a_plain_piece_is_what_parsing_would_make_of_it() {
         for (message, expected) in [
             (r#"{"content":" tide"}"#, " tide"),
@@ -194,7 +226,7 @@ mod tests {
             "7",
             "[7]",
             r#"{"content":null}"#,
-            r#"{"content":["a"],"tool_calls":{}}"#,
+            r#"{"content":[],"tool_calls":{}}"#,
         ] {
             assert_eq!(read(Some(message), Some("7")).deltas(), [], "{message}");
         }

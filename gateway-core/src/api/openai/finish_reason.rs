@@ -64,10 +64,12 @@ impl StreamedChoices {
         }
     }
 
-    /// Those that are not complete.
-    pub fn open(&self) -> impl Iterator<Item = u64> {
+    /// Those that are not complete, of so many that were asked for: also those that have said nothing yet.
+    pub fn open(&self, asked: u64) -> impl Iterator<Item = u64> {
         let open = self.0.iter().filter(|(_, finish)| *finish != Finish::Complete);
-        open.map(|(index, _)| *index)
+        let known = |choice: &u64| self.0.iter().any(|(index, _)| index == choice);
+        let silent = (0..asked.min(MOST_CHOICES as u64)).filter(move |choice| !known(choice));
+        open.map(|(index, _)| *index).chain(silent)
     }
 
     /// Whether there is nothing more to come.

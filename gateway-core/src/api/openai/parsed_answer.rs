@@ -156,7 +156,7 @@ impl<'a> Choice<'a> {
 }
 
 /// Whether a message, or the piece of one, names a role at most.
-fn is_silent(message: &RawValue) -> bool {
+pub(super) fn is_silent(message: &RawValue) -> bool {
     let fields = Fields::parse(message.get());
     fields.is_ok_and(|fields| {
         fields

@@ -123,12 +123,14 @@ impl Rewriter {
         self.release(None, out);
     }
 
-    /// Writes the end of a stream here, as if the model had ended every answer that is open; with `usage`, where the client
-    /// wants one.
-    pub fn cut(&mut self, usage: Usage, out: &mut Vec<u8>) {
+    /// Writes the end of a stream here, as if the model had ended every answer that is open, of so many that were asked for;
+    /// with `usage`, where the client wants one.
+    pub fn cut(&mut self, asked: u64, usage: Usage, out: &mut Vec<u8>) {
         self.release(None, out);
         if let Some(frame) = &self.frame {
-            self.choices.open().for_each(|choice| frame.write_stop(choice, out));
+            self.choices
+                .open(asked)
+                .for_each(|choice| frame.write_stop(choice, out));
             if self.keep_usage {
                 frame.write_usage(usage, out);
             }
@@ -447,6 +449,26 @@ mod tests {
         let progress = r#"{"choices":[],"x":1}"#;
         let between = format!("data: {finish}\n\ndata: {progress}\n\ndata: [DONE]\n\n");
         assert_eq!(seen(false, &[finish, progress, usage]), between);
+    }
+
+    #[test]
+    fn answers_that_have_not_begun_are_ended_as_well_where_a_stream_is_cut() {
+        let (mut rewriter, mut out) = (Rewriter::new("public", false), Vec::new());
+        for chunk in [
+            r#"{"choices":[{"index":1,"delta":{"content":"a"},"finish_reason":"stop"}]}"#,
+            r#"{"choices":[{"index":0,"delta":{"content":"a"}}]}"#,
+        ] {
+            assert!(rewriter.rewrite_event(&event(chunk), &mut out).is_ok());
+        }
+        out.clear();
+        rewriter.cut(4, Usage::default(), &mut out);
+        let stop = |choice| {
+            format!(
+                "data: {{\"choices\":[{{\"index\":{choice},\"delta\":{{}},\"logprobs\":null,\"finish_reason\":\"stop\"}}]}}\n\n"
+            )
+        };
+        let expected = [stop(0), stop(2), stop(3), "data: [DONE]\n\n".to_owned()].concat();
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 
     #[test]

@@ -95,6 +95,7 @@ impl ClusterCell {
     fn run(&mut self, now: Timestamp, command: ClusterCommand) -> ClusterReply {
         self.sweep(now);
         self.drains.on_asked(now);
+        self.end_leaves(now);
         let reply = match command {
             ClusterCommand::Acquire(acquire) | ClusterCommand::DryRun(DryRun(acquire)) => self.acquire(now, acquire),
             ClusterCommand::Extend(extend) => self.extend(now, extend),

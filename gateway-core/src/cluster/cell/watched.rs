@@ -12,7 +12,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::ClusterCell;
-use crate::cluster::watched::{AnswersOf, WatchedAnswers, WatchedStatus};
+use crate::cluster::breaker::Breaker;
+use crate::cluster::watched::{AnswersOf, WatchedAnswers, WatchedStatus, note_tenant, tenant_of};
 use crate::ids::ReplicaName;
 use crate::share::Share;
 use crate::time::Timestamp;
@@ -22,6 +23,9 @@ use crate::time::Timestamp;
 pub(super) struct Watched {
     since: Timestamp,
     replicas: BTreeMap<ReplicaName, Record>,
+    /// Whose answers were watched: the first two.
+    #[serde(default)]
+    tenants: Vec<u16>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -30,6 +34,9 @@ struct Record {
     faulty: u64,
     /// The latest requests whose answers were faulty, by their digests.
     requests: VecDeque<u64>,
+    /// To how many requests of each tenant.
+    #[serde(default)]
+    by_tenant: BTreeMap<u16, u64>,
     /// Until when it is left alone.
     alone_until: Timestamp,
 }
@@ -63,6 +70,7 @@ impl Watched {
             return;
         }
         self.since = now;
+        self.tenants.clear();
         self.replicas.retain(|_, record| {
             let alone_until = record.alone_until;
             *record = Record {
@@ -75,7 +83,9 @@ impl Watched {
 
     /// Whether that one is surely worse than all others together, of so many.
     fn is_worse(&self, replica: &ReplicaName, replicas: usize) -> bool {
-        let own = self.replicas.get(replica).map(Record::share).unwrap_or_default();
+        let is_shared = self.tenants.len() > 1;
+        let own = self.replicas.get(replica).map(|record| record.share(is_shared));
+        let own = own.unwrap_or_default();
         let others = self.replicas.iter().filter(|(name, _)| *name != replica);
         let others = others.fold(Share::default(), |sum, (_, record)| Share {
             hits: sum.hits + record.faulty,
@@ -87,15 +97,21 @@ impl Watched {
         bound < 1.0 && own.is_surely_more(bound, alpha)
     }
 
-    fn alone(&self, now: Timestamp) -> usize {
-        self.replicas.values().filter(|record| now < record.alone_until).count()
+    /// Those that are left alone, in order.
+    fn alone(&self, now: Timestamp) -> impl Iterator<Item = &ReplicaName> {
+        let alone = self.replicas.iter().filter(move |(_, record)| now < record.alone_until);
+        alone.map(|(name, _)| name)
     }
 }
 
 impl Record {
-    fn share(&self) -> Share {
+    /// Where the cluster serves several tenants, what speaks against it without more of one than of all others together.
+    fn share(&self, is_shared: bool) -> Share {
+        let of_one = self.by_tenant.values().copied().max().unwrap_or_default();
+        let of_others = self.faulty.saturating_sub(of_one);
+        let beyond = if is_shared { of_one.saturating_sub(of_others) } else { 0 };
         Share {
-            hits: self.faulty,
+            hits: self.faulty.saturating_sub(beyond),
             trials: self.answers,
         }
     }
@@ -109,6 +125,10 @@ impl Record {
                 continue;
             }
             self.requests.push_back(*request);
+            let tenant = tenant_of(*request);
+            if self.by_tenant.len() < MOST_TENANTS || self.by_tenant.contains_key(&tenant) {
+                *self.by_tenant.entry(tenant).or_default() += 1;
+            }
             (self.answers, self.faulty) = (self.answers.saturating_add(1), self.faulty.saturating_add(1));
         }
         while self.requests.len() > MOST_REQUESTS {
@@ -126,6 +146,8 @@ impl ClusterCell {
             if self.sites.find(replica).is_none() {
                 continue;
             }
+            let known = &mut self.watched.tenants;
+            answers.tenants.iter().for_each(|tenant| note_tenant(known, *tenant));
             let record = self.watched.replicas.entry(replica.clone()).or_default();
             if record.add(answers) {
                 self.judge(now, replica);
@@ -135,9 +157,10 @@ impl ClusterCell {
 
     /// Leaves one alone that is surely worse than the others, as long as enough of them are left.
     fn judge(&mut self, now: Timestamp, replica: &ReplicaName) {
-        let replicas = self.in_force().map_or(0, |known| known.policy.replicas.len());
-        let most = (replicas / LEFT_ALONE_OF).max(1);
-        if self.watched.alone(now) >= most || !self.watched.is_worse(replica, replicas) {
+        let Some((replicas, open)) = self.open_besides(now, replica) else {
+            return;
+        };
+        if open < least_open(replicas) || !self.watched.is_worse(replica, replicas) {
             return;
         }
         let until = now + LEFT_ALONE_FOR;
@@ -146,6 +169,42 @@ impl ClusterCell {
             record.alone_until = until;
         }
     }
+
+    /// Lets those be asked again that are left alone where too few others take requests.
+    pub(super) fn end_leaves(&mut self, now: Timestamp) {
+        let alone: Vec<ReplicaName> = self.watched.alone(now).cloned().collect();
+        for replica in alone {
+            let known = self.open_besides(now, &replica);
+            if known.is_some_and(|(replicas, open)| open < least_open(replicas)) {
+                self.end_leave(&replica);
+            }
+        }
+    }
+
+    fn end_leave(&mut self, replica: &ReplicaName) {
+        let Some(record) = self.watched.replicas.get_mut(replica) else {
+            return;
+        };
+        let until = std::mem::take(&mut record.alone_until);
+        // What it has failed in itself, it is left alone for as before.
+        self.replicas.with_breaker(replica, |breaker| {
+            if *breaker == (Breaker::Open { until }) {
+                *breaker = Breaker::default();
+            }
+        });
+    }
+
+    /// How many replicas the cluster has, and how many of those take requests that are not that one.
+    fn open_besides(&self, now: Timestamp, replica: &ReplicaName) -> Option<(usize, usize)> {
+        let replicas = &self.in_force()?.policy.replicas;
+        let others = replicas.iter().filter(|name| *name != replica);
+        Some((replicas.len(), others.filter(|name| self.takes(now, name)).count()))
+    }
+}
+
+/// How many of so many replicas must take requests while others are left alone; more than there are where there is one.
+fn least_open(replicas: usize) -> usize {
+    (replicas - (replicas / LEFT_ALONE_OF).max(1).min(replicas)).max(1)
 }
 
 /// A replica is worse whose answers are faulty so many times as often as its peers'.
@@ -160,6 +219,8 @@ const LEFT_ALONE_FOR: Duration = Duration::from_mins(1);
 const LEFT_ALONE_OF: usize = 4;
 /// How many requests are remembered of a replica, so that one that is asked again and again counts once.
 const MOST_REQUESTS: usize = 64;
+/// Of how many tenants faulty answers are counted by tenant.
+const MOST_TENANTS: usize = 64;
 
 #[cfg(test)]
 mod tests;

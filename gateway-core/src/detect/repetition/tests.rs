@@ -38,6 +38,29 @@ fn what_comes_around_is_found_within_400_tokens() {
 }
 
 #[test]
+fn tokens_that_texts_do_not_have_are_found_soon() {
+    for token in [
+        "<pad>",
+        "</s>",
+        "<unk>",
+        "<|im_end|>",
+        "<|endoftext|>",
+        "<|eot_id|>\n",
+        "<｜end▁of▁sentence｜>",
+        "[PAD] ",
+    ] {
+        let at = found(&token.repeat(2_000)).unwrap_or_else(|| panic!("{token:?} is not found"));
+        assert!(
+            at as usize <= 4 * token.len() + 500,
+            "{token:?} is found after {at} bytes"
+        );
+    }
+    for tag in ["<br>", "<td></td>", "<li></li>\n", "[ ]"] {
+        assert_eq!(found(&tag.repeat(2_000 / tag.len())), None, "{tag:?}");
+    }
+}
+
+#[test]
 fn periods_up_to_four_kilobytes_are_found() {
     for length in [33, 256, 1000, 2000, 4000] {
         assert_is_found(&prose(&mut Dice(length as u64), length)[..length]);

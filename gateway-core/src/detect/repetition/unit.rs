@@ -6,7 +6,9 @@ use super::symbols::is_number;
 
 /// So often a unit has to come around at least.
 const LEAST_REPEATS: u32 = 4;
-/// What goes beyond that, for a sentence, a phrase, a word: 300 tokens, a clean answer has stopped by then.
+/// What goes beyond that, for a token that tells engines where texts begin and end: no task asks for many.
+const SPECIAL_TOKEN: u32 = 400;
+/// The same for a sentence, a phrase, a word: 300 tokens, a clean answer has stopped by then.
 const TEXT: u32 = 1_200;
 /// Code and markup with six to eight names: records of default values.
 const FEW_NAMES: u32 = 2_400;
@@ -51,6 +53,8 @@ pub struct Unit {
     /// How often a capital stands after a small letter, or a letter after a number.
     switches: u32,
     last: u8,
+    /// What it begins with.
+    head: [u8; MOST_SPECIAL],
 }
 
 impl Unit {
@@ -73,6 +77,9 @@ impl Unit {
             } else {
                 unit.end_word(&mut word);
                 unit.other(symbol);
+            }
+            if let Some(place) = unit.head.get_mut(unit.length as usize) {
+                *place = symbol;
             }
             unit.length += 1;
             unit.last = symbol;
@@ -125,7 +132,9 @@ impl Unit {
     }
 
     fn needed_unchanged(&self, period: u32) -> u32 {
-        if period == 1 && matches!(self.last, b'!' | b'\n') {
+        if self.is_special_token() {
+            SPECIAL_TOKEN
+        } else if period == 1 && matches!(self.last, b'!' | b'\n') {
             // The first is what comes when an engine's figures are no numbers any more: it leads many vocabularies.
             TEXT
         } else if period == 1 && self.letters + self.numbers == 0 {
@@ -164,6 +173,26 @@ impl Unit {
         }
     }
 
+    /// Whether it is one token that texts do not have, wherever in it the unit begins.
+    fn is_special_token(&self) -> bool {
+        let Some(head) = self.head.get(..self.length as usize) else {
+            return false;
+        };
+        let Some(start) = head.iter().position(|symbol| matches!(symbol, b'<' | b'[')) else {
+            return false;
+        };
+        let mut token = [0; MOST_SPECIAL];
+        let token = &mut token[..head.len()];
+        token.copy_from_slice(head);
+        token.rotate_left(start);
+        let token = token.trim_ascii_end();
+        let is_barred = BARS.iter().any(|(first, last)| {
+            let name = token.strip_prefix(*first).and_then(|token| token.strip_suffix(*last));
+            name.is_some_and(|name| !name.is_empty() && !name.contains(&b'<'))
+        });
+        is_barred || SPECIAL_TOKENS.iter().any(|special| token.eq_ignore_ascii_case(special))
+    }
+
     fn shown(&self) -> u32 {
         self.length - self.spaces
     }
@@ -194,5 +223,25 @@ impl Unit {
     }
 }
 
+/// No longer ones are looked for, in symbols.
+const MOST_SPECIAL: usize = 32;
+/// Those of BERT, T5, Llama, Mistral and Gemma. Those that are tags of HTML as well stand alone seldom enough.
+const SPECIAL_TOKENS: [&[u8]; 13] = [
+    b"<pad>",
+    b"<unk>",
+    b"<s>",
+    b"</s>",
+    b"<bos>",
+    b"<eos>",
+    b"<mask>",
+    b"<start_of_turn>",
+    b"<end_of_turn>",
+    b"[pad]",
+    b"[unk]",
+    b"[mask]",
+    b"[/inst]",
+];
+/// Between what those of GPT, ChatML, Llama 3 and DeepSeek stand: the last with bars of full width.
+const BARS: [(&[u8], &[u8]); 2] = [(b"<|", b"|>"), (b"<\xEF\xBD\x9C", b"\xEF\xBD\x9C>")];
 /// The letters a to f as [`Unit::seen_letters`] has them.
 const HEXADECIMAL: u64 = 0b0111_1110 << 32;

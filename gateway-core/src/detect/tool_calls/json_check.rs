@@ -30,6 +30,8 @@ enum Expects {
     Number(NumberPart),
     /// Nothing: the value is whole.
     Nothing,
+    /// Anything: it nests deeper than it is followed.
+    Anything,
     /// It is no JSON.
     Never,
 }
@@ -98,8 +100,14 @@ impl JsonCheck {
             | Expects::CommaOrEnd
             | Expects::Text(..)
             | Expects::Word(..)
+            | Expects::Anything
             | Expects::Never => false,
         }
+    }
+
+    /// Whether it nests deeper than it is followed: whether it is JSON, nobody knows.
+    pub fn is_too_deep(&self) -> bool {
+        self.expects == Expects::Anything
     }
 
     /// Whether nothing but white space has come.
@@ -129,6 +137,7 @@ impl JsonCheck {
                 None => Expects::Never,
             },
             unchanged if is_space => unchanged,
+            Expects::Anything => Expects::Anything,
             Expects::Value => self.begin(byte),
             Expects::ValueOrEnd if byte == b']' => self.close(),
             Expects::ValueOrEnd => self.begin(byte),
@@ -169,7 +178,7 @@ impl JsonCheck {
 
     fn open(&mut self, is_object: bool) -> Expects {
         if self.depth == u128::BITS {
-            return Expects::Never;
+            return Expects::Anything;
         }
         self.depth += 1;
         self.is_object = self.is_object << 1 | u128::from(is_object);
@@ -280,10 +289,11 @@ mod tests {
     }
 
     #[test]
-    fn it_nests_as_deep_as_it_can_tell_and_no_deeper() {
+    fn of_what_nests_deeper_than_it_is_followed_nothing_is_said() {
         let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
         assert!(is_json(&nested(128)));
-        assert!(!is_json(&nested(129)));
+        let mut check = JsonCheck::default();
+        assert!(check.push(&nested(129)) && check.is_too_deep());
     }
 
     proptest! {

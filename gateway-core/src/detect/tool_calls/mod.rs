@@ -209,7 +209,7 @@ impl Call {
             Declared::With { parameters } => *parameters,
         };
         // Whoever takes no arguments is often called with none at all.
-        if self.json.is_blank() {
+        if self.json.is_blank() || self.json.is_too_deep() {
             return None;
         }
         if !self.json.is_whole() {

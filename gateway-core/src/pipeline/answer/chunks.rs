@@ -212,7 +212,7 @@ impl<P: Platform> Read<P> {
         if self.rewriter.is_complete() {
             return;
         }
-        self.rewriter.cut(self.listeners.used(), out);
+        self.rewriter.cut(self.listeners.asked(), self.listeners.used(), out);
         self.end = Some(Ok(()));
         self.is_cut = true;
     }

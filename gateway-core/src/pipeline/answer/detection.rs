@@ -2,18 +2,15 @@
 //! region hop, which does not know what becomes of the answer, tells what it finds to its cluster's cell and does no more.
 
 use std::cell::Cell;
-use std::hash::Hasher;
 use std::rc::Rc;
 
-use siphasher::sip::SipHasher13;
-
 use crate::api::{Ended, Endpoint, OutputDelta};
+use crate::cluster::{request_digest, tenant_digest};
 use crate::config::Replica;
 use crate::detect::{Action, DetectionPolicy, Detector, Finding, Watch};
 use crate::ids::{ClusterName, ModelName, ReplicaName};
 use crate::ladder::AttemptError;
 use crate::observe::{Detecting, Event};
-use crate::parts::hash_parts;
 use crate::pipeline::intake::{Order, Sender, Target};
 use crate::platform::Platform;
 
@@ -118,6 +115,12 @@ impl<P: Platform> Detection<P> {
         }
     }
 
+    /// How many answers were asked for.
+    pub fn asked(&self) -> u64 {
+        let request = &self.order.request;
+        request.choices.saturating_mul(request.prompts())
+    }
+
     /// Whether anything was found so far.
     pub fn has_found(&self) -> bool {
         self.has_found
@@ -133,20 +136,18 @@ impl<P: Platform> Detection<P> {
     /// The cluster's cell hears of it with what it is told next.
     fn tell_cell(&self) {
         let Some(replica) = &self.replica else { return };
-        let faulty = self.has_found.then(|| self.request_digest());
-        let exchange = &self.order.exchange;
-        exchange.on_served(&self.cluster, |served| served.watched.on_answer(replica, faulty));
-    }
-
-    /// The same for the same request of one tenant, wherever it comes in.
-    fn request_digest(&self) -> u64 {
-        let Order { caller, request, .. } = &*self.order;
-        let mut hasher = SipHasher13::new();
-        hash_parts(
-            &mut hasher,
-            [caller.tenant.name.as_str().as_bytes(), request.body().as_ref()],
-        );
-        hasher.finish()
+        let Order {
+            caller,
+            request,
+            exchange,
+            ..
+        } = &*self.order;
+        let tenant = caller.tenant.name.as_str();
+        let faulty = self.has_found.then(|| request_digest(tenant, request.body().as_ref()));
+        let tenant = tenant_digest(tenant);
+        exchange.on_served(&self.cluster, |served| {
+            served.watched.on_answer(replica, tenant, faulty);
+        });
     }
 }
 

@@ -71,6 +71,11 @@ impl<P: Platform> Listeners<P> {
         self.meter.used()
     }
 
+    /// How many answers were asked for.
+    pub fn asked(&self) -> u64 {
+        self.detection.as_ref().map_or(1, |detection| detection.asked())
+    }
+
     /// The answer has ended: as a whole, or it was cut, or it broke off, or its client left.
     pub fn on_end(&self, is_whole: bool) {
         self.meter.close(is_whole);

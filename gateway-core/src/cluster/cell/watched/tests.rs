@@ -5,6 +5,7 @@ use crate::cluster::message::{Acquire, ClusterCommand, ClusterReply, Release, Re
 use crate::cluster::permit::{Capacity, Outcome, PermitId};
 use crate::cluster::policy::{ClusterPolicy, PrefillPolicy};
 use crate::cluster::prompt::PromptOutline;
+use crate::cluster::watched::{request_digest, tenant_digest};
 use crate::cluster::{HealthPolicy, Served};
 use crate::ids::Tokens;
 
@@ -69,11 +70,18 @@ impl Cluster {
 
     /// A gateway tells of so many answers of a replica: sound ones, and faulty ones, each to a request of its own.
     fn tell(&mut self, replica: usize, sound: u64, faulty: u64) {
+        self.tell_of("only", replica, sound, faulty);
+    }
+
+    /// The same of answers to that tenant.
+    fn tell_of(&mut self, tenant: &str, replica: usize, sound: u64, faulty: u64) {
         let mut served = Served::default();
-        (0..sound).for_each(|_| served.watched.on_answer(&name(replica), None));
+        let digest = tenant_digest(tenant);
+        (0..sound).for_each(|_| served.watched.on_answer(&name(replica), digest, None));
         for _ in 0..faulty {
             self.requests += 1;
-            served.watched.on_answer(&name(replica), Some(self.requests));
+            let request = request_digest(tenant, &self.requests.to_be_bytes());
+            served.watched.on_answer(&name(replica), digest, Some(request));
         }
         self.apply(ClusterCommand::Release(Releases::of_served(served, BREAKER)));
     }
@@ -168,6 +176,41 @@ fn no_more_than_a_quarter_is_left_alone_and_strangers_are_passed_over() {
     assert_eq!((cluster.is_available(0), cluster.is_available(1)), (false, true));
     cluster.tell(9, 0, 20);
     assert_eq!(cluster.status(9).watched, None);
+}
+
+#[test]
+fn the_last_ones_that_take_requests_are_not_left_alone_whatever_keeps_others_from_it() {
+    let out = |cluster: &mut Cluster, replica: usize| {
+        let until = Timestamp::from_millis((cluster.now + 3_600) * 1_000);
+        cluster
+            .cell
+            .replicas
+            .with_breaker(&name(replica), |breaker| breaker.open(until));
+    };
+    let mut dead = Cluster::of(2);
+    dead.tell(1, 500, 0);
+    out(&mut dead, 1);
+    dead.tell(0, 0, 30);
+    assert!(dead.is_available(0), "its peer is out already");
+    let mut dying = Cluster::of(4);
+    (1..4).for_each(|peer| dying.tell(peer, 150, 0));
+    dying.tell(0, 0, 20);
+    assert!(!dying.is_available(0));
+    out(&mut dying, 1);
+    assert!(dying.is_available(0), "too few others are left");
+    assert_eq!(dying.status(0).watched.and_then(|watched| watched.left_alone_for), None);
+}
+
+#[test]
+fn no_tenant_of_several_has_more_to_say_than_all_others_together() {
+    let mut cluster = Cluster::of(4);
+    (1..4).for_each(|peer| cluster.tell_of("sound", peer, 150, 0));
+    cluster.tell_of("hostile", 0, 0, 60);
+    assert!(cluster.is_available(0), "one tenant's requests may be such");
+    cluster.tell_of("sound", 0, 0, 3);
+    assert!(cluster.is_available(0), "three of others' are no evidence");
+    cluster.tell_of("sound", 0, 0, 40);
+    assert!(!cluster.is_available(0));
 }
 
 /// A stream of numbers that a seed decides: splitmix64 (Steele, Lea and Flood, 2014).
