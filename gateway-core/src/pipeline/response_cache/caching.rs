@@ -120,7 +120,8 @@ impl<P: Platform> Caching<P> {
     /// This one leads here: it alone looks at other locations, and whoever follows it gets what it finds there.
     async fn lead(&self, ticket: Ticket, request: &Generation, until: Timestamp) -> Option<Hit> {
         self.leads.set(Some(ticket));
-        let entry = self.elsewhere.as_ref()?.follow(until).await?;
+        // Few requests come here: the others are not to be as large as it takes.
+        let entry = Box::pin(self.elsewhere.as_ref()?.follow(until)).await?;
         let hit = Hit::of(&self.exchange, request, &entry, CacheStatus::Shared)?;
         let (now, most) = (
             self.exchange.platform.now(),
