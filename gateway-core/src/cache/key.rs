@@ -452,7 +452,10 @@ keys = ["sha256:0000000000000000000000000000000000000000000000000000000000000002
             key(&format!("{},{first},{second}}}", bare.strip_suffix('}').unwrap()))
         };
         for (named, default) in [
-            (r#""response_format":{"type":"json_object"}"#, r#""response_format":{"type":"text"}"#),
+            (
+                r#""response_format":{"type":"json_object"}"#,
+                r#""response_format":{"type":"text"}"#,
+            ),
             (r#""top_p":0.5"#, r#""top_p":null"#),
             (r#""stop":["x"]"#, r#""stop":[]"#),
             (r#""logit_bias":{"1":5}"#, r#""logit_bias":{}"#),

@@ -231,7 +231,11 @@ fn an_answer_in_which_something_was_found_is_not_given_again() {
     let undeclared = |stream| request(stream, "").replace(r#""name":"f""#, r#""name":"g""#);
     for stream in [false, true, false] {
         let (response, _) = ask_with(&mut world, &USE, &undeclared(stream));
-        assert_eq!((response.status().as_u16(), status(&response)), (200, "miss"), "{stream}");
+        assert_eq!(
+            (response.status().as_u16(), status(&response)),
+            (200, "miss"),
+            "{stream}"
+        );
     }
     assert_eq!(world.sent().len(), 3);
 }

@@ -79,11 +79,12 @@ pub fn embeddings(body: &str, count: usize, takes_base64: bool) -> Option<Vec<&s
 }
 
 fn are_numbers(json: &str) -> bool {
+    let is_of_number = |first: char| first == '-' || first.is_ascii_digit();
     let mut cursor = JsonCursor::new(json);
     let mut count = 0;
     if cursor.enter(b'[') {
         while cursor.next() {
-            if !cursor.pass().starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+            if !cursor.pass().starts_with(is_of_number) {
                 return false;
             }
             count += 1;
@@ -155,7 +156,18 @@ mod tests {
             let body = format!(r#"{{"data":[{{"index":0,"embedding":{embedding}}}]}}"#);
             embeddings(&body, 1, takes_base64).is_some()
         };
-        for broken in ["[]", "{}", "[null]", "[1,\"2\"]", "[[1]]", "null", "7", "\"\"", "\"x\"", "\"a b=\""] {
+        for broken in [
+            "[]",
+            "{}",
+            "[null]",
+            "[1,\"2\"]",
+            "[[1]]",
+            "null",
+            "7",
+            "\"\"",
+            "\"x\"",
+            "\"a b=\"",
+        ] {
             assert!(!read(broken, true) && !read(broken, false), "{broken}");
         }
         assert!(read("[-0.5, 1e-3]", false) && read("[1]", true) && read(r#""AA+\/""#, true));

@@ -97,8 +97,15 @@ mod tests {
         let Some(Err(errors)) = active.offer(damaged.clone()) else {
             panic!("it is taken");
         };
-        assert_eq!(errors.to_string(), "canned.toml:2: (text): not TOML: not UTF-8; expected UTF-8");
+        assert_eq!(
+            errors.to_string(),
+            "canned.toml:2: (text): not TOML: not UTF-8; expected UTF-8"
+        );
         assert!(active.is_refusing() && active.offer(damaged).is_none());
-        assert_eq!(active.document().map(|(text, _)| text), Some(sound), "those before stay");
+        assert_eq!(
+            active.document().map(|(text, _)| text),
+            Some(sound),
+            "those before stay"
+        );
     }
 }

@@ -115,7 +115,10 @@ fn a_branch_of_a_union_is_taken_only_where_that_is_no_answer() {
         beside(json!([{"enum": [true]}, {"enum": [false]}])),
         // The other branch cannot be built, and to take the first is a choice still.
         beside(json!([{"const": "approve"}, {"type": "number"}])),
-        beside(json!([object(json!({"safe": {"const": true}})), object(json!({"safe": {"const": false}}))])),
+        beside(json!([
+            object(json!({"safe": {"const": true}})),
+            object(json!({"safe": {"const": false}}))
+        ])),
         beside(json!([object(json!({"a": beside(json!([{"const": 1}, {"const": 2}]))})), {"type": "number"}])),
         json!({"anyOf": [
             object(json!({"verdict": {"const": "approve"}, "reason": text()})),
@@ -138,7 +141,10 @@ fn a_branch_of_a_union_is_taken_only_where_that_is_no_answer() {
     let sorry = object(json!({"kind": {"const": "error"}, "message": text()}));
     let versioned = |name: &str| object(json!({"version": {"const": 1}, "error": text(), name: {"type": "array"}}));
     for (schema, expected) in [
-        (json!({"anyOf": [found, sorry]}), json!({"kind": "error", "message": TEXT})),
+        (
+            json!({"anyOf": [found, sorry]}),
+            json!({"kind": "error", "message": TEXT}),
+        ),
         (
             json!({"anyOf": [object(json!({"kind": {"const": "reply"}, "error": text()})), {"type": "null"}]}),
             json!({"kind": "reply", "error": TEXT}),
