@@ -79,14 +79,12 @@ pub fn embeddings(body: &str, count: usize, takes_base64: bool) -> Option<Vec<&s
 }
 
 fn are_numbers(json: &str) -> bool {
+    let is_of_number = |first: char| first == '-' || first.is_ascii_digit();
     let mut cursor = JsonCursor::new(json);
     let mut count = 0;
     if cursor.enter(b'[') {
         while cursor.next() {
-            if !cursor
-                .pass()
-                .starts_with(|first: char| first == '-' || first.is_ascii_digit())
-            {
+            if !cursor.pass().starts_with(is_of_number) {
                 return false;
             }
             count += 1;

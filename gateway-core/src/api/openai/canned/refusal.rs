@@ -79,7 +79,7 @@ impl Builder<'_> {
     }
 
     /// What a value that was built says besides the text, each with the name of its member.
-    fn constants<'v>(self, value: &'v Value) -> Vec<(&'v str, &'v Value)> {
+    fn constants(self, value: &Value) -> Vec<(&str, &Value)> {
         let mut constants = Vec::new();
         let mut left = vec![("", value)];
         while let Some((name, value)) = left.pop() {
