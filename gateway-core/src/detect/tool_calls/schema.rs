@@ -95,6 +95,7 @@ mod checked {
     ];
 
     #[cfg(test)]
+    #[expect(clippy::disallowed_types, reason = "how long a validator takes is what is tested")]
     mod tests {
         use std::time::{Duration, Instant};
 
