@@ -61,6 +61,20 @@ fn tokens_that_texts_do_not_have_are_found_soon() {
 }
 
 #[test]
+fn a_label_for_each_row_is_what_somebody_asked_for() {
+    let mut dice = Dice(7);
+    for labels in [
+        &["positive", "negative", "neutral"][..],
+        &["word O", "town B", "river I", "a O"],
+    ] {
+        let rows: String = (0..1_200).map(|_| dice.one_of(labels).to_owned() + "\n").collect();
+        assert_eq!(found(&rows), None, "{labels:?}");
+        let sentence: String = (0..1_200).map(|_| dice.one_of(labels).to_owned() + " ").collect();
+        assert!(found(&sentence).is_some(), "{labels:?}");
+    }
+}
+
+#[test]
 fn periods_up_to_four_kilobytes_are_found() {
     for length in [33, 256, 1000, 2000, 4000] {
         assert_is_found(&prose(&mut Dice(length as u64), length)[..length]);

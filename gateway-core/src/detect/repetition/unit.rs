@@ -43,6 +43,8 @@ pub struct Unit {
     foreign: u32,
     numbers: u32,
     spaces: u32,
+    /// Line breaks among them.
+    lines: u32,
     /// Signs that sentences have, and all others.
     stops: u32,
     signs: u32,
@@ -107,6 +109,7 @@ impl Unit {
     }
 
     fn other(&mut self, symbol: u8) {
+        self.lines += u32::from(symbol == b'\n');
         let sort = match symbol {
             _ if is_number(symbol) => &mut self.numbers,
             b' ' | b'\n' | b'\t' | b'\r' | 0x0B | 0x0C => &mut self.spaces,
@@ -162,7 +165,7 @@ impl Unit {
             NEVER
         } else if self.numbers * 100 > self.length {
             STALE_FIGURES
-        } else if !self.is_plain() || !self.is_spaced() {
+        } else if !self.is_plain() || !self.is_spaced() || self.is_listing() {
             STALE
         } else if self.letters * 25 > self.shown() * 23 {
             STALE_PROSE + STALE_PROSE_FOR_NEWS * new
@@ -205,6 +208,11 @@ impl Unit {
     /// Whether it has hardly a sign that prose has not.
     fn is_plain(&self) -> bool {
         self.signs * 8 < self.shown() && self.signs * 2 < self.words.max(2)
+    }
+
+    /// Whether hardly more than two words stand on a line: labels of rows, tags of words.
+    fn is_listing(&self) -> bool {
+        self.lines * 5 >= self.words * 2
     }
 
     /// Whether its words are as long as words are; scripts that do not part them have no ASCII.

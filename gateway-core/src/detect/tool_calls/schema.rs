@@ -95,6 +95,7 @@ mod checked {
     ];
 
     #[cfg(test)]
+    #[expect(clippy::disallowed_types, reason = "how long a validator takes is what is tested")]
     mod tests {
         use std::time::{Duration, Instant};
 
@@ -208,15 +209,37 @@ mod checked {
                 (r#"{"definitions":{"a":"#, "}}"),
             ] {
                 let levels = if before.contains("patternP") { 8 } else { 30 };
-                for draft in ["2020-12/schema", "2019-09/schema"] {
+                let deep = format!("{}7{}", r#"{"a":"#.repeat(30), "}".repeat(30));
+                let told = ["2020-12", "2019-09"].map(|draft| {
                     let schema = nested(levels, before, after);
-                    let schema = format!(r#"{{"$schema":"https://json-schema.org/draft/{draft}","allOf":[{schema}]}}"#);
-                    let deep = format!("{}7{}", r#"{"a":"#.repeat(30), "}".repeat(30));
+                    let draft = format!("https://json-schema.org/draft/{draft}/schema");
+                    let schema = format!(r#"{{"$schema":"{draft}","allOf":[{schema}]}}"#);
                     let begun = Instant::now();
-                    of(&schema, &deep);
+                    let told = of(&schema, &deep);
                     // Without optimisations; twice as much for each level would be days.
                     assert!(begun.elapsed() < Duration::from_secs(2), "{schema}");
-                }
+                    told
+                });
+                assert!(told.iter().any(Option::is_some), "{before} is looked at");
+            }
+        }
+
+        #[test]
+        fn the_largest_schemas_that_are_looked_at_take_no_long() {
+            let doubling: String = (0..10).fold(String::new(), |defs, level| {
+                let next = format!(r##"{{"$ref":"#/$defs/d{}"}}"##, level + 1);
+                format!(r##"{defs}"d{level}":{{"allOf":[{next},{next}]}},"##)
+            });
+            let doubling = format!(r##"{{"$ref":"#/$defs/d0","$defs":{{{doubling}"d10":{{"required":["b"]}}}}}}"##);
+            let branches = nested(10, r#"{"anyOf":[{"type":"null"},"#, "]}").replace("string", "null");
+            for schema in [doubling, branches] {
+                let begun = Instant::now();
+                assert!(matches!(of(&schema, r#"{"a":7}"#), Some(Some(_))), "{schema}");
+                assert!(
+                    begun.elapsed() < Duration::from_secs(2),
+                    "{:?}: {schema}",
+                    begun.elapsed()
+                );
             }
         }
     }
