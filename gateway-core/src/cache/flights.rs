@@ -28,7 +28,7 @@ struct Flight {
 enum State {
     /// Its leader asks an engine.
     Under,
-    /// Its leader has gone, or has no answer: whoever looks next asks.
+    /// Its leader has gone: whoever looks next asks.
     Left,
     /// The answer is here.
     Landed(Arc<Entry>),
@@ -69,9 +69,9 @@ pub enum Seen {
 pub enum Ending {
     /// With an answer.
     Landed(Arc<Entry>),
-    /// Without: its client has left, or nothing has answered.
+    /// Without: its client has left.
     Left,
-    /// With an answer that is for itself alone: too large, cut off, flagged, or another model's.
+    /// With an answer that is for itself alone: too large, cut off, flagged, another model's, or none.
     Unfit,
 }
 

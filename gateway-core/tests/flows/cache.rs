@@ -279,6 +279,24 @@ fn requests_under_way_share_one_answer() {
 }
 
 #[test]
+fn nobody_waits_for_the_failures_of_others_one_after_another() {
+    let mut world = World::new(&caching(""), |_| {
+        let wrong = r#"{"error": {"message": "no", "type": "BadRequestError", "code": 400}}"#;
+        let pieces = vec![Piece::Wait(Duration::from_secs(1)), Piece::Text(wrong.to_owned())];
+        Reaction::Answer(400, "application/json", pieces)
+    });
+    let began = world.now();
+    let asking: Vec<_> = (0..8).map(|_| world.posting(CHAT, &USE, &request(false, ""))).collect();
+    let statuses = world.run(join_all(asking).map(|responses| {
+        let statuses = responses.iter().map(|response| response.status().as_u16());
+        statuses.collect::<Vec<_>>()
+    }));
+    assert_eq!(statuses, [400; 8]);
+    let took = world.now().since(began);
+    assert!(took < Duration::from_millis(2_600), "{took:?}");
+}
+
+#[test]
 fn a_follower_takes_over_when_the_leaders_client_leaves() {
     let mut world = world("");
     let posting = world.posting(CHAT, &USE, &request(true, ""));

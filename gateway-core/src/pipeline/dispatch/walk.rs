@@ -89,6 +89,7 @@ impl<P: Platform> Walk<P> {
             let step = self.progress.borrow().descent.step();
             if !matches!(step, Step::Attempt { .. }) {
                 self.close_blame();
+                self.release_followers();
                 if let Some(stale) = self.give_stale() {
                     return Ok(stale);
                 }
@@ -220,8 +221,17 @@ impl<P: Platform> Walk<P> {
         Failed { asked, error }
     }
 
+    /// No answer comes of this for those that wait for the same one: each asks for itself, and none waits for the next
+    /// failure.
+    fn release_followers(&self) {
+        if let Some(caching) = &self.order.caching {
+            caching.discard();
+        }
+    }
+
     /// The answer that passes breaks off.
     pub fn on_broken_off(&self, error: &AttemptError) {
+        self.release_followers();
         self.permit.on_stream_failed(error);
         let step = self.progress.borrow().descent.step();
         if let Some(tier) = step.tier() {

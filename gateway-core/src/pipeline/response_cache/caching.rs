@@ -151,8 +151,8 @@ impl<P: Platform> Caching<P> {
         }
     }
 
-    /// The answer is not to be kept, whatever comes of it, nor to be given to whoever waits for it: it was found wrong, or
-    /// was cut.
+    /// The answer is not to be kept, whatever comes of it, nor to be given to whoever waits for it: it was found wrong, was
+    /// cut, or there is none.
     pub fn discard(&self) {
         self.is_discarded.set(true);
         self.end(Ending::Unfit);
