@@ -122,7 +122,7 @@ fn an_answer_is_given_again_whole_and_streamed() {
     }
     // However it is written.
     let rewritten = format!(
-        r#"{{"messages":[{{"content":"{marker}","role":"user"}}],"seed":7.0,"n":1,"user":"u","temperature":0e0,"model":"tide-scripted"}}"#
+        r#"{{"messages":[{{"content":"{marker}","role":"user"}}],"seed":7.0,"n":1,"user":"u","temperature":0e0,"model":"tide-scripted","tools":[{{"function":{{"name":"look"}},"type":"function"}}]}}"#
     );
     let response = SHARED.send(&post_chat(rewritten).header("x-tidegate-cache", "use"));
     assert_eq!(status(&response), "hit");
