@@ -3,7 +3,7 @@
 use super::tag::LanguageTag;
 
 /// The languages that the header names, the most wanted first, those wanted alike as they are written. `*`, what has the
-/// weight 0 and what cannot be read count for nothing, and so do all behind the first [`MOST`].
+/// weight 0 and what cannot be read count for nothing, and so do all behind the first `MOST`.
 pub fn accepted(header: &str) -> Vec<LanguageTag> {
     let mut wanted: Vec<_> = header.split(',').take(MOST).filter_map(range).collect();
     wanted.sort_by_key(|(_, weight)| std::cmp::Reverse(*weight));
