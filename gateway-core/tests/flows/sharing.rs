@@ -138,6 +138,24 @@ fn an_answer_stays_until_the_store_shows_it_unless_it_is_purged() {
 }
 
 #[test]
+fn a_purge_counts_for_an_answer_that_was_under_way() {
+    let mut pair = Pair::new("", || {
+        let mut slow = vec![Piece::Wait(Duration::from_secs(4))];
+        slow.extend(answer());
+        sse(slow)
+    });
+    let [here, there] = pair.asking(false);
+    let mut here = here;
+    pair.world.begin(&mut here);
+    pair.world.pass(Duration::from_millis(500));
+    assert_eq!(purge(&mut pair.world, "tenant=acme").0, 200);
+    pair.world.delay_sight_of_store(Duration::ZERO);
+    assert_eq!(pair.had(here).0, "miss");
+    assert_eq!(pair.had(there).0, "miss");
+    assert_eq!(pair.world.sent().len(), 2);
+}
+
+#[test]
 fn an_answer_that_is_purged_by_its_key_is_forgotten_at_once() {
     let mut pair = Pair::new("", || sse(answer()));
     let explained = [

@@ -126,19 +126,19 @@ pub(super) async fn find_all<P: Platform>(
             gateway.answers.with(|answers| answers.insert(now, *key, entry, most));
         }
     }
-    let may_be_purged = |entry: &Arc<Entry>| gateway.purges.with(|purges| purges.may_be_purged(scopes, entry.began));
-    Some(
-        found
-            .into_iter()
-            .map(|entry| entry.filter(|entry| !may_be_purged(entry)))
-            .collect(),
-    )
+    let stays = |entry: &Arc<Entry>| !may_be_purged(exchange, scopes, entry);
+    Some(found.into_iter().map(|entry| entry.filter(stays)).collect())
 }
 
 /// Whether an answer that was not looked for counts, for all that is known of purges or can be read now.
 pub(super) async fn is_current<P: Platform>(exchange: &Exchange<P>, scopes: &[PurgeScope], entry: &Entry) -> bool {
+    find_all(exchange, &[], scopes).await.is_some() && !may_be_purged(exchange, scopes, entry)
+}
+
+/// Whether a purge that is known here counts for an answer: its request had begun by then.
+fn may_be_purged<P: Platform>(exchange: &Exchange<P>, scopes: &[PurgeScope], entry: &Entry) -> bool {
     let purges = &exchange.gateway.purges;
-    find_all(exchange, &[], scopes).await.is_some() && !purges.with(|purges| purges.may_be_purged(scopes, entry.stored))
+    purges.with(|purges| purges.may_be_purged(scopes, entry.began))
 }
 
 /// What the store has, where it says so in time.
