@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 
+use super::stored_text::StoredText;
 use crate::config::{CannedAnswers, Config, ConfigErrors, version};
 
 /// The document of the store, where there is one.
@@ -15,11 +16,7 @@ struct State {
     /// What the document says; `None` where the configuration's texts are in force.
     answers: Option<Arc<CannedAnswers>>,
     /// The document; blank where there is none.
-    text: Bytes,
-    /// What the store held when it was refused, so that it is refused, and told, only once.
-    refused: Option<Bytes>,
-    /// How many documents operators have put into the store through this process.
-    published: u64,
+    stored: StoredText,
 }
 
 impl ActiveCanned {
@@ -32,29 +29,30 @@ impl ActiveCanned {
     pub fn document(&self) -> Option<(Bytes, String)> {
         self.read(|state| {
             state.answers.as_ref()?;
-            Some((state.text.clone(), version(&String::from_utf8_lossy(&state.text))))
+            let text = state.stored.text();
+            Some((text.clone(), version(&String::from_utf8_lossy(text))))
         })
     }
 
     /// Whether the store holds a document that was refused.
     pub fn is_refusing(&self) -> bool {
-        self.read(|state| state.refused.is_some())
+        self.read(|state| state.stored.is_refusing())
     }
 
     /// An operator has put a document into the store.
     pub fn on_published(&self) {
-        self.write(|state| state.published += 1);
+        self.write(|state| state.stored.on_published());
     }
 
     /// How often that has happened: what was read of the store before the last time is out of date.
     pub fn published(&self) -> u64 {
-        self.read(|state| state.published)
+        self.read(|state| state.stored.published())
     }
 
     /// Puts a document in force, if it is news and sound; a blank one says that there is none. The version of what is in
     /// force then, or what is wrong with it. `None` where it is no news.
     pub fn offer(&self, text: Bytes) -> Option<Result<Option<String>, ConfigErrors>> {
-        if self.read(|state| state.text == text && state.refused.is_none() || state.refused.as_ref() == Some(&text)) {
+        if self.read(|state| !state.stored.is_news(&text)) {
             return None;
         }
         let is_blank = text.trim_ascii().is_empty();
@@ -63,13 +61,12 @@ impl ActiveCanned {
                 let version = answers.is_some().then(|| version(&String::from_utf8_lossy(&text)));
                 self.write(|state| {
                     state.answers = answers.map(Arc::new);
-                    state.text = text.clone();
-                    state.refused = None;
+                    state.stored.on_applied(text);
                 });
                 Some(Ok(version))
             }
             Err(errors) => {
-                self.write(|state| state.refused = Some(text.clone()));
+                self.write(|state| state.stored.on_refused(text));
                 Some(Err(errors))
             }
         }

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use bytes::Bytes;
 
 use super::looks::{Look, Looks};
+use super::stored_text::StoredText;
 use crate::config::{Config, ConfigErrors};
 use crate::time::Timestamp;
 
@@ -15,12 +16,9 @@ pub(in crate::pipeline) struct ActiveConfig(RwLock<State>);
 #[derive(Debug)]
 struct State {
     config: Arc<Config>,
-    text: Bytes,
-    /// What the store held when it was refused, so that it is refused, and told, only once.
-    refused: Option<Bytes>,
+    /// What it was read from.
+    stored: StoredText,
     looks: Looks,
-    /// How many texts operators have put into the store through this process.
-    published: u64,
 }
 
 impl ActiveConfig {
@@ -28,21 +26,19 @@ impl ActiveConfig {
     pub fn new(config: Arc<Config>, text: Bytes) -> Self {
         Self(RwLock::new(State {
             config,
-            text,
-            refused: None,
+            stored: StoredText::new(text),
             looks: Looks::default(),
-            published: 0,
         }))
     }
 
     /// The text in force.
     pub fn text(&self) -> Bytes {
-        self.read(|state| state.text.clone())
+        self.read(|state| state.stored.text().clone())
     }
 
     /// Whether the store holds a configuration that was refused.
     pub fn is_refusing(&self) -> bool {
-        self.read(|state| state.refused.is_some())
+        self.read(|state| state.stored.is_refusing())
     }
 
     /// The configuration.
@@ -77,12 +73,12 @@ impl ActiveConfig {
 
     /// An operator has put a text into the store.
     pub fn on_published(&self) {
-        self.write(|state| state.published += 1);
+        self.write(|state| state.stored.on_published());
     }
 
     /// How often that has happened: what was read of the store before the last time is out of date.
     pub fn published(&self) -> u64 {
-        self.read(|state| state.published)
+        self.read(|state| state.stored.published())
     }
 
     /// Puts a text in force, if it is news and sound: the version of what is in force then, or what is wrong with it.
@@ -92,7 +88,7 @@ impl ActiveConfig {
         text: Bytes,
         check: impl FnOnce(&str) -> Result<Config, ConfigErrors>,
     ) -> Option<Result<String, ConfigErrors>> {
-        if self.read(|state| state.text == text && state.refused.is_none() || state.refused.as_ref() == Some(&text)) {
+        if self.read(|state| !state.stored.is_news(&text)) {
             return None;
         }
         let checked = check(&String::from_utf8_lossy(&text));
@@ -101,13 +97,12 @@ impl ActiveConfig {
                 let version = config.version.clone();
                 self.write(|state| {
                     state.config = Arc::new(config);
-                    state.text = text;
-                    state.refused = None;
+                    state.stored.on_applied(text);
                 });
                 Ok(version)
             }
             Err(errors) => {
-                self.write(|state| state.refused = Some(text));
+                self.write(|state| state.stored.on_refused(text));
                 Err(errors)
             }
         })

@@ -13,6 +13,7 @@ mod rollouts;
 mod shared;
 mod shutdown;
 mod store_health;
+mod stored_text;
 
 pub(super) use active_canned::ActiveCanned;
 pub(super) use active_config::ActiveConfig;
