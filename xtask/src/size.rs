@@ -201,8 +201,8 @@ mod tests {
         };
         assert!(over(1800, vec![table("a", 1000), table("b", 1100), table("c", 1000)]).is_empty());
         assert_eq!(over(1400, vec![table("a", 1601)]), ["a", "Worker, one table"]);
-        let eight = (0..8).map(|_| table("a", 1100)).collect();
-        assert_eq!(over(1801, eight), ["Cloudflare code", "Worker, all tables"]);
+        let eight = (0..8).map(|_| table("a", 1050)).collect();
+        assert_eq!(over(1941, eight), ["Cloudflare code", "Worker, all tables"]);
     }
 
     #[test]
