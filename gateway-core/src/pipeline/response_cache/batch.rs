@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Hit;
+use super::caching::{remember, write};
 use super::lookup::find_all;
 use crate::api::{Dialect, Generation, RequestError, Usage};
 use crate::cache::{CacheKey, CacheStatus, Entry, Freshness, PurgeScope, TenantScope, Use};
@@ -176,7 +177,7 @@ impl<P: Platform> Batch<P> {
     fn keep<'e>(&self, new: impl Iterator<Item = (CacheKey, &'e &'e str)>) {
         let (platform, gateway) = (&self.exchange.platform, &self.exchange.gateway);
         let settings = &self.exchange.config.response_cache;
-        let (now, stored) = (platform.now(), platform.wall());
+        let stored = platform.wall();
         let mut to_write = Vec::new();
         for (key, embedding) in new.filter(|(_, embedding)| embedding.len() <= settings.answer_bytes) {
             let entry = Arc::new(Entry {
@@ -185,11 +186,7 @@ impl<P: Platform> Batch<P> {
                 usage: Usage::default(),
                 body: Bytes::copy_from_slice(embedding.as_bytes()),
             });
-            let may_write = gateway.answers.with(|answers| {
-                answers.insert(now, key, Arc::clone(&entry), settings.memory_bytes);
-                answers.may_write(now, key)
-            });
-            if may_write {
+            if remember(&self.exchange, key, &entry) {
                 to_write.push((key, entry));
             }
         }
@@ -197,7 +194,7 @@ impl<P: Platform> Batch<P> {
         let ttl = settings.longest();
         platform.after_response(async move {
             for (key, entry) in to_write {
-                super::caching::write(&gateway, &handle, (&key, &model), &entry, ttl).await;
+                write(&gateway, &handle, (&key, &model), &entry, ttl).await;
             }
         });
     }

@@ -169,19 +169,13 @@ impl<P: Platform> Caching<P> {
 
     /// Keeps an answer: here at once, and in the store behind the response's back.
     fn keep(&self, body: Bytes, usage: Usage) {
-        let (platform, gateway) = (&self.exchange.platform, &self.exchange.gateway);
-        let (now, key) = (platform.now(), self.key);
         let entry = Arc::new(Entry {
             began: self.began,
-            stored: platform.wall(),
+            stored: self.exchange.platform.wall(),
             usage,
             body,
         });
-        let settings = &self.exchange.config.response_cache;
-        let may_write = gateway.answers.with(|answers| {
-            answers.insert(now, key, Arc::clone(&entry), settings.memory_bytes);
-            answers.may_write(now, key)
-        });
+        let may_write = remember(&self.exchange, self.key, &entry);
         self.end(Ending::Landed(Arc::clone(&entry)));
         if may_write {
             self.write(entry);
@@ -213,6 +207,15 @@ impl<P: Platform> Drop for Caching<P> {
     fn drop(&mut self) {
         self.end(Ending::Left);
     }
+}
+
+/// Remembers an answer here. Whether it is to be written to the store as well: the same key was not just now.
+pub(super) fn remember<P: Platform>(exchange: &Exchange<P>, key: CacheKey, entry: &Arc<Entry>) -> bool {
+    let (now, most) = (exchange.platform.now(), exchange.config.response_cache.memory_bytes);
+    exchange.gateway.answers.with(|answers| {
+        answers.insert(now, key, Arc::clone(entry), most);
+        answers.may_write(now, key)
+    })
 }
 
 /// Writes an answer to the store, and tells how that went. What the store refuses is dropped: the next request writes again.
