@@ -69,21 +69,25 @@ impl Config {
     /// All that is wrong with it.
     pub fn parse(text: &str, tables: Option<&[&str]>) -> Result<Self, ConfigErrors> {
         let mut report = Report::new(text);
-        if text.len() > MAX_BYTES {
-            report.too_long(text.len(), MAX_BYTES);
+        let Some(mut tree) = tree(text, MAX_BYTES, &mut report) else {
             return report.finish(None);
-        }
-        let (tree, syntax_errors) = DeTable::parse_recoverable(text);
-        if !syntax_errors.is_empty() {
-            syntax_errors.iter().for_each(|error| report.syntax(error));
-            return report.finish(None);
-        }
-        let mut tree = tree.into_inner();
+        };
         settings::refuse_moved(&mut tree, &mut report);
         let root = Root::of(&Keys::of_text(&tree), &mut report);
         let config = check::check(&root, tables, version(text), &mut report);
         report.finish(config)
     }
+}
+
+/// The tables of a text, unless it has more than so many bytes or is no TOML.
+fn tree<'t>(text: &'t str, most: usize, report: &mut Report) -> Option<DeTable<'t>> {
+    if text.len() > most {
+        report.too_long(text.len(), most);
+        return None;
+    }
+    let (tree, syntax_errors) = DeTable::parse_recoverable(text);
+    syntax_errors.iter().for_each(|error| report.syntax(error));
+    syntax_errors.is_empty().then(|| tree.into_inner())
 }
 
 /// What tells a text from others: the first 16 hexadecimal digits of its SHA-256.

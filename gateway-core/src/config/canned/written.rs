@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use toml::de::DeTable;
-
 use super::reason::Reason;
 use super::template::TemplateText;
 use super::{CannedAnswers, CannedText};
@@ -14,6 +12,7 @@ use crate::config::read::{Keys, Kind, Node, entries, value};
 use crate::config::report::{At, Place, Report};
 use crate::config::section::section;
 use crate::config::texts::{ModelId, Name, beginning};
+use crate::config::tree;
 use crate::config::validated::Config;
 use crate::ids::{ModelName, TenantName};
 use crate::language::LanguageTag;
@@ -152,16 +151,10 @@ impl CannedAnswers {
     /// All that is wrong with it.
     pub fn parse(text: &str, config: Option<&Config>) -> Result<Self, ConfigErrors> {
         let mut report = Report::of_document("canned.toml", text);
-        if text.len() > MAX_BYTES {
-            report.too_long(text.len(), MAX_BYTES);
+        let Some(tree) = tree(text, MAX_BYTES, &mut report) else {
             return report.finish(None);
-        }
-        let (tree, syntax_errors) = DeTable::parse_recoverable(text);
-        if !syntax_errors.is_empty() {
-            syntax_errors.iter().for_each(|error| report.syntax(error));
-            return report.finish(None);
-        }
-        let document = Document::of(&Keys::of_text(tree.get_ref()), &mut report);
+        };
+        let document = Document::of(&Keys::of_text(&tree), &mut report);
         let known = config.map(Known::of).unwrap_or_default();
         let models = known.models(config.is_some(), &mut report);
         let tenants = known.tenants(config.is_some(), &report);
