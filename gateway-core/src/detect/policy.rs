@@ -83,6 +83,11 @@ impl DetectionPolicy {
         self.action(detector) != Action::Off
     }
 
+    /// Whether anything is.
+    pub fn looks_for_any(&self) -> bool {
+        self.actions.iter().any(|action| *action != Action::Off)
+    }
+
     /// The same, but for what is said otherwise.
     #[must_use]
     pub fn with(self, overrides: &DetectionOverrides) -> Self {

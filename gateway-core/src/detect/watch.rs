@@ -78,18 +78,19 @@ struct Texts {
 impl Watch {
     /// Of an answer of which nothing has come yet; `None` where nothing is looked for.
     pub fn new(policy: &DetectionPolicy, subject: Subject) -> Option<Self> {
+        if !policy.looks_for_any() {
+            return None;
+        }
         let looks_for = |detector| policy.looks_for(detector);
         let looks_at_empty = looks_for(Detector::Empty) && !subject.may_be_empty;
-        let watch = Self {
+        Some(Self {
             texts: Texts::new(policy, &subject.prompt),
             tool_calls: looks_for(Detector::ToolCalls).then(|| ToolCalls::new(subject.tools)),
             empty: looks_at_empty.then(Empty::default),
             echo: looks_for(Detector::Echo).then(|| Echo::new(subject.instructions)),
             reasoning: looks_for(Detector::Reasoning).then(|| Reasoning::new(policy, subject.room_tokens)),
             found: Vec::new(),
-        };
-        let is_any = Detector::ALL.into_iter().any(looks_for);
-        is_any.then_some(watch)
+        })
     }
 
     /// The answer goes on with that text of that part, which is no argument of a call.

@@ -50,11 +50,11 @@ impl Ruling {
 impl<P: Platform> Detection<P> {
     /// Of an answer from that target and replica; `None` where nothing is looked for, as in embeddings.
     pub fn new(order: &Rc<Order<P>>, target: &Target<'_>, replica: Option<&Replica>) -> Option<Self> {
-        if order.request.endpoint == Endpoint::Embeddings {
-            return None;
-        }
         let tenant = &order.caller.tenant;
         let policy = order.exchange.config.detection(target.model, tenant);
+        if order.request.endpoint == Endpoint::Embeddings || !policy.looks_for_any() {
+            return None;
+        }
         let policy = match order.sender {
             Sender::Client => policy,
             Sender::Edge { .. } => policy.only_told(),
