@@ -1,16 +1,19 @@
 //! Texts for the detectors' tests, and how they are read. The corpus of `cargo xtask bench detectors` has real ones.
 
+use tidegate_virtual::Random;
+
 use super::Finding;
 
-/// A small generator of random numbers (SplitMix64), the same on every machine.
-pub struct Dice(pub u64);
+/// What a seed decides, the same on every machine.
+pub struct Dice(Random);
 
 impl Dice {
+    pub fn new(seed: u64) -> Self {
+        Self(Random::new(seed))
+    }
+
     pub fn below(&mut self, most: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((mixed ^ mixed >> 31) % most as u64) as usize
+        self.0.within(0..most as u64) as usize
     }
 
     pub fn one_of<'a>(&mut self, choices: &[&'a str]) -> &'a str {

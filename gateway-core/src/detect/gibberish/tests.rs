@@ -11,7 +11,7 @@ fn found(text: &str) -> Option<u64> {
 /// A failure after a text that is fine: it has to be found within 400 tokens.
 #[track_caller]
 fn assert_is_found(failure: &str) {
-    let beginning = prose(&mut Dice(1), 3000);
+    let beginning = prose(&mut Dice::new(1), 3000);
     let at = found(&(beginning.clone() + failure)).unwrap_or_else(|| panic!("{:.60} is not found", failure));
     let late = at as usize - beginning.len();
     assert!(late <= 1_600, "{failure:.60} is found after {late} bytes");
@@ -37,7 +37,7 @@ fn misread(text: &str) -> String {
 
 #[test]
 fn failures_of_every_kind_are_found() {
-    let mut dice = Dice(2);
+    let mut dice = Dice::new(2);
     let tokens = [
         "ность",
         "的时候",
@@ -76,7 +76,7 @@ fn failures_of_every_kind_are_found() {
 
 #[test]
 fn texts_in_many_languages_and_no_language_are_fine() {
-    let mut dice = Dice(3);
+    let mut dice = Dice::new(3);
     let languages =
         "English Русский 中文 العربية हिन्दी Ελληνικά 한국어 עברית ไทย 日本語 Español ქართული Türkçe\n".repeat(40);
     let digests = (0..200).map(|_| format!("{:032x}\n", dice.below(usize::MAX))).collect();
@@ -103,7 +103,7 @@ fn texts_in_many_languages_and_no_language_are_fine() {
 
 #[test]
 fn scripts_of_the_prompt_may_be_mixed() {
-    let mut dice = Dice(4);
+    let mut dice = Dice::new(4);
     let tokens = ["ность", "العر", "थेटर", "ხელ", "ing", "ון"];
     let answer: String = (0..800).map(|_| dice.one_of(&tokens)).collect();
     assert!(found(&answer).is_some());

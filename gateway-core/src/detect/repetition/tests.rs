@@ -12,7 +12,7 @@ fn found(text: &str) -> Option<u64> {
 /// A unit without end, after a text that is fine. It has to be found within 400 tokens after four rounds.
 #[track_caller]
 fn assert_is_found(unit: &str) {
-    for beginning in [String::new(), prose(&mut Dice(1), 3000)] {
+    for beginning in [String::new(), prose(&mut Dice::new(1), 3000)] {
         let text = beginning.clone() + &unit.repeat(20_000 / unit.len() + 8);
         let at = found(&text).unwrap_or_else(|| panic!("{unit:?} is not found"));
         let late = at as usize - beginning.len();
@@ -62,7 +62,7 @@ fn tokens_that_texts_do_not_have_are_found_soon() {
 
 #[test]
 fn a_label_for_each_row_is_what_somebody_asked_for() {
-    let mut dice = Dice(7);
+    let mut dice = Dice::new(7);
     for labels in [
         &["positive", "negative", "neutral"][..],
         &["word O", "town B", "river I", "a O"],
@@ -77,7 +77,7 @@ fn a_label_for_each_row_is_what_somebody_asked_for() {
 #[test]
 fn periods_up_to_four_kilobytes_are_found() {
     for length in [33, 256, 1000, 2000, 4000] {
-        assert_is_found(&prose(&mut Dice(length as u64), length)[..length]);
+        assert_is_found(&prose(&mut Dice::new(length as u64), length)[..length]);
     }
 }
 
@@ -90,7 +90,7 @@ fn four_rounds_are_not_enough_for_a_song() {
 
 #[test]
 fn grids_rules_and_digests_are_fine() {
-    let mut dice = Dice(2);
+    let mut dice = Dice::new(2);
     let grid = format!("[{}]\n", ["0"; 100].join(", ")).repeat(100);
     let counting: String = (0..2000).map(|number| format!("{number}\n")).collect();
     let rows: String = (0..400)
@@ -138,7 +138,7 @@ fn phrases_in_turns_are_found_and_sentences_that_differ_are_not() {
         "Let me think about it again. ",
         "There is one more thing to say. ",
     ];
-    let mut dice = Dice(3);
+    let mut dice = Dice::new(3);
     let turns: String = (0..600).map(|_| dice.one_of(&phrases)).collect();
     assert!(found(&turns).is_some_and(|at| at < 8_000));
     assert_eq!(found(&prose(&mut dice, 200_000)), None);
@@ -167,7 +167,7 @@ proptest! {
 
     #[test]
     fn how_a_text_is_cut_changes_nothing(unit in "[a-d0-9 é中]{1,40}", count in 1usize..400, size in 1usize..70) {
-        let text = prose(&mut Dice(4), 300) + &unit.repeat(count);
+        let text = prose(&mut Dice::new(4), 300) + &unit.repeat(count);
         let [mut whole, mut cut] = [Repetition::default(), Repetition::default()];
         let expected = whole.push(&text);
         prop_assert_eq!(read(&text, size, |piece| cut.push(piece)), expected);
@@ -175,7 +175,7 @@ proptest! {
 
     #[test]
     fn what_is_skipped_is_read_as_byte_by_byte(parts in proptest::collection::vec(("[a-c0-9 é\\x10]{1,30}", 1usize..120), 0..12)) {
-        let text: String = parts.into_iter().map(|(part, count)| part.repeat(count) + &prose(&mut Dice(9), 100)).collect();
+        let text: String = parts.into_iter().map(|(part, count)| part.repeat(count) + &prose(&mut Dice::new(9), 100)).collect();
         let [mut skipping, mut slow] = [Repetition::default(), Repetition::default()];
         let mut expected = None;
         for byte in text.bytes() {

@@ -1,3 +1,5 @@
+use tidegate_virtual::Random;
+
 use super::super::evidence::FaultKind;
 use super::*;
 use crate::ids::Tokens;
@@ -10,24 +12,11 @@ fn policy() -> RolloutPolicy {
     }
 }
 
-/// A stream of numbers that a seed decides: splitmix64 (Steele, Lea and Flood, 2014).
-struct Random(u64);
-
-impl Random {
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    /// A time to the first token around so many milliseconds, with a spread of a half up and down: log-normal, by
-    /// Box and Muller.
-    fn time(&mut self, median_ms: f64) -> Duration {
-        let (one, two) = (1.0 - self.uniform(), self.uniform());
-        let normal = (-2.0 * one.ln()).sqrt() * (std::f64::consts::TAU * two).cos();
-        Duration::from_secs_f64(median_ms * (0.5 * normal).exp() / 1e3)
-    }
+/// A time to the first token around so many milliseconds, with a spread of a half up and down: log-normal, by Box and Muller.
+fn time(random: &mut Random, median_ms: f64) -> Duration {
+    let (one, two) = (1.0 - random.share(), random.share());
+    let normal = (-2.0 * one.ln()).sqrt() * (std::f64::consts::TAU * two).cos();
+    Duration::from_secs_f64(median_ms * (0.5 * normal).exp() / 1e3)
 }
 
 /// Two versions among which requests are shared out.
@@ -44,12 +33,12 @@ impl Arms {
     /// After how many requests at the new version it is found worse, looking after each hundred in all; `None` where it
     /// never is.
     fn found_after(&self, seed: u64) -> Option<u64> {
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         let mut seen = [Evidence::default(), Evidence::default()];
         for request in 1..=self.requests {
-            let arm = usize::from(random.uniform() * 100.0 < self.share);
-            let fault = (random.uniform() < self.rates[arm]).then_some(FaultKind::Error);
-            let first = (PromptClass::of(Tokens(100)), random.time(self.medians_ms[arm]));
+            let arm = usize::from(random.share() * 100.0 < self.share);
+            let fault = (random.share() < self.rates[arm]).then_some(FaultKind::Error);
+            let first = (PromptClass::of(Tokens(100)), time(&mut random, self.medians_ms[arm]));
             seen[arm].on_request(fault, Some(first));
             if request % 100 == 0 && judge(&seen[1], &seen[0], &policy()).is_some() {
                 return Some(seen[1].requests);
@@ -143,7 +132,7 @@ fn where_nothing_is_known_nothing_is_said() {
 
 #[test]
 fn another_mix_of_prompts_does_not_make_a_version_slow() {
-    let mut random = Random(7);
+    let mut random = Random::new(7);
     let (mut long, mut short) = (Evidence::default(), Evidence::default());
     for (evidence, long_of_ten) in [(&mut long, 8), (&mut short, 2)] {
         for request in 0..5_000 {
@@ -152,7 +141,7 @@ fn another_mix_of_prompts_does_not_make_a_version_slow() {
             } else {
                 (100, 60.0)
             };
-            let first = (PromptClass::of(Tokens(tokens)), random.time(median_ms));
+            let first = (PromptClass::of(Tokens(tokens)), time(&mut random, median_ms));
             evidence.on_request(None, Some(first));
         }
     }

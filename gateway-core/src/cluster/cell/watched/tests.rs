@@ -1,3 +1,5 @@
+use tidegate_virtual::Random;
+
 use super::*;
 use crate::cluster::breaker::{BreakerPolicy, BreakerStanding};
 use crate::cluster::hot::HotDigest;
@@ -213,27 +215,15 @@ fn no_tenant_of_several_has_more_to_say_than_all_others_together() {
     assert!(!cluster.is_available(0));
 }
 
-/// A stream of numbers that a seed decides: splitmix64 (Steele, Lea and Flood, 2014).
-struct Random(u64);
-
-impl Random {
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-    }
-}
-
 /// After how many of its own answers the first of four replicas is found worse, asked after each faulty one, of so many in
 /// all; `None` where it never is.
 fn found_after(rates: [f64; 4], answers: usize, seed: u64) -> Option<u64> {
-    let mut random = Random(seed << 32);
+    let mut random = Random::new(seed << 32);
     let mut watched = Watched::default();
     for request in 0..answers {
         let replica = request % 4;
         let mut told = AnswersOf::default();
-        if random.uniform() < rates[replica] {
+        if random.share() < rates[replica] {
             told.faulty.push(request as u64);
         } else {
             told.sound = 1;
