@@ -98,13 +98,9 @@ impl Suite {
     pub fn run(&self, steps: &mut Steps) {
         for target in &self.targets {
             let unsteady = steps.run(target.contract(), || self.contract(*target));
-            if let Ok(unsteady) = unsteady.get() {
-                unsteady.iter().for_each(|test| {
-                    steps.remark(format!(
-                        "{}: {test} failed beside the others, and passed alone",
-                        target.contract()
-                    ))
-                });
+            for test in unsteady.get().into_iter().flatten() {
+                let contract = target.contract();
+                steps.remark(format!("{contract}: {test} failed beside the others, and passed alone"));
             }
         }
         if self.only.is_some() {
